@@ -1,0 +1,26 @@
+//! podperf measures what a network path can carry and what it costs: throughput,
+//! request/response latency, and CPU on both ends.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! argv ─ cli ─▶ plan::Plan
+//!                  │ control: Hello · authenticate · Prepare(plan) ⇄ Ready(facts) · Start
+//!                  ▼
+//!         engine ── pinned workers (workload × transport) ──▶ reports by channel, once, at the end
+//!              └─── sampler: tallies + metrics at each interval and at the window's edges
+//!                  ▼
+//!         outcome::Run  (both halves merged; one versioned schema)
+//!                  ▼
+//!         report · exit status
+//! ```
+//!
+//! A lower part never imports a higher one: `sys` ← `transport` ← `workload` ← `engine` ←
+//! `control` ← `cli`; `metrics` and `outcome` stand beside the engine; `report` reads outcomes
+//! only.
+
+pub mod error;
+pub mod plan;
+pub mod units;
+
+pub use error::{Error, Kind, Result};

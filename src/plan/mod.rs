@@ -1,0 +1,231 @@
+//! What will be done: a validated, serialisable [`Plan`].
+//!
+//! Enters: values typed by a user (through `cli`) or received from a peer. Leaves: a plan that
+//! [`rules::check`] has accepted. Every rule about options lives in [`rules`]; nothing past it
+//! checks again. No I/O here.
+
+pub mod limits;
+pub mod rules;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{BitRate, Bytes, seconds};
+
+/// One measurement, as both ends carry it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// What every flow does.
+    pub workload: Workload,
+    /// When the window closes.
+    pub extent: Extent,
+    /// Time between the common start and the opening of the window; not counted.
+    #[serde(rename = "warm_up_seconds", with = "seconds")]
+    #[schemars(with = "f64")]
+    pub warm_up: Duration,
+    /// Time between two intermediate readings.
+    #[serde(rename = "interval_seconds", with = "seconds")]
+    #[schemars(with = "f64")]
+    pub interval: Duration,
+    /// Streams per direction, or request/response flows.
+    pub flows: u32,
+    /// How the client lays out its workers.
+    pub client: EndPlan,
+    /// How the server lays out its workers.
+    pub server: EndPlan,
+    /// What is asked of every data socket.
+    pub socket: SocketPlan,
+}
+
+/// What a flow does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Workload {
+    /// One-way bulk transfer.
+    Stream(StreamPlan),
+    /// A request, a response, and again.
+    Rr(RrPlan),
+}
+
+/// Bulk transfer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamPlan {
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// Bytes handed to the kernel by one send call, and asked for by one receive call.
+    pub message_bytes: Bytes,
+    /// How the sender hands bytes to the kernel.
+    pub send: SendMethod,
+    /// How the receiver takes them.
+    pub receive: ReceiveMethod,
+}
+
+/// Request/response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RrPlan {
+    /// Size of a request.
+    pub request_bytes: Bytes,
+    /// Size of a response.
+    pub response_bytes: Bytes,
+    /// Requests in flight on one flow.
+    pub burst: u32,
+    /// Open loop: requests started per second over all flows, on a fixed schedule. Absent: closed
+    /// loop, the next request starts when a response has come.
+    pub rate_per_second: Option<f64>,
+}
+
+/// Direction of a stream run, as seen from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Client sends, server receives.
+    Up,
+    /// Server sends, client receives.
+    Down,
+    /// As many streams each way, at once.
+    Both,
+}
+
+/// How bytes are handed to the kernel.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SendMethod {
+    /// send(2): the kernel copies.
+    Write,
+}
+
+/// How bytes are taken from the kernel.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiveMethod {
+    /// recv(2): the kernel copies, as for an application.
+    Read,
+}
+
+/// When the window closes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Extent {
+    /// After a time.
+    Time {
+        /// Length of the window.
+        #[serde(rename = "window_seconds", with = "seconds")]
+        #[schemars(with = "f64")]
+        window: Duration,
+    },
+    /// When so many bytes have been received, over all streams of one direction.
+    Bytes {
+        /// Bytes per direction.
+        total_bytes: Bytes,
+    },
+    /// When so many transactions have been completed, over all flows.
+    Transactions {
+        /// Transactions over all flows.
+        total: u64,
+    },
+}
+
+/// How one end lays out its workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct EndPlan {
+    /// Worker threads; absent: one a flow while there are few, else one a CPU.
+    pub workers: Option<u32>,
+    /// Where the workers run.
+    pub pin: Pin,
+}
+
+/// Where workers run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pin {
+    /// Each worker a CPU of its own out of the allowed set; the NIC's NUMA node first, physical
+    /// cores before siblings. Left to the scheduler where both ends share a machine.
+    #[default]
+    Auto,
+    /// Left to the scheduler.
+    None,
+    /// These CPUs in turn.
+    List(Vec<u32>),
+}
+
+/// What is asked of every data socket. Absent: the system's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SocketPlan {
+    /// TCP_CONGESTION.
+    pub congestion_control: Option<String>,
+    /// SO_SNDBUF and SO_RCVBUF. Setting them ends the kernel's autotuning.
+    pub buffer_bytes: Option<Bytes>,
+    /// TCP_MAXSEG.
+    pub mss_bytes: Option<u32>,
+    /// SO_MAX_PACING_RATE of every sending socket.
+    pub pacing_bits_per_second: Option<BitRate>,
+    /// Differentiated services code point, 0 to 63 (RFC 2474).
+    pub dscp: Option<u8>,
+    /// TCP_NODELAY: on for rr, off for streams unless said.
+    pub no_delay: bool,
+}
+
+/// The part one flow plays, seen from one end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Sends a stream.
+    Send,
+    /// Receives a stream.
+    Receive,
+    /// Sends requests.
+    Request,
+    /// Answers them.
+    Respond,
+}
+
+/// Which end of the control connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The end that was told to measure.
+    Client,
+    /// The end that listens.
+    Server,
+}
+
+impl Plan {
+    /// Number of data connections: twice the streams when both directions run.
+    #[must_use]
+    pub const fn connections(&self) -> u32 {
+        match &self.workload {
+            Workload::Stream(StreamPlan { direction: Direction::Both, .. }) => self.flows * 2,
+            _ => self.flows,
+        }
+    }
+
+    /// What `role` does on flow `id`. With both directions, the first half goes up.
+    #[must_use]
+    pub fn part(&self, role: Role, id: u32) -> Part {
+        let up = match &self.workload {
+            Workload::Rr(_) => {
+                return if role == Role::Client { Part::Request } else { Part::Respond };
+            }
+            Workload::Stream(stream) => match stream.direction {
+                Direction::Up => true,
+                Direction::Down => false,
+                Direction::Both => id < self.flows,
+            },
+        };
+        if up == (role == Role::Client) { Part::Send } else { Part::Receive }
+    }
+
+    /// The layout of `role`'s workers.
+    #[must_use]
+    pub const fn end(&self, role: Role) -> &EndPlan {
+        match role {
+            Role::Client => &self.client,
+            Role::Server => &self.server,
+        }
+    }
+}

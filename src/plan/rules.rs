@@ -1,0 +1,210 @@
+//! Every rule about what a plan may ask, apart from what only the local system knows (which CPUs,
+//! which congestion controls).
+//!
+//! Enters: a plan, made from a command line or received from a peer. Leaves: acceptance, or an
+//! error that names the option, its value and what is allowed. Applied by the client before any
+//! network traffic and again by the server on what it received. No I/O here.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use humantime::format_duration;
+
+use crate::error::{Error, Result};
+use crate::plan::limits::Limits;
+use crate::plan::{Direction, EndPlan, Extent, Pin, Plan, RrPlan, SocketPlan, Workload};
+use crate::units::{BitRate, Bytes};
+
+/// Shortest time between two readings.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// Bounds of TCP_MAXSEG: TCP_MIN_MSS (include/net/tcp.h) and MAX_TCP_WINDOW, beyond which
+/// setsockopt answers EINVAL (net/ipv4/tcp.c).
+const MSS_BYTES: RangeInclusive<u32> = 88..=32_767;
+/// SO_SNDBUF and SO_RCVBUF are doubled into an int (net/core/sock.c).
+const MAX_BUFFER: Bytes = Bytes((1 << 30) - 1);
+/// TCP_CA_NAME_MAX without its terminating zero (include/net/tcp.h).
+const MAX_CONGESTION_CONTROL_CHARS: usize = 15;
+/// Code points have six bits (RFC 2474).
+const MAX_DSCP: u8 = 63;
+/// CPU ids that a fixed-size cpu_set_t can name (CPU_SETSIZE, sched_setaffinity(2)).
+pub const CPU_IDS: u32 = 1024;
+const MAX_RATE_PER_SECOND: f64 = 1e9;
+/// SO_MAX_PACING_RATE counts whole bytes per second; zero would stop the stream.
+const MIN_PACING: BitRate = BitRate(8);
+
+/// Accepts a plan, or names the option, its value and what is allowed.
+///
+/// # Errors
+/// A usage error on the first rule that is broken.
+pub fn check(plan: &Plan, limits: &Limits) -> Result<()> {
+    check_flows(plan, limits)?;
+    match &plan.workload {
+        Workload::Stream(stream) => {
+            within("--length", stream.message_bytes, Bytes(1)..=limits.message)?;
+        }
+        Workload::Rr(rr) => check_rr(rr, limits)?,
+    }
+    check_extent(plan)?;
+    check_times(plan, limits)?;
+    let connections = plan.connections();
+    check_end(&plan.client, ["--workers", "--pin"], connections, limits)?;
+    check_end(&plan.server, ["--server-workers", "--server-pin"], connections, limits)?;
+    check_socket(&plan.socket)
+}
+
+fn check_flows(plan: &Plan, limits: &Limits) -> Result<()> {
+    match &plan.workload {
+        Workload::Stream(stream) if stream.direction == Direction::Both => {
+            let (flows, all) = (plan.flows, limits.connections);
+            if flows == 0 || flows > all / 2 {
+                let most = all / 2;
+                let allowed = format!("allowed: 1 to {most} (two connections each, {all} in all)");
+                return Err(Error::usage("--streams", flows, allowed));
+            }
+            Ok(())
+        }
+        Workload::Stream(_) => within("--streams", plan.flows, 1..=limits.connections),
+        Workload::Rr(_) => within("--flows", plan.flows, 1..=limits.connections),
+    }
+}
+
+fn check_rr(rr: &RrPlan, limits: &Limits) -> Result<()> {
+    within("--request", rr.request_bytes, Bytes(1)..=limits.message)?;
+    within("--response", rr.response_bytes, Bytes(1)..=limits.message)?;
+    within("--burst", rr.burst, 1..=limits.burst)?;
+    let Some(rate) = rr.rate_per_second else { return Ok(()) };
+    if !(rate > 0.0 && rate <= MAX_RATE_PER_SECOND) {
+        let allowed = "allowed: more than 0 and at most 1000000000 requests per second";
+        return Err(Error::usage("--rate", rate, allowed));
+    }
+    if rr.burst != 1 {
+        let allowed = "allowed: 1 together with --rate, which keeps as many requests in flight as \
+                       its schedule asks for";
+        return Err(Error::usage("--burst", rr.burst, allowed));
+    }
+    Ok(())
+}
+
+/// The extent fits the workload and is not empty. A flow that has nothing to do would never start,
+/// so a count is at least one a flow.
+fn check_extent(plan: &Plan) -> Result<()> {
+    let stream = matches!(plan.workload, Workload::Stream(_));
+    match plan.extent {
+        Extent::Time { .. } => Ok(()),
+        Extent::Bytes { total_bytes } if stream => {
+            at_least("--bytes", total_bytes, Bytes(plan.flows.into()))
+        }
+        Extent::Bytes { total_bytes } => {
+            Err(Error::usage("--bytes", total_bytes, "allowed: with streams only"))
+        }
+        Extent::Transactions { total } if !stream => {
+            at_least("--transactions", total, plan.flows.into())
+        }
+        Extent::Transactions { total } => {
+            Err(Error::usage("--transactions", total, "allowed: with request/response only"))
+        }
+    }
+}
+
+/// Warm-up, window and interval. A window that ends by count has no length yet; it is held to the
+/// limits while it runs.
+fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
+    let refuse = |option, value, allowed: fmt::Arguments<'_>| {
+        Err(Error::usage(option, format_duration(value), format!("allowed: {allowed}")))
+    };
+    let most = format_duration(limits.duration);
+    if plan.warm_up > limits.duration {
+        return refuse("--omit", plan.warm_up, format_args!("0s to {most}"));
+    }
+    let longest = limits.duration - plan.warm_up;
+    let window = match plan.extent {
+        Extent::Time { window } if window.is_zero() || window > longest => {
+            let most = format_duration(longest);
+            return refuse("--time", window, format_args!("more than 0s, at most {most}"));
+        }
+        Extent::Time { window } => window,
+        Extent::Bytes { .. } | Extent::Transactions { .. } => Duration::ZERO,
+    };
+    if plan.interval < MIN_INTERVAL || plan.interval > limits.duration {
+        let least = format_duration(MIN_INTERVAL);
+        return refuse("--interval", plan.interval, format_args!("{least} to {most}"));
+    }
+    if window.as_nanos().div_ceil(plan.interval.as_nanos()) > u128::from(limits.intervals) {
+        let (count, window) = (limits.intervals, format_duration(window));
+        let allowed = format_args!("at most {count} intervals in a window of {window}");
+        return refuse("--interval", plan.interval, allowed);
+    }
+    Ok(())
+}
+
+fn check_end(
+    end: &EndPlan,
+    [workers_option, pin_option]: [&str; 2],
+    connections: u32,
+    limits: &Limits,
+) -> Result<()> {
+    if let Some(workers) = end.workers {
+        let most = limits.workers.min(connections);
+        if !(1..=most).contains(&workers) {
+            let allowed = format!("allowed: 1 to {most} (no more workers than connections)");
+            return Err(Error::usage(workers_option, workers, allowed));
+        }
+    }
+    let Pin::List(cpus) = &end.pin else { return Ok(()) };
+    if cpus.is_empty() {
+        return Err(Error::usage(pin_option, "", "allowed: at least one CPU"));
+    }
+    // A bit a CPU, so that a list from a peer costs the same whatever its length.
+    let mut seen = [false; CPU_IDS as usize];
+    for &cpu in cpus {
+        within(pin_option, cpu, 0..=CPU_IDS - 1)?;
+        if std::mem::replace(&mut seen[cpu as usize], true) {
+            return Err(Error::usage(pin_option, cpu, "allowed: each CPU once"));
+        }
+    }
+    Ok(())
+}
+
+fn check_socket(socket: &SocketPlan) -> Result<()> {
+    if let Some(name) = &socket.congestion_control {
+        let chars =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        if !(1..=MAX_CONGESTION_CONTROL_CHARS).contains(&name.len()) || !name.bytes().all(chars) {
+            let allowed = "allowed: a name of 1 to 15 characters out of a-z, 0-9, _ and -";
+            return Err(Error::usage("--congestion", name.escape_debug(), allowed));
+        }
+    }
+    if let Some(bytes) = socket.buffer_bytes {
+        within("--window", bytes, Bytes(1)..=MAX_BUFFER)?;
+    }
+    if let Some(mss) = socket.mss_bytes {
+        within("--mss", mss, MSS_BYTES)?;
+    }
+    if let Some(rate) = socket.pacing_bits_per_second {
+        at_least("--bitrate", rate, MIN_PACING)?;
+    }
+    if let Some(dscp) = socket.dscp {
+        within("--dscp", dscp, 0..=MAX_DSCP)?;
+    }
+    Ok(())
+}
+
+fn within<T: PartialOrd + fmt::Display>(
+    option: &str,
+    value: T,
+    allowed: RangeInclusive<T>,
+) -> Result<()> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    let allowed = format!("allowed: {} to {}", allowed.start(), allowed.end());
+    Err(Error::usage(option, value, allowed))
+}
+
+fn at_least<T: PartialOrd + fmt::Display>(option: &str, value: T, least: T) -> Result<()> {
+    if value >= least {
+        return Ok(());
+    }
+    Err(Error::usage(option, value, format!("allowed: at least {least}")))
+}
