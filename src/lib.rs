@@ -20,7 +20,9 @@
 //! only.
 
 pub mod error;
+pub mod metrics;
 pub mod plan;
+pub mod sys;
 pub mod units;
 
 pub use error::{Error, Kind, Result};

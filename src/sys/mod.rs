@@ -1,0 +1,11 @@
+//! System calls that neither std nor nix wrap: the only unsafe code, behind safe signatures.
+//!
+//! Enters: descriptors and plain values. Leaves: plain values and `io::Error`. Knows nothing of
+//! plans, flows or results.
+#![expect(unsafe_code, reason = "system calls without a safe wrapper live here and only here")]
+
+pub mod ethtool;
+pub mod netlink;
+pub mod socket;
+pub mod socket_probe;
+pub mod tcp_info;

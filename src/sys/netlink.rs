@@ -1,0 +1,214 @@
+//! Two questions to the kernel's routing netlink (rtnetlink(7)): which device a packet to an
+//! address leaves by, and what that device is.
+//!
+//! Enters: addresses, an interface index. Leaves: plain values. Nothing is ever set; both questions
+//! need no privilege.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+const HEADER_BYTES: usize = 16; // struct nlmsghdr
+const ROUTE_BYTES: usize = 12; // struct rtmsg
+const LINK_BYTES: usize = 16; // struct ifinfomsg
+const ERROR: u16 = 2; // NLMSG_ERROR
+const REQUEST: u16 = 1; // NLM_F_REQUEST
+/// Bits of rta_type that are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
+const TYPE_MASK: u16 = 0x3fff;
+/// A link with many virtual functions takes more than a page.
+const REPLY_BYTES: usize = 64 * 1024;
+
+/// What RTM_NEWLINK tells about a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Interface name (IFLA_IFNAME).
+    pub name: String,
+    /// MTU in bytes (IFLA_MTU).
+    pub mtu_bytes: Option<u32>,
+    /// Root queueing discipline (IFLA_QDISC).
+    pub qdisc: Option<String>,
+    /// Receive queues (IFLA_NUM_RX_QUEUES).
+    pub rx_queues: Option<u32>,
+    /// Transmit queues (IFLA_NUM_TX_QUEUES).
+    pub tx_queues: Option<u32>,
+}
+
+/// Index of the device that packets to `peer` leave by, from `local` where given.
+///
+/// # Errors
+/// No route, an address family this kernel does not have, or no netlink.
+pub fn route_device(peer: IpAddr, local: Option<IpAddr>) -> io::Result<u32> {
+    let local = local.filter(|local| local.is_ipv4() == peer.is_ipv4() && !local.is_unspecified());
+    let peer = octets(peer);
+    let source = local.map(octets).unwrap_or_default();
+    let family = if peer.len() == 4 { libc::AF_INET } else { libc::AF_INET6 };
+    let mut body = [0; ROUTE_BYTES].to_vec();
+    body[0] = narrow(family);
+    body[1] = narrow(peer.len() * 8); // rtm_dst_len
+    body[2] = narrow(source.len() * 8); // rtm_src_len
+    push_attribute(&mut body, libc::RTA_DST, &peer);
+    if !source.is_empty() {
+        push_attribute(&mut body, libc::RTA_SRC, &source);
+    }
+    let reply = ask(libc::RTM_GETROUTE, &body)?;
+    attributes(reply.get(ROUTE_BYTES..).unwrap_or_default())
+        .find(|(kind, _)| *kind == libc::RTA_OIF)
+        .and_then(|(_, data)| number(data))
+        .ok_or_else(|| io::Error::other("the route names no device"))
+}
+
+/// What the device of this index is.
+///
+/// # Errors
+/// No such device, or no netlink.
+pub fn link(index: u32) -> io::Result<Link> {
+    let mut body = [0; LINK_BYTES];
+    body[4..8].copy_from_slice(&index.to_ne_bytes()); // ifi_index
+    let reply = ask(libc::RTM_GETLINK, &body)?;
+    let mut link = Link::default();
+    for (kind, data) in attributes(reply.get(LINK_BYTES..).unwrap_or_default()) {
+        match kind {
+            libc::IFLA_IFNAME => link.name = text(data),
+            libc::IFLA_MTU => link.mtu_bytes = number(data),
+            libc::IFLA_QDISC => link.qdisc = Some(text(data)),
+            libc::IFLA_NUM_RX_QUEUES => link.rx_queues = number(data),
+            libc::IFLA_NUM_TX_QUEUES => link.tx_queues = number(data),
+            _ => {}
+        }
+    }
+    Ok(link)
+}
+
+/// Sends one request and returns the body of its answer.
+fn ask(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
+    let socket: OwnedFd = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::seconds(1))?;
+
+    let length = u32::try_from(HEADER_BYTES + body.len()).map_err(io::Error::other)?;
+    let mut message = length.to_ne_bytes().to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend(REQUEST.to_ne_bytes());
+    message.extend(1_u32.to_ne_bytes()); // nlmsg_seq
+    message.extend(0_u32.to_ne_bytes()); // nlmsg_pid: filled in by the kernel
+    message.extend(body);
+    send(socket.as_raw_fd(), &message, MsgFlags::empty())?;
+
+    let mut reply = vec![0; REPLY_BYTES];
+    let received = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty())?;
+    reply.truncate(received);
+    answer(&reply).map(<[u8]>::to_vec)
+}
+
+/// The body of the first message, or the error it carries.
+fn answer(reply: &[u8]) -> io::Result<&[u8]> {
+    let malformed = || io::Error::other("malformed netlink answer");
+    let length: u32 = reply.get(..4).and_then(number).ok_or_else(malformed)?;
+    let kind = reply.get(4..6).and_then(short).ok_or_else(malformed)?;
+    let end = usize::try_from(length).map_err(io::Error::other)?;
+    let body = reply.get(HEADER_BYTES..end).ok_or_else(malformed)?;
+    if kind == ERROR {
+        let errno = body.get(..4).and_then(number).ok_or_else(malformed)?.cast_signed();
+        return Err(io::Error::from_raw_os_error(errno.saturating_neg()));
+    }
+    Ok(body)
+}
+
+/// The attributes (struct rtattr) in `bytes`, up to the first that is cut short.
+fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(bytes.get(..2).and_then(short)?);
+        let kind = bytes.get(2..4).and_then(short)? & TYPE_MASK;
+        let data = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, data))
+    })
+}
+
+fn push_attribute(message: &mut Vec<u8>, kind: u16, data: &[u8]) {
+    // Addresses alone come here: 4 or 16 bytes, which need no padding.
+    let length = u16::try_from(4 + data.len()).unwrap_or(0);
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(data);
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn narrow(value: impl TryInto<u8>) -> u8 {
+    // Address families and prefix lengths: at most 128.
+    value.try_into().unwrap_or(0)
+}
+
+fn short(bytes: &[u8]) -> Option<u16> {
+    bytes.try_into().ok().map(u16::from_ne_bytes)
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn text(bytes: &[u8]) -> String {
+    let name = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_local_peer_is_reached_by_the_loopback_device() {
+        let index = route_device(Ipv4Addr::LOCALHOST.into(), None).unwrap();
+        let link = link(index).unwrap();
+        assert_eq!(link.name, "lo");
+        assert!(link.mtu_bytes.is_some_and(|mtu| mtu >= 1_280), "{link:?}");
+        assert!(link.qdisc.is_some() && link.rx_queues.is_some() && link.tx_queues.is_some());
+    }
+
+    #[test]
+    fn own_address_is_given_as_the_source() {
+        let local = Some(Ipv4Addr::LOCALHOST.into());
+        assert!(route_device(Ipv4Addr::new(127, 0, 0, 9).into(), local).is_ok());
+        // The other family's address and the wildcard say nothing about the source.
+        let other = Some(Ipv6Addr::LOCALHOST.into());
+        assert!(route_device(Ipv4Addr::LOCALHOST.into(), other).is_ok());
+        let any = Some(Ipv4Addr::UNSPECIFIED.into());
+        assert!(route_device(Ipv4Addr::LOCALHOST.into(), any).is_ok());
+        // An address this machine does not have cannot be a source.
+        let foreign = Some(Ipv4Addr::new(192, 0, 2, 77).into());
+        assert!(route_device(Ipv4Addr::new(192, 0, 2, 78).into(), foreign).is_err());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error() {
+        assert_eq!(link(0x7fff_fff0).unwrap_err().raw_os_error(), Some(libc::ENODEV));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = answer(&bytes);
+            prop_assert!(attributes(&bytes).count() <= bytes.len() / 4);
+        }
+    }
+}
