@@ -21,7 +21,9 @@
 
 pub mod error;
 pub mod metrics;
+pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod sys;
 pub mod units;
 

@@ -1,0 +1,183 @@
+//! Two halves, a plan and what went wrong become one [`Run`].
+//!
+//! Either half may be missing, cut short or lie; what they do not tell is null in the result. A
+//! run is complete only when nothing went wrong and both halves are whole.
+
+use crate::error::{Error, Kind};
+use crate::metrics::latency::LatencyWire;
+use crate::metrics::sample::Sample;
+use crate::outcome::half::{EndReport, Half};
+use crate::outcome::run::{
+    Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
+};
+use crate::outcome::span::{ROLES, Sides, Span, float};
+use crate::outcome::words::end_name;
+use crate::outcome::{cpu, intervals, latency, packets, streams, verdict, warnings};
+use crate::plan::{Plan, Role, Workload};
+
+/// What a run leaves behind.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// When it was asked for (RFC 3339, UTC).
+    pub started_at: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The server that was named, `host:port`.
+    pub target: String,
+    /// What was to be done.
+    pub plan: Plan,
+    /// The client's half; absent: it never got ready.
+    pub client: Option<Half>,
+    /// The server's half, as far as it arrived.
+    pub server: Option<Half>,
+    /// What went wrong outside the ends' own reports, in order of time.
+    pub errors: Vec<Error>,
+    /// Time between the common start and the window's opening, in seconds.
+    pub warm_up_seconds: f64,
+}
+
+/// Makes the result document.
+#[must_use]
+pub fn merge(input: Input) -> Run {
+    let halves = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
+    let sides = Sides {
+        plan: &input.plan,
+        client: Span::over(samples(halves.client)),
+        server: Span::over(samples(halves.server)),
+    };
+    let mut errors = input.errors.clone();
+    let report = report(halves.client);
+    let mut summary = |what: &str, wire: Option<&LatencyWire>| {
+        let damaged = |cause| Error::new(Kind::Incomplete, format!("read the {what}"), cause);
+        latency::summary(wire?).map_err(|cause| errors.push(damaged(cause))).ok()
+    };
+    let round_trips = summary("latency histogram", report.and_then(|own| own.latency.as_ref()));
+    let service =
+        summary("service time histogram", report.and_then(|own| own.service_time.as_ref()));
+    let schedule = report.and_then(|own| own.schedule);
+    add_reported(&mut errors, &halves, &sides);
+    let throughput = streams::throughput(&sides);
+    let streams = streams::streams(&sides, &halves);
+    let transactions = transactions(&sides, round_trips.as_ref());
+    let work = cpu::Work {
+        bits_per_second: throughput.as_ref().map(|throughput| throughput.bits_per_second),
+        transactions_per_second: transactions.as_ref().map(|done| done.per_second),
+    };
+    let mut run = Run {
+        schema: SCHEMA.to_owned(),
+        status: if errors.is_empty() { Status::Complete } else { Status::Incomplete },
+        errors,
+        window: window(&sides, &halves, input.warm_up_seconds),
+        fairness: streams::fairness(&streams),
+        streams,
+        latency: round_trips,
+        service_time: service,
+        schedule,
+        cpu: both(|role| cpu_of(*halves.get(role), work)),
+        packets: both(|role| -> Option<Packets> { packets::packets(sides.end(role)?) }),
+        throughput,
+        transactions,
+        host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
+        placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
+        intervals: intervals::intervals(
+            &input.plan,
+            samples(halves.client),
+            samples(halves.server),
+        ),
+        verdict: Verdict::default(),
+        warnings: Vec::new(),
+        started_at: input.started_at,
+        command: input.command,
+        target: input.target,
+        plan: input.plan.clone(),
+    };
+    run.warnings = warnings::warnings(&run, &halves, &sides);
+    run.verdict = verdict::judge(&run);
+    run
+}
+
+fn samples(half: Option<&Half>) -> &[Sample] {
+    half.map_or(&[], |half| &half.samples)
+}
+
+fn report(half: Option<&Half>) -> Option<&EndReport> {
+    half.and_then(|half| half.report.as_ref())
+}
+
+fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
+    Ends { client: of(Role::Client), server: of(Role::Server) }
+}
+
+/// Adds what the ends reported and, where nothing else explains it, what of them is missing;
+/// sorts by time. Errors without a time come last.
+fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) {
+    for role in ROLES {
+        for error in report(*halves.get(role)).map_or(&[][..], |report| &report.errors) {
+            let error = match (role, error.kind) {
+                // A signal to the server is not one to the client: here the run broke off.
+                (Role::Server, Kind::Interrupted | Kind::Terminated | Kind::Deadline) => {
+                    error.clone().with_kind(Kind::Incomplete)
+                }
+                _ => error.clone(),
+            };
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+    }
+    if errors.is_empty() {
+        for role in ROLES {
+            let half = halves.get(role);
+            let cause = if sides.end(role).is_none() {
+                "fewer than two readings of its counters arrived"
+            } else if report(*half).is_none() {
+                "its workers' report did not arrive"
+            } else {
+                continue;
+            };
+            let operation = format!("collect the {}'s half of the result", end_name(role));
+            errors.push(Error::new(Kind::Incomplete, operation, cause));
+        }
+    }
+    let time = |error: &Error| error.at_seconds.unwrap_or(f64::INFINITY);
+    errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
+}
+
+fn window(sides: &Sides<'_>, halves: &Ends<Option<&Half>>, warm_up: f64) -> Option<Window> {
+    let own = sides.client.or(sides.server)?;
+    Some(Window {
+        seconds: own.seconds,
+        server_seconds: sides.server.map(|span| span.seconds),
+        start_skew_us: ROLES
+            .into_iter()
+            .filter_map(|role| start_skew_us(report(*halves.get(role))?))
+            .reduce(f64::max),
+        warm_up_seconds: if warm_up.is_finite() { warm_up } else { 0.0 },
+    })
+}
+
+/// Between the first and the last flow's first payload.
+fn start_skew_us(report: &EndReport) -> Option<f64> {
+    let steps = || report.flows.iter().filter_map(|flow| flow.first_step_ns);
+    let skew_ns = steps().max()? - steps().min()?;
+    Some(float(skew_ns) / 1e3)
+}
+
+fn cpu_of(half: Option<&Half>, work: cpu::Work) -> Option<Cpu> {
+    let half = half?;
+    cpu::usage(&half.samples, work, half.facts.host.proc_filtered == Some(true))
+}
+
+/// What the histogram counted; while there is none, what the client's workers had tallied.
+fn transactions(sides: &Sides<'_>, latency: Option<&Latency>) -> Option<Transactions> {
+    if !matches!(sides.plan.workload, Workload::Rr(_)) {
+        return None;
+    }
+    let seconds = sides.client.as_ref()?.seconds;
+    let tallied = || sides.total(|sides, id| sides.transactions(id).map(|(count, _)| count));
+    let count = match latency {
+        Some(latency) => latency.count,
+        None => tallied()?,
+    };
+    Some(Transactions { count, per_second: float(count) / seconds })
+}

@@ -1,0 +1,31 @@
+//! The result: what each end brings ([`half`]), and the one document both become ([`run`]).
+//!
+//! Enters: two [`half::Half`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
+//! `podperf.run/v1`. Everything here is a pure function over samples and reports; nothing is
+//! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
+
+pub mod half;
+pub mod intervals;
+pub mod merge;
+pub mod run;
+pub mod schema;
+pub mod verdict;
+
+mod cpu;
+mod latency;
+mod packets;
+mod span;
+mod status;
+mod streams;
+mod warnings;
+pub(crate) mod words;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod wild;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use merge::{Input, merge};

@@ -1,0 +1,153 @@
+//! The machine's part of the result document: CPU and packet path of one end. Data only; the
+//! figures are taken in `outcome::cpu` and `outcome::packets`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// CPU over the window, in busy cores: 1.0 is one CPU for the whole window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cpu {
+    /// User mode, guests included.
+    pub user: f64,
+    /// Niced user mode.
+    pub nice: f64,
+    /// Kernel mode.
+    pub system: f64,
+    /// Idle with I/O outstanding; not busy.
+    pub iowait: f64,
+    /// Hardware interrupts.
+    pub irq: f64,
+    /// Software interrupts: the network stack's receive side, above all.
+    pub softirq: f64,
+    /// Taken by the hypervisor.
+    pub steal: f64,
+    /// Idle.
+    pub idle: f64,
+    /// user + nice + system + irq + softirq.
+    pub busy: f64,
+    /// CPUs online at the end of the window.
+    pub cpus: u32,
+    /// The same by CPU: those that were online at both edges.
+    pub per_cpu: Vec<PerCpu>,
+    /// The podperf process alone, in busy cores (getrusage); null: not readable.
+    pub process: Option<ProcessCpu>,
+    /// busy cores divided by goodput in Gbit/s; null without goodput.
+    pub cores_per_gbit: Option<f64>,
+    /// Busy CPU time per transaction in microseconds (request/response only); null without any.
+    pub us_per_transaction: Option<f64>,
+    /// The process's cgroup; null: not readable.
+    pub cgroup: Option<CgroupUse>,
+    /// Largest error of each figure from the tick length, in busy cores: one tick a CPU and edge of
+    /// the window.
+    pub resolution_cores: f64,
+    /// Counters that ran backwards and were taken as zero.
+    pub clamped: u32,
+    /// What /proc/stat covers here: `machine`, or `filtered` (lxcfs or a sandbox).
+    pub scope: String,
+}
+
+/// One CPU over the window, in shares of it: 0 to 1, give or take a tick.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PerCpu {
+    /// CPU id, from the label.
+    pub cpu: u32,
+    /// User mode.
+    pub user: f64,
+    /// Niced user mode.
+    pub nice: f64,
+    /// Kernel mode.
+    pub system: f64,
+    /// Idle with I/O outstanding.
+    pub iowait: f64,
+    /// Hardware interrupts.
+    pub irq: f64,
+    /// Software interrupts.
+    pub softirq: f64,
+    /// Taken by the hypervisor.
+    pub steal: f64,
+    /// Idle.
+    pub idle: f64,
+}
+
+/// The process's own CPU, in busy cores.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessCpu {
+    /// User mode.
+    pub user: f64,
+    /// Kernel mode.
+    pub system: f64,
+    /// Highest resident set, in bytes.
+    pub max_rss_bytes: u64,
+    /// Of this, the sampler's own cost.
+    pub sampler: f64,
+}
+
+/// The cgroup's CPU over the window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CgroupUse {
+    /// Busy cores of the whole group.
+    pub usage_cores: Option<f64>,
+    /// Quota periods passed.
+    pub periods: Option<u64>,
+    /// Periods in which the group was throttled.
+    pub throttled_periods: Option<u64>,
+    /// Time throttled, in seconds.
+    pub throttled_seconds: Option<f64>,
+}
+
+/// The packet path over the window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Packets {
+    /// softnet: packets processed.
+    pub processed: Option<u64>,
+    /// softnet: packets dropped, backlog full.
+    pub dropped: Option<u64>,
+    /// softnet: softirq rounds that ended with work left.
+    pub time_squeeze: Option<u64>,
+    /// NET_RX softirqs.
+    pub net_rx: Option<u64>,
+    /// NET_TX softirqs.
+    pub net_tx: Option<u64>,
+    /// CPU that ran most NET_RX softirqs.
+    pub busiest_net_rx_cpu: Option<u32>,
+    /// Its share of all NET_RX softirqs, 0 to 1.
+    pub busiest_net_rx_share: Option<f64>,
+}
+
+/// CPU over an interval, in busy cores.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IntervalCpu {
+    /// User and nice.
+    pub user: f64,
+    /// Kernel mode.
+    pub system: f64,
+    /// Software interrupts.
+    pub softirq: f64,
+    /// Taken by the hypervisor.
+    pub steal: f64,
+    /// user + nice + system + irq + softirq.
+    pub busy: f64,
+    /// Busiest CPU's busy share, 0 to 1.
+    pub busiest_cpu: f64,
+    /// softnet drops on this end.
+    pub softnet_dropped: Option<u64>,
+    /// Quota periods throttled.
+    pub throttled_periods: Option<u64>,
+}
+
+impl PerCpu {
+    /// user + nice + system + irq + softirq; guests stand inside user and nice, and waiting for
+    /// I/O is idle time (proc_stat(5)).
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        self.user + self.nice + self.system + self.irq + self.softirq
+    }
+}
+
+impl ProcessCpu {
+    /// User and kernel mode together.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.user + self.system
+    }
+}

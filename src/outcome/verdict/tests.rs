@@ -1,0 +1,206 @@
+//! One synthetic run for each bound, made from a run that nothing bound.
+
+use std::collections::BTreeMap;
+
+use super::judge;
+use crate::metrics::facts::DeviceFacts;
+use crate::outcome::half::Schedule;
+use crate::outcome::merge::merge;
+use crate::outcome::run::{Bound, CgroupUse, Ends, Limited, Run, Verdict};
+use crate::outcome::testing::{open_loop_input, rr_run, stream_run};
+use crate::plan::{Direction, Workload};
+use crate::units::BitRate;
+
+/// Changes a run so that something bound it.
+type Change = fn(&mut Run);
+
+fn judged(mut run: Run, change: Change) -> Verdict {
+    change(&mut run);
+    judge(&run)
+}
+
+fn one_machine(run: &mut Run) {
+    for host in [&mut run.host.client, &mut run.host.server] {
+        host.as_mut().unwrap().boot_id = Some("one".to_owned());
+    }
+    let copy = run.cpu.client.as_ref().unwrap().process.clone();
+    run.cpu.server.clone_from(&run.cpu.client);
+    run.cpu.server.as_mut().unwrap().process = copy;
+}
+
+fn process(run: &mut Run, [client, server]: [f64; 2]) {
+    for (cpu, cores) in [(&mut run.cpu.client, client), (&mut run.cpu.server, server)] {
+        let process = cpu.as_mut().unwrap().process.as_mut().unwrap();
+        (process.user, process.system) = (0.0, cores);
+    }
+}
+
+fn all_busy(run: &mut Run) {
+    for cpu in [&mut run.cpu.client, &mut run.cpu.server] {
+        (cpu.as_mut().unwrap().idle, cpu.as_mut().unwrap().iowait) = (0.02, 0.02);
+    }
+}
+
+fn device(run: &mut Run, end: &str, speed: u64) {
+    let host = if end == "client" { &mut run.host.client } else { &mut run.host.server };
+    host.as_mut().unwrap().device = Some(DeviceFacts {
+        name: "eth1".to_owned(),
+        speed_bits_per_second: Some(speed),
+        mtu_bytes: Some(1500),
+        offloads: BTreeMap::new(),
+        ..DeviceFacts::default()
+    });
+}
+
+fn limits(run: &mut Run, receive_window: f64, send_buffer: f64) {
+    for stream in &mut run.streams {
+        stream.limited = Some(Limited { busy: 0.8, receive_window, send_buffer });
+    }
+}
+
+fn direct(run: &mut Run, to: Direction) {
+    let Workload::Stream(stream) = &mut run.plan.workload else { panic!("a stream run") };
+    stream.direction = to;
+}
+
+const STREAMS: &[(Bound, &str, Change)] = &[
+    (Bound::Unclear, "the receive window 9 %", |_| {}),
+    (Bound::Unclear, "nothing was measured", |run| run.throughput = None),
+    // 2 × 2.1 Gbit/s asked, 4 reached: within 5 %.
+    (Bound::Pacing, "4.000 Gbit/s of 4.200 Gbit/s", |run| {
+        run.plan.socket.pacing_bits_per_second = Some(BitRate(2_100_000_000));
+    }),
+    (Bound::Unclear, "busy", |run| {
+        run.plan.socket.pacing_bits_per_second = Some(BitRate(3_000_000_000));
+    }),
+    // 4.5 Gbit/s · 1448 / 1538 = 4.237 Gbit/s; 4 of it are 94 %. The faster device does not count.
+    (Bound::Link, "94 % of the 4.237 Gbit/s payload that server's eth1", |run| {
+        device(run, "server", 4_500_000_000);
+        device(run, "client", 25_000_000_000);
+    }),
+    (Bound::Unclear, "busy", |run| device(run, "server", 5_000_000_000)),
+    (Bound::CpuQuota, "server: CPU quota used up in 6 of 100 periods", |run| {
+        run.cpu.server.as_mut().unwrap().cgroup = Some(CgroupUse {
+            periods: Some(100),
+            throttled_periods: Some(6),
+            ..CgroupUse::default()
+        });
+    }),
+    (Bound::SoftirqCore, "server: CPU 1 spent 90 % of the window in softirqs", |run| {
+        run.cpu.server.as_mut().unwrap().per_cpu[1].softirq = 0.9;
+    }),
+    // Two workers on two CPUs.
+    (Bound::SenderCpu, "client: the process used 1.90 cores with 2 workers on 2 CPUs", |run| {
+        process(run, [1.9, 0.4]);
+    }),
+    (Bound::ReceiverCpu, "server: the process used 1.85 cores", |run| process(run, [1.8, 1.85])),
+    (Bound::SenderCpu, "server: the process used", |run| {
+        direct(run, Direction::Down);
+        process(run, [0.3, 1.9]);
+    }),
+    (Bound::SenderCpu, "server: the process used", |run| {
+        direct(run, Direction::Both);
+        process(run, [0.3, 1.9]);
+    }),
+    // One worker, pinned to CPU 1, whose time goes to softirqs as much as to the process.
+    (Bound::ReceiverCpu, "server: workers' 1 CPU 97 % busy", |run| {
+        let placement = run.placement.server.as_mut().unwrap();
+        (placement.workers, placement.pinned_cpus) = (1, vec![Some(1)]);
+        let line = &mut run.cpu.server.as_mut().unwrap().per_cpu[1];
+        (line.system, line.softirq) = (0.5, 0.47);
+    }),
+    (Bound::ReceiverCpu, "server: busiest 1 CPU 97 % busy", |run| {
+        let placement = run.placement.server.as_mut().unwrap();
+        (placement.workers, placement.pinned_cpus) = (1, vec![None]);
+        let line = &mut run.cpu.server.as_mut().unwrap().per_cpu[1];
+        (line.system, line.softirq) = (0.5, 0.47);
+    }),
+    (Bound::SenderCpu, "client: all CPUs are busy (2.0 % idle)", |run| {
+        run.placement.client.as_mut().unwrap().pinned_cpus.clear();
+        let cpu = run.cpu.client.as_mut().unwrap();
+        (cpu.idle, cpu.iowait) = (0.02, 0.02);
+    }),
+    // On one machine only the processes tell the ends apart.
+    (Bound::ReceiverCpu, "server: the process used", |run| {
+        one_machine(run);
+        all_busy(run);
+        process(run, [0.4, 1.9]);
+    }),
+    (Bound::Unclear, "all CPUs of the shared machine are busy (2.0 % idle)", |run| {
+        one_machine(run);
+        all_busy(run);
+    }),
+    (Bound::Unclear, "all CPUs of the shared machine are busy", |run| {
+        one_machine(run);
+        all_busy(run);
+        process(run, [1.9, 0.4]);
+        run.warnings.push(crate::outcome::run::Warning {
+            code: "same_process".to_owned(),
+            text: String::new(),
+            remedy: String::new(),
+        });
+    }),
+    (Bound::ReceiveWindow, "receive window 60 % of its busy time", |run| limits(run, 0.48, 0.1)),
+    (Bound::SendBuffer, "send buffer 50 % of its busy time", |run| limits(run, 0.1, 0.4)),
+    (Bound::Unclear, "busy", |run| limits(run, 0.39, 0.1)),
+    // What comes first decides: the pacing that was asked for, not the CPU it kept busy.
+    (Bound::Pacing, "asked for by pacing", |run| {
+        run.plan.socket.pacing_bits_per_second = Some(BitRate(2_000_000_000));
+        process(run, [1.9, 1.9]);
+    }),
+    // A receiver without CPU closes its window.
+    (Bound::ReceiverCpu, "server", |run| {
+        process(run, [0.2, 1.9]);
+        limits(run, 0.7, 0.0);
+    }),
+    (Bound::Unclear, "", |run| {
+        run.cpu = Ends::default();
+        run.streams.clear();
+    }),
+];
+
+#[test]
+fn every_bound_of_a_stream_has_its_evidence() {
+    for (number, (bound, evidence, change)) in STREAMS.iter().enumerate() {
+        let verdict = judged(stream_run(), *change);
+        assert_eq!(verdict.bound_by, *bound, "row {number}: {verdict:?}");
+        let text = verdict.evidence.join("; ");
+        assert!(text.contains(evidence), "row {number}: '{text}' lacks '{evidence}'");
+    }
+}
+
+#[test]
+fn a_closed_loop_with_cpu_to_spare_waits_for_the_round_trip() {
+    let verdict = judged(rr_run(), |_| {});
+    assert_eq!(verdict.bound_by, Bound::RoundTrip);
+    assert_eq!(
+        verdict.evidence[0],
+        "1000 transactions/s × mean latency 1000.0 µs = 1.00 of 1 in flight"
+    );
+}
+
+#[test]
+fn a_closed_loop_is_bound_by_a_full_end_first() {
+    let verdict = judged(rr_run(), |run| process(run, [0.2, 0.95]));
+    assert_eq!(verdict.bound_by, Bound::ReceiverCpu);
+}
+
+#[test]
+fn a_closed_loop_that_leaves_requests_unsent_is_unclear() {
+    let verdict = judged(rr_run(), |run| run.latency.as_mut().unwrap().mean = Some(20_000.0));
+    assert_eq!(verdict.bound_by, Bound::Unclear);
+    let verdict = judged(rr_run(), |run| run.cpu.server = None);
+    assert_eq!(verdict.bound_by, Bound::Unclear);
+}
+
+#[test]
+fn an_open_loop_is_bound_by_its_rate_while_it_is_kept() {
+    let kept = judge(&merge(open_loop_input(1_000.0)));
+    assert_eq!(kept.bound_by, Bound::OfferedRate);
+    let slower = judge(&merge(open_loop_input(2_000.0)));
+    assert_eq!(slower.bound_by, Bound::Unclear);
+    let late = judged(merge(open_loop_input(1_000.0)), |run| {
+        run.schedule = Some(Schedule { due: 2_000, late: 100, ..Schedule::default() });
+    });
+    assert_eq!(late.bound_by, Bound::Unclear);
+}

@@ -1,0 +1,116 @@
+//! The JSON Schema in docs/ is the one the types make, and documents obey it.
+
+use std::path::Path;
+
+use podperf::outcome::merge::merge;
+use podperf::outcome::schema::json_schema;
+use podperf::{metrics, outcome, plan, report, units};
+use serde_json::Value;
+
+#[path = "../src/outcome/testing.rs"]
+#[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
+mod testing;
+
+#[test]
+fn the_file_in_docs_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/podperf.run.v1.schema.json");
+    let expected = format!("{:#}\n", json_schema());
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{} is out of date; run: podperf schema > docs/podperf.run.v1.schema.json",
+        path.display()
+    );
+}
+
+/// What is wrong with a document, in words.
+fn faults(document: &Value) -> Vec<String> {
+    let validator = jsonschema::validator_for(&json_schema()).expect("the schema is one");
+    validator
+        .iter_errors(document)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect()
+}
+
+fn document(input: outcome::Input) -> Value {
+    serde_json::from_str(&report::json::render(&merge(input))).expect("one JSON document")
+}
+
+#[test]
+fn documents_obey_the_schema() {
+    let whole = [testing::stream_input(), testing::rr_input(), testing::open_loop_input(1_000.0)];
+    for input in whole {
+        assert_eq!(faults(&document(input.clone())), [""; 0]);
+        for lose in [
+            |input: &mut outcome::Input| input.server = None,
+            |input: &mut outcome::Input| input.client = None,
+            |input: &mut outcome::Input| (input.client, input.server) = (None, None),
+        ] {
+            let mut part = input.clone();
+            lose(&mut part);
+            let document = document(part);
+            assert_eq!(document["status"], "incomplete");
+            assert_eq!(faults(&document), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_no_result() {
+    let good = document(testing::stream_input());
+    let mut no_headline = good.clone();
+    no_headline["throughput"]["bits_per_second"] = Value::Null;
+    assert_eq!(faults(&no_headline).len(), 1, "{:?}", faults(&no_headline));
+    let mut no_schema = good;
+    no_schema.as_object_mut().expect("an object").remove("schema");
+    assert_eq!(faults(&no_schema).len(), 1);
+}
+
+/// The paths that programs read, each with its type.
+#[test]
+fn the_promised_paths_are_there() {
+    let stream = document(testing::stream_input());
+    let rr = document(testing::rr_input());
+    let number = [
+        "/window/seconds",
+        "/window/start_skew_us",
+        "/throughput/bits_per_second",
+        "/throughput/sent_bits_per_second",
+        "/streams/0/id",
+        "/streams/0/bytes_received",
+        "/streams/0/bytes_sent",
+        "/streams/0/bits_per_second",
+        "/streams/0/retransmits",
+        "/streams/0/rtt_us",
+        "/fairness",
+        "/cpu/client/process/user",
+        "/cpu/server/process/system",
+        "/cpu/client/cores_per_gbit",
+        "/intervals/0/bits_per_second",
+    ];
+    let cpu = ["user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle"];
+    let cpu = cpu.iter().flat_map(|field| {
+        [format!("/cpu/client/{field}"), format!("/cpu/server/per_cpu/0/{field}")]
+    });
+    for path in number.into_iter().map(str::to_owned).chain(cpu) {
+        assert!(stream.pointer(&path).is_some_and(Value::is_number), "{path}");
+    }
+    for field in ["count", "mean", "stddev", "min", "p50", "p90", "p99", "max"] {
+        assert!(rr["latency"][field].is_number(), "{field}");
+    }
+    for (path, value) in [("/transactions/count", 2_000.0), ("/transactions/per_second", 1_000.0)] {
+        assert_eq!(rr.pointer(path).and_then(Value::as_f64), Some(value), "{path}");
+    }
+    for field in ["p99_9", "p99_99"] {
+        assert_eq!(rr["latency"].get(field), Some(&Value::Null), "{field}");
+    }
+    assert_eq!(rr["latency"]["unit"], "ns");
+    assert!(rr["latency"]["histogram"].is_string());
+    assert_eq!(stream["schema"], "podperf.run/v1");
+    assert_eq!(stream["status"], "complete");
+    assert!(stream["verdict"]["bound_by"].is_string());
+    assert!(stream["verdict"]["evidence"].is_array());
+    for path in ["/plan", "/host/client", "/host/server"] {
+        assert!(stream.pointer(path).is_some_and(Value::is_object), "{path}");
+    }
+}
