@@ -19,12 +19,17 @@
 //! `control` ← `cli`; `metrics` and `outcome` stand beside the engine; `report` reads outcomes
 //! only.
 
+pub mod cli;
+pub mod control;
+pub mod engine;
 pub mod error;
 pub mod metrics;
 pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod sys;
+pub mod transport;
 pub mod units;
+pub mod workload;
 
 pub use error::{Error, Kind, Result};

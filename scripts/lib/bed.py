@@ -1,0 +1,178 @@
+"""Where compare-peers runs things: network namespaces, servers, and timed runs of clients.
+
+Enters: a path's name and command lines. Leaves: their output, with the machine's CPU use over exactly
+that run. Whatever was started is ended, by its id, when the `with` block of its owner is left.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import procstat
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+LISTEN = "0A"  # TCP state in /proc/net/tcp
+
+
+class Failed(Exception):
+    """A program could not be run, or failed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the two ends of a path are. A namespace of None is the script's own."""
+
+    client: str | None
+    server: str | None
+    address: str
+
+
+def places(prefix, root):
+    """The paths there are: name -> place."""
+    own = f"{prefix}-lo" if root else None
+    paths = {"loopback": Place(own, own, "127.0.0.1")}
+    if root:
+        paths["veth"] = Place(f"{prefix}-hostA", f"{prefix}-hostB", "192.0.2.2")
+        paths["vxlan"] = Place(f"{prefix}-podA", f"{prefix}-podB", "10.244.1.2")
+    return paths
+
+
+def call(*command):
+    """Runs a short command; raises Failed with what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+
+
+@contextlib.contextmanager
+def namespaces(prefix):
+    """The two-host testbed and a namespace with nothing but its loopback; gone afterwards."""
+    own = f"{prefix}-lo"
+    try:
+        call(str(SCRIPTS / "twohosts"), "up", "--prefix", prefix)
+        if os.path.exists(f"/run/netns/{own}"):
+            call("ip", "netns", "del", own)
+        call("ip", "netns", "add", own)
+        call("ip", "-n", own, "link", "set", "lo", "up")
+        # netperf resolves no address where every interface has but a loopback one (AI_ADDRCONFIG).
+        call("ip", "-n", own, "addr", "add", "192.0.2.9/32", "dev", "lo")
+        yield
+    finally:
+        subprocess.run([SCRIPTS / "twohosts", "down", "--prefix", prefix], check=False)
+        if os.path.exists(f"/run/netns/{own}"):
+            subprocess.run(["ip", "netns", "del", own], check=False)
+
+
+def inside(namespace, command):
+    """The command line that runs `command` in a namespace."""
+    return ["ip", "netns", "exec", namespace, *command] if namespace else list(command)
+
+
+def end(process):
+    """Ends a process that leads a group of its own, and the group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+            # What is left of the group (netserver's children) goes with SIGKILL.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=2)
+
+
+def listens(pid, port):
+    """Whether some socket in the network namespace of `pid` listens on `port`."""
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            local, state = line.split()[1], line.split()[3]
+            if state == LISTEN and int(local.rpartition(":")[2], 16) == port:
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def servers(namespace, commands, patience_seconds=10):
+    """Starts servers, (command, port) each, and waits until they listen; ends them afterwards."""
+    started = []
+    with tempfile.TemporaryFile() as log:
+        try:
+            for command, port in commands:
+                process = subprocess.Popen(
+                    inside(namespace, command), stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )
+                started.append(process)
+                await_port(process, command, port, patience_seconds, log)
+            yield
+        finally:
+            for process in started:
+                end(process)
+
+
+def await_port(process, command, port, patience_seconds, log):
+    """Waits until a server listens; raises Failed with its last words when it does not."""
+    deadline = time.monotonic() + patience_seconds
+    while not listens(process.pid, port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log.seek(0)
+            words = log.read().decode(errors="replace").strip()[-500:]
+            raise Failed(f"{' '.join(command)}: does not listen on port {port}: {words}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of clients printed and took."""
+
+    outputs: list
+    seconds: float
+    busy_core_seconds: float  # whole machine, this script included
+
+
+def run(namespace, commands, patience_seconds):
+    """Runs the clients at once; raises Failed when one fails or takes too long.
+
+    CPU is read before the first starts and after the last has ended, so each tool's own start and
+    end are in it.
+    """
+    started = []
+    before = procstat.read()
+    try:
+        for command in commands:
+            started.append(subprocess.Popen(
+                inside(namespace, command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, start_new_session=True,
+            ))
+        deadline = time.monotonic() + patience_seconds
+        outputs = []
+        for command, process in zip(commands, started):
+            outputs.append(collect(command, process, deadline))
+        use = procstat.busy_cores(before, procstat.read())
+        return Outcome(outputs, use["seconds"], use["busy"] * use["seconds"])
+    finally:
+        for process in started:
+            if process.poll() is None:
+                end(process)
+            process.stdout.close()
+            process.stderr.close()
+
+
+def collect(command, process, deadline):
+    """What a client printed."""
+    try:
+        out, err = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{' '.join(command)}: still running at its deadline") from None
+    if process.returncode != 0:
+        words = (err.strip() or out.strip())[-500:]
+        raise Failed(f"{' '.join(command)}: exit status {process.returncode}: {words}")
+    return out

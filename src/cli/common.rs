@@ -1,0 +1,230 @@
+//! Options that several subcommands share, and what they become.
+//!
+//! Enters: options as typed. Leaves: the parts of a plan, and a target.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::host::Host;
+use crate::cli::output::OutputArgs;
+use crate::cli::system::System;
+use crate::cli::{Measurement, values};
+use crate::control::client::{Family, Target};
+use crate::error::{Error, Result};
+use crate::plan::limits::Limits;
+use crate::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Workload, rules};
+use crate::units::{Bytes, parse_count, parse_duration};
+
+/// Port of control and data unless another is named.
+pub(super) const PORT: u16 = 5210;
+
+/// Everything a measurement needs beside its workload.
+#[derive(Debug, Args)]
+pub(super) struct MeasureArgs {
+    #[command(flatten)]
+    peer: PeerArgs,
+    #[command(flatten)]
+    window: WindowArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
+    #[command(flatten)]
+    placement: PlacementArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The server, and how long to wait for it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+struct PeerArgs {
+    /// The server: name, IPv4 or IPv6 address, or host:port. Left out: a server in this process,
+    /// over loopback
+    #[arg(value_name = "HOST", help_heading = None)]
+    host: Option<Host>,
+    /// TCP port of control and data [default: 5210]
+    #[arg(short, long, value_name = "PORT", value_parser = values::port,
+          allow_hyphen_values = true)]
+    port: Option<u16>,
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// Own address, for control and data
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
+    bind: Option<IpAddr>,
+    /// File with the secret shared with the server [default: the environment variable
+    /// PODPERF_TOKEN, if set]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// For each step until everything is ready to start
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    connect_timeout: Duration,
+    /// Silence after which the server counts as lost
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    peer_timeout: Duration,
+    /// End the whole command after this time, with what there is [default: none]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    deadline: Option<Duration>,
+}
+
+/// When to count.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Window")]
+struct WindowArgs {
+    /// Length of the measured window, in seconds unless said (500ms, 2m, 1h)
+    #[arg(short, long, value_name = "TIME", default_value = "10", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    time: Duration,
+    /// Warm-up before the window, not counted
+    #[arg(short = 'O', long, value_name = "TIME", default_value = "1",
+          value_parser = parse_duration, allow_hyphen_values = true)]
+    omit: Duration,
+    /// Time between two intermediate readings
+    #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    interval: Duration,
+}
+
+/// What is asked of every data socket.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sockets")]
+struct SocketArgs {
+    /// TCP congestion control [default: the system's]
+    #[arg(short = 'C', long, value_name = "NAME")]
+    congestion: Option<String>,
+    /// Send and receive buffer; asking for one ends the kernel's autotuning [default: autotuning]
+    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
+    window: Option<Bytes>,
+    /// TCP maximum segment size in bytes, 88 to 32767 [default: the path's]
+    #[arg(short = 'M', long, value_name = "BYTES", value_parser = parse_count::<u32>,
+          allow_hyphen_values = true)]
+    mss: Option<u32>,
+    /// Differentiated services code point: 0 to 63, cs0 to cs7, af11 to af43, ef [default: 0]
+    #[arg(short = 'S', long, value_name = "DSCP", value_parser = values::dscp,
+          allow_hyphen_values = true)]
+    dscp: Option<u8>,
+}
+
+/// Threads and CPUs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Workers")]
+struct PlacementArgs {
+    /// CPUs for the client's workers: auto, none, or a list such as 0,2,4-7
+    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin,
+          allow_hyphen_values = true)]
+    pin: Pin,
+    /// CPUs for the server's workers, likewise
+    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin,
+          allow_hyphen_values = true)]
+    server_pin: Pin,
+    /// Worker threads of the client [default: one a connection while they are few, else one a CPU]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    workers: Option<u32>,
+    /// Worker threads of the server, likewise
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    server_workers: Option<u32>,
+}
+
+/// What a subcommand adds to the shared options.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) workload: Workload,
+    pub(super) flows: u32,
+    /// An end by count; absent: by time.
+    pub(super) count: Option<Extent>,
+    /// Fills what only some workloads ask of a socket.
+    pub(super) socket: SocketPlan,
+}
+
+impl MeasureArgs {
+    /// Options and workload become a measurement that every rule accepts.
+    pub(super) fn resolve(self, work: Work, system: &System) -> Result<Measurement> {
+        let Self { peer, window, socket, placement, output } = self;
+        let plan = Plan {
+            workload: work.workload,
+            extent: work.count.unwrap_or(Extent::Time { window: window.time }),
+            warm_up: window.omit,
+            interval: window.interval,
+            flows: work.flows,
+            client: EndPlan { workers: placement.workers, pin: placement.pin },
+            server: EndPlan { workers: placement.server_workers, pin: placement.server_pin },
+            socket: SocketPlan {
+                congestion_control: socket.congestion,
+                buffer_bytes: socket.window,
+                mss_bytes: socket.mss,
+                dscp: socket.dscp,
+                ..work.socket
+            },
+        };
+        rules::check(&plan, &Limits::default())?;
+        system.check(&plan, peer.host.is_none())?;
+        Ok(Measurement { plan, target: peer.target(system)?, output })
+    }
+}
+
+impl PeerArgs {
+    fn target(self, system: &System) -> Result<Target> {
+        let (host, port) = (self.host.as_ref(), self.host.as_ref().and_then(|host| host.port));
+        if let (Some(asked), Some(port)) = (self.port, port)
+            && asked != port
+        {
+            let allowed = format!("allowed: one port, but HOST names {port}");
+            return Err(Error::usage("--port", asked, allowed));
+        }
+        for (option, time) in [
+            ("--connect-timeout", Some(self.connect_timeout)),
+            ("--peer-timeout", Some(self.peer_timeout)),
+            ("--deadline", self.deadline),
+        ] {
+            time.map_or(Ok(()), |time| positive(option, time))?;
+        }
+        Ok(Target {
+            host: host.map(|host| host.name.clone()),
+            port: self.port.or(port).unwrap_or(PORT),
+            family: self.family()?,
+            bind: self.bind,
+            token: system.token(self.token_file.as_deref())?,
+            connect_timeout: self.connect_timeout,
+            peer_timeout: self.peer_timeout,
+            deadline: self.deadline,
+        })
+    }
+
+    /// The family asked for; neither HOST nor the own address may be of the other one.
+    fn family(&self) -> Result<Option<Family>> {
+        let asked = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        };
+        let bind = self.bind.map(|address| if address.is_ipv4() { Family::V4 } else { Family::V6 });
+        let host = self.host.as_ref().and_then(|host| host.family);
+        let differ = |a: Option<Family>, b: Option<Family>| a.is_some() && b.is_some() && a != b;
+        if differ(asked, host) {
+            let name = self.host.as_ref().map_or("", |host| &host.name);
+            return Err(Error::usage("HOST", name, "allowed: an address of the family asked for"));
+        }
+        if let Some(address) = self.bind
+            && (differ(asked, bind) || differ(host, bind))
+        {
+            let allowed = "allowed: an address of the same family as HOST, -4 or -6";
+            return Err(Error::usage("--bind", address, allowed));
+        }
+        Ok(asked)
+    }
+}
+
+/// Refuses a wait of no time.
+pub(super) fn positive(option: &str, time: Duration) -> Result<()> {
+    if time.is_zero() {
+        return Err(Error::usage(option, "0", "allowed: more than 0 seconds"));
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `podperf doctor`: what this machine lets podperf do, and what will spoil a measurement.
+//!
+//! Enters: the checks. Leaves: a table or JSON. Examines nothing itself.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, TableStyle};
+
+use crate::cli::output::print;
+use crate::error::Result;
+use crate::metrics::doctor::{Check, Status, examine};
+use crate::metrics::roots::Roots;
+
+/// Tells what this machine lets podperf do, and what will spoil a measurement.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DoctorArgs {
+    /// One JSON document on standard output
+    #[arg(short = 'J', long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  podperf doctor
+  podperf doctor -J | jq '.[] | select(.status != \"ok\")'";
+
+/// Examines and prints; returns the exit status.
+pub(super) fn run(args: &DoctorArgs) -> Result<u8> {
+    let checks = examine(&Roots::default());
+    print(|to| if args.json { as_json(&checks, to) } else { as_text(&checks, to) })
+}
+
+fn as_json(checks: &[Check], to: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *to, checks)?;
+    writeln!(to)
+}
+
+/// One row a check, at most 120 columns wide; the remedy stands below what was found.
+fn as_text(checks: &[Check], to: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new();
+    let arrangement = ContentArrangement::Dynamic;
+    table.load_style(TableStyle::new()).set_content_arrangement(arrangement).set_width(120);
+    for check in checks {
+        let status = match check.status {
+            Status::Ok => "ok",
+            Status::Warn => "warning",
+            Status::Fail => "missing",
+            Status::Unknown => "unknown",
+        };
+        let remedy = check.remedy.iter().map(|remedy| format!("\n→ {remedy}"));
+        let finding = check.finding.clone() + &remedy.collect::<String>();
+        table.add_row([status, check.name, &finding]);
+    }
+    writeln!(to, "{}", table.trim_fmt())
+}

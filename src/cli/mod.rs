@@ -1,0 +1,136 @@
+//! What was typed, one file a subcommand.
+//!
+//! Enters: the command line. Leaves: for a measurement, a `Measurement` (plan, target, output)
+//! that every rule has accepted, handed to `control`; for the rest, text on standard output. Usage
+//! errors come before any network traffic. Nothing here measures, and only `main` ends the process.
+
+mod common;
+mod completions;
+mod doctor;
+mod host;
+mod man;
+mod output;
+mod rr;
+mod schema;
+mod serve;
+mod signals;
+mod stream;
+mod system;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::control::client::{Target, measure};
+use crate::error::{Kind, Result};
+use crate::outcome::run::Interval;
+use crate::plan::Plan;
+use output::{Output, OutputArgs};
+use system::System;
+
+/// Measures what a network path carries and what it costs: throughput, request/response latency,
+/// and CPU on both ends.
+#[derive(Debug, Parser)]
+#[command(name = "podperf", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  podperf stream                   a first look: ten seconds over loopback, nothing else needed
+  podperf serve                    on one host …
+  podperf stream 192.0.2.2 -P 3    … throughput of three streams, from another
+  podperf rr 192.0.2.2             … and request/response latency
+
+Exit status: 0 complete; 2 usage; 3 nothing could be measured; 4 incomplete (what was measured is
+printed); 5 deadline passed; 130 or 143 ended by SIGINT or SIGTERM.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Waits for measurements; one TCP port carries control and data
+    Serve(serve::ServeArgs),
+    /// Measures the throughput of bulk transfers
+    Stream(stream::StreamArgs),
+    /// Measures the latency and rate of requests and responses
+    Rr(rr::RrArgs),
+    /// Tells what this machine lets podperf do, and what will spoil a measurement
+    Doctor(doctor::DoctorArgs),
+    /// Prints a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Prints the manual page, or writes one for each subcommand
+    Man(man::ManArgs),
+    /// Prints the JSON Schema of the result document
+    Schema,
+}
+
+/// A measurement that may start: every rule has accepted it.
+#[derive(Debug)]
+struct Measurement {
+    plan: Plan,
+    target: Target,
+    output: OutputArgs,
+}
+
+/// Carries out a command line (the program's name first); returns the exit status.
+///
+/// # Errors
+/// When the command line cannot be carried out, or its result could not be handed over.
+pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match parse(&arguments) {
+        Ok(cli) => cli,
+        Err(message) => return Ok(tell(&message)),
+    };
+    match cli.command {
+        Command::Serve(args) => serve::run(&args, &System::read()),
+        Command::Stream(args) => carry_out(args.resolve(&System::read())?, &arguments),
+        Command::Rr(args) => carry_out(args.resolve(&System::read())?, &arguments),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Schema => schema::run(),
+    }
+}
+
+/// Prints what clap has to say: help, the version, or a usage error; returns the exit status.
+fn tell(message: &clap::Error) -> u8 {
+    // Without a subcommand it is the whole help, which is no sentence to be prefixed.
+    if message.use_stderr() && message.kind() != MissingSubcommand {
+        let _ = write!(io::stderr(), "podperf: ");
+    }
+    match (message.print(), u8::try_from(message.exit_code())) {
+        (Ok(()), Ok(status)) => status,
+        _ => Kind::Usage.exit_status(),
+    }
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Measures and hands the result over.
+fn carry_out(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
+    let Measurement { plan, target, output } = measurement;
+    let output = Output::open(output)?;
+    let stop = signals::watch()?;
+    let mut live = output.live(&plan);
+    let mut watch = |interval: &Interval| {
+        if let Some(live) = &mut live {
+            live.interval(interval);
+        }
+    };
+    let mut run = measure(&plan, &target, &mut watch, &stop);
+    if let Some(live) = &mut live {
+        live.finish();
+    }
+    run.command = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    output.write(&run)
+}

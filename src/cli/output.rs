@@ -1,0 +1,164 @@
+//! Where a result goes: the table or the JSON document on standard output, the document in a file,
+//! a line an interval on standard error.
+//!
+//! Enters: a finished run. Leaves: its rendering where it was asked for, and the exit status. How a
+//! result looks is `report`'s business.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::{Error, Kind, Result};
+use crate::outcome::run::Run;
+use crate::plan::Plan;
+use crate::report::live::Live;
+use crate::report::{json, text};
+
+/// What a shell reports for a program that SIGPIPE ended: standard output was closed early.
+const PIPE_CLOSED: u8 = 141;
+
+/// Where the result goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// One JSON document on standard output instead of the table
+    #[arg(short = 'J', long)]
+    json: bool,
+    /// The JSON document into this file; the table goes to standard output unless -J is given
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// No live lines on standard error
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// An open way out for a result.
+#[derive(Debug)]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+    file: Option<(PathBuf, File)>,
+}
+
+impl Output {
+    /// Opens the file before anything is measured, so that a bad path costs no run. What it held is
+    /// kept until there is a result.
+    pub(super) fn open(args: OutputArgs) -> Result<Self> {
+        let OutputArgs { json, output, quiet } = args;
+        let file = output.map(|path| {
+            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            match opened {
+                Ok(file) => Ok((path, file)),
+                Err(error) => {
+                    let cause = format!("{error}; allowed: a file that can be written");
+                    Err(Error::usage("--output", path.display(), cause))
+                }
+            }
+        });
+        Ok(Self { json, quiet, file: file.transpose()? })
+    }
+
+    /// What tells of each interval as it ends; nothing when told to be quiet.
+    pub(super) fn live(&self, plan: &Plan) -> Option<Live> {
+        (!self.quiet).then(|| Live::new(plan, io::stderr().is_terminal()))
+    }
+
+    /// Hands the result over; returns the exit status. What cannot be written is not lost: its text
+    /// goes to standard error.
+    pub(super) fn write(self, run: &Run) -> Result<u8> {
+        for error in &run.errors {
+            say(&format!("error: {error}"));
+        }
+        let as_json = self.json;
+        let filed = self.file.map_or(Ok(()), |(path, file)| {
+            write_file(file, run).map_err(|error| {
+                let operation = format!("write the result to '{}'", path.display());
+                Error::new(Kind::Incomplete, operation, error)
+            })
+        });
+        let printed = print(|to| {
+            if as_json { to.write_all(json::render(run).as_bytes()) } else { text::render(run, to) }
+        });
+        match filed.and(printed) {
+            Ok(0) => Ok(run.exit_status()),
+            Ok(status) => Ok(status),
+            Err(error) => {
+                let _ = text::render(run, &mut io::stderr());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Tells a line on standard error, where nobody has to listen. What a peer wrote may stand in it,
+/// so control characters do not reach the terminal.
+pub(super) fn say(line: &str) {
+    let line = line.replace(char::is_control, " ");
+    let _ = writeln!(io::stderr(), "podperf: {line}");
+}
+
+/// Writes to standard output; returns the exit status. A reader that went away early ends it
+/// quietly.
+///
+/// # Errors
+/// When standard output takes no more for another reason, such as a full disk.
+pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8> {
+    let mut to = BufWriter::new(io::stdout().lock());
+    match write(&mut to).and_then(|()| to.flush()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(PIPE_CLOSED),
+        Err(error) => Err(Error::new(Kind::Incomplete, "write to standard output", error)),
+    }
+}
+
+fn write_file(mut file: File, run: &Run) -> io::Result<()> {
+    // Pipes and devices have no length to cut.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(json::render(run).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::outcome::testing;
+
+    fn open(path: &Path) -> Result<Output> {
+        Output::open(OutputArgs { json: false, output: Some(path.to_owned()), quiet: true })
+    }
+
+    #[test]
+    fn what_a_file_held_is_kept_until_there_is_a_result() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let run = testing::stream_run();
+        // Longer than any result, so that a tail would stay if it were not cut.
+        fs::write(&file, "old".repeat(1 << 20)).unwrap();
+        let output = open(file.path()).unwrap();
+        assert!(fs::read_to_string(&file).unwrap().starts_with("oldold"));
+        write_file(output.file.unwrap().1, &run).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), json::render(&run));
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_a_usage_error_that_names_it() {
+        for path in ["/nonexistent/run.json", "/"] {
+            let error = open(Path::new(path)).unwrap_err();
+            let start = format!("invalid value '{path}' for '--output': ");
+            assert!(error.to_string().starts_with(&start), "{error}");
+            assert_eq!(error.kind, Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let error = open(Path::new("/dev/full")).unwrap().write(&testing::stream_run());
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("write the result to '/dev/full': No space left"), "{error}");
+    }
+}

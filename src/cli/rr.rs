@@ -1,0 +1,84 @@
+//! `podperf rr`: request and response.
+
+use clap::Args;
+
+use crate::cli::Measurement;
+use crate::cli::common::{MeasureArgs, Work};
+use crate::cli::system::System;
+use crate::error::Result;
+use crate::plan::{Extent, RrPlan, SocketPlan, Workload};
+use crate::units::{Bytes, parse_count, parse_frequency};
+
+/// Measures the latency and rate of requests and responses: the full round trip of each, with mean,
+/// standard deviation and percentiles.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RrArgs {
+    /// Connections that exchange requests and responses
+    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    flows: u32,
+    /// Size of a request
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Transactions",
+        allow_hyphen_values = true
+    )]
+    request: Bytes,
+    /// Size of a response
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Transactions",
+        allow_hyphen_values = true
+    )]
+    response: Bytes,
+    /// Requests in flight on one connection
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Transactions",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    burst: u32,
+    /// Start so many requests per second over all connections, on a fixed schedule, and count
+    /// latency from the time each was due [default: the next request follows the response]
+    #[arg(long, value_name = "RATE", help_heading = "Transactions",
+          value_parser = parse_frequency, allow_hyphen_values = true)]
+    rate: Option<f64>,
+    /// End after so many transactions over all connections, instead of after a time
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
+          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+    transactions: Option<u64>,
+    #[command(flatten)]
+    shared: MeasureArgs,
+}
+
+const EXAMPLES: &str = "\
+Sizes: K, M, G and T are powers of 1024. Times: seconds unless said (500ms, 2m, 1h).
+
+Examples:
+  podperf rr                                  ten seconds over loopback
+  podperf rr 192.0.2.2 -t 60                  one byte each way, one at a time, for a minute
+  podperf rr hostB -P 16 --response 4K        sixteen connections, responses of 4 KiB
+  podperf rr hostB --burst 8                  eight requests in flight
+  podperf rr hostB --rate 1000                a thousand requests per second, stalls not hidden
+  podperf rr hostB -n 1000000 -J              a million transactions, one JSON document";
+
+impl RrArgs {
+    /// What was typed becomes a measurement, or an error that says what is allowed.
+    pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
+        let work = Work {
+            workload: Workload::Rr(RrPlan {
+                request_bytes: self.request,
+                response_bytes: self.response,
+                burst: self.burst,
+                rate_per_second: self.rate,
+            }),
+            flows: self.flows,
+            count: self.transactions.map(|total| Extent::Transactions { total }),
+            // A request that waits for the acknowledgement of the last one measures Nagle's timer.
+            socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
+        };
+        self.shared.resolve(work, system)
+    }
+}

@@ -1,0 +1,155 @@
+//! `podperf serve`: the listening end.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use humantime::format_duration;
+
+use crate::cli::common::positive;
+use crate::cli::output::say;
+use crate::cli::system::System;
+use crate::cli::{signals, values};
+use crate::control::server::{ServeOptions, serve};
+use crate::error::{Error, Kind, Result};
+use crate::plan::limits::Limits;
+use crate::units::{parse_count, parse_duration};
+
+/// Waits for measurements, many at once; one TCP port carries control and data.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ServeArgs {
+    /// TCP port of control and data; 0: any that is free
+    #[arg(short, long, value_name = "PORT", default_value = "5210", allow_hyphen_values = true,
+          value_parser = values::listening_port, help_heading = "Connection")]
+    port: u16,
+    /// Own address to listen on [default: all, IPv6 and IPv4]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address,
+          help_heading = "Connection")]
+    bind: Option<IpAddr>,
+    /// File with the secret that clients have to know [default: the environment variable
+    /// PODPERF_TOKEN, if set]
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    token_file: Option<PathBuf>,
+    /// End after one measurement
+    #[arg(short = '1', long)]
+    once: bool,
+    /// Silence after which a client counts as lost
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
+          allow_hyphen_values = true, help_heading = "Connection")]
+    peer_timeout: Duration,
+    /// Measurements at once [default: 64]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
+          help_heading = "Limits")]
+    max_sessions: Option<u32>,
+    /// Data connections of one measurement [default: 16384]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
+          help_heading = "Limits")]
+    max_streams: Option<u32>,
+    /// Warm-up and window of one measurement together [default: 7 days]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
+          help_heading = "Limits")]
+    max_time: Option<Duration>,
+    /// Say nothing about what happens
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Anybody who reaches the port can make this host send and receive; beyond loopback, use a token.
+
+Examples:
+  podperf serve                                     on all addresses, port 5210
+  podperf serve --token-file /run/secrets/podperf   for those who know the secret
+  podperf serve -p 5211 --bind 192.0.2.2 -1         on one address, for one measurement
+  podperf serve --max-streams 64 --max-time 2m      with tighter limits";
+
+/// Serves until a signal, or after one measurement; returns the exit status.
+pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
+    let options = args.resolve(system)?;
+    let stop = signals::watch()?;
+    let quiet = args.quiet;
+    let log = |line: &str| {
+        if !quiet {
+            say(line);
+        }
+    };
+    let ended_by = serve(&options, &log, &stop)?;
+    Ok(ended_by.map_or(0, Kind::exit_status))
+}
+
+impl ServeArgs {
+    /// What was typed becomes the server's options, or an error that says what is allowed.
+    pub(super) fn resolve(&self, system: &System) -> Result<ServeOptions> {
+        positive("--peer-timeout", self.peer_timeout)?;
+        Ok(ServeOptions {
+            bind: self.bind,
+            port: self.port,
+            token: system.token(self.token_file.as_deref())?,
+            once: self.once,
+            limits: self.limits()?,
+            peer_timeout: self.peer_timeout,
+        })
+    }
+
+    /// The limits, which may be tightened but not widened: a client checks against the widest.
+    fn limits(&self) -> Result<Limits> {
+        let widest = Limits::default();
+        let capped = |option, asked: Option<u32>, most| {
+            let value = asked.unwrap_or(most);
+            if !(1..=most).contains(&value) {
+                return Err(Error::usage(option, value, format!("allowed: 1 to {most}")));
+            }
+            Ok(value)
+        };
+        let duration = self.max_time.unwrap_or(widest.duration);
+        if duration.is_zero() || duration > widest.duration {
+            let most = format_duration(widest.duration);
+            let allowed = format!("allowed: more than 0s, at most {most}");
+            return Err(Error::usage("--max-time", format_duration(duration), allowed));
+        }
+        Ok(Limits {
+            sessions: capped("--max-sessions", self.max_sessions, widest.sessions)?,
+            connections: capped("--max-streams", self.max_streams, widest.connections)?,
+            duration,
+            ..widest
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn a_server_takes_tighter_limits_but_not_wider_ones() {
+        let options = |line: &str| {
+            let words = std::iter::once("serve").chain(line.split_whitespace());
+            let typed = Typed::try_parse_from(words).unwrap();
+            typed.args.resolve(&System::example()).map_err(|error| error.to_string())
+        };
+        let tight =
+            options("-1 -p 0 --max-sessions 2 --max-streams 8 --max-time 2m --bind ::1").unwrap();
+        assert_eq!((tight.port, tight.once, tight.bind), (0, true, "::1".parse().ok()));
+        assert_eq!((tight.limits.sessions, tight.limits.connections), (2, 8));
+        assert_eq!(tight.limits.duration, Duration::from_secs(120));
+        for (line, expected) in [
+            ("--max-sessions 0", "'0' for '--max-sessions': allowed: 1 to 64"),
+            ("--max-streams 16385", "'16385' for '--max-streams': allowed: 1 to 16384"),
+            ("--max-time 0", "'0s' for '--max-time': allowed: more than 0s, at most 7days"),
+            ("--max-time 8d", "'8days' for '--max-time': allowed: more than 0s, at most 7days"),
+            ("--peer-timeout 0", "'0' for '--peer-timeout': allowed: more than 0 seconds"),
+        ] {
+            assert_eq!(options(line).unwrap_err(), format!("invalid value {expected}"), "{line}");
+        }
+    }
+}

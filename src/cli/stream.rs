@@ -1,0 +1,103 @@
+//! `podperf stream`: bulk transfer.
+
+use clap::Args;
+
+use crate::cli::Measurement;
+use crate::cli::common::{MeasureArgs, Work};
+use crate::cli::system::System;
+use crate::error::Result;
+use crate::plan::{Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload};
+use crate::units::{BitRate, Bytes, parse_count};
+
+/// Measures the throughput of bulk transfers: what the receiver got in the window, and what it cost
+/// both ends.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StreamArgs {
+    /// Streams in each direction
+    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Streams",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    streams: u32,
+    /// Bytes of one send call and of one receive call
+    #[arg(
+        short,
+        long,
+        value_name = "SIZE",
+        default_value = "128K",
+        help_heading = "Streams",
+        allow_hyphen_values = true
+    )]
+    length: Bytes,
+    /// The server sends, the client receives
+    #[arg(short = 'R', long, help_heading = "Streams", conflicts_with = "bidir")]
+    reverse: bool,
+    /// As many streams each way, at once
+    #[arg(long, help_heading = "Streams")]
+    bidir: bool,
+    /// How the sender hands bytes to the kernel
+    #[arg(long, value_name = "METHOD", default_value = "write", help_heading = "Streams")]
+    send: SendMethod,
+    /// How the receiver takes them
+    #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams")]
+    recv: ReceiveMethod,
+    /// End when so much has been received over all streams of one direction, instead of after a
+    /// time
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "SIZE",
+        help_heading = "Window",
+        conflicts_with = "time",
+        allow_hyphen_values = true
+    )]
+    bytes: Option<Bytes>,
+    /// Most that one stream sends, paced by the kernel: bit/s with K, M, G or T (powers of 1000)
+    /// [default: unlimited]
+    #[arg(short, long, value_name = "RATE", help_heading = "Sockets", allow_hyphen_values = true)]
+    bitrate: Option<BitRate>,
+    /// Send small segments at once (TCP_NODELAY)
+    #[arg(short = 'N', long, help_heading = "Sockets")]
+    no_delay: bool,
+    #[command(flatten)]
+    shared: MeasureArgs,
+}
+
+const EXAMPLES: &str = "\
+Sizes: K, M, G and T are powers of 1024. Times: seconds unless said (500ms, 2m, 1h).
+
+Examples:
+  podperf stream                              ten seconds over loopback
+  podperf stream 192.0.2.2 -P 3 -t 60 -O 5    three streams, a minute after five seconds of warm-up
+  podperf stream hostB -R                     the other way round
+  podperf stream hostB --bidir -P 2           two streams each way
+  podperf stream hostB -n 10G -l 64K          until 10 GiB have arrived, 64 KiB a call
+  podperf stream hostB -P 4 -b 2.5G           four streams of 2.5 Gbit/s each
+  podperf stream [2001:db8::2]:5211 -J        one JSON document on standard output
+  podperf stream hostB -o run.json            the table on standard output, the JSON in a file";
+
+impl StreamArgs {
+    /// What was typed becomes a measurement, or an error that says what is allowed.
+    pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
+        let direction = match (self.reverse, self.bidir) {
+            (true, _) => Direction::Down,
+            (_, true) => Direction::Both,
+            _ => Direction::Up,
+        };
+        let work = Work {
+            workload: Workload::Stream(StreamPlan {
+                direction,
+                message_bytes: self.length,
+                send: self.send,
+                receive: self.recv,
+            }),
+            flows: self.streams,
+            count: self.bytes.map(|total_bytes| Extent::Bytes { total_bytes }),
+            socket: SocketPlan {
+                pacing_bits_per_second: self.bitrate,
+                no_delay: self.no_delay,
+                ..SocketPlan::default()
+            },
+        };
+        self.shared.resolve(work, system)
+    }
+}

@@ -1,0 +1,248 @@
+//! The client's side of a run: reach the server, agree on a plan, conduct it, and put both halves
+//! together.
+
+mod conduct;
+mod dial;
+mod leash;
+mod local;
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use crate::control::descriptors;
+use crate::control::handshake;
+use crate::control::link::Link;
+use crate::control::message::{FromClient, FromServer, Hello};
+use crate::control::preamble::SessionId;
+use crate::control::token::Token;
+use crate::engine::{Engine, Setup};
+use crate::error::{Error, Kind, Result};
+use crate::metrics::facts::HostFacts;
+use crate::metrics::host::host_facts;
+use crate::metrics::roots::Roots;
+use crate::outcome::half::{EndFacts, Half};
+use crate::outcome::merge::{Input, merge};
+use crate::outcome::run::{Interval, Run};
+use crate::plan::{Part, Plan, Role};
+use crate::transport::socket;
+use conduct::{Conducted, Ensemble};
+use leash::Leash;
+
+/// Whom to measure against, and how long to wait.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name or address; absent: a server inside this process, on loopback.
+    pub host: Option<String>,
+    /// Port of control and data.
+    pub port: u16,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+    /// Own address, for control and data.
+    pub bind: Option<IpAddr>,
+    /// The shared secret.
+    pub token: Option<Token>,
+    /// Until the server has answered and accepted the plan; as long again for all streams.
+    pub connect_timeout: Duration,
+    /// Silence on the control connection after which the peer counts as lost.
+    pub peer_timeout: Duration,
+    /// For the whole command.
+    pub deadline: Option<Duration>,
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Carries out `plan` against `target`. `watch` sees every interval as it ends; a message on
+/// `stop` ends the run with what there is. Never fails as such: what went wrong stands in the
+/// result, with whatever was measured before.
+pub fn measure(
+    plan: &Plan,
+    target: &Target,
+    watch: &mut dyn FnMut(&Interval),
+    stop: &Receiver<Kind>,
+) -> Run {
+    let started_at = jiff::Timestamp::now().to_string();
+    let named = target.host.clone().unwrap_or_else(|| "this process".into());
+    // The colons of an IPv6 address are not that of the port.
+    let name = if named.contains(':') { format!("[{named}]") } else { named };
+    let name = format!("{name}:{}", target.port);
+    let limit = target.deadline.map(|limit| Instant::now() + limit);
+    let conducted = with_server(plan, target, Leash { stop, limit }, watch);
+    let (name, conducted) = match conducted {
+        Ok((address, conducted)) if target.host.is_none() => (address.to_string(), conducted),
+        Ok((_, conducted)) => (name, conducted),
+        Err(error) if limit.is_some_and(|limit| Instant::now() >= limit) => {
+            let late = error.with_kind(Kind::Deadline).with_remedy("raise --deadline");
+            (name, Conducted::failed(late))
+        }
+        Err(error) => (name, Conducted::failed(error)),
+    };
+    merge(Input {
+        started_at,
+        command: std::env::args().collect(),
+        target: name,
+        plan: plan.clone(),
+        client: conducted.client,
+        server: conducted.server,
+        errors: conducted.errors,
+        warm_up_seconds: conducted.warm_up.as_secs_f64(),
+    })
+}
+
+/// Starts the server inside this process if none is named.
+fn with_server(
+    plan: &Plan,
+    target: &Target,
+    leash: Leash<'_>,
+    watch: &mut dyn FnMut(&Interval),
+) -> Result<(SocketAddr, Conducted)> {
+    // A server in this process has the other end of each.
+    let ends = if target.host.is_none() { 2 } else { 1 };
+    descriptors::check(u64::from(plan.connections()) * ends)?;
+    let Some(host) = &target.host else {
+        let server = local::LocalServer::start(target)?;
+        let local = Target { port: server.address.port(), ..target.clone() };
+        return run(plan, &local, vec![server.address], leash, watch)
+            .map(|conducted| (server.address, conducted));
+    };
+    let (name, wanted) = (host.clone(), target.clone());
+    let resolve = move || dial::resolve(&name, &wanted);
+    let addresses = leash.hold(("resolve", host), leash.deadline(target), resolve)?;
+    let first = addresses[0];
+    run(plan, target, addresses, leash, watch).map(|conducted| (first, conducted))
+}
+
+/// A server that has welcomed this client.
+struct Host {
+    stream: TcpStream,
+    peer: SocketAddr,
+    own: HostFacts,
+    hello: Hello,
+}
+
+/// Connects to one of `addresses` and shakes hands.
+fn greet(addresses: &[SocketAddr], target: &Target, deadline: Instant) -> Result<Host> {
+    let stream = dial::control(addresses, target.bind, deadline)?;
+    let ends = |result: std::io::Result<SocketAddr>| {
+        result.map_err(|error| Error::new(Kind::Unmeasured, "look up the connection to", error))
+    };
+    let (local, peer) = (ends(stream.local_addr())?, ends(stream.peer_addr())?);
+    let own = host_facts(&Roots::default(), Some(local.ip()), Some(peer.ip()));
+    let hello = handshake::hello(target.token.as_ref(), own.boot_id.clone())?;
+    let hello = handshake::client(&stream, target.token.as_ref(), hello, deadline)
+        .map_err(|error| error.with_peer(peer))?;
+    Ok(Host { stream, peer, own, hello })
+}
+
+/// One run against a server that listens on one of `addresses`.
+fn run(
+    plan: &Plan,
+    target: &Target,
+    addresses: Vec<SocketAddr>,
+    leash: Leash<'_>,
+    watch: &mut dyn FnMut(&Interval),
+) -> Result<Conducted> {
+    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let reach = move || greet(&addresses, &wanted, deadline);
+    let Host { stream, peer, own: host, hello } =
+        leash.hold(("connect control connection to", &first.to_string()), deadline, reach)?;
+    let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
+    let name = peer.to_string();
+    let (link, incoming) =
+        Link::start::<FromServer, FromClient>(stream, &name, target.peer_timeout)?;
+    let mut agreement = Agreement { link: &link, incoming: &incoming, stop: leash.stop, peer };
+    agreement.say(&FromClient::Prepare { plan: Box::new(plan.clone()) })?;
+    let session = agreement.session(deadline)?;
+
+    let deadline = leash.deadline(target);
+    let (join, bind, asked) = ((session, plan.connections()), target.bind, plan.socket.clone());
+    let open = move || dial::streams(peer, bind, &asked, join, deadline);
+    let sockets = leash.hold(("connect the streams to", &name), deadline, open)?;
+    let mut granted = Vec::with_capacity(sockets.len());
+    for (id, data) in (0..).zip(&sockets) {
+        let sends = plan.part(Role::Client, id) == Part::Send;
+        socket::after_connect(data, &plan.socket, sends)
+            .map_err(|error| error.with_peer(peer).with_stream(id))?;
+        granted.push(socket::granted(data));
+    }
+    let setup =
+        Setup { plan: plan.clone(), role: Role::Client, sockets, granted, host, same_machine };
+    let engine = Engine::prepare(setup)?;
+    let facts = agreement.ready(deadline)?;
+    let server = Half { facts, samples: Vec::new(), report: None };
+    let ensemble = Ensemble { plan, peer, patience: target.peer_timeout, deadline: leash.limit };
+    Ok(ensemble.conduct(link, &incoming, engine, server, watch, leash.stop))
+}
+
+/// The exchange until both ends are ready.
+struct Agreement<'a> {
+    link: &'a Link,
+    incoming: &'a Receiver<Result<FromServer>>,
+    stop: &'a Receiver<Kind>,
+    peer: SocketAddr,
+}
+
+impl Agreement<'_> {
+    fn say(&self, message: &FromClient) -> Result<()> {
+        self.link.send(message).map_err(|error| error.with_kind(Kind::Unmeasured))
+    }
+
+    /// The server accepts the plan; the session its streams belong to.
+    fn session(&mut self, deadline: Instant) -> Result<SessionId> {
+        match self.next("accept the plan at", deadline)? {
+            FromServer::Connect { session } => SessionId::from_hex(&session).ok_or_else(|| {
+                Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
+                    .with_peer(self.peer)
+            }),
+            _ => Err(self.out_of_order("accept the plan at")),
+        }
+    }
+
+    /// The server has all streams and its workers stand at the gate.
+    fn ready(&mut self, deadline: Instant) -> Result<EndFacts> {
+        match self.next("wait for the streams at", deadline)? {
+            FromServer::Ready(facts) => Ok(*facts),
+            _ => Err(self.out_of_order("wait for the streams at")),
+        }
+    }
+
+    fn next(&mut self, step: &str, deadline: Instant) -> Result<FromServer> {
+        let failed = |cause: &str| Error::new(Kind::Unmeasured, step, cause).with_peer(self.peer);
+        crossbeam_channel::select! {
+            recv(self.incoming) -> message => match message {
+                Ok(Ok(FromServer::Refused(error))) => Err(refused(error, self.peer)),
+                Ok(Ok(message)) => Ok(message),
+                Ok(Err(error)) => {
+                    Err(Error { operation: step.into(), ..error }.with_kind(Kind::Unmeasured))
+                }
+                Err(_) => Err(failed("the control connection is gone")),
+            },
+            recv(self.stop) -> signal => {
+                let kind = signal.unwrap_or(Kind::Interrupted);
+                Err(failed("a signal ended the run").with_kind(kind))
+            }
+            recv(crossbeam_channel::at(deadline)) -> _ => Err(failed("no answer in time")
+                .with_remedy("raise --connect-timeout if the path is slow")),
+        }
+    }
+
+    fn out_of_order(&self, step: &str) -> Error {
+        Error::new(Kind::Unmeasured, step, "it sent another message").with_peer(self.peer)
+    }
+}
+
+/// What the server says when it refuses, with its address.
+fn refused(error: Error, peer: SocketAddr) -> Error {
+    let remedy = error.remedy.clone();
+    let cause = Error { remedy: None, ..error }.to_string();
+    let refused = Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer);
+    Error { remedy, ..refused }
+}

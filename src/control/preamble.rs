@@ -1,0 +1,183 @@
+//! The first 32 bytes of every connection, either way: what it is and whose.
+//!
+//! ```text
+//! 0        8        10    11    12       16                32
+//! "podperf\n" version kind  0     stream   session id
+//! ```
+//! All numbers are big-endian. A connection that opens with anything else is not podperf's.
+
+use std::fmt;
+
+/// Version of the control protocol. Ends of different versions refuse each other.
+pub const VERSION: u16 = 1;
+/// Length of a preamble in bytes.
+pub const LENGTH: usize = 32;
+const MAGIC: [u8; 8] = *b"podperf\n";
+
+/// A session's 128-bit random name. Knowing it is what lets a data connection join.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub [u8; 16]);
+
+impl SessionId {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// From its 32 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        (text.len() == 32).then_some(())?;
+        u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
+    }
+
+    /// As 32 hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// Not printed: it is a secret while the session lasts.
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// What a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preamble {
+    /// A control connection.
+    Control,
+    /// The data connection of one stream.
+    Data {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        stream: u32,
+    },
+}
+
+/// Why 32 bytes are no preamble of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stranger {
+    /// Not podperf; the first bytes, printable.
+    NotPodperf(String),
+    /// Podperf of another version.
+    Version(u16),
+    /// A kind that this version does not know.
+    Kind(u8),
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPodperf(start) => write!(f, "the peer is not podperf: it sent \"{start}\""),
+            Self::Version(version) => write!(
+                f,
+                "the peer speaks version {version} of podperf's protocol, this is version {VERSION}"
+            ),
+            Self::Kind(kind) => write!(f, "unknown kind of connection {kind}"),
+        }
+    }
+}
+
+impl Preamble {
+    /// As it goes over the wire.
+    #[must_use]
+    pub fn encode(self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
+        if let Self::Data { session, stream } = self {
+            bytes[10] = 1;
+            bytes[12..16].copy_from_slice(&stream.to_be_bytes());
+            bytes[16..].copy_from_slice(&session.0);
+        }
+        bytes
+    }
+
+    /// From the wire.
+    ///
+    /// # Errors
+    /// What else it is.
+    ///
+    /// # Panics
+    /// Never: the slices have the lengths that the numbers need.
+    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, Stranger> {
+        check_start(bytes)?;
+        let version = u16::from_be_bytes([bytes[8], bytes[9]]);
+        if version != VERSION {
+            return Err(Stranger::Version(version));
+        }
+        match bytes[10] {
+            0 => Ok(Self::Control),
+            1 => {
+                let stream = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+                let mut session = [0; 16];
+                session.copy_from_slice(&bytes[16..]);
+                Ok(Self::Data { session: SessionId(session), stream })
+            }
+            kind => Err(Stranger::Kind(kind)),
+        }
+    }
+}
+
+/// Whether what has come so far can still become a preamble: a stranger is told after one packet,
+/// not after a deadline.
+///
+/// # Errors
+/// Not podperf.
+pub fn check_start(bytes: &[u8]) -> Result<(), Stranger> {
+    let length = bytes.len().min(MAGIC.len());
+    if bytes[..length] == MAGIC[..length] {
+        return Ok(());
+    }
+    let start = bytes.iter().take(24).map(|&byte| byte as char);
+    Err(Stranger::NotPodperf(start.flat_map(char::escape_default).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_preamble_survives_the_wire(session: [u8; 16], stream: u32) {
+            let data = Preamble::Data { session: SessionId(session), stream };
+            prop_assert_eq!(Preamble::decode(&data.encode()), Ok(data));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: [u8; LENGTH]) {
+            let _ = Preamble::decode(&bytes);
+        }
+
+        #[test]
+        fn a_session_id_survives_as_text(session: [u8; 16]) {
+            let id = SessionId(session);
+            prop_assert_eq!(SessionId::from_hex(&id.to_hex()), Some(id));
+        }
+    }
+
+    #[test]
+    fn strangers_are_told_by_what_they_say() {
+        let mut http = [0; LENGTH];
+        http[..12].copy_from_slice(b"HTTP/1.1 400");
+        let Err(Stranger::NotPodperf(start)) = Preamble::decode(&http) else { panic!() };
+        assert!(start.starts_with("HTTP/1.1 400"));
+        let mut newer = Preamble::Control.encode();
+        newer[9] = 9;
+        assert_eq!(Preamble::decode(&newer), Err(Stranger::Version(9)));
+        assert!(check_start(b"pod").is_ok());
+        assert!(check_start(b"pos").is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! The listening end: one port, many clients at once.
+//!
+//! One thread accepts and reads preambles of all who knock (`lobby`), so that silent or slow
+//! strangers cost a descriptor for two seconds and nothing else. A client that has named itself
+//! gets a thread (`reception`), and once its plan is accepted the engine's (`conduct`).
+
+mod conduct;
+mod lobby;
+mod reception;
+mod registry;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::control::token::Token;
+use crate::error::{Error, Kind, Result};
+use crate::plan::limits::Limits;
+use crate::transport::socket;
+
+/// Connections that may wait for being accepted; more than any plan opens at once.
+const BACKLOG: i32 = 4096;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Address to listen on; absent: all, IPv6 and IPv4.
+    pub bind: Option<IpAddr>,
+    /// Port of control and data; 0: any free one.
+    pub port: u16,
+    /// The shared secret; absent: anybody may measure.
+    pub token: Option<Token>,
+    /// End after one session.
+    pub once: bool,
+    /// What a client may ask.
+    pub limits: Limits,
+    /// Silence after which a client counts as lost.
+    pub peer_timeout: Duration,
+}
+
+/// Where the server tells what happens: one line an event.
+pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// A server with its port open.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: ServeOptions,
+}
+
+impl Server {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// Naming address and port, when it is taken or not this host's.
+    pub fn bind(options: ServeOptions) -> Result<Self> {
+        let listener = match options.bind {
+            Some(ip) => listen(SocketAddr::new(ip, options.port)),
+            // A host without IPv6 has no dual-stack wildcard.
+            None => listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), options.port))
+                .or_else(|_| listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), options.port))),
+        }?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
+        Ok(Self { listener, address, options })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` says otherwise, or after one session with `once`. Returns the kind of
+    /// the signal that ended it, if one did. Every session has ended by then.
+    ///
+    /// # Errors
+    /// When the listening socket breaks.
+    pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
+        lobby::run(&self.listener, &self.options, log, stop)
+    }
+}
+
+/// Serves until `stop` says otherwise (or after one session with `once`); `log` gets one line an
+/// event. Returns the kind of the signal that ended it, if one did.
+///
+/// # Errors
+/// When the port cannot be opened.
+pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
+    let server = Server::bind(options.clone())?;
+    let address = server.address();
+    log(&format!("listening on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
+    if options.token.is_none() && !address.ip().is_loopback() {
+        log("warning: anybody who reaches this port can make it send and receive; \
+             set a token with --token-file or PODPERF_TOKEN");
+    }
+    server.run(log, stop)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let open = || {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+        // A restart does not wait for old connections; two servers on one port stay impossible,
+        // because SO_REUSEPORT is not set.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            let wildcard = address.ip().is_unspecified();
+            socket.set_only_v6(!wildcard)?;
+        }
+        socket.bind(&address.into())?;
+        socket::listening(&socket);
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    };
+    open().map_err(|error: std::io::Error| {
+        Error::new(Kind::Unmeasured, "listen on", error)
+            .with_peer(address)
+            .with_remedy("choose another port with -p, or an address of this host with --bind")
+    })
+}

@@ -1,0 +1,263 @@
+//! One end's part of a run: prepare → start → window → stop.
+//!
+//! Enters: a plan, this end's role, and one connected socket a flow. Leaves: samples when asked
+//! for, an event for each flow that ends by itself, and a report at the end. The engine knows
+//! neither the control connection nor the other end.
+
+pub mod placement;
+mod worker;
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::error::{Error, Kind, Result};
+use crate::metrics::facts::HostFacts;
+use crate::metrics::flow;
+use crate::metrics::host_reader::HostReader;
+use crate::metrics::latency::Latencies;
+use crate::metrics::roots::Roots;
+use crate::metrics::sample::{FlowCounters, Sample};
+use crate::metrics::topology::Topology;
+use crate::outcome::half::{EndFacts, EndReport, FlowReport, Schedule};
+use crate::outcome::run::{PlacementFacts, SocketFacts};
+use crate::plan::{Extent, Part, Plan, Role};
+use crate::workload::gate::{Gate, Phase};
+use crate::workload::tally::Tally;
+use crate::workload::{Account, Ended, Shared};
+
+/// For workers to prepare: allocate, pin, register.
+const PREPARE: Duration = Duration::from_secs(10);
+
+/// What an engine is made from.
+#[derive(Debug)]
+pub struct Setup {
+    /// What to do.
+    pub plan: Plan,
+    /// Which end this is.
+    pub role: Role,
+    /// One connected socket a flow, tuned as planned, in order of flow id.
+    pub sockets: Vec<TcpStream>,
+    /// What the kernel granted each of them.
+    pub granted: Vec<SocketFacts>,
+    /// This end's fingerprint.
+    pub host: HostFacts,
+    /// Both ends are on one machine.
+    pub same_machine: bool,
+}
+
+/// One end of a run, its workers waiting at the gate or running.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    role: Role,
+    peers: Vec<SocketAddr>,
+    crew: worker::Crew,
+    events: Receiver<Ended>,
+    reader: HostReader,
+    facts: EndFacts,
+    ended: usize,
+}
+
+impl Engine {
+    /// Starts the workers and waits until each has pinned itself, allocated and touched what it
+    /// needs, and stands at the gate.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
+    /// left behind.
+    pub fn prepare(setup: Setup) -> Result<Self> {
+        let Setup { plan, role, sockets, granted, host, same_machine } = setup;
+        let roots = Roots::default();
+        let topology = Topology::read(&roots);
+        let node = host.device.as_ref().and_then(|device| device.numa_node);
+        let cpus = topology.order(node);
+        let shares = placement::shares(&plan, role, cpus.len());
+        let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
+        let multiplexing =
+            if shares.iter().all(|share| share.flows.len() == 1) { "blocking" } else { "epoll" };
+        let peers =
+            sockets.iter().map(TcpStream::peer_addr).collect::<std::io::Result<_>>().map_err(
+                |error| Error::new(Kind::Unmeasured, "look up the peer of a stream", error),
+            )?;
+        // Every flow ends once, and every worker may fail once as a whole.
+        let (tell, events) = bounded(sockets.len() + shares.len());
+        let shared = Arc::new(Shared {
+            tallies: sockets.iter().map(|_| Tally::default()).collect(),
+            plan,
+            gate: Gate::new(),
+            sockets,
+            events: tell,
+        });
+        let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
+        let pinned_cpus = crew.wait_ready(Instant::now() + PREPARE)?;
+        let placement = PlacementFacts {
+            workers: u32::try_from(pinned_cpus.len()).unwrap_or(u32::MAX),
+            pinned_cpus,
+            reason: pinning.reason,
+            multiplexing: multiplexing.into(),
+        };
+        let reader = HostReader::open(&roots);
+        let mut host = host;
+        let reasons = reader.unknown().iter();
+        host.unknown.extend(reasons.map(|(name, why)| (format!("counters.{name}"), why.clone())));
+        let facts = EndFacts { host, placement, sockets: granted, pid: std::process::id() };
+        Ok(Self { shared, role, peers, crew, events, reader, facts, ended: 0 })
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    /// What this end says before the start.
+    #[must_use]
+    pub const fn facts(&self) -> &EndFacts {
+        &self.facts
+    }
+
+    /// Flows that ended by themselves, as they do.
+    #[must_use]
+    pub const fn events(&self) -> &Receiver<Ended> {
+        &self.events
+    }
+
+    /// Releases the workers. Where the run ends by a count there is no warm-up: the window opens
+    /// here, with the sample that is returned, before the first byte moves.
+    pub fn start(&mut self) -> Option<Sample> {
+        if matches!(self.shared.plan.extent, Extent::Time { .. }) {
+            self.shared.gate.start(Phase::WarmUp);
+            return None;
+        }
+        let mut sample = self.sample();
+        sample.at_ns = 0;
+        self.shared.gate.start(Phase::Window);
+        Some(sample)
+    }
+
+    /// Opens the window.
+    pub fn open_window(&mut self) -> Sample {
+        let sample = self.sample();
+        self.shared.gate.advance(Phase::Window);
+        sample
+    }
+
+    /// Closes the window; flows go on.
+    pub fn close_window(&mut self) -> Sample {
+        let sample = self.sample();
+        self.shared.gate.advance(Phase::Tail);
+        sample
+    }
+
+    /// Reads everything, clock and tallies first.
+    pub fn sample(&mut self) -> Sample {
+        let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
+        let mut flows: Vec<FlowCounters> = self.shared.tallies.iter().map(counters).collect();
+        let host = self.reader.read();
+        for (counters, socket) in flows.iter_mut().zip(&self.shared.sockets) {
+            counters.tcp = flow::read(socket.as_fd());
+        }
+        Sample { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
+    }
+
+    /// Notes that a flow has ended; what went wrong, if it was not planned.
+    pub fn note(&mut self, ended: Ended) -> Option<Error> {
+        self.ended += 1;
+        let failure = ended.failure?;
+        let mut error =
+            Error::new(Kind::Incomplete, failure.operation, failure.error).with_stream(ended.flow);
+        if let Some(peer) = self.peers.get(ended.flow as usize) {
+            error = error.with_peer(peer);
+        }
+        error.at_seconds = self.window_seconds();
+        Some(error)
+    }
+
+    /// Seconds since the window opened.
+    #[must_use]
+    pub fn window_seconds(&self) -> Option<f64> {
+        self.shared.gate.opened_at().map(|at| at.elapsed().as_secs_f64())
+    }
+
+    /// Every flow of this end has ended.
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        self.ended >= self.shared.sockets.len()
+    }
+
+    /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
+    /// within `drain` is cut off.
+    pub fn stop(&mut self, drain: Duration) -> EndReport {
+        self.shared.gate.advance(Phase::Stop);
+        for (id, socket) in (0..).zip(&self.shared.sockets) {
+            // Wakes a sender that is blocked on a full socket; what it holds is still sent.
+            if self.shared.plan.part(self.role, id) == Part::Send {
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+        }
+        let deadline = Instant::now() + drain;
+        while Instant::now() < deadline && self.crew.running() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        report(&self.shared, self.crew.join())
+    }
+}
+
+fn counters(tally: &Tally) -> FlowCounters {
+    let count = tally.read();
+    FlowCounters {
+        bytes_sent: count.bytes_sent,
+        bytes_received: count.bytes_received,
+        transactions: count.transactions,
+        latency_sum_ns: count.latency_sum_ns,
+        tcp: None,
+    }
+}
+
+/// Merges what the workers brought home.
+fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
+    let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
+        let count = tally.read();
+        FlowReport {
+            id,
+            first_step_ns: count.first_step_ns,
+            bytes_sent: count.bytes_sent,
+            bytes_received: count.bytes_received,
+            send_calls: count.send_calls,
+            receive_calls: count.receive_calls,
+            drained: count.drained,
+        }
+    });
+    let flows = flows.collect();
+    let (mut latency, mut service_time, mut schedule) = (None, None, None);
+    for account in accounts {
+        merge(&mut latency, account.latency);
+        merge(&mut service_time, account.service_time);
+        if let Some(part) = account.schedule {
+            let whole: &mut Schedule = schedule.get_or_insert_default();
+            whole.due += part.due;
+            whole.late += part.late;
+            whole.max_lateness_ns = whole.max_lateness_ns.max(part.max_lateness_ns);
+            whole.unfinished += part.unfinished;
+        }
+    }
+    EndReport {
+        flows,
+        latency: latency.as_ref().map(Latencies::to_wire),
+        service_time: service_time.as_ref().map(Latencies::to_wire),
+        schedule,
+        errors: Vec::new(),
+    }
+}
+
+fn merge(whole: &mut Option<Latencies>, part: Option<Latencies>) {
+    match (whole.as_mut(), part) {
+        (Some(whole), Some(part)) => whole.merge(&part),
+        (None, Some(part)) => *whole = Some(part),
+        (_, None) => {}
+    }
+}

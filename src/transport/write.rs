@@ -1,0 +1,30 @@
+//! send(2): the kernel copies from one buffer, used for every flow of the worker.
+
+use std::io::{self, Write as _};
+use std::net::TcpStream;
+
+use super::BulkSend;
+use super::buffer::Buffer;
+
+/// Sends by copying.
+#[derive(Debug)]
+pub struct Write<'a> {
+    sockets: &'a [TcpStream],
+    message: Buffer,
+}
+
+impl<'a> Write<'a> {
+    /// Sends messages of `message_bytes` on `sockets`.
+    #[must_use]
+    pub fn open(sockets: &'a [TcpStream], message_bytes: usize) -> Self {
+        Self { sockets, message: Buffer::patterned(message_bytes) }
+    }
+}
+
+impl BulkSend for Write<'_> {
+    #[inline]
+    fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
+        let length = self.message.len().min(limit);
+        (&self.sockets[flow]).write(&self.message[..length])
+    }
+}

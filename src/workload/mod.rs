@@ -1,0 +1,164 @@
+//! What one worker does with its flows, from the gate to the end.
+//!
+//! Enters: the run's shared state and the share of flows that is this worker's. Leaves: tallies as
+//! it goes, an [`Ended`] for every flow that comes to an end by itself, and one [`Account`].
+//! Inside the loops: the measured system call, one look at the gate, one update of the flow's own
+//! tally, and for rr one clock read. Nothing else.
+
+pub mod gate;
+pub mod multiplex;
+pub mod rr;
+pub mod stream;
+pub mod tally;
+
+use std::io;
+use std::net::TcpStream;
+use std::ops::Range;
+
+use crossbeam_channel::Sender;
+
+use crate::metrics::latency::Latencies;
+use crate::outcome::half::Schedule;
+use crate::plan::{Extent, Part, Plan, Workload};
+use gate::Gate;
+use tally::Tally;
+
+/// What all workers of one end share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What to do.
+    pub plan: Plan,
+    /// When to do it.
+    pub gate: Gate,
+    /// One connected socket a flow, by flow id.
+    pub sockets: Vec<TcpStream>,
+    /// One tally a flow, by flow id.
+    pub tallies: Vec<Tally>,
+    /// Where ended flows are told.
+    pub events: Sender<Ended>,
+}
+
+/// The flows of one worker: neighbours that play the same part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// What the worker does on each of them.
+    pub part: Part,
+    /// Their ids.
+    pub flows: Range<usize>,
+}
+
+/// A flow that came to an end, as planned or not.
+#[derive(Debug)]
+pub struct Ended {
+    /// Flow id.
+    pub flow: u32,
+    /// Why, when it was not planned.
+    pub failure: Option<Failure>,
+}
+
+/// A system call that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which: "send to", "receive from".
+    pub operation: &'static str,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl Failure {
+    /// For `map_err`: sending.
+    #[must_use]
+    pub const fn send(error: io::Error) -> Self {
+        Self { operation: "send to", error }
+    }
+
+    /// For `map_err`: receiving.
+    #[must_use]
+    pub const fn receive(error: io::Error) -> Self {
+        Self { operation: "receive from", error }
+    }
+}
+
+/// What a worker brings home.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Latencies of transactions that ended in the window.
+    pub latency: Option<Latencies>,
+    /// Open loop: latencies from the real send.
+    pub service_time: Option<Latencies>,
+    /// Open loop: how the schedule was kept.
+    pub schedule: Option<Schedule>,
+}
+
+/// One worker's view of the run.
+#[derive(Clone, Copy)]
+pub struct Worker<'a> {
+    /// What all share.
+    pub shared: &'a Shared,
+    /// What is its own.
+    pub share: &'a Share,
+    /// Called once, when everything is prepared; returns when the gate opens (false: stopped
+    /// before that).
+    pub ready: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Worker<'a> {
+    /// The sockets of the worker's flows.
+    #[must_use]
+    pub fn sockets(&self) -> &'a [TcpStream] {
+        &self.shared.sockets[self.share.flows.clone()]
+    }
+
+    /// The tallies of the worker's flows.
+    #[must_use]
+    pub fn tallies(&self) -> &'a [Tally] {
+        &self.shared.tallies[self.share.flows.clone()]
+    }
+
+    /// The gate.
+    #[must_use]
+    pub const fn gate(&self) -> &'a Gate {
+        &self.shared.gate
+    }
+
+    /// Tells that the worker's flow number `index` ended. An error after the stop is part of it.
+    pub fn ended(&self, index: usize, result: Result<(), Failure>) {
+        if result.is_ok() {
+            self.tallies()[index].drained();
+        }
+        let failure = result.err().filter(|_| !self.gate().stopped());
+        let flow = u32::try_from(self.share.flows.start + index).unwrap_or(u32::MAX);
+        // Nobody listens any more once the run is torn down.
+        let _ = self.shared.events.send(Ended { flow, failure });
+    }
+
+    /// Nanoseconds since the workers were released.
+    #[must_use]
+    pub fn since_release_ns(&self) -> u64 {
+        let elapsed = self.gate().origin().map_or(0, |origin| origin.elapsed().as_nanos());
+        u64::try_from(elapsed).unwrap_or(u64::MAX)
+    }
+
+    /// How much the worker's flow number `index` has to do when the run ends by a count: bytes to
+    /// send, or transactions. The first flows of a direction do what an even split leaves over.
+    #[must_use]
+    pub fn budget(&self, index: usize) -> u64 {
+        let total = match self.shared.plan.extent {
+            Extent::Time { .. } => return u64::MAX,
+            Extent::Bytes { total_bytes } => total_bytes.0,
+            Extent::Transactions { total } => total,
+        };
+        let flows = u64::from(self.shared.plan.flows);
+        let place = (self.share.flows.start + index) as u64 % flows;
+        total / flows + u64::from(place < total % flows)
+    }
+}
+
+/// Does the worker's part until the gate says stop or the flows end.
+#[must_use]
+pub fn run(worker: &Worker<'_>) -> Account {
+    match &worker.shared.plan.workload {
+        Workload::Stream(plan) => stream::run(worker, plan),
+        Workload::Rr(plan) => rr::run(worker, plan),
+    }
+}

@@ -1,0 +1,123 @@
+//! Several flows in one worker, non-blocking: one step for each flow that is ready, in turn, so
+//! that the flows share evenly.
+
+use std::io::ErrorKind;
+use std::net::Shutdown;
+
+use crate::transport::{BulkReceive, BulkSend};
+use crate::workload::multiplex::{Interest, Multiplex};
+use crate::workload::{Failure, Worker};
+
+/// Sends on every flow until the stop or until its budget is used up, then ends the streams.
+pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
+    let mut left: Vec<u64> =
+        (0..worker.share.flows.len()).map(|flow| worker.budget(flow)).collect();
+    let mut started = vec![false; left.len()];
+    let (gate, tallies) = (worker.gate(), worker.tallies());
+    each_ready(worker, Interest::Send, |flow| {
+        if left[flow] == 0 || gate.stopped() {
+            return Step::End;
+        }
+        if !std::mem::replace(&mut started[flow], true) {
+            tallies[flow].first_step(worker.since_release_ns());
+        }
+        match sender.step(flow, usize::try_from(left[flow]).unwrap_or(usize::MAX)) {
+            Ok(bytes) => {
+                tallies[flow].sent(bytes);
+                left[flow] = left[flow].saturating_sub(bytes as u64);
+                if left[flow] == 0 { Step::End } else { Step::Again }
+            }
+            Err(error) => Step::of(error, Failure::send),
+        }
+    });
+}
+
+/// Receives on every flow to the end of its stream.
+pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: &mut R) {
+    let tallies = worker.tallies();
+    each_ready(worker, Interest::Receive, |flow| match receiver.step(flow) {
+        Ok(0) => Step::End,
+        Ok(bytes) => {
+            tallies[flow].received(bytes);
+            Step::Again
+        }
+        Err(error) => Step::of(error, Failure::receive),
+    });
+}
+
+/// What a flow's step came to.
+enum Step {
+    Again,
+    End,
+    Failed(Failure),
+}
+
+impl Step {
+    fn of(error: std::io::Error, failure: fn(std::io::Error) -> Failure) -> Self {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => Self::Again,
+            _ => Self::Failed(failure(error)),
+        }
+    }
+}
+
+/// Runs `step` on whatever flow is ready until all have ended.
+fn each_ready(worker: &Worker<'_>, interest: Interest, mut step: impl FnMut(usize) -> Step) {
+    let opened = Multiplex::open(worker.sockets(), interest);
+    if !(worker.ready)() {
+        return;
+    }
+    let mut multiplex = match opened {
+        Ok(multiplex) => multiplex,
+        Err(error) => return worker.ended(0, Err(Failure { operation: "epoll on", error })),
+    };
+    let mut open = Open::all(worker, interest);
+    let mut batch = Vec::with_capacity(worker.sockets().len());
+    while open.count > 0 {
+        batch.clear();
+        match multiplex.wait(false) {
+            Ok(ready) => batch.extend(ready.map(|ready| ready.flow)),
+            Err(error) => return worker.ended(0, Err(Failure { operation: "wait for", error })),
+        }
+        for &flow in &batch {
+            let result = match step(flow) {
+                Step::Again => continue,
+                Step::End => Ok(()),
+                Step::Failed(failure) => Err(failure),
+            };
+            multiplex.forget(&worker.sockets()[flow]);
+            open.end(flow, result);
+        }
+        if batch.is_empty() && interest == Interest::Send && worker.gate().stopped() {
+            // Flows that never became writable; what they owe stays in their socket buffers.
+            (0..worker.sockets().len()).for_each(|flow| open.end(flow, Ok(())));
+        }
+    }
+}
+
+/// The flows that have not ended yet.
+struct Open<'a> {
+    worker: &'a Worker<'a>,
+    interest: Interest,
+    flows: Vec<bool>,
+    count: usize,
+}
+
+impl<'a> Open<'a> {
+    fn all(worker: &'a Worker<'a>, interest: Interest) -> Self {
+        let count = worker.sockets().len();
+        Self { worker, interest, flows: vec![true; count], count }
+    }
+
+    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
+        if !std::mem::replace(&mut self.flows[flow], false) {
+            return;
+        }
+        self.count -= 1;
+        if self.interest == Interest::Send {
+            // The end of the stream; after a stop the engine may have said it already.
+            let _ = self.worker.sockets()[flow].shutdown(Shutdown::Write);
+        }
+        self.worker.ended(flow, result);
+    }
+}

@@ -1,0 +1,100 @@
+//! What one flow has moved: written by its worker alone, read by the sampler.
+//!
+//! Each tally has its own cache lines, and an update is a plain load and store: with one writer
+//! no locked instruction is needed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+/// Counters of one flow since it was connected.
+#[derive(Debug, Default)]
+pub struct Tally(CachePadded<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    bytes_sent: AtomicU64,
+    send_calls: AtomicU64,
+    bytes_received: AtomicU64,
+    receive_calls: AtomicU64,
+    transactions: AtomicU64,
+    latency_sum_ns: AtomicU64,
+    /// Nanoseconds from the release to the first payload, plus one; 0: none yet.
+    first_step: AtomicU64,
+    drained: AtomicU64,
+}
+
+/// One reading of a [`Tally`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Bytes the kernel took.
+    pub bytes_sent: u64,
+    /// Send calls that moved bytes.
+    pub send_calls: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Receive calls that moved bytes.
+    pub receive_calls: u64,
+    /// Transactions completed in the window.
+    pub transactions: u64,
+    /// Sum of their latencies in nanoseconds.
+    pub latency_sum_ns: u64,
+    /// When the first payload moved, in nanoseconds since the release.
+    pub first_step_ns: Option<u64>,
+    /// The flow came to its planned end.
+    pub drained: bool,
+}
+
+#[inline]
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+}
+
+impl Tally {
+    /// A send call moved `bytes`.
+    #[inline]
+    pub fn sent(&self, bytes: usize) {
+        add(&self.0.bytes_sent, bytes as u64);
+        add(&self.0.send_calls, 1);
+    }
+
+    /// A receive call brought `bytes`.
+    #[inline]
+    pub fn received(&self, bytes: usize) {
+        add(&self.0.bytes_received, bytes as u64);
+        add(&self.0.receive_calls, 1);
+    }
+
+    /// A transaction ended inside the window.
+    #[inline]
+    pub fn transaction(&self, latency_ns: u64) {
+        add(&self.0.transactions, 1);
+        add(&self.0.latency_sum_ns, latency_ns);
+    }
+
+    /// The first payload moved, so many nanoseconds after the release.
+    pub fn first_step(&self, ns: u64) {
+        self.0.first_step.store(ns.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The flow came to its planned end.
+    pub fn drained(&self) {
+        self.0.drained.store(1, Ordering::Relaxed);
+    }
+
+    /// Reads all counters. Each is exact; together they are as of slightly different instants.
+    #[must_use]
+    pub fn read(&self) -> Count {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Count {
+            bytes_sent: get(&self.0.bytes_sent),
+            send_calls: get(&self.0.send_calls),
+            bytes_received: get(&self.0.bytes_received),
+            receive_calls: get(&self.0.receive_calls),
+            transactions: get(&self.0.transactions),
+            latency_sum_ns: get(&self.0.latency_sum_ns),
+            first_step_ns: get(&self.0.first_step).checked_sub(1),
+            drained: get(&self.0.drained) == 1,
+        }
+    }
+}

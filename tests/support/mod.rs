@@ -1,0 +1,100 @@
+//! What the integration tests share: real servers and clients as processes, each bounded by a
+//! deadline and ended by its own process id, and ways to look at them from outside.
+//!
+//! Nothing here decides what is right; that is the tests' part.
+
+pub(crate) mod namespaces;
+pub(crate) mod process;
+pub(crate) mod wire;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// The most that a test waits for something that should come at once. Long, because the machine
+/// may be busy; what passes it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again and again until `done`; the last look's answer.
+pub(crate) fn eventually(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The document keeps to the schema that is published with it.
+pub(crate) fn assert_valid(document: &Value) {
+    static SCHEMA: OnceLock<Validator> = OnceLock::new();
+    let validator = SCHEMA.get_or_init(|| {
+        let text = include_str!("../../docs/podperf.run.v1.schema.json");
+        let schema = serde_json::from_str(text).expect("the schema is JSON");
+        jsonschema::validator_for(&schema).expect("the schema is one")
+    });
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "against the schema: {errors:#?}");
+}
+
+/// The number at a JSON pointer.
+pub(crate) fn number(json: &Value, pointer: &str) -> f64 {
+    at(json, pointer).as_f64().unwrap_or_else(|| panic!("{pointer} is no number: {json:#}"))
+}
+
+/// The count at a JSON pointer.
+pub(crate) fn count(json: &Value, pointer: &str) -> u64 {
+    at(json, pointer).as_u64().unwrap_or_else(|| panic!("{pointer} is no count: {json:#}"))
+}
+
+/// The text at a JSON pointer.
+pub(crate) fn text<'a>(json: &'a Value, pointer: &str) -> &'a str {
+    at(json, pointer).as_str().unwrap_or_else(|| panic!("{pointer} is no text: {json:#}"))
+}
+
+/// The list at a JSON pointer.
+pub(crate) fn list<'a>(json: &'a Value, pointer: &str) -> &'a [Value] {
+    at(json, pointer).as_array().unwrap_or_else(|| panic!("{pointer} is no list: {json:#}"))
+}
+
+/// Whatever is at a JSON pointer.
+pub(crate) fn at<'a>(json: &'a Value, pointer: &str) -> &'a Value {
+    json.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing: {json:#}"))
+}
+
+/// The sum of one count over all streams.
+pub(crate) fn sum(json: &Value, pointer: &str) -> u64 {
+    list(json, "/streams").iter().map(|stream| count(stream, pointer)).sum()
+}
+
+/// The latency histogram of a document, as any HdrHistogram library reads it.
+pub(crate) fn histogram(json: &Value) -> Histogram<u64> {
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text(json, "/latency/histogram"))
+        .expect("the histogram is base64");
+    hdrhistogram::serialization::Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .expect("the histogram is V2, deflated")
+}
+
+/// Tests that need root say so and return when there is none.
+pub(crate) fn root(test: &str) -> bool {
+    // A process's own directory belongs to its effective user (proc(5)).
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !root {
+        eprintln!("{test}: skipped: needs root");
+    }
+    root
+}
