@@ -8,6 +8,10 @@ use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::multiplex::{Interest, Multiplex};
 use crate::workload::{Failure, Worker};
 
+/// Bytes of each flow's first step: little, so that the last flow of a worker does not wait for whole
+/// messages of all before it.
+const OPENING: usize = 1024;
+
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
 pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
     let mut left: Vec<u64> =
@@ -18,10 +22,12 @@ pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
         if left[flow] == 0 || gate.stopped() {
             return Step::End;
         }
+        let mut limit = usize::try_from(left[flow]).unwrap_or(usize::MAX);
         if !std::mem::replace(&mut started[flow], true) {
             tallies[flow].first_step(worker.since_release_ns());
+            limit = limit.min(OPENING);
         }
-        match sender.step(flow, usize::try_from(left[flow]).unwrap_or(usize::MAX)) {
+        match sender.step(flow, limit) {
             Ok(bytes) => {
                 tallies[flow].sent(bytes);
                 left[flow] = left[flow].saturating_sub(bytes as u64);
