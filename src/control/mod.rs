@@ -14,3 +14,11 @@ pub mod preamble;
 pub mod server;
 pub mod session;
 pub mod token;
+
+use std::time::Duration;
+
+/// On both ends: for receivers to read what is still under way once the senders have stopped.
+const DRAIN: Duration = Duration::from_secs(2);
+/// On both ends: an intermediate reading nearer than this to the window's end is left to the
+/// closing one.
+const EDGE: Duration = Duration::from_millis(1);

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, at, never, select};
 
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
+use crate::control::{DRAIN, EDGE};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::metrics::sample::Sample;
@@ -18,10 +19,6 @@ use crate::outcome::intervals::interval;
 use crate::outcome::run::Interval;
 use crate::plan::{Extent, Plan};
 
-/// For receivers to read what is still under way once the senders have stopped.
-pub(crate) const DRAIN: Duration = Duration::from_secs(2);
-/// An intermediate reading nearer than this to the window's end is left to the closing one.
-pub(crate) const EDGE: Duration = Duration::from_millis(1);
 /// Errors kept of one run; thousands of streams may fail at once for one reason.
 const ERRORS_MOST: usize = 16;
 

@@ -9,17 +9,14 @@ use super::reception::Guest;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
+use crate::control::{DRAIN, EDGE};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::metrics::sample::Sample;
 use crate::plan::{Extent, Plan};
 
-/// For receivers to read what is still under way once the senders have stopped.
-const DRAIN: Duration = Duration::from_secs(2);
 /// What a run may take beyond what its plan says: start, edges, drain.
 const GRACE: Duration = Duration::from_secs(30);
-/// An intermediate reading nearer than this to the window's end is left to the closing one.
-const EDGE: Duration = Duration::from_millis(1);
 
 /// Serves a prepared run to its report.
 pub(super) fn conduct(

@@ -8,8 +8,8 @@ use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::multiplex::{Interest, Multiplex};
 use crate::workload::{Failure, Worker};
 
-/// Bytes of each flow's first step: little, so that the last flow of a worker does not wait for whole
-/// messages of all before it.
+/// Bytes of each flow's first step: little, so that the last flow of a worker does not wait for
+/// whole messages of all before it.
 const OPENING: usize = 1024;
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
