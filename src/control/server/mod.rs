@@ -57,12 +57,12 @@ impl Server {
     /// # Errors
     /// Naming address and port, when it is taken or not this host's.
     pub fn bind(options: ServeOptions) -> Result<Self> {
-        let listener = match options.bind {
-            Some(ip) => listen(SocketAddr::new(ip, options.port)),
-            // A host without IPv6 has no dual-stack wildcard.
-            None => listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), options.port))
-                .or_else(|_| listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), options.port))),
-        }?;
+        let wildcard = if has_ipv6() {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        };
+        let listener = listen(SocketAddr::new(options.bind.unwrap_or(wildcard), options.port))?;
         let address = listener
             .local_addr()
             .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
@@ -99,6 +99,11 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
              set a token with --token-file or PODPERF_TOKEN");
     }
     server.run(log, stop)
+}
+
+/// Whether a dual-stack wildcard can be had: IPv6 may be left out of the kernel, or turned off.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
