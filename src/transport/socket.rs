@@ -15,10 +15,10 @@ use crate::sys;
 const PLAIN_CONGESTION_CONTROL: &str = "reno";
 
 /// Asks what has to be asked before a connection opens. Buffer sizes and segment size decide what
-/// goes into the SYN (tcp(7)). The congestion control decides whether the socket paces: one that
-/// opens with BBR, where that is the system's default, goes on pacing by timer whatever it is
-/// changed to later (`sk_pacing_status` is set in bbr_init and never cleared), which costs
-/// throughput and, when the timer runs on another CPU, reorders segments.
+/// goes into the SYN (tcp(7)). The congestion control is chosen here because one that paces marks
+/// the socket for pacing when it starts (`sk_pacing_status`, bbr_init in net/ipv4/tcp_bbr.c), and a
+/// later change to one that does not leaves the mark: measured, that costs throughput and brings
+/// retransmits of segments that were only out of order.
 ///
 /// # Errors
 /// Naming the option the kernel refused.
