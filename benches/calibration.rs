@@ -17,6 +17,7 @@ use podperf::transport::read::Read;
 use podperf::transport::write::Write;
 use podperf::transport::{BulkReceive, BulkSend};
 use podperf::workload::tally::Tally;
+use socket2::Socket;
 
 const MESSAGE_BYTES: usize = 128 << 10;
 
@@ -56,9 +57,8 @@ fn sample(criterion: &mut Criterion) {
 /// One message handed over and taken, in one thread: the cost of the two calls without a wake-up.
 fn message(criterion: &mut Criterion) {
     let (one, other) = pair();
-    let (one, other) = ([one], [other]);
-    let mut sender = Write::open(&one, MESSAGE_BYTES);
-    let mut receiver = Read::open(&other, MESSAGE_BYTES);
+    let mut sender = Write::open(vec![&one], MESSAGE_BYTES);
+    let mut receiver = Read::open(vec![&other], MESSAGE_BYTES);
     let mut group = criterion.benchmark_group("message");
     group.throughput(Throughput::Bytes(MESSAGE_BYTES as u64));
     group.bench_function("write+read", |bencher| {
@@ -76,11 +76,11 @@ fn message(criterion: &mut Criterion) {
     });
 }
 
-fn pair() -> (TcpStream, TcpStream) {
+fn pair() -> (Socket, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound socket has an address");
     let one = TcpStream::connect(address).expect("loopback connects");
-    (one, listener.accept().expect("the connection is there").0)
+    (one.into(), listener.accept().expect("the connection is there").0.into())
 }
 
 criterion_group!(benches, record, sample, message);

@@ -56,7 +56,7 @@ fn window_is(outcome: &Outcome, seconds: f64) {
 }
 
 fn multiplexing<'a>(json: &'a Value, end: &str) -> &'a str {
-    text(json, &format!("/placement/{end}/multiplexing"))
+    list(json, &format!("/placement/{end}/multiplexing")).last().and_then(Value::as_str).unwrap()
 }
 
 #[test]

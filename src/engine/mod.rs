@@ -7,12 +7,14 @@
 pub mod placement;
 mod worker;
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use socket2::Socket;
 
 use crate::error::{Error, Kind, Result};
 use crate::metrics::facts::HostFacts;
@@ -22,7 +24,7 @@ use crate::metrics::latency::Latencies;
 use crate::metrics::roots::Roots;
 use crate::metrics::sample::{FlowCounters, Sample};
 use crate::metrics::topology::Topology;
-use crate::outcome::half::{EndFacts, EndReport, FlowReport, Schedule};
+use crate::outcome::half::{EndFacts, EndReport, FlowReport, ReceiveUse, Schedule, SendUse};
 use crate::outcome::run::{PlacementFacts, SocketFacts};
 use crate::plan::{Extent, Part, Plan, Role};
 use crate::workload::gate::{Gate, Phase};
@@ -40,7 +42,7 @@ pub struct Setup {
     /// Which end this is.
     pub role: Role,
     /// One connected socket a flow, tuned as planned, in order of flow id.
-    pub sockets: Vec<TcpStream>,
+    pub sockets: Vec<Socket>,
     /// What the kernel granted each of them.
     pub granted: Vec<SocketFacts>,
     /// This end's fingerprint.
@@ -77,12 +79,10 @@ impl Engine {
         let cpus = topology.order(node);
         let shares = placement::shares(&plan, role, cpus.len());
         let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
-        let multiplexing =
-            if shares.iter().all(|share| share.flows.len() == 1) { "blocking" } else { "epoll" };
         let peers =
-            sockets.iter().map(TcpStream::peer_addr).collect::<std::io::Result<_>>().map_err(
-                |error| Error::new(Kind::Unmeasured, "look up the peer of a stream", error),
-            )?;
+            sockets.iter().map(peer).collect::<io::Result<_>>().map_err(|error| {
+                Error::new(Kind::Unmeasured, "look up the peer of a stream", error)
+            })?;
         // Every flow ends once, and every worker may fail once as a whole.
         let (tell, events) = bounded(sockets.len() + shares.len());
         let shared = Arc::new(Shared {
@@ -93,13 +93,8 @@ impl Engine {
             events: tell,
         });
         let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
-        let pinned_cpus = crew.wait_ready(Instant::now() + PREPARE)?;
-        let placement = PlacementFacts {
-            workers: u32::try_from(pinned_cpus.len()).unwrap_or(u32::MAX),
-            pinned_cpus,
-            reason: pinning.reason,
-            multiplexing: multiplexing.into(),
-        };
+        let ready = crew.wait_ready(Instant::now() + PREPARE)?;
+        let placement = place(&ready, pinning.reason);
         let reader = HostReader::open(&roots);
         let mut host = host;
         let reasons = reader.unknown().iter();
@@ -207,6 +202,28 @@ impl Engine {
     }
 }
 
+fn peer(socket: &Socket) -> io::Result<SocketAddr> {
+    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+/// What the workers at the gate say of themselves.
+fn place(ready: &[worker::Ready], reason: String) -> PlacementFacts {
+    let mut multiplexing: Vec<_> = ready.iter().map(|ready| ready.stand.multiplexing).collect();
+    multiplexing.sort_unstable();
+    multiplexing.dedup();
+    let mut fallbacks: Vec<_> =
+        ready.iter().filter_map(|ready| ready.stand.fallback.clone()).collect();
+    fallbacks.sort_unstable();
+    fallbacks.dedup();
+    PlacementFacts {
+        workers: u32::try_from(ready.len()).unwrap_or(u32::MAX),
+        pinned_cpus: ready.iter().map(|ready| ready.cpu).collect(),
+        reason,
+        multiplexing,
+        fallbacks,
+    }
+}
+
 fn counters(tally: &Tally) -> FlowCounters {
     let count = tally.read();
     FlowCounters {
@@ -234,9 +251,16 @@ fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
     });
     let flows = flows.collect();
     let (mut latency, mut service_time, mut schedule) = (None, None, None);
+    let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
     for account in accounts {
         merge(&mut latency, account.latency);
         merge(&mut service_time, account.service_time);
+        if let Some(part) = account.send {
+            send.get_or_insert_default().add(part);
+        }
+        if let Some(part) = account.receive {
+            receive.get_or_insert_default().add(part);
+        }
         if let Some(part) = account.schedule {
             let whole: &mut Schedule = schedule.get_or_insert_default();
             whole.due += part.due;
@@ -250,6 +274,8 @@ fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
         latency: latency.as_ref().map(Latencies::to_wire),
         service_time: service_time.as_ref().map(Latencies::to_wire),
         schedule,
+        send,
+        receive,
         errors: Vec::new(),
     }
 }

@@ -13,20 +13,27 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, Kind, Result};
 use crate::workload::gate::Phase;
-use crate::workload::{self, Account, Ended, Failure, Share, Shared, Worker};
+use crate::workload::{self, Account, Ended, Failure, Share, Shared, Stand, Worker};
 
 /// Room for the loop and the system calls; buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
-/// A worker stands at the gate on this CPU, or could not be pinned.
-type Ready = (usize, Result<Option<u32>>);
+/// A worker stands at the gate, on this CPU if it is pinned.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) cpu: Option<u32>,
+    pub(super) stand: Stand,
+}
+
+/// A worker's number, and that it is ready or why it cannot be.
+type Told = (usize, Result<Ready>);
 
 /// All workers of one end. However it is dropped, no thread stays behind.
 #[derive(Debug)]
 pub(super) struct Crew {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<Account>>,
-    ready: Receiver<Ready>,
+    ready: Receiver<Told>,
 }
 
 impl Crew {
@@ -56,16 +63,16 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Waits until every worker stands at the gate; the CPU of each.
-    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<Option<u32>>> {
-        let mut cpus = vec![None; self.threads.len()];
+    /// Waits until every worker stands at the gate; how each does.
+    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<Ready>> {
+        let mut all = vec![None; self.threads.len()];
         for _ in 0..self.threads.len() {
-            let (number, cpu) = self.ready.recv_deadline(deadline).map_err(|_| {
+            let (number, ready) = self.ready.recv_deadline(deadline).map_err(|_| {
                 Error::new(Kind::Unmeasured, "prepare workers", "one did not get ready in time")
             })?;
-            cpus[number] = cpu?;
+            all[number] = Some(ready?);
         }
-        Ok(cpus)
+        Ok(all.into_iter().flatten().collect())
     }
 
     /// Some worker has not come to its end.
@@ -101,17 +108,20 @@ fn work(
     share: &Share,
     number: usize,
     cpu: Option<u32>,
-    tell: &Sender<Ready>,
+    tell: &Sender<Told>,
 ) -> Account {
-    let pinned = cpu.map_or(Ok(None), |cpu| pin(cpu).map(Some));
-    if pinned.is_err() {
-        let _ = tell.send((number, pinned));
-        return Account::default();
-    }
-    let ready = || {
+    let cpu = match cpu.map(pin).transpose() {
+        Ok(cpu) => cpu,
+        Err(error) => {
+            let _ = tell.send((number, Err(error)));
+            return Account::default();
+        }
+    };
+    let ready = |stand: Result<Stand>| {
+        let refused = stand.is_err();
         // The engine may have given up waiting; the gate then says stop.
-        let _ = tell.send((number, pinned.clone()));
-        shared.gate.wait()
+        let _ = tell.send((number, stand.map(|stand| Ready { cpu, stand })));
+        !refused && shared.gate.wait()
     };
     let worker = Worker { shared, share, ready: &ready };
     catch_unwind(AssertUnwindSafe(|| workload::run(&worker))).unwrap_or_else(|_| {

@@ -8,6 +8,7 @@ use crate::metrics::facts::HostFacts;
 use crate::metrics::latency::LatencyWire;
 use crate::metrics::sample::Sample;
 use crate::outcome::run::{PlacementFacts, SocketFacts};
+use crate::plan::{ReceiveMethod, SendMethod};
 
 /// One end's part of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +47,77 @@ pub struct EndReport {
     pub service_time: Option<LatencyWire>,
     /// Open loop only: how well the schedule was kept.
     pub schedule: Option<Schedule>,
+    /// Streams that this end sent: how, all workers together.
+    pub send: Option<SendUse>,
+    /// Streams that this end received: how, all workers together.
+    pub receive: Option<ReceiveUse>,
     /// What went wrong on this end.
     pub errors: Vec<Error>,
+}
+
+/// How one end's senders handed their bytes over, over the flows' whole life.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendUse {
+    /// Bytes by method, in order of first use: the last is the one that was in use at the end.
+    pub bytes: Vec<(SendMethod, u64)>,
+    /// Why the method is not the one asked for, or why it was chosen.
+    pub reason: Option<String>,
+    /// Zero-copy sends that the kernel has reported on.
+    pub zerocopy_sends: u64,
+    /// Of these, those whose bytes it copied all the same.
+    pub zerocopy_copied: u64,
+    /// Sends that the kernel refused for want of notification memory or locked pages (ENOBUFS).
+    pub enobufs: u64,
+}
+
+impl SendUse {
+    /// All by one method.
+    #[must_use]
+    pub fn all_by(method: SendMethod, bytes: u64) -> Self {
+        Self { bytes: vec![(method, bytes)], ..Self::default() }
+    }
+
+    /// Adds another worker's account.
+    pub fn add(&mut self, other: Self) {
+        add_bytes(&mut self.bytes, other.bytes);
+        self.reason = self.reason.take().or(other.reason);
+        self.zerocopy_sends = self.zerocopy_sends.saturating_add(other.zerocopy_sends);
+        self.zerocopy_copied = self.zerocopy_copied.saturating_add(other.zerocopy_copied);
+        self.enobufs = self.enobufs.saturating_add(other.enobufs);
+    }
+}
+
+/// How one end's receivers took their bytes, over the flows' whole life.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiveUse {
+    /// Bytes by method, in order of first use: `mmap` stands for what was mapped, `read` beside
+    /// it for the unaligned rest.
+    pub bytes: Vec<(ReceiveMethod, u64)>,
+    /// Why the method is not the one asked for.
+    pub reason: Option<String>,
+}
+
+impl ReceiveUse {
+    /// All by one method.
+    #[must_use]
+    pub fn all_by(method: ReceiveMethod, bytes: u64) -> Self {
+        Self { bytes: vec![(method, bytes)], ..Self::default() }
+    }
+
+    /// Adds another worker's account.
+    pub fn add(&mut self, other: Self) {
+        add_bytes(&mut self.bytes, other.bytes);
+        self.reason = self.reason.take().or(other.reason);
+    }
+}
+
+fn add_bytes<M: PartialEq>(to: &mut Vec<(M, u64)>, more: Vec<(M, u64)>) {
+    for (method, bytes) in more {
+        match to.iter_mut().find(|(known, _)| *known == method) {
+            Some((_, sum)) => *sum = sum.saturating_add(bytes),
+            None => to.push((method, bytes)),
+        }
+    }
 }
 
 /// One flow's account over its whole life, warm-up and drain included.

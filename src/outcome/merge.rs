@@ -12,7 +12,7 @@ use crate::outcome::run::{
 };
 use crate::outcome::span::{ROLES, Sides, Span, float};
 use crate::outcome::words::end_name;
-use crate::outcome::{cpu, intervals, latency, packets, streams, verdict, warnings};
+use crate::outcome::{cpu, intervals, latency, packets, streams, transport, verdict, warnings};
 use crate::plan::{Plan, Role, Workload};
 
 /// What a run leaves behind.
@@ -46,15 +46,15 @@ pub fn merge(input: Input) -> Run {
         server: Span::over(samples(halves.server)),
     };
     let mut errors = input.errors.clone();
-    let report = report(halves.client);
+    let client = report(halves.client);
     let mut summary = |what: &str, wire: Option<&LatencyWire>| {
         let damaged = |cause| Error::new(Kind::Incomplete, format!("read the {what}"), cause);
         latency::summary(wire?).map_err(|cause| errors.push(damaged(cause))).ok()
     };
-    let round_trips = summary("latency histogram", report.and_then(|own| own.latency.as_ref()));
+    let round_trips = summary("latency histogram", client.and_then(|own| own.latency.as_ref()));
     let service =
-        summary("service time histogram", report.and_then(|own| own.service_time.as_ref()));
-    let schedule = report.and_then(|own| own.schedule);
+        summary("service time histogram", client.and_then(|own| own.service_time.as_ref()));
+    let schedule = client.and_then(|own| own.schedule);
     add_reported(&mut errors, &halves, &sides);
     let throughput = streams::throughput(&sides);
     let streams = streams::streams(&sides, &halves);
@@ -79,6 +79,7 @@ pub fn merge(input: Input) -> Run {
         transactions,
         host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
         placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
+        transport: both(|role| transport::transport(&input.plan, report(*halves.get(role))?)),
         intervals: intervals::intervals(
             &input.plan,
             samples(halves.client),

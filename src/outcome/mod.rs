@@ -17,6 +17,7 @@ mod packets;
 mod span;
 mod status;
 mod streams;
+mod transport;
 mod warnings;
 pub(crate) mod words;
 

@@ -2,6 +2,8 @@
 //! the JSON Schema (`podperf schema`).
 
 mod machine;
+mod placement;
+mod transport;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::outcome::half::Schedule;
 use crate::plan::{Part, Plan, Role};
 
 pub use machine::{CgroupUse, Cpu, IntervalCpu, Packets, PerCpu, ProcessCpu};
+pub use placement::{Multiplexing, PlacementFacts};
+pub use transport::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.run/v1";
@@ -60,6 +64,8 @@ pub struct Run {
     pub host: Ends<Option<HostFacts>>,
     /// Where the workers ran.
     pub placement: Ends<Option<PlacementFacts>>,
+    /// How each end moved the bytes of its streams; null for an end that did not report.
+    pub transport: Ends<Option<TransportFacts>>,
     /// Readings between the window's edges.
     pub intervals: Vec<Interval>,
     /// What bound the run.
@@ -260,19 +266,6 @@ pub struct SocketFacts {
     pub dscp: Option<u8>,
     /// TCP_NODELAY in force.
     pub no_delay: Option<bool>,
-}
-
-/// Where one end's workers ran.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PlacementFacts {
-    /// Worker threads.
-    pub workers: u32,
-    /// CPU each worker was pinned to and found on afterwards; null: left to the scheduler.
-    pub pinned_cpus: Vec<Option<u32>>,
-    /// What decided it, in words.
-    pub reason: String,
-    /// How the workers wait: `blocking` (one flow each) or `epoll` (several flows each).
-    pub multiplexing: String,
 }
 
 /// Request/response transactions.

@@ -14,7 +14,7 @@ use crate::metrics::sample::{
 };
 use crate::outcome::half::{EndFacts, EndReport, FlowReport, Half, Schedule};
 use crate::outcome::merge::{Input, merge};
-use crate::outcome::run::{PlacementFacts, Run, SocketFacts};
+use crate::outcome::run::{Multiplexing, PlacementFacts, Run, SocketFacts};
 use crate::plan::{
     Direction, EndPlan, Extent, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StreamPlan,
     Workload,
@@ -253,7 +253,8 @@ pub(crate) fn facts(name: &str, pid: u32, flows: u32) -> EndFacts {
             workers: flows,
             pinned_cpus: (0..flows).map(Some).collect(),
             reason: "each worker a CPU of its own".to_owned(),
-            multiplexing: "blocking".to_owned(),
+            multiplexing: vec![Multiplexing::Blocking],
+            fallbacks: Vec::new(),
         },
         sockets: vec![socket; flow_count],
         pid,

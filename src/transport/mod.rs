@@ -13,6 +13,8 @@ pub mod write;
 
 use std::io;
 
+use crate::outcome::half::{ReceiveUse, SendUse};
+
 /// Hands bytes of one worker's flows to the kernel.
 pub trait BulkSend {
     /// Hands over at most `limit` bytes on the worker's flow number `flow`; the count the kernel
@@ -21,6 +23,10 @@ pub trait BulkSend {
     /// # Errors
     /// What the system call says; `WouldBlock` on a non-blocking socket that is full.
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize>;
+
+    /// Called once, after the last step: waits until the kernel has let go of the worker's memory,
+    /// and tells how the bytes went; `bytes` is what all steps together handed over.
+    fn finish(&mut self, bytes: u64) -> SendUse;
 }
 
 /// Takes bytes of one worker's flows from the kernel.
@@ -30,4 +36,8 @@ pub trait BulkReceive {
     /// # Errors
     /// What the system call says; `WouldBlock` on a non-blocking socket that is empty.
     fn step(&mut self, flow: usize) -> io::Result<usize>;
+
+    /// Called once, after the last step: how the bytes came; `bytes` is what all steps together
+    /// took.
+    fn finish(&mut self, bytes: u64) -> ReceiveUse;
 }

@@ -2,22 +2,25 @@
 //! application pays.
 
 use std::io::{self, Read as _};
-use std::net::TcpStream;
+
+use socket2::Socket;
 
 use super::BulkReceive;
 use super::buffer::Buffer;
+use crate::outcome::half::ReceiveUse;
+use crate::plan::ReceiveMethod;
 
 /// Receives by copying.
 #[derive(Debug)]
 pub struct Read<'a> {
-    sockets: &'a [TcpStream],
+    sockets: Vec<&'a Socket>,
     buffer: Buffer,
 }
 
 impl<'a> Read<'a> {
     /// Receives at most `message_bytes` a call from `sockets`.
     #[must_use]
-    pub fn open(sockets: &'a [TcpStream], message_bytes: usize) -> Self {
+    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
         Self { sockets, buffer: Buffer::touched(message_bytes) }
     }
 }
@@ -25,6 +28,10 @@ impl<'a> Read<'a> {
 impl BulkReceive for Read<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> io::Result<usize> {
-        (&self.sockets[flow]).read(&mut self.buffer)
+        (&mut &*self.sockets[flow]).read(&mut self.buffer)
+    }
+
+    fn finish(&mut self, bytes: u64) -> ReceiveUse {
+        ReceiveUse::all_by(ReceiveMethod::Read, bytes)
     }
 }

@@ -1,22 +1,25 @@
 //! send(2): the kernel copies from one buffer, used for every flow of the worker.
 
 use std::io::{self, Write as _};
-use std::net::TcpStream;
+
+use socket2::Socket;
 
 use super::BulkSend;
 use super::buffer::Buffer;
+use crate::outcome::half::SendUse;
+use crate::plan::SendMethod;
 
 /// Sends by copying.
 #[derive(Debug)]
 pub struct Write<'a> {
-    sockets: &'a [TcpStream],
+    sockets: Vec<&'a Socket>,
     message: Buffer,
 }
 
 impl<'a> Write<'a> {
     /// Sends messages of `message_bytes` on `sockets`.
     #[must_use]
-    pub fn open(sockets: &'a [TcpStream], message_bytes: usize) -> Self {
+    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
         Self { sockets, message: Buffer::patterned(message_bytes) }
     }
 }
@@ -25,6 +28,10 @@ impl BulkSend for Write<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let length = self.message.len().min(limit);
-        (&self.sockets[flow]).write(&self.message[..length])
+        (&mut &*self.sockets[flow]).write(&self.message[..length])
+    }
+
+    fn finish(&mut self, bytes: u64) -> SendUse {
+        SendUse::all_by(SendMethod::Write, bytes)
     }
 }

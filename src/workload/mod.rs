@@ -8,17 +8,19 @@
 pub mod gate;
 pub mod multiplex;
 pub mod rr;
+mod schedule;
 pub mod stream;
 pub mod tally;
 
 use std::io;
-use std::net::TcpStream;
-use std::ops::Range;
 
 use crossbeam_channel::Sender;
+use socket2::Socket;
 
+use crate::error::Result;
 use crate::metrics::latency::Latencies;
-use crate::outcome::half::Schedule;
+use crate::outcome::half::{ReceiveUse, Schedule, SendUse};
+use crate::outcome::run::Multiplexing;
 use crate::plan::{Extent, Part, Plan, Workload};
 use gate::Gate;
 use tally::Tally;
@@ -31,20 +33,20 @@ pub struct Shared {
     /// When to do it.
     pub gate: Gate,
     /// One connected socket a flow, by flow id.
-    pub sockets: Vec<TcpStream>,
+    pub sockets: Vec<Socket>,
     /// One tally a flow, by flow id.
     pub tallies: Vec<Tally>,
     /// Where ended flows are told.
     pub events: Sender<Ended>,
 }
 
-/// The flows of one worker: neighbours that play the same part.
+/// The flows of one worker, all playing the same part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// What the worker does on each of them.
     pub part: Part,
     /// Their ids.
-    pub flows: Range<usize>,
+    pub flows: Vec<usize>,
 }
 
 /// A flow that came to an end, as planned or not.
@@ -88,6 +90,27 @@ pub struct Account {
     pub service_time: Option<Latencies>,
     /// Open loop: how the schedule was kept.
     pub schedule: Option<Schedule>,
+    /// How a sender of streams handed its bytes over.
+    pub send: Option<SendUse>,
+    /// How a receiver of streams took them.
+    pub receive: Option<ReceiveUse>,
+}
+
+/// How a worker stands at the gate: everything it needs is allocated, registered and probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    /// How it waits for its flows.
+    pub multiplexing: Multiplexing,
+    /// Why it does not work as asked, where something was refused that has a substitute.
+    pub fallback: Option<String>,
+}
+
+impl Stand {
+    /// Ready as asked.
+    #[must_use]
+    pub const fn by(multiplexing: Multiplexing) -> Self {
+        Self { multiplexing, fallback: None }
+    }
 }
 
 /// One worker's view of the run.
@@ -97,22 +120,34 @@ pub struct Worker<'a> {
     pub shared: &'a Shared,
     /// What is its own.
     pub share: &'a Share,
-    /// Called once, when everything is prepared; returns when the gate opens (false: stopped
-    /// before that).
-    pub ready: &'a dyn Fn() -> bool,
+    /// Called once, when everything is prepared or something was refused; returns when the gate
+    /// opens (false: refused, or stopped before that).
+    pub ready: &'a dyn Fn(Result<Stand>) -> bool,
 }
 
 impl<'a> Worker<'a> {
     /// The sockets of the worker's flows.
     #[must_use]
-    pub fn sockets(&self) -> &'a [TcpStream] {
-        &self.shared.sockets[self.share.flows.clone()]
+    pub fn sockets(&self) -> Vec<&'a Socket> {
+        self.share.flows.iter().map(|&flow| &self.shared.sockets[flow]).collect()
     }
 
     /// The tallies of the worker's flows.
     #[must_use]
-    pub fn tallies(&self) -> &'a [Tally] {
-        &self.shared.tallies[self.share.flows.clone()]
+    pub fn tallies(&self) -> Vec<&'a Tally> {
+        self.share.flows.iter().map(|&flow| &self.shared.tallies[flow]).collect()
+    }
+
+    /// The socket of the worker's flow number `index`.
+    #[must_use]
+    pub fn socket(&self, index: usize) -> &'a Socket {
+        &self.shared.sockets[self.share.flows[index]]
+    }
+
+    /// The tally of the worker's flow number `index`.
+    #[must_use]
+    pub fn tally(&self, index: usize) -> &'a Tally {
+        &self.shared.tallies[self.share.flows[index]]
     }
 
     /// The gate.
@@ -121,13 +156,24 @@ impl<'a> Worker<'a> {
         &self.shared.gate
     }
 
+    /// Stands at the gate with what was prepared, or says what was refused. Absent: there is
+    /// nothing to do.
+    #[must_use]
+    pub fn stand<T>(&self, prepared: Result<(T, Stand)>) -> Option<T> {
+        let (value, stand) = match prepared {
+            Ok((value, stand)) => (Some(value), Ok(stand)),
+            Err(error) => (None, Err(error)),
+        };
+        if (self.ready)(stand) { value } else { None }
+    }
+
     /// Tells that the worker's flow number `index` ended. An error after the stop is part of it.
     pub fn ended(&self, index: usize, result: Result<(), Failure>) {
         if result.is_ok() {
-            self.tallies()[index].drained();
+            self.tally(index).drained();
         }
         let failure = result.err().filter(|_| !self.gate().stopped());
-        let flow = u32::try_from(self.share.flows.start + index).unwrap_or(u32::MAX);
+        let flow = u32::try_from(self.share.flows[index]).unwrap_or(u32::MAX);
         // Nobody listens any more once the run is torn down.
         let _ = self.shared.events.send(Ended { flow, failure });
     }
@@ -149,7 +195,7 @@ impl<'a> Worker<'a> {
             Extent::Transactions { total } => total,
         };
         let flows = u64::from(self.shared.plan.flows);
-        let place = (self.share.flows.start + index) as u64 % flows;
+        let place = self.share.flows[index] as u64 % flows;
         total / flows + u64::from(place < total % flows)
     }
 }

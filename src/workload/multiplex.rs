@@ -2,12 +2,14 @@
 //! it.
 
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use socket2::Socket;
+
+use crate::error::{Error, Kind};
 
 /// How long a wait lasts at the most, so that a stop is seen even where no socket wakes.
 const LONGEST_WAIT_MS: u16 = 100;
@@ -56,16 +58,23 @@ pub struct Ready {
     pub send: bool,
 }
 
+/// For `map_err`: the kernel refuses what [`Multiplex`] needs.
+#[must_use]
+pub fn refused(error: io::Error) -> Error {
+    Error::new(Kind::Unmeasured, "watch a worker's sockets by epoll", error)
+        .with_remedy("permit epoll and timerfd, or use a worker a flow (--workers)")
+}
+
 impl Multiplex {
     /// Watches `sockets`, which become non-blocking.
     ///
     /// # Errors
     /// What epoll_create1(2), epoll_ctl(2) or fcntl(2) say.
-    pub fn open(sockets: &[TcpStream], interest: Interest) -> io::Result<Self> {
+    pub fn open(sockets: &[&Socket], interest: Interest) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         for (number, socket) in sockets.iter().enumerate() {
             socket.set_nonblocking(true)?;
-            epoll.add(socket, EpollEvent::new(interest.flags(), number as u64))?;
+            epoll.add(*socket, EpollEvent::new(interest.flags(), number as u64))?;
         }
         let events = vec![EpollEvent::empty(); BATCH.min(sockets.len() + 1)];
         Ok(Self { epoll, timer: None, events })
@@ -99,13 +108,13 @@ impl Multiplex {
     ///
     /// # Errors
     /// What epoll_ctl(2) says.
-    pub fn watch(&self, socket: &TcpStream, flow: usize, interest: Interest) -> io::Result<()> {
+    pub fn watch(&self, socket: &Socket, flow: usize, interest: Interest) -> io::Result<()> {
         self.epoll.modify(socket, &mut EpollEvent::new(interest.flags(), flow as u64))?;
         Ok(())
     }
 
     /// Forgets a flow that has ended.
-    pub fn forget(&self, socket: &TcpStream) {
+    pub fn forget(&self, socket: &Socket) {
         // It is ended either way; a socket that is gone is out of the set already.
         let _ = self.epoll.delete(socket);
     }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use socket2::Socket;
 
 use crate::control::descriptors;
 use crate::control::handshake;
@@ -173,6 +174,7 @@ fn run(
             .map_err(|error| error.with_peer(peer).with_stream(id))?;
         granted.push(socket::granted(data));
     }
+    let sockets = sockets.into_iter().map(Socket::from).collect();
     let setup =
         Setup { plan: plan.clone(), role: Role::Client, sockets, granted, host, same_machine };
     let engine = Engine::prepare(setup)?;

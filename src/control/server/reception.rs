@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, select};
+use socket2::Socket;
 
 use super::registry::{Place, Registry};
 use super::{Log, ServeOptions, conduct};
@@ -97,6 +98,7 @@ fn prepare(
     let granted = tune(&sockets, &plan)?;
     let same_machine = host.boot_id.is_some() && host.boot_id == client.boot_id;
     (guest.log)(&format!("{}: run of {connections} connections", guest.peer));
+    let sockets = sockets.into_iter().map(Socket::from).collect();
     let setup = Setup { plan, role: Role::Server, sockets, granted, host, same_machine };
     let engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;

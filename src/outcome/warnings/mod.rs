@@ -8,6 +8,7 @@ mod flows;
 mod machines;
 mod sockets;
 mod timing;
+mod transports;
 
 use crate::outcome::half::Half;
 use crate::outcome::run::{Ends, Run, Warning};
@@ -28,7 +29,8 @@ type Check = fn(&Seen<'_>, &mut Vec<Warning>);
 pub(super) fn warnings(run: &Run, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) -> Vec<Warning> {
     let seen = Seen { run, halves, sides };
     let mut found = Vec::new();
-    let checks = [machines::CHECKS, sockets::CHECKS, timing::CHECKS, flows::CHECKS];
+    let checks =
+        [machines::CHECKS, sockets::CHECKS, timing::CHECKS, flows::CHECKS, transports::CHECKS];
     checks.into_iter().flatten().for_each(|check| check(&seen, &mut found));
     found
 }

@@ -155,11 +155,12 @@ fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
     if let Some(placement) = placement {
         let pinned: Vec<String> =
             placement.pinned_cpus.iter().flatten().take(16).map(u32::to_string).collect();
+        let multiplexing: Vec<_> = placement.multiplexing.iter().map(|way| way.name()).collect();
         let pinned = if pinned.is_empty() { "not".to_owned() } else { pinned.join(",") };
         parts.push(format!(
             "{}, {}, pinned: {pinned} ({})",
             count(placement.workers, "worker"),
-            placement.multiplexing,
+            multiplexing.join(" and "),
             placement.reason
         ));
     }

@@ -1,16 +1,19 @@
 //! One flow, one request in flight, blocking calls.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
+
+use socket2::Socket;
 
 use super::Sizes;
 use super::record::{Record, Stamp, first_step};
-use super::schedule::{SPIN, Schedule};
+use crate::outcome::run::Multiplexing;
 use crate::plan::RrPlan;
 use crate::transport::buffer::Buffer;
+use crate::workload::schedule::{SPIN, Schedule};
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Worker};
+use crate::workload::{Account, Failure, Stand, Worker};
 
 /// Longest sleep before another look at the gate.
 const NAP: Duration = Duration::from_millis(50);
@@ -18,10 +21,10 @@ const NAP: Duration = Duration::from_millis(50);
 /// Requests until the stop or until the budget is used up, then ends the stream.
 pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Account {
     let mut record = Record::new(plan.rate_per_second.is_some());
-    let mut flow = Flow::prepare(worker, sizes.request, sizes.response);
-    if !(worker.ready)() {
+    let flow = Flow::prepare(worker, sizes.request, sizes.response);
+    let Some(mut flow) = worker.stand(Ok((flow, Stand::by(Multiplexing::Blocking)))) else {
         return record.account();
-    }
+    };
     first_step(worker, 0);
     let result = match plan.rate_per_second {
         None => closed_loop(worker, &mut flow, &mut record),
@@ -98,10 +101,10 @@ fn wait_until(worker: &Worker<'_>, due: Instant) -> bool {
 
 /// Responds until the end of the stream.
 pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
-    let mut flow = Flow::prepare(worker, sizes.response, sizes.request);
-    if !(worker.ready)() {
+    let flow = Flow::prepare(worker, sizes.response, sizes.request);
+    let Some(mut flow) = worker.stand(Ok((flow, Stand::by(Multiplexing::Blocking)))) else {
         return;
-    }
+    };
     let mut serve = || {
         while flow.receive()? {
             flow.send()?;
@@ -113,7 +116,7 @@ pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
 
 /// One socket, what is sent on it and room for what comes back.
 struct Flow<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     tally: &'a Tally,
     outgoing: Buffer,
     incoming: Buffer,
@@ -122,8 +125,8 @@ struct Flow<'a> {
 impl<'a> Flow<'a> {
     fn prepare(worker: &Worker<'a>, outgoing: usize, incoming: usize) -> Self {
         Self {
-            socket: &worker.sockets()[0],
-            tally: &worker.tallies()[0],
+            socket: worker.socket(0),
+            tally: worker.tally(0),
             outgoing: Buffer::patterned(outgoing),
             incoming: Buffer::touched(incoming),
         }

@@ -7,24 +7,27 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::time::Instant;
+
+use socket2::Socket;
 
 use super::Sizes;
 use super::record::{Record, Stamp, first_step};
-use super::schedule::{SPIN, Schedule};
+use crate::outcome::run::Multiplexing;
 use crate::plan::RrPlan;
 use crate::transport::buffer::Buffer;
-use crate::workload::multiplex::{Interest, Multiplex, Ready};
+use crate::workload::multiplex::{self, Interest, Multiplex, Ready};
+use crate::workload::schedule::{SPIN, Schedule};
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Worker};
+use crate::workload::{Account, Failure, Stand, Worker};
 
 /// Most bytes taken by one receive call, and handed over by one send call.
 const CHUNK: usize = 256 << 10;
 
 /// The bytes one flow still has to move.
 struct Pipe<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     tally: &'a Tally,
     /// Bytes issued but not yet taken by the kernel.
     to_send: usize,
@@ -101,12 +104,12 @@ impl<'a> Pipes<'a> {
         most: usize,
     ) -> Option<Self> {
         let opened =
-            Multiplex::open(worker.sockets(), Interest::Receive).and_then(Multiplex::with_timer);
+            Multiplex::open(&worker.sockets(), Interest::Receive).and_then(Multiplex::with_timer);
         let message = Buffer::patterned(outgoing.saturating_mul(most).clamp(1, CHUNK));
         let buffer = Buffer::touched(incoming.saturating_mul(most).clamp(1, CHUNK));
         let pipes: Vec<_> = worker
             .sockets()
-            .iter()
+            .into_iter()
             .zip(worker.tallies())
             .map(|(socket, tally)| Pipe {
                 socket,
@@ -118,19 +121,12 @@ impl<'a> Pipes<'a> {
                 ended: false,
             })
             .collect();
-        if !(worker.ready)() {
-            return None;
-        }
-        match opened {
-            Ok(multiplex) => {
-                let open = pipes.len();
-                Some(Self { worker, multiplex, pipes, message, buffer, open })
-            }
-            Err(error) => {
-                worker.ended(0, Err(Failure { operation: "epoll on", error }));
-                None
-            }
-        }
+        let open = pipes.len();
+        let prepared = opened.map_err(multiplex::refused).map(|multiplex| {
+            let pipes = Self { worker, multiplex, pipes, message, buffer, open };
+            (pipes, Stand::by(Multiplexing::Epoll))
+        });
+        worker.stand(prepared)
     }
 
     fn wait(&mut self, poll: bool, batch: &mut Vec<Ready>) -> Result<(), Failure> {

@@ -2,12 +2,11 @@
 //!
 //! One flow a worker with one request in flight runs blocking; everything else by epoll. Closed
 //! loop: one clock read a transaction, the end of one being the start of the next. Open loop: each
-//! request has a time at which it is due (`schedule`), and its latency counts from there.
+//! request has a time at which it is due (`workload::schedule`), and its latency counts from there.
 
 mod blocking;
 mod epoll;
 mod record;
-mod schedule;
 
 use crate::plan::{Part, RrPlan};
 use crate::workload::{Account, Worker};

@@ -77,13 +77,14 @@ impl Record {
             latency: Some(self.latency),
             service_time: self.service_time,
             schedule: self.schedule,
+            ..Account::default()
         }
     }
 }
 
 /// Notes the first step of each of the worker's flows.
 pub(super) fn first_step(worker: &Worker<'_>, flow: usize) {
-    worker.tallies()[flow].first_step(worker.since_release_ns());
+    worker.tally(flow).first_step(worker.since_release_ns());
 }
 
 #[inline]

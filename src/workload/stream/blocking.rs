@@ -8,19 +8,16 @@ use crate::workload::{Failure, Worker};
 
 /// Sends until the stop or until the budget is used up, then ends the stream.
 pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
-    if !(worker.ready)() {
-        return;
-    }
     let result = send_all(worker, sender);
     if result.is_ok() {
         // The end of the stream; after a stop the engine may have said it already.
-        let _ = worker.sockets()[0].shutdown(Shutdown::Write);
+        let _ = worker.socket(0).shutdown(Shutdown::Write);
     }
     worker.ended(0, result);
 }
 
 fn send_all<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) -> Result<(), Failure> {
-    let (gate, tally) = (worker.gate(), &worker.tallies()[0]);
+    let (gate, tally) = (worker.gate(), worker.tally(0));
     let mut left = worker.budget(0);
     tally.first_step(worker.since_release_ns());
     while left > 0 && !gate.stopped() {
@@ -41,10 +38,7 @@ fn send_all<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) -> Result<(), Fail
 
 /// Receives to the end of the stream.
 pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: &mut R) {
-    if !(worker.ready)() {
-        return;
-    }
-    let tally = &worker.tallies()[0];
+    let tally = worker.tally(0);
     let result = loop {
         match receiver.step(0) {
             Ok(0) => break Ok(()),

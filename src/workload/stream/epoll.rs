@@ -13,12 +13,12 @@ use crate::workload::{Failure, Worker};
 const OPENING: usize = 1024;
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
-pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
+pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, multiplex: Multiplex, sender: &mut S) {
     let mut left: Vec<u64> =
         (0..worker.share.flows.len()).map(|flow| worker.budget(flow)).collect();
     let mut started = vec![false; left.len()];
     let (gate, tallies) = (worker.gate(), worker.tallies());
-    each_ready(worker, Interest::Send, |flow| {
+    each_ready(worker, multiplex, Interest::Send, |flow| {
         if left[flow] == 0 || gate.stopped() {
             return Step::End;
         }
@@ -39,9 +39,9 @@ pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
 }
 
 /// Receives on every flow to the end of its stream.
-pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: &mut R) {
+pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, multiplex: Multiplex, receiver: &mut R) {
     let tallies = worker.tallies();
-    each_ready(worker, Interest::Receive, |flow| match receiver.step(flow) {
+    each_ready(worker, multiplex, Interest::Receive, |flow| match receiver.step(flow) {
         Ok(0) => Step::End,
         Ok(bytes) => {
             tallies[flow].received(bytes);
@@ -68,17 +68,14 @@ impl Step {
 }
 
 /// Runs `step` on whatever flow is ready until all have ended.
-fn each_ready(worker: &Worker<'_>, interest: Interest, mut step: impl FnMut(usize) -> Step) {
-    let opened = Multiplex::open(worker.sockets(), interest);
-    if !(worker.ready)() {
-        return;
-    }
-    let mut multiplex = match opened {
-        Ok(multiplex) => multiplex,
-        Err(error) => return worker.ended(0, Err(Failure { operation: "epoll on", error })),
-    };
+fn each_ready(
+    worker: &Worker<'_>,
+    mut multiplex: Multiplex,
+    interest: Interest,
+    mut step: impl FnMut(usize) -> Step,
+) {
     let mut open = Open::all(worker, interest);
-    let mut batch = Vec::with_capacity(worker.sockets().len());
+    let mut batch = Vec::with_capacity(worker.share.flows.len());
     while open.count > 0 {
         batch.clear();
         match multiplex.wait(false) {
@@ -91,12 +88,12 @@ fn each_ready(worker: &Worker<'_>, interest: Interest, mut step: impl FnMut(usiz
                 Step::End => Ok(()),
                 Step::Failed(failure) => Err(failure),
             };
-            multiplex.forget(&worker.sockets()[flow]);
+            multiplex.forget(worker.socket(flow));
             open.end(flow, result);
         }
         if batch.is_empty() && interest == Interest::Send && worker.gate().stopped() {
             // Flows that never became writable; what they owe stays in their socket buffers.
-            (0..worker.sockets().len()).for_each(|flow| open.end(flow, Ok(())));
+            (0..worker.share.flows.len()).for_each(|flow| open.end(flow, Ok(())));
         }
     }
 }
@@ -111,7 +108,7 @@ struct Open<'a> {
 
 impl<'a> Open<'a> {
     fn all(worker: &'a Worker<'a>, interest: Interest) -> Self {
-        let count = worker.sockets().len();
+        let count = worker.share.flows.len();
         Self { worker, interest, flows: vec![true; count], count }
     }
 
@@ -122,7 +119,7 @@ impl<'a> Open<'a> {
         self.count -= 1;
         if self.interest == Interest::Send {
             // The end of the stream; after a stop the engine may have said it already.
-            let _ = self.worker.sockets()[flow].shutdown(Shutdown::Write);
+            let _ = self.worker.socket(flow).shutdown(Shutdown::Write);
         }
         self.worker.ended(flow, result);
     }

@@ -29,7 +29,7 @@ impl Schedule {
         let release = worker.gate().origin().unwrap_or_else(Instant::now);
         let flows = worker.shared.plan.flows;
         let gap = Duration::from_secs_f64(1.0 / rate);
-        let place = u32::try_from(worker.share.flows.start + flow).unwrap_or(0);
+        let place = u32::try_from(worker.share.flows[flow]).unwrap_or(0);
         Self { first: release + gap * place, period: gap * flows, taken: 0, completed: 0 }
     }
 
