@@ -169,6 +169,42 @@ fn requests_of_every_layout_are_answered_and_counted_once() {
 }
 
 #[test]
+fn a_load_is_moved_beside_the_requests_and_told_apart_from_them() {
+    let server = Server::start(&[]);
+    let rows: [(&[&str], u64, [&str; 3]); 4] = [
+        (&["--load", "2"], 2, ["exchange", "up", "up"]),
+        (&["--load", "2", "--load-direction", "down"], 2, ["exchange", "down", "down"]),
+        (&["--load", "1", "--load-direction", "both"], 2, ["exchange", "up", "down"]),
+        (&["--load", "2", "--rate", "500", "--workers", "2"], 2, ["exchange", "up", "up"]),
+    ];
+    for (row, load, directions) in rows {
+        let outcome = podperf_json(&[&["rr", &server.target(), "-J"], TIMED, row].concat());
+        let json = &outcome.json;
+        assert_eq!((outcome.status, text(json, "/status")), (0, "complete"), "{row:?}: {json:#}");
+        let streams = list(json, "/streams");
+        let way = |stream: &Value| text(stream, "/direction").to_owned();
+        assert_eq!(streams.iter().map(way).collect::<Vec<_>>(), directions, "{row:?}");
+        let received = |stream: &Value| count(stream, "/bytes_received");
+        let (flow, bulk) = streams.split_at(1);
+        assert_eq!(count(json, "/throughput/bytes_received"), received(&flow[0]), "{row:?}");
+        let bulk_bytes: u64 = bulk.iter().map(received).sum();
+        assert_eq!(count(json, "/load/bytes_received"), bulk_bytes, "{row:?}");
+        assert!(bulk_bytes > 0 && bulk.len() as u64 == load, "{row:?}");
+        for stream in streams {
+            let life = |what: &str| count(stream, &format!("/lifetime/{what}"));
+            assert_eq!(life("bytes_sent"), life("bytes_received"), "{row:?}: {stream:#}");
+        }
+        let transactions = count(json, "/transactions/count");
+        assert_eq!(histogram(json).len(), transactions, "{row:?}");
+        // One byte each way, but for the windows' edges, which are not the same on both ends: what
+        // the load moved is not in it.
+        let exchanged = received(&flow[0]);
+        assert!(exchanged.abs_diff(2 * transactions) <= transactions, "{row:?}: {exchanged}");
+    }
+    server.assert_all_freed(PATIENCE);
+}
+
+#[test]
 fn runs_by_transactions_do_exactly_what_was_asked() {
     let server = Server::start(&[]);
     let rows: [&[&str]; 5] =

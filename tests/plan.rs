@@ -5,7 +5,7 @@ use std::time::Duration;
 use podperf::plan::limits::Limits;
 use podperf::plan::rules::check;
 use podperf::plan::{
-    Direction, EndPlan, Extent, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
     StreamPlan, Workload,
 };
 use podperf::units::{BitRate, Bytes};
@@ -21,7 +21,19 @@ fn stream_plan() -> StreamPlan {
 }
 
 fn rr_plan() -> RrPlan {
-    RrPlan { request_bytes: Bytes(1), response_bytes: Bytes(1), burst: 1, rate_per_second: None }
+    RrPlan {
+        request_bytes: Bytes(1),
+        response_bytes: Bytes(1),
+        burst: 1,
+        rate_per_second: None,
+        load: None,
+    }
+}
+
+/// So many streams each way.
+fn load(streams: u32) -> Option<LoadPlan> {
+    let stream = StreamPlan { direction: Direction::Both, ..stream_plan() };
+    Some(LoadPlan { streams, stream })
 }
 
 fn plan(workload: Workload) -> Plan {
@@ -90,6 +102,7 @@ fn what_lies_at_the_edge_is_accepted() {
         stream(|plan| plan.extent = Extent::Bytes { total_bytes: Bytes(4) }),
         stream(|plan| plan.client = workers(4)),
         stream(|plan| plan.server = pinned(vec![1023, 0])),
+        rr(|rr| rr.load = load(8_190)),
         rr(|rr| rr.burst = 4_096),
         rr(|rr| rr.rate_per_second = Some(1e9)),
         rr(|rr| rr.request_bytes = Bytes(64 << 20)),
@@ -142,6 +155,18 @@ fn flows_messages_and_requests_are_bounded() {
         (
             rr(|rr| rr.response_bytes = Bytes(u64::MAX)),
             "'18446744073709551615 B' for '--response': allowed: 1 B to 64 MiB",
+        ),
+        (
+            rr(|rr| rr.load = load(0)),
+            "'0' for '--load': allowed: 1 to 8190 beside 4 flows (16384 connections in all)",
+        ),
+        (
+            rr(|rr| rr.load = load(8_191)),
+            "'8191' for '--load': allowed: 1 to 8190 beside 4 flows (16384 connections in all)",
+        ),
+        (
+            Plan { extent: Extent::Transactions { total: 9 }, ..rr(|rr| rr.load = load(1)) },
+            "'1' for '--load': allowed: with --time only",
         ),
         (rr(|rr| rr.burst = 0), "'0' for '--burst': allowed: 1 to 4096"),
         (rr(|rr| rr.burst = 4_097), "'4097' for '--burst': allowed: 1 to 4096"),

@@ -6,7 +6,10 @@ use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, Work};
 use crate::cli::system::System;
 use crate::error::Result;
-use crate::plan::{Extent, RrPlan, SocketPlan, Workload};
+use crate::plan::{
+    Direction, Extent, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StreamPlan,
+    Workload,
+};
 use crate::units::{Bytes, parse_count, parse_frequency};
 
 /// Measures the latency and rate of requests and responses: the full round trip of each, with mean,
@@ -45,6 +48,30 @@ pub(super) struct RrArgs {
     #[arg(long, value_name = "RATE", help_heading = "Transactions",
           value_parser = parse_frequency, allow_hyphen_values = true)]
     rate: Option<f64>,
+    /// Bulk streams beside the flows, in each direction of the load: latency under load, on one
+    /// clock. Goodput of the load is told apart from that of the flows
+    #[arg(long, value_name = "N", help_heading = "Load",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    load: Option<u32>,
+    /// Which way the load goes
+    #[arg(
+        long,
+        value_name = "WAY",
+        default_value = "up",
+        help_heading = "Load",
+        requires = "load"
+    )]
+    load_direction: Direction,
+    /// Bytes of one send call and of one receive call of the load
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "128K",
+        help_heading = "Load",
+        requires = "load",
+        allow_hyphen_values = true
+    )]
+    load_length: Bytes,
     /// End after so many transactions over all connections, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
           value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
@@ -62,6 +89,7 @@ Examples:
   podperf rr hostB -P 16 --response 4K        sixteen connections, responses of 4 KiB
   podperf rr hostB --burst 8                  eight requests in flight
   podperf rr hostB --rate 1000                a thousand requests per second, stalls not hidden
+  podperf rr hostB --load 4                   latency while four streams fill the path
   podperf rr hostB -n 1000000 -J              a million transactions, one JSON document";
 
 impl RrArgs {
@@ -73,6 +101,15 @@ impl RrArgs {
                 response_bytes: self.response,
                 burst: self.burst,
                 rate_per_second: self.rate,
+                load: self.load.map(|streams| LoadPlan {
+                    streams,
+                    stream: StreamPlan {
+                        direction: self.load_direction,
+                        message_bytes: self.load_length,
+                        send: SendMethod::Write,
+                        receive: ReceiveMethod::Read,
+                    },
+                }),
             }),
             flows: self.flows,
             count: self.transactions.map(|total| Extent::Transactions { total }),

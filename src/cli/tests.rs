@@ -9,7 +9,7 @@ use super::system::System;
 use super::{Cli, Command, Measurement, parse};
 use crate::control::client::{Family, Target};
 use crate::plan::{
-    Direction, EndPlan, Extent, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
     StreamPlan, Workload,
 };
 use crate::units::{BitRate, Bytes};
@@ -117,6 +117,15 @@ fn rr_options_become_a_plan() {
             (rr.request_bytes, rr.response_bytes) = (Bytes(64), Bytes(4_096));
         }),
         ("h --burst 8", |_, rr| rr.burst = 8),
+        ("h --load 4 --load-direction both --load-length 1M", |_, rr| {
+            let stream = StreamPlan {
+                direction: Direction::Both,
+                message_bytes: Bytes(1 << 20),
+                send: SendMethod::Write,
+                receive: ReceiveMethod::Read,
+            };
+            rr.load = Some(LoadPlan { streams: 4, stream });
+        }),
         ("h --rate 2.5K", |_, rr| rr.rate_per_second = Some(2_500.0)),
         ("h -n 1000", |plan, _| plan.extent = Extent::Transactions { total: 1_000 }),
         ("h -C reno -w 1M -M 536 -S cs1", |plan, _| {
@@ -131,6 +140,7 @@ fn rr_options_become_a_plan() {
             response_bytes: Bytes(1),
             burst: 1,
             rate_per_second: None,
+            load: None,
         };
         let mut plan = default_plan(Workload::Rr(rr.clone()));
         change(&mut plan, &mut rr);

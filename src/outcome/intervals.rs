@@ -3,6 +3,8 @@
 //! The same function feeds the live line and the document. The ends read on their own schedules;
 //! their intervals are matched by time since each end's window opened.
 
+use std::ops::Range;
+
 use crate::metrics::sample::Sample;
 use crate::outcome::cpu;
 use crate::outcome::run::{Ends, Interval};
@@ -28,7 +30,10 @@ pub fn interval(
         return Interval::default();
     };
     let since_opening = |sample: &Sample| seconds(sample.at_ns.saturating_sub(opened_ns));
-    let arrived = [Role::Server, Role::Client].into_iter().filter_map(|to| sides.all_arrived(to));
+    let goodput = |flows: Range<u32>| {
+        let arrived = |to| Some(sides.all_arrived(to, flows.clone())?.amount.bits_per_second);
+        [Role::Server, Role::Client].into_iter().filter_map(arrived).reduce(|a, b| a + b)
+    };
     let tcp = || sides.flows().filter_map(|id| sides.end(sides.speaker(id))?.flow(id)?.1.tcp);
     let done = sides.flows().filter_map(|id| sides.transactions(id));
     let done = done.reduce(|(count, sum), (more, longer)| {
@@ -38,13 +43,14 @@ pub fn interval(
         start_seconds: since_opening(clock.first),
         end_seconds: since_opening(clock.last),
         partial: clock.seconds < WHOLE * plan.interval.as_secs_f64(),
-        bits_per_second: arrived.map(|arrived| arrived.amount.bits_per_second).reduce(|a, b| a + b),
-        sent_bits_per_second: sides.all_handed().map(|sent| sent.bits_per_second),
+        bits_per_second: goodput(sides.measured()),
+        load_bits_per_second: goodput(sides.load()),
+        sent_bits_per_second: sides.all_handed(sides.measured()).map(|sent| sent.bits_per_second),
         stream_bits_per_second: sides
             .flows()
             .map(|id| Some(sides.flow_arrived(id)?.amount.bits_per_second))
             .collect(),
-        retransmits: sides.total(Sides::retransmits),
+        retransmits: sides.total(sides.flows(), Sides::retransmits),
         rtt_us: tcp().map(|tcp| tcp.rtt_us).max(),
         cwnd_bytes: tcp()
             .map(|tcp| u64::from(tcp.cwnd_segments) * u64::from(tcp.mss_bytes))

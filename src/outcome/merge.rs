@@ -56,12 +56,14 @@ pub fn merge(input: Input) -> Run {
         summary("service time histogram", client.and_then(|own| own.service_time.as_ref()));
     let schedule = client.and_then(|own| own.schedule);
     add_reported(&mut errors, &halves, &sides);
-    let throughput = streams::throughput(&sides);
+    let throughput = streams::throughput(&sides, sides.measured());
     let streams = streams::streams(&sides, &halves);
     let transactions = transactions(&sides, round_trips.as_ref());
+    // With a load beside them, transactions are not what the CPU went to.
+    let alone = input.plan.load().is_none();
     let work = cpu::Work {
-        bits_per_second: throughput.as_ref().map(|throughput| throughput.bits_per_second),
-        transactions_per_second: transactions.as_ref().map(|done| done.per_second),
+        bits_per_second: throughput.as_ref().filter(|_| alone).map(|all| all.bits_per_second),
+        transactions_per_second: transactions.as_ref().filter(|_| alone).map(|all| all.per_second),
     };
     let mut run = Run {
         schema: SCHEMA.to_owned(),
@@ -76,6 +78,7 @@ pub fn merge(input: Input) -> Run {
         cpu: both(|role| cpu_of(*halves.get(role), work)),
         packets: both(|role| -> Option<Packets> { packets::packets(sides.end(role)?) }),
         throughput,
+        load: streams::throughput(&sides, sides.load()),
         transactions,
         host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
         placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
@@ -175,7 +178,9 @@ fn transactions(sides: &Sides<'_>, latency: Option<&Latency>) -> Option<Transact
         return None;
     }
     let seconds = sides.client.as_ref()?.seconds;
-    let tallied = || sides.total(|sides, id| sides.transactions(id).map(|(count, _)| count));
+    let tallied = || {
+        sides.total(sides.measured(), |sides, id| sides.transactions(id).map(|(count, _)| count))
+    };
     let count = match latency {
         Some(latency) => latency.count,
         None => tallied()?,

@@ -42,10 +42,14 @@ pub struct Run {
     pub window: Option<Window>,
     /// Goodput; null when nothing was measured.
     pub throughput: Option<Throughput>,
-    /// One entry a stream or flow.
+    /// Goodput of the streams that loaded the path beside request/response flows; null where there
+    /// were none.
+    pub load: Option<Throughput>,
+    /// One entry a stream or flow; streams of the load come last.
     pub streams: Vec<Stream>,
-    /// Jain's fairness index over the goodputs of the streams of one direction (the lower of the
-    /// two with both): 1 is even, 1/n is one stream having all (Jain, Chiu, Hawe 1984).
+    /// Jain's fairness index over the goodputs of the streams of one direction (the lowest where
+    /// there are several, load included): 1 is even, 1/n is one stream having all (Jain, Chiu,
+    /// Hawe 1984).
     pub fairness: Option<f64>,
     /// Request/response runs only.
     pub transactions: Option<Transactions>,
@@ -319,6 +323,8 @@ pub struct Interval {
     pub partial: bool,
     /// Goodput in bits per second.
     pub bits_per_second: Option<f64>,
+    /// Goodput of the load's streams in bits per second; null where there are none.
+    pub load_bits_per_second: Option<f64>,
     /// Sent, in bits per second.
     pub sent_bits_per_second: Option<f64>,
     /// Goodput by stream id, in bits per second; null: not known.

@@ -3,6 +3,8 @@
 //! Enters: samples. Leaves: differences of counters and rates, each over its own end's clock. An
 //! end or a flow without two readings yields nothing, so that no rate is ever divided by zero.
 
+use std::ops::Range;
+
 use crate::metrics::sample::{FlowCounters, Sample, TcpInfo};
 use crate::plan::{Part, Plan, Role};
 
@@ -117,9 +119,19 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// Flow ids.
-    pub(super) fn flows(&self) -> std::ops::Range<u32> {
+    /// Ids of all flows.
+    pub(super) fn flows(&self) -> Range<u32> {
         0..self.plan.connections()
+    }
+
+    /// Ids of the flows that are measured.
+    pub(super) const fn measured(&self) -> Range<u32> {
+        self.plan.measured()
+    }
+
+    /// Ids of the streams that load the path beside them.
+    pub(super) fn load(&self) -> Range<u32> {
+        self.measured().end..self.flows().end
     }
 
     /// Whether payload reaches `role` on flow `id`.
@@ -167,14 +179,14 @@ impl<'a> Sides<'a> {
         Some(span.amount(last.bytes_sent.saturating_sub(first.bytes_sent)))
     }
 
-    /// What `receiver` got over all flows that were counted.
-    pub(super) fn all_arrived(&self, receiver: Role) -> Option<Arrived> {
-        self.flows().filter_map(|id| self.arrived(receiver, id)).reduce(Arrived::plus)
+    /// What `receiver` got over those of `flows` that were counted.
+    pub(super) fn all_arrived(&self, receiver: Role, flows: Range<u32>) -> Option<Arrived> {
+        flows.filter_map(|id| self.arrived(receiver, id)).reduce(Arrived::plus)
     }
 
-    /// What was sent over all flows that were counted.
-    pub(super) fn all_handed(&self) -> Option<Amount> {
-        let pairs = self.flows().flat_map(|id| ROLES.map(|role| (role, id)));
+    /// What was sent over those of `flows` that were counted.
+    pub(super) fn all_handed(&self, flows: Range<u32>) -> Option<Amount> {
+        let pairs = flows.flat_map(|id| ROLES.map(|role| (role, id)));
         pairs.filter_map(|(role, id)| self.handed(role, id)).reduce(Amount::plus)
     }
 
@@ -222,9 +234,13 @@ impl<'a> Sides<'a> {
         self.senders(id).filter_map(sum).reduce(u64::saturating_add)
     }
 
-    /// The sum over all flows of what is known of each.
-    pub(super) fn total(&self, of: impl Fn(&Self, u32) -> Option<u64>) -> Option<u64> {
-        self.flows().filter_map(|id| of(self, id)).reduce(u64::saturating_add)
+    /// The sum over `flows` of what is known of each.
+    pub(super) fn total(
+        &self,
+        flows: Range<u32>,
+        of: impl Fn(&Self, u32) -> Option<u64>,
+    ) -> Option<u64> {
+        flows.filter_map(|id| of(self, id)).reduce(u64::saturating_add)
     }
 
     /// Transactions that the client completed on flow `id`, and the sum of their latencies in

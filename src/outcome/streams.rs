@@ -4,6 +4,7 @@
 //! was lost, what the sender's kernel saw acknowledged stands in, and the result says so.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::metrics::sample::TcpInfo;
 use crate::outcome::half::{FlowReport, Half};
@@ -13,12 +14,12 @@ use crate::outcome::run::{
 use crate::outcome::span::{Amount, Sides, float, other};
 use crate::plan::Role;
 
-/// Goodput over all flows; nothing when nobody counted anything.
-pub(super) fn throughput(sides: &Sides<'_>) -> Option<Throughput> {
-    let up = sides.all_arrived(Role::Server);
-    let down = sides.all_arrived(Role::Client);
+/// Goodput over `flows`; nothing when nobody counted anything.
+pub(super) fn throughput(sides: &Sides<'_>, flows: Range<u32>) -> Option<Throughput> {
+    let up = sides.all_arrived(Role::Server, flows.clone());
+    let down = sides.all_arrived(Role::Client, flows.clone());
     let all = up.into_iter().chain(down).reduce(super::span::Arrived::plus)?;
-    let sent = sides.all_handed();
+    let sent = sides.all_handed(flows.clone());
     Some(Throughput {
         bits_per_second: all.amount.bits_per_second,
         sent_bits_per_second: sent.map(|sent| sent.bits_per_second),
@@ -26,7 +27,7 @@ pub(super) fn throughput(sides: &Sides<'_>) -> Option<Throughput> {
         bytes_sent: sent.map(|sent| sent.bytes),
         up_bits_per_second: up.map(|up| up.amount.bits_per_second),
         down_bits_per_second: down.map(|down| down.amount.bits_per_second),
-        retransmits: sides.total(Sides::retransmits),
+        retransmits: sides.total(flows, Sides::retransmits),
         from_sender: all.from_sender,
     })
 }

@@ -47,6 +47,7 @@ pub(crate) fn rr_plan() -> Plan {
         response_bytes: Bytes(1),
         burst: 1,
         rate_per_second: None,
+        load: None,
     };
     Plan { workload: Workload::Rr(rr), flows: 1, ..stream_plan() }
 }

@@ -3,11 +3,11 @@
 use crate::outcome::half::{EndReport, FlowReport, ReceiveUse, SendUse};
 use crate::outcome::run::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 use crate::outcome::span::float;
-use crate::plan::{Plan, StreamPlan, Workload};
+use crate::plan::{Plan, StreamPlan};
 
 /// One end's transports; nothing where no streams were moved.
 pub(super) fn transport(plan: &Plan, report: &EndReport) -> Option<TransportFacts> {
-    let Workload::Stream(stream) = &plan.workload else { return None };
+    let stream = plan.streams()?;
     let facts = TransportFacts {
         send: report.send.as_ref().and_then(|send| send_facts(stream, send, &report.flows)),
         receive: report

@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod rules;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -74,10 +75,32 @@ pub struct RrPlan {
     /// Open loop: requests started per second over all flows, on a fixed schedule. Absent: closed
     /// loop, the next request starts when a response has come.
     pub rate_per_second: Option<f64>,
+    /// Bulk streams beside the flows, for latency under load. Absent: none.
+    #[serde(default)]
+    pub load: Option<LoadPlan>,
 }
 
-/// Direction of a stream run, as seen from the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Bulk streams that load the path while request/response flows are measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadPlan {
+    /// Streams per direction.
+    pub streams: u32,
+    /// What each of them does.
+    pub stream: StreamPlan,
+}
+
+impl LoadPlan {
+    /// Number of data connections.
+    #[must_use]
+    pub const fn connections(&self) -> u32 {
+        self.stream.direction.ways() * self.streams
+    }
+}
+
+/// Direction of bulk streams, as seen from the client.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Client sends, server receives.
@@ -86,6 +109,28 @@ pub enum Direction {
     Down,
     /// As many streams each way, at once.
     Both,
+}
+
+impl Direction {
+    /// Directions in which bytes go.
+    #[must_use]
+    pub const fn ways(self) -> u32 {
+        match self {
+            Self::Up | Self::Down => 1,
+            Self::Both => 2,
+        }
+    }
+
+    /// What `role` does on stream number `place` of `streams` a direction: with both, the first
+    /// half goes up.
+    fn part(self, role: Role, place: u32, streams: u32) -> Part {
+        let up = match self {
+            Self::Up => true,
+            Self::Down => false,
+            Self::Both => place < streams,
+        };
+        if up == (role == Role::Client) { Part::Send } else { Part::Receive }
+    }
 }
 
 /// How bytes are handed to the kernel.
@@ -195,29 +240,50 @@ pub enum Role {
 }
 
 impl Plan {
-    /// Number of data connections: twice the streams when both directions run.
+    /// Ids of the flows that are measured: twice the streams when both directions run.
     #[must_use]
-    pub const fn connections(&self) -> u32 {
+    pub const fn measured(&self) -> Range<u32> {
         match &self.workload {
-            Workload::Stream(StreamPlan { direction: Direction::Both, .. }) => self.flows * 2,
-            _ => self.flows,
+            Workload::Stream(stream) => 0..self.flows * stream.direction.ways(),
+            Workload::Rr(_) => 0..self.flows,
         }
     }
 
-    /// What `role` does on flow `id`. With both directions, the first half goes up.
+    /// The streams that load the path beside the flows that are measured.
+    #[must_use]
+    pub const fn load(&self) -> Option<&LoadPlan> {
+        match &self.workload {
+            Workload::Rr(rr) => rr.load.as_ref(),
+            Workload::Stream(_) => None,
+        }
+    }
+
+    /// What the run's bulk streams do, measured or load; absent where there are none.
+    #[must_use]
+    pub const fn streams(&self) -> Option<&StreamPlan> {
+        match (&self.workload, self.load()) {
+            (Workload::Stream(stream), _) | (_, Some(LoadPlan { stream, .. })) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Number of data connections, those of the load included. Their ids come last.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.measured().end + self.load().map_or(0, LoadPlan::connections)
+    }
+
+    /// What `role` does on flow `id`.
     #[must_use]
     pub fn part(&self, role: Role, id: u32) -> Part {
-        let up = match &self.workload {
-            Workload::Rr(_) => {
-                return if role == Role::Client { Part::Request } else { Part::Respond };
+        match &self.workload {
+            Workload::Stream(stream) => stream.direction.part(role, id, self.flows),
+            Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
+                load.stream.direction.part(role, id - self.flows, load.streams)
             }
-            Workload::Stream(stream) => match stream.direction {
-                Direction::Up => true,
-                Direction::Down => false,
-                Direction::Both => id < self.flows,
-            },
-        };
-        if up == (role == Role::Client) { Part::Send } else { Part::Receive }
+            Workload::Rr(_) if role == Role::Client => Part::Request,
+            Workload::Rr(_) => Part::Respond,
+        }
     }
 
     /// The layout of `role`'s workers.

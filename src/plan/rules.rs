@@ -13,7 +13,7 @@ use humantime::format_duration;
 
 use crate::error::{Error, Result};
 use crate::plan::limits::Limits;
-use crate::plan::{Direction, EndPlan, Extent, Pin, Plan, RrPlan, SocketPlan, Workload};
+use crate::plan::{Direction, EndPlan, Extent, LoadPlan, Pin, Plan, RrPlan, SocketPlan, Workload};
 use crate::units::{BitRate, Bytes};
 
 /// Shortest time between two readings.
@@ -65,8 +65,26 @@ fn check_flows(plan: &Plan, limits: &Limits) -> Result<()> {
             Ok(())
         }
         Workload::Stream(_) => within("--streams", plan.flows, 1..=limits.connections),
-        Workload::Rr(_) => within("--flows", plan.flows, 1..=limits.connections),
+        Workload::Rr(rr) => {
+            within("--flows", plan.flows, 1..=limits.connections)?;
+            rr.load.as_ref().map_or(Ok(()), |load| check_load(load, plan, limits))
+        }
     }
+}
+
+/// Load goes on until it is told to stop, which a run by count never says.
+fn check_load(load: &LoadPlan, plan: &Plan, limits: &Limits) -> Result<()> {
+    let most = (limits.connections - plan.flows) / load.stream.direction.ways();
+    if load.streams == 0 || load.streams > most {
+        let (flows, all) = (plan.flows, limits.connections);
+        let allowed =
+            format!("allowed: 1 to {most} beside {flows} flows ({all} connections in all)");
+        return Err(Error::usage("--load", load.streams, allowed));
+    }
+    if !matches!(plan.extent, Extent::Time { .. }) {
+        return Err(Error::usage("--load", load.streams, "allowed: with --time only"));
+    }
+    within("--load-length", load.stream.message_bytes, Bytes(1)..=limits.message)
 }
 
 fn check_rr(rr: &RrPlan, limits: &Limits) -> Result<()> {

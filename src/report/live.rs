@@ -128,6 +128,8 @@ fn line(workload: &Workload, interval: &Interval) -> String {
             let rate = |rate: f64| format!("{rate:9.0} transactions/s");
             add(interval.transactions_per_second.map(rate));
             add(interval.latency_mean_ns.map(|ns| format!("mean {:9.1} µs", ns / 1e3)));
+            let load = |rate: f64| format!("load {:8.3} Gbit/s", rate / 1e9);
+            add(interval.load_bits_per_second.map(load));
         }
     }
     for (end, cpu) in interval.cpu.named() {

@@ -203,8 +203,11 @@ impl<'a> Worker<'a> {
 /// Does the worker's part until the gate says stop or the flows end.
 #[must_use]
 pub fn run(worker: &Worker<'_>) -> Account {
-    match &worker.shared.plan.workload {
-        Workload::Stream(plan) => stream::run(worker, plan),
-        Workload::Rr(plan) => rr::run(worker, plan),
+    let plan = &worker.shared.plan;
+    match (&plan.workload, worker.share.part, plan.streams()) {
+        (_, Part::Send | Part::Receive, Some(streams)) => stream::run(worker, streams),
+        (Workload::Rr(plan), ..) => rr::run(worker, plan),
+        // Streams have no other parts.
+        (Workload::Stream(_), ..) => Account::default(),
     }
 }

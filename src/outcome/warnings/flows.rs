@@ -1,7 +1,7 @@
 //! Streams that stalled, ended early, lost bytes or retransmitted.
 
 use super::{Check, Seen, count, few, warn};
-use crate::outcome::run::{Interval, Warning};
+use crate::outcome::run::{Interval, Stream, StreamDirection, Warning};
 use crate::outcome::span::{Sides, float};
 use crate::plan::Workload;
 
@@ -98,10 +98,13 @@ fn stream_ended_early(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 
 fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     // Requests in flight at the end are dropped on purpose.
-    if matches!(seen.run.plan.workload, Workload::Rr(_)) {
-        return;
-    }
-    let lives = seen.run.streams.iter().filter_map(|stream| Some((stream.id, stream.lifetime?)));
+    let bulk = |stream: &&Stream| stream.direction != StreamDirection::Exchange;
+    let lives = seen
+        .run
+        .streams
+        .iter()
+        .filter(bulk)
+        .filter_map(|stream| Some((stream.id, stream.lifetime?)));
     let (mut ids, mut sent, mut received) = (Vec::new(), 0_u64, 0_u64);
     for (id, life) in
         lives.filter(|(_, life)| !life.drained || life.bytes_sent != life.bytes_received)
@@ -126,9 +129,10 @@ fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 }
 
 fn retransmits(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let (Some(again), Some(sent)) =
-        (seen.sides.total(Sides::retransmits), seen.sides.total(Sides::segments))
-    else {
+    let (Some(again), Some(sent)) = (
+        seen.sides.total(seen.sides.flows(), Sides::retransmits),
+        seen.sides.total(seen.sides.flows(), Sides::segments),
+    ) else {
         return;
     };
     if sent > 0 && float(again) / float(sent) > RETRANSMITS {

@@ -63,6 +63,13 @@ fn head(run: &Run) -> Vec<(String, String)> {
         }
         rows.push(row("goodput", text));
     }
+    if let Some(load) = &run.load {
+        let mut text = format!("{} received", rate(load.bits_per_second));
+        if let Some(retransmits) = load.retransmits {
+            text.push_str(&format!(", {retransmits} retransmits"));
+        }
+        rows.push(row("load", text));
+    }
     if let Some(transactions) = &run.transactions {
         let per_second = number(transactions.per_second, 1);
         rows.push(row(
@@ -77,26 +84,34 @@ fn plan(plan: &Plan) -> String {
     let flows = plan.flows;
     match &plan.workload {
         Workload::Stream(StreamPlan { direction, message_bytes, .. }) => {
-            let way = match direction {
-                Direction::Up => "up (client to server)",
-                Direction::Down => "down (server to client)",
-                Direction::Both => "each way at once",
-            };
+            let way = way(*direction);
             format!("TCP, {} {way}, {} messages", count(flows, "stream"), size(*message_bytes))
         }
-        Workload::Rr(RrPlan { request_bytes, response_bytes, burst, rate_per_second }) => {
+        Workload::Rr(RrPlan { request_bytes, response_bytes, burst, rate_per_second, load }) => {
             let pace = rate_per_second.map_or_else(
                 || "closed loop".to_owned(),
                 |rate| format!("open loop at {} per second", number(rate, 1)),
             );
+            let load = load.as_ref().map_or_else(String::new, |load| {
+                let way = way(load.stream.direction);
+                format!(", beside a load of {} {way}", count(load.streams, "stream"))
+            });
             format!(
                 "TCP request/response, {}, {} requests, {} responses, {burst} in flight on each, \
-                 {pace}",
+                 {pace}{load}",
                 count(flows, "flow"),
                 size(*request_bytes),
                 size(*response_bytes)
             )
         }
+    }
+}
+
+const fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => "up (client to server)",
+        Direction::Down => "down (server to client)",
+        Direction::Both => "each way at once",
     }
 }
 
