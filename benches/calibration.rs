@@ -1,37 +1,42 @@
-//! What the generator itself costs: the clock, one latency record, one tally update, one reading of
-//! all counters, and one message through loopback by each transport.
+//! What the generator itself costs and can do: the steps of its loops, one reading of all counters,
+//! one send and one receive by each method, goodput over loopback by method and number of streams,
+//! and the round trip by way of waiting and placement.
 //!
-//! `cargo bench` runs all of it; `cargo bench -- record` one part. Compare two commits on one quiet
-//! machine, interleaved; a figure alone says little.
+//! `cargo bench` runs all of it and closes with the table of `podperf calibrate`, taken over a
+//! longer time; `cargo bench -- record` runs one part, without the table. Compare two commits on
+//! one quiet machine, interleaved; a figure alone says little.
 
 use std::hint::black_box;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use clap::ValueEnum;
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group};
+use crossbeam_channel::Receiver;
+use podperf::calibration::calls::{messages, transfer};
+use podperf::calibration::steps::Spread;
+use podperf::calibration::{MESSAGE_BYTES, calibrate, runs};
+use podperf::error::{Kind, Result};
 use podperf::metrics::host_reader::HostReader;
 use podperf::metrics::latency::Latencies;
+use podperf::metrics::topology::Topology;
 use podperf::metrics::{flow, roots::Roots};
-use podperf::transport::read::Read;
-use podperf::transport::write::Write;
-use podperf::transport::{BulkReceive, BulkSend};
+use podperf::plan::{Extent, Plan, ReceiveMethod, SendMethod};
+use podperf::report::text::render_calibration;
+use podperf::units::Bytes;
 use podperf::workload::tally::Tally;
-use socket2::Socket;
 
-const MESSAGE_BYTES: usize = 128 << 10;
+/// For the table at the end.
+const LONG: Duration = Duration::from_secs(45);
 
 /// The clock read and the histogram update that every transaction pays.
 fn record(criterion: &mut Criterion) {
     criterion.bench_function("clock/read", |bencher| bencher.iter(Instant::now));
-    let mut latencies = Latencies::new();
-    let mut ns = 10_000_u64;
+    let (mut latencies, mut spread) = (Latencies::new(), Spread::default());
     criterion.bench_function("latency/record", |bencher| {
-        bencher.iter(|| {
-            // Values spread over three decades, as real ones do.
-            ns = ns.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            latencies.record(black_box(10_000 + (ns >> 42)));
-        });
+        bencher.iter(|| latencies.record(black_box(spread.next())));
     });
     let mut last = Instant::now();
     criterion.bench_function("latency/clock+record", |bencher| {
@@ -50,38 +55,101 @@ fn record(criterion: &mut Criterion) {
 fn sample(criterion: &mut Criterion) {
     let mut reader = HostReader::open(&Roots::default());
     criterion.bench_function("sample/host", |bencher| bencher.iter(|| reader.read()));
-    let (one, _other) = pair();
-    criterion.bench_function("sample/tcp_info", |bencher| bencher.iter(|| flow::read(one.as_fd())));
-}
-
-/// One message handed over and taken, in one thread: the cost of the two calls without a wake-up.
-fn message(criterion: &mut Criterion) {
-    let (one, other) = pair();
-    let mut sender = Write::open(vec![&one], MESSAGE_BYTES);
-    let mut receiver = Read::open(vec![&other], MESSAGE_BYTES);
-    let mut group = criterion.benchmark_group("message");
-    group.throughput(Throughput::Bytes(MESSAGE_BYTES as u64));
-    group.bench_function("write+read", |bencher| {
-        bencher.iter(|| {
-            let mut left = MESSAGE_BYTES;
-            while left > 0 {
-                let sent = sender.step(0, left).expect("loopback takes bytes");
-                left -= sent;
-                let mut taken = 0;
-                while taken < sent {
-                    taken += receiver.step(0).expect("loopback brings bytes");
-                }
-            }
-        });
-    });
-}
-
-fn pair() -> (Socket, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound socket has an address");
-    let one = TcpStream::connect(address).expect("loopback connects");
-    (one.into(), listener.accept().expect("the connection is there").0.into())
+    let socket = TcpStream::connect(address).expect("loopback connects");
+    criterion
+        .bench_function("sample/tcp_info", |bencher| bencher.iter(|| flow::read(socket.as_fd())));
 }
 
-criterion_group!(benches, record, sample, message);
-criterion_main!(benches);
+/// CPU time of one message sent and of one received, by method; the other end uses the plain one.
+fn call(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("call");
+    group.throughput(Throughput::Bytes(MESSAGE_BYTES));
+    group.sample_size(10).warm_up_time(SHORT).measurement_time(SHORT);
+    let sends = SendMethod::concrete();
+    let sends = sends.map(|send| ("send", send.name(), send, ReceiveMethod::Read));
+    let receives = ReceiveMethod::value_variants().iter();
+    let receives = receives.map(|&receive| ("receive", receive.name(), SendMethod::Write, receive));
+    for (way, method, send, receive) in sends.chain(receives) {
+        if let Err(error) = transfer(send, receive, messages(1)) {
+            eprintln!("left out: {way} {method}: {error}");
+            continue;
+        }
+        group.bench_function(format!("{way}/{method}"), |bencher| {
+            bencher.iter_custom(|count| {
+                let moved = transfer(send, receive, messages(count)).expect("it worked before");
+                if way == "send" { moved.send.cpu } else { moved.receive.cpu }
+            });
+        });
+    }
+}
+
+/// Time of one message over loopback by the real client, server and engine, and of one
+/// transaction, by everything that a calibration runs.
+fn loopback(criterion: &mut Criterion) {
+    let (_keep, stop) = crossbeam_channel::bounded(1);
+    let cpus = Topology::read(&Roots::default()).order(None);
+    let mut group = criterion.benchmark_group("loopback");
+    // What a run costs beside its iterations falls out: linear sampling fits a slope.
+    group.sampling_mode(SamplingMode::Linear);
+    group.sample_size(10).warm_up_time(SHORT).measurement_time(SHORT);
+    for planned in runs::plans(&cpus) {
+        let flows = u64::from(planned.plan.flows);
+        let round_trip = planned.rr.is_some();
+        if let Err(error) = runs::measure(&planned, runs::SHORTEST * 2, &stop) {
+            eprintln!("left out: {}: {error}", planned.name);
+            continue;
+        }
+        let bytes = if round_trip { 2 } else { MESSAGE_BYTES };
+        group.throughput(Throughput::Bytes(bytes));
+        group.bench_function(&planned.name, |bencher| {
+            bencher.iter_custom(|count| {
+                // Every flow moves something, so few iterations are rounded up and scaled back.
+                let whole = count.max(flows);
+                let extent = if round_trip {
+                    Extent::Transactions { total: whole }
+                } else {
+                    Extent::Bytes { total_bytes: Bytes(messages(whole)) }
+                };
+                let plan = Plan { extent, ..planned.plan.clone() };
+                let time = window(&plan, &stop).expect("it worked before");
+                time.mul_f64(fraction(count, whole))
+            });
+        });
+    }
+}
+
+const SHORT: Duration = Duration::from_millis(1_000);
+
+/// How long a run by count took, by the client's clock.
+fn window(plan: &Plan, stop: &Receiver<Kind>) -> Result<Duration> {
+    let seconds = runs::run(plan, stop)?.window.map_or(0.0, |window| window.seconds);
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a scale; 53 bits are enough")]
+fn fraction(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// The table of `podperf calibrate`.
+fn table() {
+    let (_keep, stop) = crossbeam_channel::bounded(1);
+    println!();
+    match calibrate(LONG, &mut |_| {}, &stop) {
+        Ok(record) => render_calibration(&record, &mut io::stdout()).expect("it can be printed"),
+        Err(error) => eprintln!("no table: {error}"),
+    }
+}
+
+criterion_group!(benches, record, sample, call, loopback);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    // Whoever asks for one part, or only whether it runs, wants no table.
+    if std::env::args().skip(1).eq(["--bench".to_owned()]) {
+        table();
+    }
+}

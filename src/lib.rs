@@ -16,9 +16,10 @@
 //! ```
 //!
 //! A lower part never imports a higher one: `sys` ← `transport` ← `workload` ← `engine` ←
-//! `control` ← `cli`; `metrics` and `outcome` stand beside the engine; `report` reads outcomes
-//! only.
+//! `control` ← `calibration` ← `cli`; `metrics` and `outcome` stand beside the engine; `report`
+//! reads outcomes only.
 
+pub mod calibration;
 pub mod cli;
 pub mod control;
 pub mod engine;

@@ -64,6 +64,8 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("rr HOST --rate 0", "--rate", "0", "more than 0"),
         ("rr HOST --rate 10 --burst 4", "--burst", "4", "1 together with --rate"),
         ("rr HOST -p 70000", "--port", "70000", "1 to 65535"),
+        ("calibrate -t 1", "--time", "1s", "2s to 10m"),
+        ("calibrate -t 1h", "--time", "1h", "2s to 10m"),
         ("serve --max-streams 0", "--max-streams", "0", "1 to 16384"),
         ("completions tcsh", "SHELL", "tcsh", "bash"),
         ("man --dir /nonexistent", "--dir", "/nonexistent", "No such file"),
@@ -90,6 +92,7 @@ fn unknown_and_conflicting_options_are_usage_errors() {
         ("rr HOST -t 1 -n 1", vec!["--time", "--transactions"]),
         ("rr HOST -4 -6", vec!["--ipv4", "--ipv6"]),
         ("stream HOST --token secret", vec!["--token"]),
+        ("calibrate -o f --no-store", vec!["--output", "--no-store"]),
         ("stream HOST second", vec!["second"]),
         ("nosuch", vec!["nosuch"]),
     ] {
@@ -111,7 +114,7 @@ fn a_bad_token_in_the_environment_is_named_but_not_shown() {
 #[test]
 fn help_and_version_are_results() {
     podperf("--version").assert().code(0).stdout(contains(env!("CARGO_PKG_VERSION"))).stderr("");
-    for command in ["stream", "rr", "serve", "doctor", "completions", "man"] {
+    for command in ["stream", "rr", "serve", "doctor", "calibrate", "completions", "man"] {
         let short_lines =
             predicate::function(|text: &str| text.lines().all(|line| line.chars().count() <= 100));
         podperf(&format!("{command} --help"))

@@ -38,7 +38,12 @@ fn document(input: outcome::Input) -> Value {
 
 #[test]
 fn documents_obey_the_schema() {
-    let whole = [testing::stream_input(), testing::rr_input(), testing::open_loop_input(1_000.0)];
+    let whole = [
+        testing::stream_input(),
+        testing::rr_input(),
+        testing::open_loop_input(1_000.0),
+        testing::crr_input(),
+    ];
     for input in whole {
         assert_eq!(faults(&document(input.clone())), [""; 0]);
         for lose in [

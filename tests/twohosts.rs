@@ -166,6 +166,87 @@ fn hosts_and_pods_reach_each_other_and_name_their_devices() {
 }
 
 #[test]
+fn zero_copy_over_veth_is_told_to_be_copied_and_auto_does_not_choose_it() {
+    if !root("zero_copy_over_veth_is_told_to_be_copied_and_auto_does_not_choose_it") {
+        return;
+    }
+    let bed = TwoHosts::up("zc");
+    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    for (direction, end) in [(&[][..], "client"), (&["-R"], "server")] {
+        let sent = |args: &[&str]| {
+            let args = [&["stream", "-P", "2", "-t", "0.5", "-O", "1"], args, direction].concat();
+            let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+            for stream in list(&json, "/streams") {
+                assert_eq!(
+                    count(stream, "/lifetime/bytes_sent"),
+                    count(stream, "/lifetime/bytes_received")
+                );
+            }
+            let warnings = list(&json, "/warnings").iter();
+            let codes = warnings.map(|warning| text(warning, "/code").to_owned()).collect();
+            (at(&json, &format!("/transport/{end}/send")).clone(), codes)
+        };
+        let (facts, codes): (_, Vec<String>) = sent(&["--send", "zerocopy"]);
+        assert_eq!(number(&facts, "/zerocopy/copied_share"), 1.0, "{facts:#}");
+        assert!(codes.iter().any(|code| code == "zerocopy_copied"), "{codes:?}");
+
+        let (facts, codes) = sent(&[]);
+        assert_eq!(text(&facts, "/asked"), "auto");
+        assert_ne!(text(&facts, "/used"), "zerocopy", "{facts:#}");
+        assert!(text(&facts, "/reason").contains("the kernel copied"), "{facts:#}");
+        assert!(!codes.iter().any(|code| code == "zerocopy_copied"), "{codes:?}");
+    }
+}
+
+#[test]
+fn ports_that_run_out_are_named_and_whoever_closes_first_holds_them() {
+    if !root("ports_that_run_out_are_named_and_whoever_closes_first_holds_them") {
+        return;
+    }
+    let bed = TwoHosts::up("ports");
+    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let crr = |options: &[&str]| {
+        let target = format!("{HOST_B}:{}", server.port);
+        let args = [&["crr", &target, "-J", "-n", "300"], options].concat();
+        Client::in_namespace(&bed.place("hostA"), &args).wait(RUN)
+    };
+    // Each end sees what it holds itself, in a namespace of its own.
+    let held = |close: &str| {
+        let json = crr(&["--close", close]).json;
+        assert_eq!(text(&json, "/status"), "complete", "{json:#}");
+        ["client", "server"].map(|end| {
+            let end = at(&json, &format!("/connections/{end}"));
+            count(end, "/time_wait_after").saturating_sub(count(end, "/time_wait_before"))
+        })
+    };
+    let ([client, _], [_, server_end]) = (held("client"), held("server"));
+    assert!(client >= 250 && server_end >= 250, "{client} at the client, {server_end} there");
+    assert!(held("rst").into_iter().all(|count| count < 50));
+
+    // Few ports, fewer than there are transactions, and none of those that TIME-WAIT holds by now.
+    let range = std::process::Command::new("ip")
+        .args(["netns", "exec", &bed.place("hostA"), "sh", "-c"])
+        .arg("echo 20000 20039 > /proc/sys/net/ipv4/ip_local_port_range")
+        .status();
+    assert!(range.is_ok_and(|status| status.success()));
+    for layout in [&["-P", "1"][..], &["-P", "4", "--workers", "1", "--server-workers", "1"]] {
+        for close in ["server", "rst"] {
+            let outcome = crr(&[&["--close", close], layout].concat());
+            assert_eq!(outcome.status, 0, "{close}: {outcome:#?}");
+            assert_eq!(count(&outcome.json, "/connections/client/no_port"), 0, "{close}");
+        }
+        let outcome = crr(&[&["--close", "client"], layout].concat());
+        let remedies = ["ip_local_port_range", "tcp_tw_reuse", "--close"];
+        outcome.assert_failed(4, &[&["connect to"], &remedies[..]].concat());
+        let client = at(&outcome.json, "/connections/client");
+        assert!(count(client, "/no_port") > 0 && count(client, "/local_ports") == 40, "{client:#}");
+        let warned = list(&outcome.json, "/warnings").iter();
+        let codes: Vec<_> = warned.map(|warning| text(warning, "/code")).collect();
+        assert!(codes.contains(&"ports_exhausted"), "{codes:?}");
+    }
+}
+
+#[test]
 fn a_path_that_swallows_everything_meets_the_deadlines() {
     if !root("a_path_that_swallows_everything_meets_the_deadlines") {
         return;
@@ -195,4 +276,102 @@ fn a_path_that_swallows_everything_meets_the_deadlines() {
     link("up");
     let again = ["rr", "-n", "10"];
     run(&bed, "hostA", (HOST_B, &server), &again);
+}
+
+/// Runs nft in `place`; what it says.
+fn nft(bed: &TwoHosts, place: &str, command: &str) -> String {
+    let output = std::process::Command::new("ip")
+        .args(["netns", "exec", &bed.place(place), "nft", command])
+        .output()
+        .expect("ip runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "nft {command}: {error}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
+    if !root("hand_made_loss_of_datagrams_is_reported_as_it_was_made") {
+        return;
+    }
+    if std::process::Command::new("nft").arg("--version").output().is_err() {
+        eprintln!("skipped: needs nft");
+        return;
+    }
+    let bed = TwoHosts::up("loss");
+    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    for (direction, place) in [(&[][..], "hostB"), (&["-R"][..], "hostA")] {
+        nft(&bed, place, "add table inet lossy");
+        nft(&bed, place, "add chain inet lossy in { type filter hook prerouting priority 0; }");
+        let port = if direction.is_empty() { "dport" } else { "sport" };
+        let rule = |length: &str| {
+            let rule = format!("udp {port} {} udp length {length}", server.port);
+            let drop = "numgen random mod 100 < 2 counter drop";
+            nft(&bed, place, &format!("add rule inet lossy in {rule} {drop}"));
+        };
+        // Streams; then what sets flows up and ends them.
+        rule("> 1000");
+        rule("<= 1000");
+        let args = ["udp", "-t", "5", "-O", "0.5", "-b", "20M", "-P", "2", "-w", "1M"];
+        let json = run(&bed, "hostA", (HOST_B, &server), &[&args, direction].concat()).json;
+        let all = |what: &str| count(&json, &format!("/udp/datagrams/{what}"));
+        let (sent, lost) = (all("sent"), all("lost"));
+        assert_eq!((all("socket_drops"), all("reordered"), all("duplicates")), (0, 0, 0));
+        assert!(sent > 10_000, "{sent} datagrams");
+        // Five standard deviations of the binomial distribution.
+        let (expected, deviation) = (sent as f64 * 0.02, (sent as f64 * 0.02 * 0.98).sqrt());
+        assert!(
+            (lost as f64 - expected).abs() < 5.0 * deviation,
+            "{lost} of {sent} lost, expected {expected:.0} ± {deviation:.0}"
+        );
+        // Over the whole life, exactly what the kernel says it dropped.
+        let size = count(&json, "/plan/workload/datagram_bytes");
+        let missing = sum(&json, "/lifetime/bytes_sent") - sum(&json, "/lifetime/bytes_received");
+        let table = nft(&bed, place, "list table inet lossy");
+        let counted = table.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
+        let dropped: u64 = counted.and_then(|count| count.parse().ok()).expect("a counter");
+        assert_eq!(missing, dropped * size, "{table}");
+        let warned = list(&json, "/warnings")
+            .iter()
+            .any(|warning| text(warning, "/code") == "datagrams_lost");
+        assert!(warned, "{:#}", json["warnings"]);
+        nft(&bed, place, "delete table inet lossy");
+    }
+}
+
+#[test]
+fn lost_requests_are_counted_and_the_next_go_on() {
+    if !root("lost_requests_are_counted_and_the_next_go_on") {
+        return;
+    }
+    if std::process::Command::new("nft").arg("--version").output().is_err() {
+        eprintln!("skipped: needs nft");
+        return;
+    }
+    let bed = TwoHosts::up("lostrr");
+    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    nft(&bed, "hostB", "add table inet lossy");
+    nft(&bed, "hostB", "add chain inet lossy in { type filter hook prerouting priority 0; }");
+    let rule = format!("udp dport {} udp length 108 numgen random mod 100 < 5", server.port);
+    nft(&bed, "hostB", &format!("add rule inet lossy in {rule} counter drop"));
+    let args = [
+        "udp",
+        "--rr",
+        "--request",
+        "100",
+        "--timeout",
+        "20ms",
+        "--transactions",
+        "2000",
+        "-P",
+        "4",
+    ];
+    let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+    let (done, lost) =
+        (count(&json, "/transactions/count"), count(&json, "/udp/lost_transactions"));
+    assert_eq!(done + lost, 2000);
+    // Five standard deviations around 100. A busy machine may take its 20 ms for an answer, too.
+    assert!((51..400).contains(&lost), "{lost} of 2000 requests lost");
+    let max = count(&json, "/latency/max");
+    assert!(max < 10_000_000_000, "{max} ns");
 }

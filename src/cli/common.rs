@@ -15,7 +15,7 @@ use crate::cli::{Measurement, values};
 use crate::control::client::{Family, Target};
 use crate::error::{Error, Result};
 use crate::plan::limits::Limits;
-use crate::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Workload, rules};
+use crate::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Wait, Workload, rules};
 use crate::units::{Bytes, parse_count, parse_duration};
 
 /// Port of control and data unless another is named.
@@ -110,6 +110,13 @@ struct SocketArgs {
     #[arg(short = 'S', long, value_name = "DSCP", value_parser = values::dscp,
           allow_hyphen_values = true)]
     dscp: Option<u8>,
+    /// Multipath TCP, to a server that takes it (podperf serve --mptcp); the result says where it
+    /// fell back to TCP
+    #[arg(long)]
+    mptcp: bool,
+    /// Acknowledge at once (TCP_QUICKACK), as long as the kernel keeps to it
+    #[arg(long)]
+    quick_ack: bool,
 }
 
 /// Threads and CPUs.
@@ -132,6 +139,20 @@ struct PlacementArgs {
     server_workers: Option<u32>,
 }
 
+/// How workers wait for requests and responses.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Workers")]
+pub(super) struct WaitArgs {
+    /// How the client waits for responses: block (asleep), spin (awake, a CPU a worker), or
+    /// busy-poll=US (asleep, but each receive call first polls the device for so many
+    /// microseconds)
+    #[arg(long, value_name = "HOW", default_value = "block", value_parser = values::wait)]
+    wait: Wait,
+    /// How the server waits for requests, likewise
+    #[arg(long, value_name = "HOW", default_value = "block", value_parser = values::wait)]
+    server_wait: Wait,
+}
+
 /// What a subcommand adds to the shared options.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -141,6 +162,8 @@ pub(super) struct Work {
     pub(super) count: Option<Extent>,
     /// Fills what only some workloads ask of a socket.
     pub(super) socket: SocketPlan,
+    /// How workers wait.
+    pub(super) wait: WaitArgs,
 }
 
 impl MeasureArgs {
@@ -153,13 +176,23 @@ impl MeasureArgs {
             warm_up: window.omit,
             interval: window.interval,
             flows: work.flows,
-            client: EndPlan { workers: placement.workers, pin: placement.pin },
-            server: EndPlan { workers: placement.server_workers, pin: placement.server_pin },
+            client: EndPlan {
+                workers: placement.workers,
+                pin: placement.pin,
+                wait: work.wait.wait,
+            },
+            server: EndPlan {
+                workers: placement.server_workers,
+                pin: placement.server_pin,
+                wait: work.wait.server_wait,
+            },
             socket: SocketPlan {
                 congestion_control: socket.congestion,
                 buffer_bytes: socket.window,
                 mss_bytes: socket.mss,
                 dscp: socket.dscp,
+                mptcp: socket.mptcp,
+                quick_ack: socket.quick_ack,
                 ..work.socket
             },
         };

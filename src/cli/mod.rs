@@ -4,8 +4,10 @@
 //! that every rule has accepted, handed to `control`; for the rest, text on standard output. Usage
 //! errors come before any network traffic. Nothing here measures, and only `main` ends the process.
 
+mod calibrate;
 mod common;
 mod completions;
+mod crr;
 mod doctor;
 mod host;
 mod man;
@@ -18,6 +20,7 @@ mod stream;
 mod system;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod values;
 
 use std::ffi::OsString;
@@ -48,20 +51,27 @@ Examples:
   podperf serve                    on one host …
   podperf stream 192.0.2.2 -P 3    … throughput of three streams, from another
   podperf rr 192.0.2.2             … and request/response latency
+  podperf crr 192.0.2.2            … and that of connections
 
 Exit status: 0 complete; 2 usage; 3 nothing could be measured; 4 incomplete (what was measured is
 printed); 5 deadline passed; 130 or 143 ended by SIGINT or SIGTERM.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Waits for measurements; one TCP port carries control and data
+    /// Waits for measurements; one port, TCP and UDP, carries control and data
     Serve(serve::ServeArgs),
     /// Measures the throughput of bulk transfers
     Stream(stream::StreamArgs),
     /// Measures the latency and rate of requests and responses
     Rr(rr::RrArgs),
+    /// Measures connections: connect, request, response, close
+    Crr(crr::CrrArgs),
+    /// Measures loss, reordering and jitter of datagrams, or their latency
+    Udp(udp::UdpArgs),
     /// Tells what this machine lets podperf do, and what will spoil a measurement
     Doctor(doctor::DoctorArgs),
+    /// Measures what podperf itself can do on this machine, so that results can be held against it
+    Calibrate(calibrate::CalibrateArgs),
     /// Prints a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Prints the manual page, or writes one for each subcommand
@@ -92,7 +102,10 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
         Command::Serve(args) => serve::run(&args, &System::read()),
         Command::Stream(args) => carry_out(args.resolve(&System::read())?, &arguments),
         Command::Rr(args) => carry_out(args.resolve(&System::read())?, &arguments),
+        Command::Crr(args) => carry_out(args.resolve(&System::read())?, &arguments),
+        Command::Udp(args) => carry_out(args.resolve(&System::read())?, &arguments),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Schema => schema::run(),
@@ -131,6 +144,7 @@ fn carry_out(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
     if let Some(live) = &mut live {
         live.finish();
     }
+    calibrate::hold_against_stored(&mut run);
     run.command = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     output.write(&run)
 }

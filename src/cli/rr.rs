@@ -3,12 +3,12 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::system::System;
 use crate::error::Result;
 use crate::plan::{
-    Direction, Extent, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StreamPlan,
-    Workload,
+    Backend, Direction, Extent, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    StreamPlan, Workload,
 };
 use crate::units::{Bytes, parse_count, parse_frequency};
 
@@ -72,10 +72,15 @@ pub(super) struct RrArgs {
         allow_hyphen_values = true
     )]
     load_length: Bytes,
+    /// What moves and waits for the flows of a worker, on both ends
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Transactions")]
+    backend: Backend,
     /// End after so many transactions over all connections, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
           value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
     transactions: Option<u64>,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     shared: MeasureArgs,
 }
@@ -89,6 +94,7 @@ Examples:
   podperf rr hostB -P 16 --response 4K        sixteen connections, responses of 4 KiB
   podperf rr hostB --burst 8                  eight requests in flight
   podperf rr hostB --rate 1000                a thousand requests per second, stalls not hidden
+  podperf rr hostB --wait spin --server-wait spin   without the cost of waking up
   podperf rr hostB --load 4                   latency while four streams fill the path
   podperf rr hostB -n 1000000 -J              a million transactions, one JSON document";
 
@@ -110,11 +116,13 @@ impl RrArgs {
                         receive: ReceiveMethod::Read,
                     },
                 }),
+                backend: self.backend,
             }),
             flows: self.flows,
             count: self.transactions.map(|total| Extent::Transactions { total }),
             // A request that waits for the acknowledgement of the last one measures Nagle's timer.
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
+            wait: self.wait,
         };
         self.shared.resolve(work, system)
     }

@@ -28,6 +28,15 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = values::address,
           help_heading = "Connection")]
     bind: Option<IpAddr>,
+    /// TCP port of connect-request-response runs, whose connections are their own; one such run at
+    /// a time then [default: another free one each time]
+    #[arg(long, value_name = "PORT", value_parser = values::port, allow_hyphen_values = true,
+          help_heading = "Connection")]
+    data_port: Option<u16>,
+    /// Accept Multipath TCP beside TCP, for runs with --mptcp; others are not to go through such a
+    /// port, because its connections cannot do all that those of a plain one can
+    #[arg(long, help_heading = "Connection")]
+    mptcp: bool,
     /// File with the secret that clients have to know [default: the environment variable
     /// PODPERF_TOKEN, if set]
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
@@ -86,6 +95,8 @@ impl ServeArgs {
         Ok(ServeOptions {
             bind: self.bind,
             port: self.port,
+            data_port: self.data_port.unwrap_or(0),
+            mptcp: self.mptcp,
             token: system.token(self.token_file.as_deref())?,
             once: self.once,
             limits: self.limits()?,

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::system::System;
 use crate::error::Result;
 use crate::plan::{Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload};
@@ -35,7 +35,7 @@ pub(super) struct StreamArgs {
     #[arg(long, help_heading = "Streams")]
     bidir: bool,
     /// How the sender hands bytes to the kernel
-    #[arg(long, value_name = "METHOD", default_value = "write", help_heading = "Streams")]
+    #[arg(long, value_name = "METHOD", default_value = "auto", help_heading = "Streams")]
     send: SendMethod,
     /// How the receiver takes them
     #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams")]
@@ -58,6 +58,9 @@ pub(super) struct StreamArgs {
     /// Send small segments at once (TCP_NODELAY)
     #[arg(short = 'N', long, help_heading = "Sockets")]
     no_delay: bool,
+    /// Send whole segments only (TCP_CORK)
+    #[arg(long, help_heading = "Sockets")]
+    cork: bool,
     #[command(flatten)]
     shared: MeasureArgs,
 }
@@ -95,8 +98,10 @@ impl StreamArgs {
             socket: SocketPlan {
                 pacing_bits_per_second: self.bitrate,
                 no_delay: self.no_delay,
+                cork: self.cork,
                 ..SocketPlan::default()
             },
+            wait: WaitArgs::default(),
         };
         self.shared.resolve(work, system)
     }

@@ -59,6 +59,7 @@ impl System {
         self.check_pin("--pin", &plan.client.pin)?;
         if alone {
             self.check_pin("--server-pin", &plan.server.pin)?;
+            self.check_spin(plan)?;
         }
         plan.socket.congestion_control.as_ref().map_or(Ok(()), |name| self.check_congestion(name))
     }
@@ -69,6 +70,23 @@ impl System {
         let (asked, allowed) = (cpu_list(asked), cpu_list(allowed));
         let why = format!("this process may not use CPU {cpu}; allowed: {allowed}");
         Err(Error::usage(option, asked, why))
+    }
+
+    /// Two ends that never sleep on one CPU take turns by the scheduler's clock alone.
+    fn check_spin(&self, plan: &Plan) -> Result<()> {
+        let cpus = |pin: &Pin| match pin {
+            Pin::List(cpus) => Some(cpus.clone()),
+            Pin::Auto | Pin::None => self.cpus.clone(),
+        };
+        let (client, server) = (cpus(&plan.client.pin), cpus(&plan.server.pin));
+        let both = plan.client.wait.spins() && plan.server.wait.spins();
+        match (client.as_deref(), server.as_deref()) {
+            (Some([cpu]), Some([other])) if both && cpu == other => {
+                let allowed = format!("allowed: with a CPU for each end, but both have only {cpu}");
+                Err(Error::usage("--server-wait", "spin", allowed))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The kernel is asked rather than its list, because it loads a module on demand for those who

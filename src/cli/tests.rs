@@ -8,9 +8,10 @@ use clap::CommandFactory as _;
 use super::system::System;
 use super::{Cli, Command, Measurement, parse};
 use crate::control::client::{Family, Target};
+use crate::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use crate::plan::{
-    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StreamPlan, Workload,
+    Close, CrrPlan, Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
+    SendMethod, SocketPlan, StreamPlan, Wait, Workload,
 };
 use crate::units::{BitRate, Bytes};
 
@@ -25,13 +26,15 @@ fn resolve(line: &str) -> Result<Measurement, String> {
     match cli.command {
         Command::Stream(args) => args.resolve(&System::example()),
         Command::Rr(args) => args.resolve(&System::example()),
+        Command::Crr(args) => args.resolve(&System::example()),
+        Command::Udp(args) => args.resolve(&System::example()),
         other => panic!("no measurement: {other:?}"),
     }
     .map_err(|error| error.to_string())
 }
 
 fn default_plan(workload: Workload) -> Plan {
-    let no_delay = matches!(workload, Workload::Rr(_));
+    let no_delay = workload.transacts() && !workload.is_udp();
     Plan {
         workload,
         extent: Extent::Time { window: Duration::from_secs(10) },
@@ -81,7 +84,18 @@ fn stream_options_become_a_plan() {
         ("h -S ef", |plan, _| plan.socket.dscp = Some(46)),
         ("h -S 10", |plan, _| plan.socket.dscp = Some(10)),
         ("h -N", |plan, _| plan.socket.no_delay = true),
-        ("h --send write --recv read", |_, _| ()),
+        ("h --send write --recv read", |_, stream| stream.send = SendMethod::Write),
+        ("h --send zerocopy --recv trunc", |_, stream| {
+            (stream.send, stream.receive) = (SendMethod::Zerocopy, ReceiveMethod::Trunc);
+        }),
+        ("h --send sendfile --recv mmap", |_, stream| {
+            (stream.send, stream.receive) = (SendMethod::Sendfile, ReceiveMethod::Mmap);
+        }),
+        ("h --send splice", |_, stream| stream.send = SendMethod::Splice),
+        ("h --cork --quick-ack --mptcp", |plan, _| {
+            let socket = &mut plan.socket;
+            (socket.cork, socket.quick_ack, socket.mptcp) = (true, true, true);
+        }),
         ("h --pin none", |plan, _| plan.client.pin = Pin::None),
         ("h --pin 0,2-3", |plan, _| plan.client.pin = Pin::List(vec![0, 2, 3])),
         // The server's CPUs are known to the server alone.
@@ -97,7 +111,7 @@ fn stream_options_become_a_plan() {
         let mut stream = StreamPlan {
             direction: Direction::Up,
             message_bytes: Bytes(128 << 10),
-            send: SendMethod::Write,
+            send: SendMethod::Auto,
             receive: ReceiveMethod::Read,
         };
         let mut plan = default_plan(Workload::Stream(stream.clone()));
@@ -127,6 +141,10 @@ fn rr_options_become_a_plan() {
             rr.load = Some(LoadPlan { streams: 4, stream });
         }),
         ("h --rate 2.5K", |_, rr| rr.rate_per_second = Some(2_500.0)),
+        ("h --wait spin --server-wait busy-poll=50", |plan, _| {
+            (plan.client.wait, plan.server.wait) = (Wait::Spin, Wait::BusyPollUs(50));
+        }),
+        ("h --wait block --quick-ack", |plan, _| plan.socket.quick_ack = true),
         ("h -n 1000", |plan, _| plan.extent = Extent::Transactions { total: 1_000 }),
         ("h -C reno -w 1M -M 536 -S cs1", |plan, _| {
             plan.socket.congestion_control = Some("reno".to_owned());
@@ -135,18 +153,116 @@ fn rr_options_become_a_plan() {
         }),
     ];
     for (options, change) in cases {
-        let mut rr = RrPlan {
-            request_bytes: Bytes(1),
-            response_bytes: Bytes(1),
-            burst: 1,
-            rate_per_second: None,
-            load: None,
-        };
+        let mut rr = RrPlan::default();
         let mut plan = default_plan(Workload::Rr(rr.clone()));
         change(&mut plan, &mut rr);
         plan.workload = Workload::Rr(rr);
         assert_plan(&format!("rr {options}"), &plan);
     }
+}
+
+#[test]
+fn crr_options_become_a_plan() {
+    type Change = fn(&mut Plan, &mut CrrPlan);
+    let cases: &[(&str, Change)] = &[
+        ("", |_, _| ()),
+        ("h -P 16 --wait spin", |plan, _| (plan.flows, plan.client.wait) = (16, Wait::Spin)),
+        ("h --request 64 --response 4K", |_, crr| {
+            (crr.request_bytes, crr.response_bytes) = (Bytes(64), Bytes(4_096));
+        }),
+        ("h --rate 2.5K --close rst", |_, crr| {
+            (crr.rate_per_second, crr.close) = (Some(2_500.0), Close::Rst);
+        }),
+        ("h --close client -n 1000", |plan, crr| {
+            crr.close = Close::Client;
+            plan.extent = Extent::Transactions { total: 1_000 };
+        }),
+    ];
+    for (options, change) in cases {
+        let mut crr = CrrPlan {
+            request_bytes: Bytes(1),
+            response_bytes: Bytes(1),
+            rate_per_second: None,
+            close: Close::Server,
+        };
+        let mut plan = default_plan(Workload::Crr(crr.clone()));
+        change(&mut plan, &mut crr);
+        plan.workload = Workload::Crr(crr);
+        assert_plan(&format!("crr {options}"), &plan);
+    }
+}
+
+#[test]
+fn options_that_do_not_suit_the_work_are_refused_with_the_reason() {
+    const WAIT: &str = "allowed: block, spin, or busy-poll=US with 1 to 1000000 microseconds";
+    assert_refused(&[
+        ("rr h --wait poll", "'poll' for '--wait <HOW>'", WAIT),
+        ("crr h --server-wait busy-poll=0", "'busy-poll=0' for '--server-wait <HOW>'", WAIT),
+        (
+            "stream h --cork -N",
+            "'on' for '--cork'",
+            "allowed: without --no-delay, which asks for the opposite",
+        ),
+        (
+            "crr h --quick-ack",
+            "'on' for '--quick-ack'",
+            "allowed: with connections that last; a new one acknowledges quickly anyway",
+        ),
+        ("udp h --mptcp", "'on' for '--mptcp'", "allowed: with TCP only"),
+        ("udp h --rr --quick-ack", "'on' for '--quick-ack'", "allowed: with TCP only"),
+        // Without HOST both ends spin here.
+        (
+            "rr --wait spin --server-wait spin --pin 2 --server-pin 2",
+            "'spin' for '--server-wait'",
+            "allowed: with a CPU for each end, but both have only 2",
+        ),
+    ]);
+    assert!(resolve("rr h --wait spin --server-wait spin --pin 2 --server-pin 2").is_ok());
+    assert!(resolve("rr --wait spin --server-wait spin").is_ok());
+}
+
+#[test]
+fn udp_options_become_a_plan() {
+    type Change = fn(&mut Plan, &mut UdpPlan);
+    let cases: &[(&str, Change)] = &[
+        ("", |_, _| ()),
+        ("h -b 0", |_, udp| udp.bits_per_second = None),
+        ("h -b 2.5G -P 3", |plan, udp| {
+            (plan.flows, udp.bits_per_second) = (3, Some(BitRate(2_500_000_000)));
+        }),
+        ("h -l 1K", |_, udp| udp.datagram_bytes = Some(Bytes(1_024))),
+        ("h -R", |_, udp| udp.direction = Direction::Down),
+        ("h --bidir", |_, udp| udp.direction = Direction::Both),
+        ("h --gso off --gro on", |_, udp| (udp.gso, udp.gro) = (Offload::Off, Offload::On)),
+        ("h --fragment", |_, udp| udp.fragment = true),
+        ("h -n 1M", |plan, _| plan.extent = Extent::Bytes { total_bytes: Bytes(1 << 20) }),
+        ("h -w 4M", |plan, _| plan.socket.buffer_bytes = Some(Bytes(4 << 20))),
+    ];
+    for (options, change) in cases {
+        let mut udp = UdpPlan {
+            direction: Direction::Up,
+            datagram_bytes: None,
+            bits_per_second: Some(BitRate(1_000_000)),
+            gso: Offload::Auto,
+            gro: Offload::Auto,
+            fragment: false,
+        };
+        let mut plan = default_plan(Workload::Udp(udp.clone()));
+        change(&mut plan, &mut udp);
+        plan.workload = Workload::Udp(udp);
+        assert_plan(&format!("udp {options}"), &plan);
+    }
+    let rr = |request, response, timeout| {
+        let (request_bytes, response_bytes) = (Bytes(request), Bytes(response));
+        let timeout = Duration::from_millis(timeout);
+        let rr = UdpRrPlan { request_bytes, response_bytes, timeout, fragment: false };
+        default_plan(Workload::UdpRr(rr))
+    };
+    assert_plan("udp h --rr", &rr(1, 1, 1_000));
+    assert_plan(
+        "udp h --rr --request 64 --response 1K --timeout 50ms --transactions 9",
+        &Plan { extent: Extent::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
+    );
 }
 
 #[test]
@@ -344,11 +460,14 @@ fn options_that_exclude_each_other_are_named_both() {
             "the argument '--transactions <N>' cannot be used with '--time <TIME>'",
         ),
         ("stream h -R --bidir", "the argument '--reverse' cannot be used with '--bidir'"),
+        ("udp h --rr -b 1M", "the argument '--rr' cannot be used with '--bitrate <RATE>'"),
+        ("udp h --timeout 1s", "the following required arguments were not provided:"),
+        ("udp h --send write", "unexpected argument '--send' found"),
         ("stream h -4 -6", "the argument '--ipv4' cannot be used with '--ipv6'"),
         ("stream h -b 1G --burst 2", "unexpected argument '--burst' found"),
         ("stream h i", "unexpected argument 'i' found"),
         ("stream h --token secret", "unexpected argument '--token' found"),
-        ("stream h --send splice", "invalid value 'splice' for '--send <METHOD>'"),
+        ("stream h --send pigeon", "invalid value 'pigeon' for '--send <METHOD>'"),
     ] {
         let error = resolve(line).expect_err(line);
         assert!(error.starts_with(expected), "{line}: {error}");

@@ -4,8 +4,8 @@
 
 use std::net::IpAddr;
 
-use crate::plan::Pin;
 use crate::plan::rules::CPU_IDS;
+use crate::plan::{Pin, Wait};
 use crate::units::{Invalid, parse_count};
 
 /// A port to connect to.
@@ -59,6 +59,11 @@ pub(super) fn cpu_list(cpus: &[u32]) -> String {
         [] => String::new(),
     });
     runs.collect::<Vec<_>>().join(",")
+}
+
+/// `block`, `spin` or `busy-poll=US`.
+pub(super) fn wait(text: &str) -> Result<Wait, Invalid> {
+    Wait::parse(text)
 }
 
 /// A code point as a number or by name: cs0 to cs7 (RFC 2474), af11 to af43 (RFC 2597), ef

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::metrics::sample::Sample;
 use crate::outcome::half::{EndFacts, EndReport};
-use crate::plan::Plan;
+use crate::plan::{Plan, ReceiveMethod, SendMethod};
 
 /// From client to server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub enum FromServer {
     Connect {
         /// The session's id, in hexadecimal.
         session: String,
+        /// Where connections that do not last are taken; absent: there are none.
+        #[serde(default)]
+        port: Option<u16>,
     },
     /// All streams are connected and all workers stand at the gate.
     Ready(Box<EndFacts>),
@@ -108,5 +111,14 @@ pub struct Hello {
 /// Features of this version, beyond those that its protocol version implies.
 #[must_use]
 pub fn features() -> Vec<String> {
-    ["stream", "rr", "send:write", "recv:read"].map(String::from).to_vec()
+    use clap::ValueEnum as _;
+    let send = SendMethod::value_variants().iter().map(|method| format!("send:{}", method.name()));
+    let receive =
+        ReceiveMethod::value_variants().iter().map(|method| format!("recv:{}", method.name()));
+    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr"]
+        .map(String::from)
+        .into_iter()
+        .chain(send)
+        .chain(receive)
+        .collect()
 }

@@ -6,6 +6,7 @@
 
 pub mod client;
 mod descriptors;
+pub mod flow_preamble;
 pub mod framing;
 pub mod handshake;
 pub mod link;

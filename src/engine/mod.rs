@@ -21,15 +21,19 @@ use crate::metrics::facts::HostFacts;
 use crate::metrics::flow;
 use crate::metrics::host_reader::HostReader;
 use crate::metrics::latency::Latencies;
+use crate::metrics::ports;
 use crate::metrics::roots::Roots;
 use crate::metrics::sample::{FlowCounters, Sample};
 use crate::metrics::topology::Topology;
-use crate::outcome::half::{EndFacts, EndReport, FlowReport, ReceiveUse, Schedule, SendUse};
+use crate::outcome::half::{ConnectionUse, EndFacts, EndReport, FlowReport, ReceiveUse, SendUse};
 use crate::outcome::run::{PlacementFacts, SocketFacts};
 use crate::plan::{Extent, Part, Plan, Role};
+use crate::transport::datagram::dropped;
+use crate::workload::crr::{Meeting, Way};
 use crate::workload::gate::{Gate, Phase};
+use crate::workload::stream::auto::Choice;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Ended, Shared};
+use crate::workload::{Account, Ended, Pacing, Shared};
 
 /// For workers to prepare: allocate, pin, register.
 const PREPARE: Duration = Duration::from_secs(10);
@@ -41,8 +45,11 @@ pub struct Setup {
     pub plan: Plan,
     /// Which end this is.
     pub role: Role,
-    /// One connected socket a flow, tuned as planned, in order of flow id.
+    /// One connected socket a flow, tuned as planned, in order of flow id; none where connections
+    /// do not last.
     pub sockets: Vec<Socket>,
+    /// Where connections do not last: how they come about, and with whom.
+    pub way: Option<(Way, SocketAddr)>,
     /// What the kernel granted each of them.
     pub granted: Vec<SocketFacts>,
     /// This end's fingerprint.
@@ -62,6 +69,8 @@ pub struct Engine {
     reader: HostReader,
     facts: EndFacts,
     ended: usize,
+    /// Connections in TIME-WAIT before the start.
+    time_wait: Option<u64>,
 }
 
 impl Engine {
@@ -72,35 +81,40 @@ impl Engine {
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
     /// left behind.
     pub fn prepare(setup: Setup) -> Result<Self> {
-        let Setup { plan, role, sockets, granted, host, same_machine } = setup;
+        let Setup { plan, role, sockets, way, granted, host, same_machine } = setup;
         let roots = Roots::default();
         let topology = Topology::read(&roots);
         let node = host.device.as_ref().and_then(|device| device.numa_node);
         let cpus = topology.order(node);
-        let shares = placement::shares(&plan, role, cpus.len());
+        let mut shares = placement::shares(&plan, role, cpus.len());
         let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
-        let peers =
-            sockets.iter().map(peer).collect::<io::Result<_>>().map_err(|error| {
-                Error::new(Kind::Unmeasured, "look up the peer of a stream", error)
-            })?;
+        let steered = (role == Role::Server && !same_machine)
+            .then(|| placement::steer(&mut shares, &pinning.cpus, &incoming_cpus(&sockets)))
+            .flatten();
+        let peers = peers(&sockets, way.as_ref().map(|(_, peer)| *peer), plan.connections())?;
+        let alone = shares.iter().all(|share| share.flows.len() == 1);
         // Every flow ends once, and every worker may fail once as a whole.
-        let (tell, events) = bounded(sockets.len() + shares.len());
+        let (tell, events) = bounded(peers.len() + shares.len());
         let shared = Arc::new(Shared {
-            tallies: sockets.iter().map(|_| Tally::default()).collect(),
+            tallies: peers.iter().map(|_| Tally::default()).collect(),
             plan,
             gate: Gate::new(),
             sockets,
+            meeting: way.map(|(way, peer)| Meeting::new(way, peer, alone)),
             events: tell,
+            choice: Choice::default(),
         });
+        let time_wait = ports::time_wait(&roots);
         let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
         let ready = crew.wait_ready(Instant::now() + PREPARE)?;
-        let placement = place(&ready, pinning.reason);
+        let wait = shared.plan.end(role).wait;
+        let placement = PlacementFacts { wait, steered, ..place(&ready, pinning.reason) };
         let reader = HostReader::open(&roots);
         let mut host = host;
         let reasons = reader.unknown().iter();
         host.unknown.extend(reasons.map(|(name, why)| (format!("counters.{name}"), why.clone())));
         let facts = EndFacts { host, placement, sockets: granted, pid: std::process::id() };
-        Ok(Self { shared, role, peers, crew, events, reader, facts, ended: 0 })
+        Ok(Self { shared, role, peers, crew, events, reader, facts, ended: 0, time_wait })
     }
 
     /// What is to be done.
@@ -151,10 +165,16 @@ impl Engine {
     /// Reads everything, clock and tallies first.
     pub fn sample(&mut self) -> Sample {
         let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
-        let mut flows: Vec<FlowCounters> = self.shared.tallies.iter().map(counters).collect();
+        let udp = self.shared.plan.workload.is_udp();
+        let count = |tally| counters(tally, udp);
+        let mut flows: Vec<FlowCounters> = self.shared.tallies.iter().map(count).collect();
         let host = self.reader.read();
         for (counters, socket) in flows.iter_mut().zip(&self.shared.sockets) {
-            counters.tcp = flow::read(socket.as_fd());
+            if let Some(datagrams) = &mut counters.datagrams {
+                datagrams.socket_drops = dropped(socket);
+            } else {
+                counters.tcp = flow::read(socket.as_fd());
+            }
         }
         Sample { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
     }
@@ -163,8 +183,16 @@ impl Engine {
     pub fn note(&mut self, ended: Ended) -> Option<Error> {
         self.ended += 1;
         let failure = ended.failure?;
+        let no_port = failure.error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
         let mut error =
             Error::new(Kind::Incomplete, failure.operation, failure.error).with_stream(ended.flow);
+        if no_port {
+            error = error.with_remedy(
+                "all ports towards this peer are taken, most in TIME-WAIT: widen \
+                 net.ipv4.ip_local_port_range, set net.ipv4.tcp_tw_reuse=1, close by rst or by the \
+                 server (--close), or use more addresses",
+            );
+        }
         if let Some(peer) = self.peers.get(ended.flow as usize) {
             error = error.with_peer(peer);
         }
@@ -181,7 +209,7 @@ impl Engine {
     /// Every flow of this end has ended.
     #[must_use]
     pub fn all_ended(&self) -> bool {
-        self.ended >= self.shared.sockets.len()
+        self.ended >= self.shared.tallies.len()
     }
 
     /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
@@ -190,16 +218,47 @@ impl Engine {
         self.shared.gate.advance(Phase::Stop);
         for (id, socket) in (0..).zip(&self.shared.sockets) {
             // Wakes a sender that is blocked on a full socket; what it holds is still sent.
-            if self.shared.plan.part(self.role, id) == Part::Send {
+            // Datagrams are never waited for long, and a UDP socket could not say its end any more.
+            if self.shared.plan.part(self.role, id) == Part::Send
+                && !self.shared.plan.workload.is_udp()
+            {
                 let _ = socket.shutdown(Shutdown::Write);
             }
+        }
+        if let Some(meeting) = &self.shared.meeting {
+            meeting.close();
         }
         let deadline = Instant::now() + drain;
         while Instant::now() < deadline && self.crew.running() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        report(&self.shared, self.crew.join())
+        let mut report = report(&self.shared, self.crew.join());
+        if let Some(uses) = &mut report.connections {
+            let roots = Roots::default();
+            uses.time_wait_before = self.time_wait;
+            uses.time_wait_after = ports::time_wait(&roots);
+            uses.local_ports = ports::local_ports(&roots);
+        }
+        report
     }
+}
+
+/// The peer of each flow: that of its socket, or `meeting` of all.
+fn peers(sockets: &[Socket], meeting: Option<SocketAddr>, flows: u32) -> Result<Vec<SocketAddr>> {
+    if let Some(peer) = meeting {
+        return Ok(vec![peer; flows as usize]);
+    }
+    sockets
+        .iter()
+        .map(peer)
+        .collect::<io::Result<_>>()
+        .map_err(|error| Error::new(Kind::Unmeasured, "look up the peer of a stream", error))
+}
+
+/// The CPU that handled each flow's last packet (SO_INCOMING_CPU, socket(7)), where it is told.
+fn incoming_cpus(sockets: &[Socket]) -> Vec<Option<u32>> {
+    let cpu = |socket: &Socket| u32::try_from(socket.cpu_affinity().ok()?).ok();
+    sockets.iter().map(cpu).collect()
 }
 
 fn peer(socket: &Socket) -> io::Result<SocketAddr> {
@@ -221,10 +280,11 @@ fn place(ready: &[worker::Ready], reason: String) -> PlacementFacts {
         reason,
         multiplexing,
         fallbacks,
+        ..PlacementFacts::default()
     }
 }
 
-fn counters(tally: &Tally) -> FlowCounters {
+fn counters(tally: &Tally, udp: bool) -> FlowCounters {
     let count = tally.read();
     FlowCounters {
         bytes_sent: count.bytes_sent,
@@ -232,6 +292,7 @@ fn counters(tally: &Tally) -> FlowCounters {
         transactions: count.transactions,
         latency_sum_ns: count.latency_sum_ns,
         tcp: None,
+        datagrams: udp.then_some(count.datagrams),
     }
 }
 
@@ -247,14 +308,21 @@ fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
             send_calls: count.send_calls,
             receive_calls: count.receive_calls,
             drained: count.drained,
+            datagrams: None,
         }
     });
-    let flows = flows.collect();
-    let (mut latency, mut service_time, mut schedule) = (None, None, None);
+    let mut own = EndReport { flows: flows.collect(), ..EndReport::default() };
+    let (mut latency, mut service_time, mut connect_time) = (None, None, None);
+    let mut pacing: Option<Pacing> = None;
     let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
     for account in accounts {
-        merge(&mut latency, account.latency);
-        merge(&mut service_time, account.service_time);
+        merge(&mut latency, account.latency, Latencies::merge);
+        merge(&mut service_time, account.service_time, Latencies::merge);
+        merge(&mut connect_time, account.connect_time, Latencies::merge);
+        merge(&mut pacing, account.pacing, Pacing::merge);
+        if let Some(part) = account.connections {
+            own.connections.get_or_insert_with(ConnectionUse::default).add(part);
+        }
         if let Some(part) = account.send {
             send.get_or_insert_default().add(part);
         }
@@ -262,28 +330,49 @@ fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
             receive.get_or_insert_default().add(part);
         }
         if let Some(part) = account.schedule {
-            let whole: &mut Schedule = schedule.get_or_insert_default();
-            whole.due += part.due;
-            whole.late += part.late;
-            whole.max_lateness_ns = whole.max_lateness_ns.max(part.max_lateness_ns);
-            whole.unfinished += part.unfinished;
+            own.schedule = Some(own.schedule.unwrap_or_default().plus(part));
+        }
+        if let Some(part) = account.datagrams {
+            own.datagrams.get_or_insert_default().add(part);
+        }
+        if let Some(part) = account.lost_transactions {
+            *own.lost_transactions.get_or_insert_default() += part;
+        }
+        for (flow, datagrams) in account.flow_datagrams {
+            own.flows[flow].datagrams = Some(datagrams);
         }
     }
     EndReport {
-        flows,
         latency: latency.as_ref().map(Latencies::to_wire),
         service_time: service_time.as_ref().map(Latencies::to_wire),
-        schedule,
+        connect_time: connect_time.as_ref().map(Latencies::to_wire),
+        pacing: pacing.as_ref().map(Pacing::to_wire),
         send,
         receive,
-        errors: Vec::new(),
+        ..own
     }
 }
 
-fn merge(whole: &mut Option<Latencies>, part: Option<Latencies>) {
+fn merge<T>(whole: &mut Option<T>, part: Option<T>, add: fn(&mut T, &T)) {
     match (whole.as_mut(), part) {
-        (Some(whole), Some(part)) => whole.merge(&part),
+        (Some(whole), Some(part)) => add(whole, &part),
         (None, Some(part)) => *whole = Some(part),
         (_, None) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_tells_the_cpu_of_its_packets() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let cpus = incoming_cpus(&[stream.into(), accepted.into()]);
+        assert!(cpus.iter().all(|cpu| cpu.is_some_and(|cpu| cpu < 4096)), "{cpus:?}");
     }
 }

@@ -81,6 +81,55 @@ pub fn pin(plan: &EndPlan, workers: usize, ordered: &[u32], same_machine: bool) 
     Pinning { cpus: (0..workers).map(|_| turn.next()).collect(), reason }
 }
 
+/// Gives flows to the workers that are pinned to the CPU their packets come in on: `pinned` by
+/// worker, `incoming` by flow. A worker keeps as many flows as it had and the part it plays, so the
+/// flows stay spread evenly; those that no such worker has room for fill what is left, in order.
+/// How many went to the CPU of their packets; nothing, and nothing changed, when not all workers
+/// are pinned or the CPU of no flow is known.
+pub fn steer(
+    shares: &mut [Share],
+    pinned: &[Option<u32>],
+    incoming: &[Option<u32>],
+) -> Option<u32> {
+    let pinned: Option<Vec<u32>> = pinned.iter().copied().collect();
+    let pinned = pinned.filter(|_| incoming.iter().any(Option::is_some))?;
+    let (mut steered, mut parts) = (0, Vec::new());
+    for share in shares.iter() {
+        if !parts.contains(&share.part) {
+            parts.push(share.part);
+        }
+    }
+    for part in parts {
+        let mut members: Vec<(&mut Share, u32)> =
+            shares.iter_mut().zip(pinned.iter().copied()).collect();
+        members.retain(|(share, _)| share.part == part);
+        let room: Vec<usize> = members.iter().map(|(share, _)| share.flows.len()).collect();
+        let flows: Vec<usize> =
+            members.iter_mut().flat_map(|(share, _)| share.flows.drain(..)).collect();
+        let mut rest = Vec::new();
+        for flow in flows {
+            let cpu = incoming.get(flow).copied().flatten();
+            let mut open = members.iter_mut().zip(&room);
+            let home =
+                open.find(|((share, own), room)| Some(*own) == cpu && share.flows.len() < **room);
+            match home {
+                Some(((share, _), _)) => {
+                    share.flows.push(flow);
+                    steered += 1;
+                }
+                None => rest.push(flow),
+            }
+        }
+        let mut rest = rest.into_iter();
+        for ((share, _), room) in members.iter_mut().zip(room) {
+            let missing = room - share.flows.len();
+            share.flows.extend(rest.by_ref().take(missing));
+            share.flows.sort_unstable();
+        }
+    }
+    Some(steered)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -92,7 +141,7 @@ mod tests {
     use crate::units::Bytes;
 
     fn stream(flows: u32, direction: Direction, workers: Option<u32>) -> Plan {
-        let end = EndPlan { workers, pin: Pin::Auto };
+        let end = EndPlan { workers, ..EndPlan::default() };
         Plan {
             workload: Workload::Stream(StreamPlan {
                 direction,
@@ -138,6 +187,66 @@ mod tests {
     #[test]
     fn more_workers_than_flows_are_not_made() {
         assert_eq!(ranges(&stream(2, Direction::Down, Some(9)), 8), [[0], [1]]);
+    }
+
+    fn steered(
+        plan: &Plan,
+        cpus: usize,
+        pinned: &[u32],
+        incoming: &[u32],
+    ) -> (Option<u32>, Vec<Vec<usize>>) {
+        let mut shares = shares(plan, Role::Server, cpus);
+        let pinned: Vec<_> = pinned.iter().copied().map(Some).collect();
+        let incoming: Vec<_> = incoming.iter().copied().map(Some).collect();
+        let count = steer(&mut shares, &pinned, &incoming);
+        (count, shares.into_iter().map(|share| share.flows).collect())
+    }
+
+    #[test]
+    fn flows_go_to_the_worker_on_the_cpu_of_their_packets() {
+        let plan = stream(4, Direction::Up, Some(2));
+        assert_eq!(
+            steered(&plan, 2, &[4, 5], &[5, 4, 5, 4]),
+            (Some(4), vec![vec![1, 3], vec![0, 2]])
+        );
+        // One queue for all: the flows stay spread, and it is said how many came home.
+        assert_eq!(
+            steered(&plan, 2, &[4, 5], &[5, 5, 5, 5]),
+            (Some(2), vec![vec![2, 3], vec![0, 1]])
+        );
+        // A CPU without a worker.
+        assert_eq!(
+            steered(&plan, 2, &[4, 5], &[9, 9, 9, 9]),
+            (Some(0), vec![vec![0, 1], vec![2, 3]])
+        );
+        // Several workers on one CPU share what comes in there.
+        let plan = stream(4, Direction::Up, Some(4));
+        assert_eq!(
+            steered(&plan, 4, &[4, 5, 4, 5], &[4, 4, 5, 5]),
+            (Some(4), vec![vec![0], vec![2], vec![1], vec![3]])
+        );
+    }
+
+    #[test]
+    fn steering_never_changes_the_part_of_a_flow_or_splits_unevenly() {
+        let plan = stream(2, Direction::Both, Some(4));
+        let (count, flows) = steered(&plan, 4, &[0, 1, 2, 3], &[3, 1, 1, 2]);
+        assert_eq!((count, flows), (Some(2), vec![vec![0], vec![1], vec![3], vec![2]]));
+    }
+
+    #[test]
+    fn without_pins_or_knowledge_nothing_moves() {
+        let plan = stream(3, Direction::Up, Some(2));
+        for (pinned, incoming) in [
+            (vec![Some(0), None], vec![Some(1), Some(0), Some(0)]),
+            (vec![Some(0), Some(1)], vec![None, None, None]),
+            (vec![Some(0), Some(1)], vec![]),
+        ] {
+            let mut shares = shares(&plan, Role::Server, 2);
+            let before = shares.clone();
+            assert_eq!(steer(&mut shares, &pinned, &incoming), None);
+            assert_eq!(shares, before);
+        }
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl Crew {
 
     fn cut_off(&mut self) -> Vec<Account> {
         self.shared.gate.advance(Phase::Stop);
+        if let Some(meeting) = &self.shared.meeting {
+            meeting.cut_off();
+        }
         for socket in &self.shared.sockets {
             // Wakes whatever still waits; a socket that is closed already does not mind.
             let _ = socket.shutdown(Shutdown::Both);

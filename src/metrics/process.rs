@@ -22,7 +22,7 @@ pub(super) fn times() -> Reading<ProcessTimes> {
 }
 
 /// CPU time the calling thread has used, in nanoseconds; 0 where there is no such clock.
-pub(super) fn thread_cpu_ns() -> u64 {
+pub(crate) fn thread_cpu_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
         .map_or(0, |time| unsigned(time.tv_sec()) * 1_000_000_000 + unsigned(time.tv_nsec()))
 }

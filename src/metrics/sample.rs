@@ -30,6 +30,30 @@ pub struct FlowCounters {
     pub latency_sum_ns: u64,
     /// TCP_INFO of the socket; absent when it could not be read (closed).
     pub tcp: Option<TcpInfo>,
+    /// Of a flow of datagrams.
+    #[serde(default)]
+    pub datagrams: Option<Datagrams>,
+}
+
+/// What a flow of datagrams has done since it was set up, as seen from one end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// Datagrams the kernel took.
+    pub sent: u64,
+    /// Datagrams received, each counted once.
+    pub received: u64,
+    /// Datagrams that the sender must have sent: the highest sequence number received, plus one.
+    pub expected: u64,
+    /// Datagrams that came after one with a higher sequence number (RFC 4737, section 3.3).
+    pub reordered: u64,
+    /// Further copies of datagrams that had been received.
+    pub duplicates: u64,
+    /// Most by which the sequence number of a reordered datagram lay below the highest received.
+    pub distance_max: u64,
+    /// Interarrival jitter (RFC 3550, section 6.4.1) as of the last datagram, in nanoseconds.
+    pub jitter_ns: u64,
+    /// Drops at the socket's receive buffer (SO_MEMINFO); 32 bits, wraps.
+    pub socket_drops: Option<u32>,
 }
 
 /// The part of TCP_INFO that tells how a flow fared (linux/tcp.h).

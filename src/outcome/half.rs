@@ -1,12 +1,13 @@
 //! What one end brings home. The same records travel over the control connection, so that what was
 //! measured before a failure is on the client already when the server is lost.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::metrics::facts::HostFacts;
 use crate::metrics::latency::LatencyWire;
-use crate::metrics::sample::Sample;
+use crate::metrics::sample::{Datagrams, Sample};
 use crate::outcome::run::{PlacementFacts, SocketFacts};
 use crate::plan::{ReceiveMethod, SendMethod};
 
@@ -47,6 +48,22 @@ pub struct EndReport {
     pub service_time: Option<LatencyWire>,
     /// Open loop only: how well the schedule was kept.
     pub schedule: Option<Schedule>,
+    /// Connect-request-response only: time to open a connection, of transactions completed in the
+    /// window.
+    #[serde(default)]
+    pub connect_time: Option<LatencyWire>,
+    /// Connect-request-response only: the connections of this end.
+    #[serde(default)]
+    pub connections: Option<ConnectionUse>,
+    /// How evenly a schedule was kept.
+    #[serde(default)]
+    pub pacing: Option<PacingWire>,
+    /// Requests without a response in time, in the window (request/response by datagrams).
+    #[serde(default)]
+    pub lost_transactions: Option<u64>,
+    /// Flows of datagrams: how they were sent and received, all workers together.
+    #[serde(default)]
+    pub datagrams: Option<DatagramUse>,
     /// Streams that this end sent: how, all workers together.
     pub send: Option<SendUse>,
     /// Streams that this end received: how, all workers together.
@@ -58,8 +75,10 @@ pub struct EndReport {
 /// How one end's senders handed their bytes over, over the flows' whole life.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendUse {
-    /// Bytes by method, in order of first use: the last is the one that was in use at the end.
-    pub bytes: Vec<(SendMethod, u64)>,
+    /// The method in use at the end.
+    pub used: Option<SendMethod>,
+    /// Bytes by method, in order of first use.
+    pub bytes: Vec<MovedBy<SendMethod>>,
     /// Why the method is not the one asked for, or why it was chosen.
     pub reason: Option<String>,
     /// Zero-copy sends that the kernel has reported on.
@@ -70,16 +89,27 @@ pub struct SendUse {
     pub enobufs: u64,
 }
 
+/// Bytes that went by one method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MovedBy<M> {
+    /// The method.
+    pub method: M,
+    /// Bytes, over the flows' whole life.
+    pub bytes: u64,
+}
+
 impl SendUse {
     /// All by one method.
     #[must_use]
     pub fn all_by(method: SendMethod, bytes: u64) -> Self {
-        Self { bytes: vec![(method, bytes)], ..Self::default() }
+        Self { used: Some(method), bytes: vec![MovedBy { method, bytes }], ..Self::default() }
     }
 
-    /// Adds another worker's account.
+    /// Adds another worker's account. What that one used, and why, stands where nothing is said
+    /// here.
     pub fn add(&mut self, other: Self) {
         add_bytes(&mut self.bytes, other.bytes);
+        self.used = self.used.or(other.used);
         self.reason = self.reason.take().or(other.reason);
         self.zerocopy_sends = self.zerocopy_sends.saturating_add(other.zerocopy_sends);
         self.zerocopy_copied = self.zerocopy_copied.saturating_add(other.zerocopy_copied);
@@ -92,7 +122,7 @@ impl SendUse {
 pub struct ReceiveUse {
     /// Bytes by method, in order of first use: `mmap` stands for what was mapped, `read` beside
     /// it for the unaligned rest.
-    pub bytes: Vec<(ReceiveMethod, u64)>,
+    pub bytes: Vec<MovedBy<ReceiveMethod>>,
     /// Why the method is not the one asked for.
     pub reason: Option<String>,
 }
@@ -101,7 +131,7 @@ impl ReceiveUse {
     /// All by one method.
     #[must_use]
     pub fn all_by(method: ReceiveMethod, bytes: u64) -> Self {
-        Self { bytes: vec![(method, bytes)], ..Self::default() }
+        Self { bytes: vec![MovedBy { method, bytes }], ..Self::default() }
     }
 
     /// Adds another worker's account.
@@ -111,11 +141,11 @@ impl ReceiveUse {
     }
 }
 
-fn add_bytes<M: PartialEq>(to: &mut Vec<(M, u64)>, more: Vec<(M, u64)>) {
-    for (method, bytes) in more {
-        match to.iter_mut().find(|(known, _)| *known == method) {
-            Some((_, sum)) => *sum = sum.saturating_add(bytes),
-            None => to.push((method, bytes)),
+fn add_bytes<M: PartialEq>(to: &mut Vec<MovedBy<M>>, more: Vec<MovedBy<M>>) {
+    for part in more {
+        match to.iter_mut().find(|known| known.method == part.method) {
+            Some(known) => known.bytes = known.bytes.saturating_add(part.bytes),
+            None => to.push(part),
         }
     }
 }
@@ -138,14 +168,97 @@ pub struct FlowReport {
     pub receive_calls: u64,
     /// The flow ended as planned: its sender said so, or its receiver saw the end of the stream.
     pub drained: bool,
+    /// Of a flow of datagrams.
+    #[serde(default)]
+    pub datagrams: Option<FlowDatagrams>,
 }
 
-/// How an open-loop schedule was kept.
+/// The connections that one end opened or accepted, over the run's whole life.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
 )]
+pub struct ConnectionUse {
+    /// Connections whose transaction was completed, warm-up and tail included.
+    pub connections: u64,
+    /// Attempts to connect for which there was no free port (EADDRNOTAVAIL); repeated. Client only.
+    pub no_port: u64,
+    /// Attempts to connect that failed in a way that may pass (reset, timed out); repeated. Client
+    /// only.
+    pub failed: u64,
+    /// Connections from other hosts, closed at once. Server only.
+    pub strangers: u64,
+    /// Connections that broke off before their response was sent. Server only.
+    pub broken: u64,
+    /// Connections in TIME-WAIT in this end's network namespace before the start
+    /// (/proc/net/sockstat); null: not readable.
+    pub time_wait_before: Option<u64>,
+    /// The same after the end.
+    pub time_wait_after: Option<u64>,
+    /// Ports that a connection may be opened from (net.ipv4.ip_local_port_range): how many; null:
+    /// not readable.
+    pub local_ports: Option<u32>,
+}
+
+impl ConnectionUse {
+    /// Adds another worker's account; what is not counted by workers stays.
+    pub fn add(&mut self, other: Self) {
+        let Self { connections, no_port, failed, strangers, broken, .. } = other;
+        for (sum, more) in [
+            (&mut self.connections, connections),
+            (&mut self.no_port, no_port),
+            (&mut self.failed, failed),
+            (&mut self.strangers, strangers),
+            (&mut self.broken, broken),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+/// One flow of datagrams as seen from one end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowDatagrams {
+    /// Over the flow's whole life.
+    pub life: Datagrams,
+    /// Of these, the datagrams that the sender sent inside its window, whenever they came.
+    pub window: Datagrams,
+}
+
+/// How datagrams were sent and received. Absent: this end did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramUse {
+    /// The kernel cut sends into datagrams (UDP_SEGMENT).
+    pub segmented: Option<bool>,
+    /// Datagrams of one full send.
+    pub per_send: Option<u32>,
+    /// The kernel handed over several datagrams in a buffer (UDP_GRO).
+    pub joined: Option<bool>,
+}
+
+impl DatagramUse {
+    /// Adds another worker's account: all of an end's senders, or receivers, work alike unless one
+    /// was refused something.
+    pub fn add(&mut self, other: Self) {
+        let both = |a: Option<bool>, b: Option<bool>| a.zip(b).map(|(a, b)| a && b).or(a).or(b);
+        self.segmented = both(self.segmented, other.segmented);
+        self.joined = both(self.joined, other.joined);
+        self.per_send = self.per_send.max(other.per_send);
+    }
+}
+
+/// How evenly a schedule was kept, as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacingWire {
+    /// By how much each send of the window was late.
+    pub lateness: LatencyWire,
+    /// Between two sends of one flow.
+    pub inter_send: LatencyWire,
+}
+
+/// How an open-loop schedule was kept, in sends: requests, or batches of datagrams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Requests that were due in the window.
+    /// Sends that were due in the window.
     pub due: u64,
     /// Of these, sent more than 100 µs after they were due.
     pub late: u64,
@@ -153,4 +266,17 @@ pub struct Schedule {
     pub max_lateness_ns: u64,
     /// Due in the window but not completed when it closed: missing from the histogram.
     pub unfinished: u64,
+}
+
+impl Schedule {
+    /// Both together. Counters come from a peer: the sums stop at the top.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            due: self.due.saturating_add(other.due),
+            late: self.late.saturating_add(other.late),
+            max_lateness_ns: self.max_lateness_ns.max(other.max_lateness_ns),
+            unfinished: self.unfinished.saturating_add(other.unfinished),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::metrics::sample::Sample;
 use crate::outcome::cpu;
 use crate::outcome::run::{Ends, Interval};
 use crate::outcome::span::{Sides, Span, float, seconds};
+use crate::outcome::udp;
 use crate::plan::{Plan, Role};
 
 /// An interval shorter than this share of what was asked for is a partial one.
@@ -39,6 +40,7 @@ pub fn interval(
     let done = done.reduce(|(count, sum), (more, longer)| {
         (count.saturating_add(more), sum.saturating_add(longer))
     });
+    let (datagrams_lost, jitter_us) = udp::interval(&sides);
     Interval {
         start_seconds: since_opening(clock.first),
         end_seconds: since_opening(clock.last),
@@ -59,6 +61,8 @@ pub fn interval(
         latency_mean_ns: done
             .filter(|(count, _)| *count > 0)
             .map(|(count, sum)| float(sum) / float(count)),
+        datagrams_lost,
+        jitter_us,
         cpu: Ends {
             client: sides.client.as_ref().and_then(cpu::interval),
             server: sides.server.as_ref().and_then(cpu::interval),

@@ -8,8 +8,27 @@ use crate::outcome::run::Latency;
 /// # Errors
 /// In words, when the histogram or its sums are damaged.
 pub(super) fn summary(wire: &LatencyWire) -> Result<Latency, String> {
-    let latencies = Latencies::from_wire(wire)?;
-    Ok(Latency {
+    Ok(of(&Latencies::from_wire(wire)?, wire.histogram.clone()))
+}
+
+/// The distribution of several histograms together.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn merged(wires: &[&LatencyWire]) -> Result<Latency, String> {
+    if let [one] = wires {
+        return summary(one);
+    }
+    let mut all = Latencies::new();
+    for wire in wires {
+        all.merge(&Latencies::from_wire(wire)?);
+    }
+    let histogram = all.to_wire().histogram;
+    Ok(of(&all, histogram))
+}
+
+fn of(latencies: &Latencies, histogram: String) -> Latency {
+    Latency {
         unit: "ns".to_owned(),
         count: latencies.count(),
         mean: latencies.mean_ns(),
@@ -22,6 +41,6 @@ pub(super) fn summary(wire: &LatencyWire) -> Result<Latency, String> {
         p99_99: latencies.quantile_ns(0.9999),
         max: latencies.max_ns(),
         out_of_range: latencies.out_of_range(),
-        histogram: wire.histogram.clone(),
-    })
+        histogram,
+    }
 }

@@ -8,11 +8,13 @@ use crate::metrics::latency::LatencyWire;
 use crate::metrics::sample::Sample;
 use crate::outcome::half::{EndReport, Half};
 use crate::outcome::run::{
-    Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
+    Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
 use crate::outcome::span::{ROLES, Sides, Span, float};
 use crate::outcome::words::end_name;
-use crate::outcome::{cpu, intervals, latency, packets, streams, transport, verdict, warnings};
+use crate::outcome::{
+    cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings,
+};
 use crate::plan::{Plan, Role, Workload};
 
 /// What a run leaves behind.
@@ -54,7 +56,12 @@ pub fn merge(input: Input) -> Run {
     let round_trips = summary("latency histogram", client.and_then(|own| own.latency.as_ref()));
     let service =
         summary("service time histogram", client.and_then(|own| own.service_time.as_ref()));
-    let schedule = client.and_then(|own| own.schedule);
+    let connect_time =
+        summary("connect time histogram", client.and_then(|own| own.connect_time.as_ref()));
+    let schedule = udp::schedule(&halves, |what, summary| {
+        let damaged = |cause| Error::new(Kind::Incomplete, format!("read the {what}"), cause);
+        summary.map_err(|cause| errors.push(damaged(cause))).ok()
+    });
     add_reported(&mut errors, &halves, &sides);
     let throughput = streams::throughput(&sides, sides.measured());
     let streams = streams::streams(&sides, &halves);
@@ -71,10 +78,13 @@ pub fn merge(input: Input) -> Run {
         errors,
         window: window(&sides, &halves, input.warm_up_seconds),
         fairness: streams::fairness(&streams),
+        udp: udp::udp(&sides, &halves, &streams),
         streams,
         latency: round_trips,
         service_time: service,
         schedule,
+        connect_time,
+        connections: connections(&sides, &halves),
         cpu: both(|role| cpu_of(*halves.get(role), work)),
         packets: both(|role| -> Option<Packets> { packets::packets(sides.end(role)?) }),
         throughput,
@@ -83,6 +93,7 @@ pub fn merge(input: Input) -> Run {
         host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
         placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
         transport: both(|role| transport::transport(&input.plan, report(*halves.get(role))?)),
+        ceiling: None,
         intervals: intervals::intervals(
             &input.plan,
             samples(halves.client),
@@ -167,6 +178,20 @@ fn start_skew_us(report: &EndReport) -> Option<f64> {
     Some(float(skew_ns) / 1e3)
 }
 
+/// What the ends told of connections that do not last.
+fn connections(sides: &Sides<'_>, halves: &Ends<Option<&Half>>) -> Option<Connections> {
+    if !matches!(sides.plan.workload, Workload::Crr(_)) {
+        return None;
+    }
+    let uses = |role| report(*halves.get(role))?.connections;
+    let connections = Connections {
+        lifetime: streams::lifetime_of_all(halves),
+        client: uses(Role::Client),
+        server: uses(Role::Server),
+    };
+    (connections != Connections::default()).then_some(connections)
+}
+
 fn cpu_of(half: Option<&Half>, work: cpu::Work) -> Option<Cpu> {
     let half = half?;
     cpu::usage(&half.samples, work, half.facts.host.proc_filtered == Some(true))
@@ -174,7 +199,7 @@ fn cpu_of(half: Option<&Half>, work: cpu::Work) -> Option<Cpu> {
 
 /// What the histogram counted; while there is none, what the client's workers had tallied.
 fn transactions(sides: &Sides<'_>, latency: Option<&Latency>) -> Option<Transactions> {
-    if !matches!(sides.plan.workload, Workload::Rr(_)) {
+    if !sides.plan.workload.transacts() {
         return None;
     }
     let seconds = sides.client.as_ref()?.seconds;

@@ -1,9 +1,11 @@
 //! The result: what each end brings ([`half`]), and the one document both become ([`run`]).
 //!
 //! Enters: two [`half::Half`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
-//! `podperf.run/v1`. Everything here is a pure function over samples and reports; nothing is
+//! `podperf.run/v1`; held against what podperf itself can do
+//! ([`calibration`]). Everything here is a pure function over samples and reports; nothing is
 //! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
 
+pub mod calibration;
 pub mod half;
 pub mod intervals;
 pub mod merge;
@@ -18,6 +20,7 @@ mod span;
 mod status;
 mod streams;
 mod transport;
+pub(crate) mod udp;
 mod warnings;
 pub(crate) mod words;
 

@@ -1,9 +1,14 @@
 //! The result document, schema `podperf.run/v1`. Every field's comment becomes its description in
 //! the JSON Schema (`podperf schema`).
 
+mod ceiling;
+mod connections;
+mod latency;
 mod machine;
 mod placement;
+mod socket;
 mod transport;
+mod udp;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,12 +16,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::metrics::facts::HostFacts;
 use crate::metrics::sample::TcpInfo;
-use crate::outcome::half::Schedule;
 use crate::plan::{Part, Plan, Role};
 
+pub use ceiling::Ceiling;
+pub use connections::Connections;
+pub use latency::{Latency, ScheduleFacts};
 pub use machine::{CgroupUse, Cpu, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use placement::{Multiplexing, PlacementFacts};
+pub use socket::SocketFacts;
 pub use transport::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
+pub use udp::{DatagramCalls, DatagramFacts, Udp};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.run/v1";
@@ -58,8 +67,15 @@ pub struct Run {
     pub latency: Option<Latency>,
     /// Open loop only: the same from the real send.
     pub service_time: Option<Latency>,
-    /// Open loop only: how well the schedule was kept.
-    pub schedule: Option<Schedule>,
+    /// Connect-request-response runs only: time to open a connection, from before its socket was
+    /// made, for each transaction completed in the window.
+    pub connect_time: Option<Latency>,
+    /// Connect-request-response runs only: what became of the connections.
+    pub connections: Option<Connections>,
+    /// Open loop, and datagrams at a rate: how well the schedule was kept.
+    pub schedule: Option<ScheduleFacts>,
+    /// Runs of datagrams only: loss, reordering, duplicates, jitter.
+    pub udp: Option<Udp>,
     /// CPU on both ends over exactly the window.
     pub cpu: Ends<Option<Cpu>>,
     /// The kernel's packet path on both ends over the window.
@@ -70,6 +86,8 @@ pub struct Run {
     pub placement: Ends<Option<PlacementFacts>>,
     /// How each end moved the bytes of its streams; null for an end that did not report.
     pub transport: Ends<Option<TransportFacts>>,
+    /// How close it came to podperf's own ceiling; null without a calibration that tells.
+    pub ceiling: Option<Ceiling>,
     /// Readings between the window's edges.
     pub intervals: Vec<Interval>,
     /// What bound the run.
@@ -199,6 +217,8 @@ pub struct Stream {
     pub tcp: Ends<Option<TcpInfo>>,
     /// Time-limited shares over the window at the sending end (request/response: at the client).
     pub limited: Option<Limited>,
+    /// Streams of datagrams only: what became of those sent in the window; null: not known.
+    pub datagrams: Option<DatagramFacts>,
     /// The sockets, asked and granted.
     pub socket: Ends<Option<SocketFacts>>,
 }
@@ -249,29 +269,6 @@ pub struct Limited {
     pub send_buffer: f64,
 }
 
-/// What was asked of a data socket and what the kernel granted (read back).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SocketFacts {
-    /// Own address and port.
-    pub local: String,
-    /// The peer's address and port, as seen from this end.
-    pub peer: String,
-    /// Congestion control in force.
-    pub congestion_control: Option<String>,
-    /// SO_SNDBUF as granted, in bytes (the kernel doubles what is asked, for its own bookkeeping).
-    pub send_buffer_bytes: Option<u64>,
-    /// SO_RCVBUF as granted, in bytes (doubled likewise).
-    pub receive_buffer_bytes: Option<u64>,
-    /// TCP_MAXSEG as granted, in bytes.
-    pub mss_bytes: Option<u32>,
-    /// SO_MAX_PACING_RATE as granted, in bits per second; null: none.
-    pub pacing_bits_per_second: Option<u64>,
-    /// DSCP in force.
-    pub dscp: Option<u8>,
-    /// TCP_NODELAY in force.
-    pub no_delay: Option<bool>,
-}
-
 /// Request/response transactions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transactions {
@@ -279,37 +276,6 @@ pub struct Transactions {
     pub count: u64,
     /// Per second of the client's window.
     pub per_second: f64,
-}
-
-/// A latency distribution, in nanoseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Latency {
-    /// Always `ns`.
-    pub unit: String,
-    /// Values recorded.
-    pub count: u64,
-    /// Exact arithmetic mean.
-    pub mean: Option<f64>,
-    /// Exact population standard deviation.
-    pub stddev: Option<f64>,
-    /// Smallest value.
-    pub min: Option<u64>,
-    /// Median.
-    pub p50: Option<u64>,
-    /// 90th percentile.
-    pub p90: Option<u64>,
-    /// 99th percentile. Percentiles with fewer than ten values above them are null.
-    pub p99: Option<u64>,
-    /// 99.9th percentile.
-    pub p99_9: Option<u64>,
-    /// 99.99th percentile.
-    pub p99_99: Option<u64>,
-    /// Largest value.
-    pub max: Option<u64>,
-    /// Values above 60 s: counted in mean, stddev and max, recorded as 60 s in the histogram.
-    pub out_of_range: u64,
-    /// The histogram: HdrHistogram V2, deflated, base64; 1 ns to 60 s, three significant digits.
-    pub histogram: String,
 }
 
 /// One interval inside the window.
@@ -339,6 +305,10 @@ pub struct Interval {
     pub transactions_per_second: Option<f64>,
     /// Mean latency, in nanoseconds.
     pub latency_mean_ns: Option<f64>,
+    /// Datagrams that the receivers found missing in the sequence, less those that came late.
+    pub datagrams_lost: Option<u64>,
+    /// Mean interarrival jitter of the flows at the interval's end, in microseconds.
+    pub jitter_us: Option<f64>,
     /// CPU by end, in busy cores.
     pub cpu: Ends<Option<IntervalCpu>>,
 }
@@ -377,6 +347,8 @@ pub enum Bound {
     SendBuffer,
     /// A cgroup CPU quota.
     CpuQuota,
+    /// podperf and the kernel's stack on these machines: as fast as over loopback.
+    Generator,
     /// The evidence does not tell.
     #[default]
     Unclear,

@@ -190,8 +190,17 @@ impl<'a> Sides<'a> {
         pairs.filter_map(|(role, id)| self.handed(role, id)).reduce(Amount::plus)
     }
 
+    /// Both ends count by the same flows. Where each transaction has a connection of its own, the
+    /// server does not know whose it is, and only sums over all flows compare.
+    pub(super) fn paired(&self) -> bool {
+        self.plan.lasting() == self.plan.connections()
+    }
+
     /// What arrived on one flow, both ways of request/response; nothing when a way is unknown.
     pub(super) fn flow_arrived(&self, id: u32) -> Option<Arrived> {
+        if !self.paired() {
+            return None;
+        }
         let mut ways = self.senders(id).map(|sender| self.arrived(other(sender), id));
         let first = ways.next()??;
         ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
@@ -199,6 +208,9 @@ impl<'a> Sides<'a> {
 
     /// What was sent on one flow, likewise.
     pub(super) fn flow_handed(&self, id: u32) -> Option<Amount> {
+        if !self.paired() {
+            return None;
+        }
         let mut ways = self.senders(id).map(|sender| self.handed(sender, id));
         let first = ways.next()??;
         ways.try_fold(first, |sum, way| Some(sum.plus(way?)))

@@ -12,6 +12,7 @@ use crate::outcome::run::{
     Ends, Lifetime, Limited, SocketFacts, Stream, StreamDirection, Throughput,
 };
 use crate::outcome::span::{Amount, Sides, float, other};
+use crate::outcome::udp;
 use crate::plan::Role;
 
 /// Goodput over `flows`; nothing when nobody counted anything.
@@ -62,7 +63,8 @@ fn stream(
         transactions: sides.transactions(id).map(|(count, _)| count),
         mean_send_bytes: mean(sending.map(|flow| (flow.bytes_sent, flow.send_calls))),
         mean_receive_bytes: mean(receiving.map(|flow| (flow.bytes_received, flow.receive_calls))),
-        lifetime: lifetime(&senders, report),
+        lifetime: lifetime(&senders, report).filter(|_| sides.paired()),
+        datagrams: udp::facts(sides, id, report),
         tcp,
         limited: limited(sides, id),
         socket: Ends { client: socket(halves.client, id), server: socket(halves.server, id) },
@@ -104,6 +106,18 @@ fn lifetime<'a>(
     Some(life)
 }
 
+/// Both ends' bytes over all flows; nothing when an end did not report.
+pub(super) fn lifetime_of_all(halves: &Ends<Option<&Half>>) -> Option<Lifetime> {
+    let flows = |half: Option<&'_ Half>| Some(half?.report.as_ref()?.flows.clone());
+    let mut life = Lifetime { drained: true, ..Lifetime::default() };
+    for flow in flows(halves.client)?.into_iter().chain(flows(halves.server)?) {
+        life.bytes_sent = life.bytes_sent.saturating_add(flow.bytes_sent);
+        life.bytes_received = life.bytes_received.saturating_add(flow.bytes_received);
+        life.drained &= flow.drained;
+    }
+    Some(life)
+}
+
 /// Growth of the time TCP was busy and limited, over the window. The kernel counts them in its own
 /// clock's steps, so a share is cut off at 1.
 fn limited(sides: &Sides<'_>, id: u32) -> Option<Limited> {
@@ -119,13 +133,15 @@ fn limited(sides: &Sides<'_>, id: u32) -> Option<Limited> {
     })
 }
 
-/// Jain's index over the goodputs of each direction's streams, the lower of them.
+/// Jain's index over the goodputs of each direction's streams, the lower of them; over their
+/// transactions where goodput is not known by flow.
 pub(super) fn fairness(streams: &[Stream]) -> Option<f64> {
+    let share = |stream: &Stream| stream.bits_per_second.or_else(|| stream.transactions.map(float));
     let of = |direction| {
         let rates: Vec<f64> = streams
             .iter()
             .filter(|stream| stream.direction == direction)
-            .filter_map(|stream| stream.bits_per_second)
+            .filter_map(share)
             .collect();
         jain(&rates)
     };

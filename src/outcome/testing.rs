@@ -12,12 +12,14 @@ use crate::metrics::sample::{
     CgroupCpu, CpuStat, CpuTicks, FlowCounters, HostCounters, NetSoftirqs, ProcessTimes, Sample,
     Softnet, TcpInfo,
 };
-use crate::outcome::half::{EndFacts, EndReport, FlowReport, Half, Schedule};
+use crate::outcome::half::{
+    ConnectionUse, EndFacts, EndReport, FlowReport, Half, ReceiveUse, Schedule, SendUse,
+};
 use crate::outcome::merge::{Input, merge};
 use crate::outcome::run::{Multiplexing, PlacementFacts, Run, SocketFacts};
 use crate::plan::{
-    Direction, EndPlan, Extent, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StreamPlan,
-    Workload,
+    Close, CrrPlan, Direction, EndPlan, Extent, Plan, ReceiveMethod, RrPlan, SendMethod,
+    SocketPlan, StreamPlan, Workload,
 };
 use crate::units::Bytes;
 
@@ -42,13 +44,7 @@ pub(crate) fn stream_plan() -> Plan {
 
 /// One flow, closed loop, a byte each way.
 pub(crate) fn rr_plan() -> Plan {
-    let rr = RrPlan {
-        request_bytes: Bytes(1),
-        response_bytes: Bytes(1),
-        burst: 1,
-        rate_per_second: None,
-        load: None,
-    };
+    let rr = RrPlan::default();
     Plan { workload: Workload::Rr(rr), flows: 1, ..stream_plan() }
 }
 
@@ -161,6 +157,7 @@ fn scaled_flow(flow: &FlowCounters, by: u32) -> FlowCounters {
             segments_out: tcp.segments_out * by,
             ..tcp
         }),
+        ..flow.clone()
     }
 }
 
@@ -255,7 +252,7 @@ pub(crate) fn facts(name: &str, pid: u32, flows: u32) -> EndFacts {
             pinned_cpus: (0..flows).map(Some).collect(),
             reason: "each worker a CPU of its own".to_owned(),
             multiplexing: vec![Multiplexing::Blocking],
-            fallbacks: Vec::new(),
+            ..PlacementFacts::default()
         },
         sockets: vec![socket; flow_count],
         pid,
@@ -273,9 +270,16 @@ pub(crate) fn stream_reports() -> [EndReport; 2] {
             send_calls: if sends { 4 * bytes / 125_000 } else { 0 },
             receive_calls: if sends { 0 } else { 4 * bytes / 62_500 },
             drained: true,
+            datagrams: None,
         })
     };
-    [true, false].map(|sends| EndReport { flows: flows(sends).collect(), ..EndReport::default() })
+    let bytes = 4 * STREAM_BYTES.iter().sum::<u64>();
+    [true, false].map(|sends| EndReport {
+        flows: flows(sends).collect(),
+        send: sends.then(|| SendUse::all_by(SendMethod::Write, bytes)),
+        receive: (!sends).then(|| ReceiveUse::all_by(ReceiveMethod::Read, bytes)),
+        ..EndReport::default()
+    })
 }
 
 /// All of a complete stream run.
@@ -319,13 +323,13 @@ pub(crate) fn rr_input() -> Input {
     responder.bytes_received = 1_000;
     let report = |first_step_ns| EndReport {
         flows: vec![FlowReport {
-            id: 0,
             first_step_ns,
             bytes_sent: 4_000,
             bytes_received: 4_000,
             send_calls: 4_000,
             receive_calls: 4_000,
             drained: true,
+            ..FlowReport::default()
         }],
         ..EndReport::default()
     };
@@ -346,6 +350,32 @@ pub(crate) fn rr_input() -> Input {
         }),
         ..stream_input()
     }
+}
+
+/// All of a complete closed-loop connect-request-response run: the same over a connection each.
+pub(crate) fn crr_input() -> Input {
+    let mut input = rr_input();
+    let (request_bytes, response_bytes) = (Bytes(1), Bytes(1));
+    let close = Close::Client;
+    let crr = CrrPlan { request_bytes, response_bytes, rate_per_second: None, close };
+    input.plan.workload = Workload::Crr(crr);
+    let uses = |time_wait_after| ConnectionUse {
+        connections: 4_000,
+        time_wait_before: Some(10),
+        time_wait_after: Some(time_wait_after),
+        local_ports: Some(28_232),
+        ..ConnectionUse::default()
+    };
+    for (half, held) in [(&mut input.client, 4_010), (&mut input.server, 10)] {
+        let half = half.as_mut().unwrap();
+        for flow in half.samples.iter_mut().flat_map(|sample| &mut sample.flows) {
+            flow.tcp = None;
+        }
+        half.report.as_mut().unwrap().connections = Some(uses(held));
+    }
+    let report = input.client.as_mut().unwrap().report.as_mut().unwrap();
+    report.connect_time = report.latency.clone();
+    input
 }
 
 /// The same in open loop at `rate` requests per second.

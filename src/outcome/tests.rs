@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::merge::{Input, merge};
 use super::run::{Run, Status, StreamDirection};
 use super::testing::{
-    STREAM_BYTES, latencies, open_loop_input, receiving, rr_input, rr_run, samples, sending,
-    server_machine, stream_input, stream_run,
+    STREAM_BYTES, crr_input, latencies, open_loop_input, receiving, rr_input, rr_run, samples,
+    sending, server_machine, stream_input, stream_run,
 };
 use super::wild;
 use crate::error::{Error, Kind};
@@ -223,6 +223,28 @@ fn a_request_response_run_counts_by_the_histogram() {
     let interval = &run.intervals[0];
     close(interval.transactions_per_second.unwrap(), 1_000.0);
     close(interval.latency_mean_ns.unwrap(), 1e6);
+}
+
+#[test]
+fn connections_that_do_not_last_are_summed_and_not_told_apart_by_flow() {
+    let run = merge(crr_input());
+    assert_eq!(run.exit_status(), 0);
+    assert_eq!(run.transactions.as_ref().unwrap().count, 2_000);
+    close(run.throughput.as_ref().unwrap().bits_per_second, 16_000.0);
+    let connections = run.connections.unwrap();
+    let life = connections.lifetime.unwrap();
+    assert_eq!((life.bytes_sent, life.bytes_received, life.drained), (8_000, 8_000, true));
+    assert_eq!(connections.client.unwrap().time_wait_after, Some(4_010));
+    assert_eq!(run.connect_time.as_ref().unwrap().count, 2_000);
+    let flow = &run.streams[0];
+    assert_eq!((flow.bytes_received, flow.bits_per_second, flow.lifetime), (None, None, None));
+    assert_eq!((flow.transactions, run.fairness), (Some(2_000), Some(1.0)));
+
+    let mut input = crr_input();
+    input.server.as_mut().unwrap().report = None;
+    let connections = merge(input).connections.unwrap();
+    assert_eq!((connections.lifetime, connections.server), (None, None));
+    assert_eq!(rr_run().connections, None);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn send_facts(plan: &StreamPlan, own: &SendUse, flows: &[FlowReport]) -> Option<
     };
     Some(SendFacts {
         asked: plan.send,
-        used: own.bytes.last()?.0,
+        used: own.used?,
         reason: own.reason.clone(),
         bytes_by_method: own.bytes.clone(),
         mean_bytes_per_call: mean(flows, |flow| (flow.bytes_sent, flow.send_calls)),
@@ -43,7 +43,8 @@ fn receive_facts(
 ) -> Option<ReceiveFacts> {
     Some(ReceiveFacts {
         asked: plan.receive,
-        used: own.bytes.iter().max_by_key(|(_, bytes)| *bytes)?.0,
+        used: own.bytes.iter().max_by_key(|part| part.bytes)?.method,
+        stack_only: plan.receive.stack_only(),
         reason: own.reason.clone(),
         bytes_by_method: own.bytes.clone(),
         mean_bytes_per_call: mean(flows, |flow| (flow.bytes_received, flow.receive_calls)),

@@ -1,25 +1,33 @@
 //! Halves as a broken or hostile peer may send them, for property tests: counters at the edges,
 //! lists of every length, clocks that stand or run backwards, text of any kind.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::error::{Error, Kind};
-use crate::metrics::sample::{FlowCounters, Sample, TcpInfo};
+use crate::metrics::sample::{Datagrams, FlowCounters, Sample, TcpInfo};
 use crate::outcome::half::{EndReport, Half};
 use crate::outcome::merge::Input;
-use crate::outcome::testing::{facts, open_loop_input, rr_input, server_machine, stream_input};
+use crate::outcome::testing::{
+    crr_input, facts, open_loop_input, rr_input, server_machine, stream_input,
+};
+use crate::outcome::udp::tests::udp_input;
+use crate::plan::udp::UdpRrPlan;
 use crate::plan::{Direction, Workload};
 use crate::units::{BitRate, Bytes};
 
 /// A run of any workload with wild halves.
 pub(crate) fn input() -> impl Strategy<Value = Input> {
     let rates = (proptest::option::of(counter()), proptest::option::of(counter()));
-    (half(), half(), 0..5_u8, rates, 0..40_u32, text()).prop_map(
+    (half(), half(), 0..8_u8, rates, 0..40_u32, text()).prop_map(
         |(client, server, kind, (pacing, buffer), flows, text)| {
             let mut input = match kind {
                 0 => rr_input(),
                 1 => open_loop_input(1e300),
+                5 => crr_input(),
+                6 | 7 => udp_input(),
                 _ => stream_input(),
             };
             if let Workload::Stream(stream) = &mut input.plan.workload {
@@ -28,6 +36,12 @@ pub(crate) fn input() -> impl Strategy<Value = Input> {
                     3 => Direction::Down,
                     _ => Direction::Both,
                 };
+            }
+            if kind == 7 {
+                let (request_bytes, response_bytes) = (Bytes(1), Bytes(u64::MAX));
+                let timeout = Duration::ZERO;
+                let rr = UdpRrPlan { request_bytes, response_bytes, timeout, fragment: true };
+                input.plan.workload = Workload::UdpRr(rr);
             }
             input.plan.flows = flows;
             input.plan.socket.pacing_bits_per_second = pacing.map(BitRate);
@@ -67,13 +81,21 @@ fn flow() -> impl Strategy<Value = FlowCounters> {
         segments_out: 1,
         ..TcpInfo::default()
     });
-    (counter(), counter(), counter(), counter(), proptest::option::of(tcp)).prop_map(
-        |(bytes_sent, bytes_received, transactions, latency_sum_ns, tcp)| FlowCounters {
-            bytes_sent,
-            bytes_received,
-            transactions,
-            latency_sum_ns,
-            tcp,
+    let datagrams = (counter(), counter(), any::<u32>()).prop_map(|(received, expected, drops)| {
+        Datagrams { received, expected, socket_drops: Some(drops), ..Datagrams::default() }
+    });
+    let datagrams = proptest::option::of(datagrams);
+    let tcp = proptest::option::of(tcp);
+    (counter(), counter(), counter(), counter(), (tcp, datagrams)).prop_map(
+        |(bytes_sent, bytes_received, transactions, latency_sum_ns, (tcp, datagrams))| {
+            FlowCounters {
+                bytes_sent,
+                bytes_received,
+                transactions,
+                latency_sum_ns,
+                tcp,
+                datagrams,
+            }
         },
     )
 }
@@ -106,13 +128,21 @@ fn half() -> impl Strategy<Value = Option<Half>> {
 }
 
 fn report() -> impl Strategy<Value = EndReport> {
-    (counter(), counter(), any::<bool>()).prop_map(|(step, bytes, requester)| {
-        let input = if requester { open_loop_input(1.0) } else { stream_input() };
+    (counter(), counter(), 0..4_u8).prop_map(|(step, bytes, kind)| {
+        let input = match kind {
+            0 => open_loop_input(1.0),
+            1 => udp_input(),
+            2 => crr_input(),
+            _ => stream_input(),
+        };
         let mut report = input.client.and_then(|half| half.report).unwrap_or_default();
         for flow in &mut report.flows {
             flow.first_step_ns = flow.first_step_ns.and(Some(step));
             flow.bytes_sent = bytes;
             flow.receive_calls = bytes;
+            if let Some(datagrams) = &mut flow.datagrams {
+                (datagrams.window.sent, datagrams.window.received) = (bytes, step);
+            }
         }
         report
     })

@@ -4,8 +4,14 @@
 //! [`rules::check`] has accepted. Every rule about options lives in [`rules`]; nothing past it
 //! checks again. No I/O here.
 
+mod backend;
+mod crr;
 pub mod limits;
+mod methods;
+mod rr;
 pub mod rules;
+pub mod udp;
+mod wait;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,6 +20,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{BitRate, Bytes, seconds};
+pub use backend::Backend;
+pub use crr::{Close, CrrPlan};
+pub use methods::{ReceiveMethod, SendMethod};
+pub use rr::{LoadPlan, RrPlan};
+use udp::{UdpPlan, UdpRrPlan};
+pub use wait::{MAX_BUSY_POLL_US, Wait};
 
 /// One measurement, as both ends carry it out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +60,12 @@ pub enum Workload {
     Stream(StreamPlan),
     /// A request, a response, and again.
     Rr(RrPlan),
+    /// The same with a connection each time.
+    Crr(CrrPlan),
+    /// One-way datagrams.
+    Udp(UdpPlan),
+    /// A request, a response, and again, a datagram each.
+    UdpRr(UdpRrPlan),
 }
 
 /// Bulk transfer.
@@ -61,40 +79,6 @@ pub struct StreamPlan {
     pub send: SendMethod,
     /// How the receiver takes them.
     pub receive: ReceiveMethod,
-}
-
-/// Request/response.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RrPlan {
-    /// Size of a request.
-    pub request_bytes: Bytes,
-    /// Size of a response.
-    pub response_bytes: Bytes,
-    /// Requests in flight on one flow.
-    pub burst: u32,
-    /// Open loop: requests started per second over all flows, on a fixed schedule. Absent: closed
-    /// loop, the next request starts when a response has come.
-    pub rate_per_second: Option<f64>,
-    /// Bulk streams beside the flows, for latency under load. Absent: none.
-    #[serde(default)]
-    pub load: Option<LoadPlan>,
-}
-
-/// Bulk streams that load the path while request/response flows are measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LoadPlan {
-    /// Streams per direction.
-    pub streams: u32,
-    /// What each of them does.
-    pub stream: StreamPlan,
-}
-
-impl LoadPlan {
-    /// Number of data connections.
-    #[must_use]
-    pub const fn connections(&self) -> u32 {
-        self.stream.direction.ways() * self.streams
-    }
 }
 
 /// Direction of bulk streams, as seen from the client.
@@ -133,26 +117,6 @@ impl Direction {
     }
 }
 
-/// How bytes are handed to the kernel.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum SendMethod {
-    /// send(2): the kernel copies.
-    Write,
-}
-
-/// How bytes are taken from the kernel.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReceiveMethod {
-    /// recv(2): the kernel copies, as for an application.
-    Read,
-}
-
 /// When the window closes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -183,6 +147,9 @@ pub struct EndPlan {
     pub workers: Option<u32>,
     /// Where the workers run.
     pub pin: Pin,
+    /// How they wait for requests or responses.
+    #[serde(default)]
+    pub wait: Wait,
 }
 
 /// Where workers run.
@@ -214,6 +181,15 @@ pub struct SocketPlan {
     pub dscp: Option<u8>,
     /// TCP_NODELAY: on for rr, off for streams unless said.
     pub no_delay: bool,
+    /// TCP_CORK of every sending socket: only whole segments leave.
+    #[serde(default)]
+    pub cork: bool,
+    /// TCP_QUICKACK, set once: the kernel leaves it again by itself (tcp(7)).
+    #[serde(default)]
+    pub quick_ack: bool,
+    /// Multipath TCP (RFC 8684).
+    #[serde(default)]
+    pub mptcp: bool,
 }
 
 /// The part one flow plays, seen from one end.
@@ -239,13 +215,57 @@ pub enum Role {
     Server,
 }
 
+impl Workload {
+    /// It is made of transactions, each of which is timed.
+    #[must_use]
+    pub const fn transacts(&self) -> bool {
+        matches!(self, Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_))
+    }
+
+    /// Transactions started per second on a fixed schedule; absent: closed loop, or no
+    /// transactions.
+    #[must_use]
+    pub const fn rate_per_second(&self) -> Option<f64> {
+        match self {
+            Self::Rr(rr) => rr.rate_per_second,
+            Self::Crr(crr) => crr.rate_per_second,
+            Self::Stream(_) | Self::Udp(_) | Self::UdpRr(_) => None,
+        }
+    }
+
+    /// It sends by a schedule of its own: transactions, or datagrams at a rate.
+    #[must_use]
+    pub const fn is_scheduled(&self) -> bool {
+        match self {
+            Self::Udp(udp) => udp.bits_per_second.is_some(),
+            _ => self.rate_per_second().is_some(),
+        }
+    }
+
+    /// Its flows are made of datagrams.
+    #[must_use]
+    pub const fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_) | Self::UdpRr(_))
+    }
+
+    /// Which way payload goes; absent: requests one way, responses the other.
+    #[must_use]
+    pub const fn direction(&self) -> Option<Direction> {
+        match self {
+            Self::Stream(stream) => Some(stream.direction),
+            Self::Udp(udp) => Some(udp.direction),
+            Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_) => None,
+        }
+    }
+}
+
 impl Plan {
     /// Ids of the flows that are measured: twice the streams when both directions run.
     #[must_use]
     pub const fn measured(&self) -> Range<u32> {
-        match &self.workload {
-            Workload::Stream(stream) => 0..self.flows * stream.direction.ways(),
-            Workload::Rr(_) => 0..self.flows,
+        match self.workload.direction() {
+            Some(direction) => 0..self.flows * direction.ways(),
+            None => 0..self.flows,
         }
     }
 
@@ -254,7 +274,7 @@ impl Plan {
     pub const fn load(&self) -> Option<&LoadPlan> {
         match &self.workload {
             Workload::Rr(rr) => rr.load.as_ref(),
-            Workload::Stream(_) => None,
+            _ => None,
         }
     }
 
@@ -267,22 +287,33 @@ impl Plan {
         }
     }
 
-    /// Number of data connections, those of the load included. Their ids come last.
+    /// Number of data connections at one time, those of the load included. Their ids come last.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.measured().end + self.load().map_or(0, LoadPlan::connections)
+    }
+
+    /// Data connections that are opened before the start and last to the end.
+    #[must_use]
+    pub fn lasting(&self) -> u32 {
+        match self.workload {
+            Workload::Crr(_) => 0,
+            _ => self.connections(),
+        }
     }
 
     /// What `role` does on flow `id`.
     #[must_use]
     pub fn part(&self, role: Role, id: u32) -> Part {
         match &self.workload {
-            Workload::Stream(stream) => stream.direction.part(role, id, self.flows),
             Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
                 load.stream.direction.part(role, id - self.flows, load.streams)
             }
-            Workload::Rr(_) if role == Role::Client => Part::Request,
-            Workload::Rr(_) => Part::Respond,
+            workload => match (workload.direction(), role) {
+                (Some(direction), _) => direction.part(role, id, self.flows),
+                (None, Role::Client) => Part::Request,
+                (None, Role::Server) => Part::Respond,
+            },
         }
     }
 

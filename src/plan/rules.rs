@@ -5,6 +5,8 @@
 //! error that names the option, its value and what is allowed. Applied by the client before any
 //! network traffic and again by the server on what it received. No I/O here.
 
+mod udp;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,7 +15,10 @@ use humantime::format_duration;
 
 use crate::error::{Error, Result};
 use crate::plan::limits::Limits;
-use crate::plan::{Direction, EndPlan, Extent, LoadPlan, Pin, Plan, RrPlan, SocketPlan, Workload};
+use crate::plan::{
+    CrrPlan, Direction, EndPlan, Extent, LoadPlan, MAX_BUSY_POLL_US, Pin, Plan, ReceiveMethod,
+    RrPlan, SocketPlan, StreamPlan, Wait, Workload,
+};
 use crate::units::{BitRate, Bytes};
 
 /// Shortest time between two readings.
@@ -29,6 +34,8 @@ const MAX_CONGESTION_CONTROL_CHARS: usize = 15;
 const MAX_DSCP: u8 = 63;
 /// CPU ids that a fixed-size cpu_set_t can name (CPU_SETSIZE, sched_setaffinity(2)).
 pub const CPU_IDS: u32 = 1024;
+/// The smallest page of any architecture; TCP_ZEROCOPY_RECEIVE maps nothing smaller.
+const PAGE: Bytes = Bytes(4096);
 const MAX_RATE_PER_SECOND: f64 = 1e9;
 /// SO_MAX_PACING_RATE counts whole bytes per second; zero would stop the stream.
 const MIN_PACING: BitRate = BitRate(8);
@@ -40,22 +47,25 @@ const MIN_PACING: BitRate = BitRate(8);
 pub fn check(plan: &Plan, limits: &Limits) -> Result<()> {
     check_flows(plan, limits)?;
     match &plan.workload {
-        Workload::Stream(stream) => {
-            within("--length", stream.message_bytes, Bytes(1)..=limits.message)?;
-        }
+        Workload::Stream(stream) => check_stream(stream, limits)?,
         Workload::Rr(rr) => check_rr(rr, limits)?,
+        Workload::Crr(crr) => check_crr(crr, limits)?,
+        Workload::Udp(_) | Workload::UdpRr(_) => udp::check(plan)?,
     }
     check_extent(plan)?;
     check_times(plan, limits)?;
     let connections = plan.connections();
     check_end(&plan.client, ["--workers", "--pin"], connections, limits)?;
     check_end(&plan.server, ["--server-workers", "--server-pin"], connections, limits)?;
-    check_socket(&plan.socket)
+    check_wait("--wait", plan.client.wait, plan)?;
+    check_wait("--server-wait", plan.server.wait, plan)?;
+    check_socket(&plan.socket)?;
+    check_options(plan)
 }
 
 fn check_flows(plan: &Plan, limits: &Limits) -> Result<()> {
-    match &plan.workload {
-        Workload::Stream(stream) if stream.direction == Direction::Both => {
+    match plan.workload.direction() {
+        Some(Direction::Both) => {
             let (flows, all) = (plan.flows, limits.connections);
             if flows == 0 || flows > all / 2 {
                 let most = all / 2;
@@ -64,10 +74,11 @@ fn check_flows(plan: &Plan, limits: &Limits) -> Result<()> {
             }
             Ok(())
         }
-        Workload::Stream(_) => within("--streams", plan.flows, 1..=limits.connections),
-        Workload::Rr(rr) => {
-            within("--flows", plan.flows, 1..=limits.connections)?;
-            rr.load.as_ref().map_or(Ok(()), |load| check_load(load, plan, limits))
+        _ => {
+            let tcp_flows = plan.workload.transacts() && !plan.workload.is_udp();
+            let option = if tcp_flows { "--flows" } else { "--streams" };
+            within(option, plan.flows, 1..=limits.connections)?;
+            plan.load().map_or(Ok(()), |load| check_load(load, plan, limits))
         }
     }
 }
@@ -87,15 +98,21 @@ fn check_load(load: &LoadPlan, plan: &Plan, limits: &Limits) -> Result<()> {
     within("--load-length", load.stream.message_bytes, Bytes(1)..=limits.message)
 }
 
+fn check_stream(stream: &StreamPlan, limits: &Limits) -> Result<()> {
+    within("--length", stream.message_bytes, Bytes(1)..=limits.message)?;
+    if stream.receive == ReceiveMethod::Mmap && stream.message_bytes < PAGE {
+        let allowed = format!("allowed: --length {PAGE} or more, since whole pages are mapped");
+        return Err(Error::usage("--recv", "mmap", allowed));
+    }
+    Ok(())
+}
+
 fn check_rr(rr: &RrPlan, limits: &Limits) -> Result<()> {
     within("--request", rr.request_bytes, Bytes(1)..=limits.message)?;
     within("--response", rr.response_bytes, Bytes(1)..=limits.message)?;
     within("--burst", rr.burst, 1..=limits.burst)?;
     let Some(rate) = rr.rate_per_second else { return Ok(()) };
-    if !(rate > 0.0 && rate <= MAX_RATE_PER_SECOND) {
-        let allowed = "allowed: more than 0 and at most 1000000000 requests per second";
-        return Err(Error::usage("--rate", rate, allowed));
-    }
+    check_rate(rate)?;
     if rr.burst != 1 {
         let allowed = "allowed: 1 together with --rate, which keeps as many requests in flight as \
                        its schedule asks for";
@@ -104,10 +121,51 @@ fn check_rr(rr: &RrPlan, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
+fn check_crr(crr: &CrrPlan, limits: &Limits) -> Result<()> {
+    within("--request", crr.request_bytes, Bytes(1)..=limits.message)?;
+    within("--response", crr.response_bytes, Bytes(1)..=limits.message)?;
+    crr.rate_per_second.map_or(Ok(()), check_rate)
+}
+
+fn check_rate(rate: f64) -> Result<()> {
+    if rate > 0.0 && rate <= MAX_RATE_PER_SECOND {
+        return Ok(());
+    }
+    let allowed = "allowed: more than 0 and at most 1000000000 requests per second";
+    Err(Error::usage("--rate", rate, allowed))
+}
+
+/// Streams wait for room as much as for data, and a sender that spins for room moves nothing more.
+/// Datagrams have timeouts.
+fn check_wait(option: &str, wait: Wait, plan: &Plan) -> Result<()> {
+    let waits = plan.workload.transacts() && !plan.workload.is_udp();
+    if wait != Wait::Block && !waits {
+        return Err(Error::usage(option, wait, "allowed: with request/response by TCP only"));
+    }
+    wait.busy_poll_us().map_or(Ok(()), |us| within(option, us, 1..=MAX_BUSY_POLL_US))
+}
+
+/// Options of sockets that suit some workloads only.
+fn check_options(plan: &Plan) -> Result<()> {
+    let refuse = |option, allowed| Err(Error::usage(option, "on", allowed));
+    let SocketPlan { cork, no_delay, quick_ack, .. } = plan.socket;
+    if cork && plan.workload.transacts() {
+        return refuse("--cork", "allowed: with streams only, a response would wait 200 ms");
+    }
+    if cork && no_delay {
+        return refuse("--cork", "allowed: without --no-delay, which asks for the opposite");
+    }
+    if quick_ack && matches!(plan.workload, Workload::Crr(_)) {
+        let allowed = "allowed: with connections that last; a new one acknowledges quickly anyway";
+        return refuse("--quick-ack", allowed);
+    }
+    Ok(())
+}
+
 /// The extent fits the workload and is not empty. A flow that has nothing to do would never start,
 /// so a count is at least one a flow.
 fn check_extent(plan: &Plan) -> Result<()> {
-    let stream = matches!(plan.workload, Workload::Stream(_));
+    let stream = !plan.workload.transacts();
     match plan.extent {
         Extent::Time { .. } => Ok(()),
         Extent::Bytes { total_bytes } if stream => {

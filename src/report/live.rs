@@ -124,7 +124,13 @@ fn line(workload: &Workload, interval: &Interval) -> String {
             add(interval.retransmits.map(|count| format!("{count:5} retransmits")));
             add(interval.rtt_us.map(|us| format!("rtt {us:6} µs")));
         }
-        Workload::Rr(_) => {
+        Workload::Udp(_) => {
+            let rate = |rate: f64| format!("{:9.3} Mbit/s", rate / 1e6);
+            add(interval.bits_per_second.map(rate));
+            add(interval.datagrams_lost.map(|count| format!("{count:6} datagrams lost")));
+            add(interval.jitter_us.map(|us| format!("jitter {us:7.1} µs")));
+        }
+        Workload::Rr(_) | Workload::Crr(_) | Workload::UdpRr(_) => {
             let rate = |rate: f64| format!("{rate:9.0} transactions/s");
             add(interval.transactions_per_second.map(rate));
             add(interval.latency_mean_ns.map(|ns| format!("mean {:9.1} µs", ns / 1e3)));

@@ -4,8 +4,14 @@
 //! plans, flows or results.
 #![expect(unsafe_code, reason = "system calls without a safe wrapper live here and only here")]
 
+pub mod accept;
+pub mod datagram;
+pub mod epoll;
 pub mod ethtool;
+pub mod mapping;
 pub mod netlink;
+pub mod option;
 pub mod socket;
 pub mod socket_probe;
 pub mod tcp_info;
+pub mod uring;

@@ -30,15 +30,20 @@ impl Buffer {
     #[must_use]
     pub fn patterned(length: usize) -> Self {
         let mut buffer = Self::touched(length);
-        // xorshift64 (Marsaglia 2003): cheap, and no two machine words of a buffer alike.
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        for chunk in buffer.chunks_mut(8) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
-        }
+        fill(&mut buffer);
         buffer
+    }
+}
+
+/// Fills `bytes` with what neither compresses nor repeats within a page.
+pub(super) fn fill(bytes: &mut [u8]) {
+    // xorshift64 (Marsaglia 2003): cheap, and no two machine words of a buffer alike.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for chunk in bytes.chunks_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
     }
 }
 

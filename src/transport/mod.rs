@@ -7,12 +7,20 @@
 //! to stop.
 
 pub mod buffer;
+pub mod datagram;
+pub mod fresh;
+pub mod mmap;
 pub mod read;
+pub mod sendfile;
 pub mod socket;
+pub mod splice;
+pub mod trunc;
 pub mod write;
+pub mod zerocopy;
 
-use std::io;
+use std::{fmt, io};
 
+use crate::error::{Error, Kind};
 use crate::outcome::half::{ReceiveUse, SendUse};
 
 /// Hands bytes of one worker's flows to the kernel.
@@ -40,4 +48,9 @@ pub trait BulkReceive {
     /// Called once, after the last step: how the bytes came; `bytes` is what all steps together
     /// took.
     fn finish(&mut self, bytes: u64) -> ReceiveUse;
+}
+
+/// A method that the kernel refuses before anything was measured.
+fn refused(operation: &str, cause: impl fmt::Display) -> Error {
+    Error::new(Kind::Unmeasured, operation, cause)
 }

@@ -96,6 +96,12 @@ impl Gate {
         self.load() == Phase::Stop as u8
     }
 
+    /// Moving, and nothing counts yet.
+    #[must_use]
+    pub fn warming_up(&self) -> bool {
+        self.load() == Phase::WarmUp as u8
+    }
+
     /// Transactions that end now count.
     #[inline]
     #[must_use]

@@ -5,12 +5,16 @@
 //! Inside the loops: the measured system call, one look at the gate, one update of the flow's own
 //! tally, and for rr one clock read. Nothing else.
 
+pub mod crr;
 pub mod gate;
 pub mod multiplex;
+mod open;
+mod rings;
 pub mod rr;
 mod schedule;
 pub mod stream;
 pub mod tally;
+mod udp;
 
 use std::io;
 
@@ -19,10 +23,15 @@ use socket2::Socket;
 
 use crate::error::Result;
 use crate::metrics::latency::Latencies;
-use crate::outcome::half::{ReceiveUse, Schedule, SendUse};
+use crate::outcome::half::{
+    ConnectionUse, DatagramUse, FlowDatagrams, ReceiveUse, Schedule, SendUse,
+};
 use crate::outcome::run::Multiplexing;
-use crate::plan::{Extent, Part, Plan, Workload};
+use crate::plan::{Extent, Part, Plan, Wait, Workload};
+use crr::Meeting;
 use gate::Gate;
+pub use schedule::Pacing;
+use stream::auto::Choice;
 use tally::Tally;
 
 /// What all workers of one end share.
@@ -32,12 +41,16 @@ pub struct Shared {
     pub plan: Plan,
     /// When to do it.
     pub gate: Gate,
-    /// One connected socket a flow, by flow id.
+    /// One connected socket a flow, by flow id; none where connections do not last.
     pub sockets: Vec<Socket>,
+    /// Where connections that do not last are made.
+    pub meeting: Option<Meeting>,
     /// One tally a flow, by flow id.
     pub tallies: Vec<Tally>,
     /// Where ended flows are told.
     pub events: Sender<Ended>,
+    /// How this end's streams are sent, where that is found out during the warm-up.
+    pub choice: Choice,
 }
 
 /// The flows of one worker, all playing the same part.
@@ -88,8 +101,20 @@ pub struct Account {
     pub latency: Option<Latencies>,
     /// Open loop: latencies from the real send.
     pub service_time: Option<Latencies>,
+    /// Times to open a connection, of transactions in the window.
+    pub connect_time: Option<Latencies>,
+    /// Connections that the worker opened or accepted.
+    pub connections: Option<ConnectionUse>,
     /// Open loop: how the schedule was kept.
     pub schedule: Option<Schedule>,
+    /// How evenly the schedule was kept.
+    pub pacing: Option<Pacing>,
+    /// Requests without a response in time.
+    pub lost_transactions: Option<u64>,
+    /// How datagrams were sent or received.
+    pub datagrams: Option<DatagramUse>,
+    /// What became of the datagrams of each flow, by flow id.
+    pub flow_datagrams: Vec<(usize, FlowDatagrams)>,
     /// How a sender of streams handed its bytes over.
     pub send: Option<SendUse>,
     /// How a receiver of streams took them.
@@ -142,6 +167,16 @@ impl<'a> Worker<'a> {
     #[must_use]
     pub fn socket(&self, index: usize) -> &'a Socket {
         &self.shared.sockets[self.share.flows[index]]
+    }
+
+    /// How the worker waits for requests or responses.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        match self.share.part {
+            Part::Request => self.shared.plan.client.wait,
+            Part::Respond => self.shared.plan.server.wait,
+            Part::Send | Part::Receive => Wait::Block,
+        }
     }
 
     /// The tally of the worker's flow number `index`.
@@ -207,6 +242,9 @@ pub fn run(worker: &Worker<'_>) -> Account {
     match (&plan.workload, worker.share.part, plan.streams()) {
         (_, Part::Send | Part::Receive, Some(streams)) => stream::run(worker, streams),
         (Workload::Rr(plan), ..) => rr::run(worker, plan),
+        (Workload::Crr(plan), ..) => crr::run(worker, plan),
+        (Workload::Udp(plan), ..) => udp::run(worker, plan),
+        (Workload::UdpRr(plan), ..) => udp::exchange(worker, plan),
         // Streams have no other parts.
         (Workload::Stream(_), ..) => Account::default(),
     }

@@ -10,6 +10,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use socket2::Socket;
 
 use crate::error::{Error, Kind};
+use crate::plan::Wait;
+use crate::sys;
 
 /// How long a wait lasts at the most, so that a stop is seen even where no socket wakes.
 const LONGEST_WAIT_MS: u16 = 100;
@@ -35,6 +37,12 @@ pub enum Interest {
     Send,
     /// Either.
     Both,
+    /// Something to receive, told once each time more comes.
+    Arrivals,
+    /// Either, told once each time it changes.
+    Changes,
+    /// A connection to accept, where several workers share a listener: one of them is woken.
+    Accept,
 }
 
 impl Interest {
@@ -43,6 +51,9 @@ impl Interest {
             Self::Receive => EpollFlags::EPOLLIN,
             Self::Send => EpollFlags::EPOLLOUT,
             Self::Both => EpollFlags::EPOLLIN.union(EpollFlags::EPOLLOUT),
+            Self::Arrivals => Self::Receive.flags().union(EpollFlags::EPOLLET),
+            Self::Changes => Self::Both.flags().union(EpollFlags::EPOLLET),
+            Self::Accept => EpollFlags::EPOLLIN.union(EpollFlags::EPOLLEXCLUSIVE),
         }
     }
 }
@@ -71,13 +82,39 @@ impl Multiplex {
     /// # Errors
     /// What epoll_create1(2), epoll_ctl(2) or fcntl(2) say.
     pub fn open(sockets: &[&Socket], interest: Interest) -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let multiplex = Self::empty(sockets.len())?;
         for (number, socket) in sockets.iter().enumerate() {
             socket.set_nonblocking(true)?;
-            epoll.add(*socket, EpollEvent::new(interest.flags(), number as u64))?;
+            multiplex.add(socket, number, interest)?;
         }
-        let events = vec![EpollEvent::empty(); BATCH.min(sockets.len() + 1)];
+        Ok(multiplex)
+    }
+
+    /// Watches nothing yet; there will be about `flows`.
+    ///
+    /// # Errors
+    /// What epoll_create1(2) says.
+    pub fn empty(flows: usize) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let events = vec![EpollEvent::empty(); BATCH.min(flows + 1)];
         Ok(Self { epoll, timer: None, events })
+    }
+
+    /// Watches one more socket, which must not block.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub fn add(&self, socket: &Socket, flow: usize, interest: Interest) -> io::Result<()> {
+        self.epoll.add(socket, EpollEvent::new(interest.flags(), flow as u64))?;
+        Ok(())
+    }
+
+    /// Lets waits poll the devices first, where `wait` says so; the reason if the kernel does not.
+    #[must_use]
+    pub fn busy_poll(&self, wait: Wait) -> Option<String> {
+        let us = wait.busy_poll_us()?;
+        let error = sys::epoll::set_busy_poll_us(&self.epoll.0, us).err()?;
+        Some(format!("epoll does not poll devices (EPIOCSPARAMS: {error}); waits block"))
     }
 
     /// Adds a timer that ends waits early; see [`Self::wake_in`].

@@ -5,11 +5,99 @@
 
 use std::time::{Duration, Instant};
 
+use crate::metrics::latency::Latencies;
+use crate::outcome::half::{PacingWire, Schedule as Kept};
 use crate::workload::Worker;
+use crate::workload::gate::Gate;
 
 /// Before a deadline the worker sleeps up to this and then spins: timers wake late by tens of
 /// microseconds.
 pub(super) const SPIN: Duration = Duration::from_micros(80);
+
+/// Longest sleep before another look at the gate.
+const NAP: Duration = Duration::from_millis(50);
+
+/// A send later than this counts as late: twice the kernel's default timer slack (prctl(2)).
+const LATE: Duration = Duration::from_micros(100);
+
+/// Sleeps to shortly before `due`, then spins. The time then; absent: the run was stopped.
+pub(super) fn wait_until(gate: &Gate, due: Instant) -> Option<Instant> {
+    while !gate.stopped() {
+        let now = Instant::now();
+        let left = due.saturating_duration_since(now);
+        if left.is_zero() {
+            return Some(now);
+        }
+        if left > SPIN {
+            std::thread::sleep((left - SPIN).min(NAP));
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+    None
+}
+
+/// How evenly the sends of one or several workers went out in the window.
+#[derive(Debug, Clone, Default)]
+pub struct Pacing {
+    /// By how much each send was late, in nanoseconds.
+    lateness: Latencies,
+    /// Between two sends of one flow, in nanoseconds.
+    inter_send: Latencies,
+}
+
+impl Pacing {
+    /// Adds another worker's account.
+    pub fn merge(&mut self, other: &Self) {
+        self.lateness.merge(&other.lateness);
+        self.inter_send.merge(&other.inter_send);
+    }
+
+    /// The form that travels.
+    #[must_use]
+    pub fn to_wire(&self) -> PacingWire {
+        PacingWire { lateness: self.lateness.to_wire(), inter_send: self.inter_send.to_wire() }
+    }
+}
+
+/// One worker's account of the schedules of its flows.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) kept: Kept,
+    pub(super) pacing: Pacing,
+}
+
+impl Account {
+    /// A send that was due at `due` went out at `now`, `gap` after the one before; it counts if
+    /// that is inside the window.
+    #[inline]
+    pub(super) fn sent(&mut self, gate: &Gate, due: Instant, now: Instant, gap: Option<Duration>) {
+        if !gate.counting() {
+            return;
+        }
+        let lateness = now.saturating_duration_since(due);
+        self.kept.late += u64::from(lateness > LATE);
+        let lateness = nanoseconds(lateness);
+        self.kept.max_lateness_ns = self.kept.max_lateness_ns.max(lateness);
+        self.pacing.lateness.record(lateness);
+        if let Some(gap) = gap {
+            self.pacing.inter_send.record(nanoseconds(gap));
+        }
+    }
+
+    /// What one flow owed its schedule over the window.
+    pub(super) fn owed(&mut self, schedule: &Schedule, gate: &Gate) {
+        let (due, unfinished) = schedule.owed(gate.opened_at(), gate.closed_at());
+        self.kept.due += due;
+        self.kept.unfinished += unfinished;
+    }
+}
+
+/// A time as histograms keep it.
+#[inline]
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// The due times of one flow.
 #[derive(Debug, Clone)]
@@ -20,6 +108,7 @@ pub(super) struct Schedule {
     taken: u64,
     /// Of these, completed before the window closed.
     completed: u64,
+    last_sent: Option<Instant>,
 }
 
 impl Schedule {
@@ -30,7 +119,13 @@ impl Schedule {
         let flows = worker.shared.plan.flows;
         let gap = Duration::from_secs_f64(1.0 / rate);
         let place = u32::try_from(worker.share.flows[flow]).unwrap_or(0);
-        Self { first: release + gap * place, period: gap * flows, taken: 0, completed: 0 }
+        Self {
+            first: release + gap * place,
+            period: gap * flows,
+            taken: 0,
+            completed: 0,
+            last_sent: None,
+        }
     }
 
     /// When the next request is due.
@@ -45,13 +140,18 @@ impl Schedule {
         due
     }
 
+    /// A request went out at `now`; how long after the one before.
+    pub(super) fn sent(&mut self, now: Instant) -> Option<Duration> {
+        self.last_sent.replace(now).map(|before| now.saturating_duration_since(before))
+    }
+
     /// A request was answered while the window had not closed.
     pub(super) fn completed(&mut self) {
         self.completed += 1;
     }
 
     /// Requests due in the window, and those of them not answered when it closed.
-    pub(super) fn owed(&self, opened: Option<Instant>, closed: Option<Instant>) -> (u64, u64) {
+    fn owed(&self, opened: Option<Instant>, closed: Option<Instant>) -> (u64, u64) {
         let (Some(opened), Some(closed)) = (opened, closed) else { return (0, 0) };
         let due_by_close = self.due_before(closed);
         let due = due_by_close - self.due_before(opened);
@@ -83,7 +183,8 @@ mod tests {
 
     fn every_ms() -> (Instant, Schedule) {
         let first = Instant::now();
-        let schedule = Schedule { first, period: Duration::from_millis(1), taken: 0, completed: 0 };
+        let period = Duration::from_millis(1);
+        let schedule = Schedule { first, period, taken: 0, completed: 0, last_sent: None };
         (first, schedule)
     }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
+use crate::metrics::sample::Datagrams;
+
 /// Counters of one flow since it was connected.
 #[derive(Debug, Default)]
 pub struct Tally(CachePadded<Counters>);
@@ -22,6 +24,19 @@ struct Counters {
     /// Nanoseconds from the release to the first payload, plus one; 0: none yet.
     first_step: AtomicU64,
     drained: AtomicU64,
+    datagrams: AtomicDatagrams,
+}
+
+/// [`Datagrams`] but for what the socket tells.
+#[derive(Debug, Default)]
+struct AtomicDatagrams {
+    sent: AtomicU64,
+    received: AtomicU64,
+    expected: AtomicU64,
+    reordered: AtomicU64,
+    duplicates: AtomicU64,
+    distance_max: AtomicU64,
+    jitter_ns: AtomicU64,
 }
 
 /// One reading of a [`Tally`].
@@ -43,6 +58,8 @@ pub struct Count {
     pub first_step_ns: Option<u64>,
     /// The flow came to its planned end.
     pub drained: bool,
+    /// Of a flow of datagrams.
+    pub datagrams: Datagrams,
 }
 
 #[inline]
@@ -72,6 +89,27 @@ impl Tally {
         add(&self.0.latency_sum_ns, latency_ns);
     }
 
+    /// What a flow of datagrams has come to.
+    #[inline]
+    pub fn datagrams(&self, now: &Datagrams) {
+        let AtomicDatagrams {
+            sent,
+            received,
+            expected,
+            reordered,
+            duplicates,
+            distance_max,
+            jitter_ns,
+        } = &self.0.datagrams;
+        sent.store(now.sent, Ordering::Relaxed);
+        received.store(now.received, Ordering::Relaxed);
+        expected.store(now.expected, Ordering::Relaxed);
+        reordered.store(now.reordered, Ordering::Relaxed);
+        duplicates.store(now.duplicates, Ordering::Relaxed);
+        distance_max.store(now.distance_max, Ordering::Relaxed);
+        jitter_ns.store(now.jitter_ns, Ordering::Relaxed);
+    }
+
     /// The first payload moved, so many nanoseconds after the release.
     pub fn first_step(&self, ns: u64) {
         self.0.first_step.store(ns.saturating_add(1), Ordering::Relaxed);
@@ -95,6 +133,16 @@ impl Tally {
             latency_sum_ns: get(&self.0.latency_sum_ns),
             first_step_ns: get(&self.0.first_step).checked_sub(1),
             drained: get(&self.0.drained) == 1,
+            datagrams: Datagrams {
+                sent: get(&self.0.datagrams.sent),
+                received: get(&self.0.datagrams.received),
+                expected: get(&self.0.datagrams.expected),
+                reordered: get(&self.0.datagrams.reordered),
+                duplicates: get(&self.0.datagrams.duplicates),
+                distance_max: get(&self.0.datagrams.distance_max),
+                jitter_ns: get(&self.0.datagrams.jitter_ns),
+                socket_drops: None,
+            },
         }
     }
 }

@@ -5,6 +5,8 @@
 
 pub(crate) mod namespaces;
 pub(crate) mod process;
+pub(crate) mod runs;
+pub(crate) mod sandbox;
 pub(crate) mod wire;
 
 use std::os::unix::fs::MetadataExt as _;

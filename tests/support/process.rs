@@ -28,6 +28,8 @@ pub(crate) fn podperf(place: Option<&str>) -> Command {
         }
         None => Command::new(program),
     };
+    // What is stored on this machine has no part in any test.
+    command.env("PODPERF_CALIBRATION", "/nonexistent/calibration.json");
     command.env_remove("PODPERF_TOKEN").stdin(Stdio::null());
     command
 }
@@ -80,7 +82,10 @@ impl Server {
 
     /// `command` with `serve` and its options behind.
     pub(crate) fn launch(mut command: Command, args: &[&str]) -> Self {
-        command.args(["serve", "-p", "0"]).args(args);
+        command.arg("serve").args(args);
+        if !args.contains(&"-p") {
+            command.args(["-p", "0"]);
+        }
         if !args.contains(&"--bind") {
             command.args(["--bind", "127.0.0.1"]);
         }

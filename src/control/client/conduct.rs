@@ -39,6 +39,8 @@ pub(super) struct Ensemble<'a> {
 /// What came of it.
 #[derive(Debug, Default)]
 pub(super) struct Conducted {
+    /// As it was carried out; absent: it was not.
+    pub(super) plan: Option<Plan>,
     pub(super) client: Option<Half>,
     pub(super) server: Option<Half>,
     pub(super) errors: Vec<Error>,
@@ -151,11 +153,12 @@ impl Stage<'_, '_> {
         }
     }
 
-    /// A run by count: both ends have seen all their flows end.
+    /// A run by count: both ends have seen all their flows end. Where connections do not last,
+    /// only the client knows.
     fn counted_out(&self) -> bool {
         !matches!(self.ensemble.plan.extent, Extent::Time { .. })
             && self.engine.all_ended()
-            && self.server_closed
+            && (self.server_closed || self.ensemble.plan.lasting() == 0)
     }
 
     fn close(&mut self) {
@@ -174,9 +177,15 @@ impl Stage<'_, '_> {
 
     fn finish(mut self, warm_up: Duration) -> Conducted {
         self.stopping = true;
-        self.say(&FromClient::Stop);
         let drain = if self.server_lost { Duration::ZERO } else { DRAIN };
-        self.client.report = Some(self.engine.stop(drain));
+        if self.ensemble.plan.lasting() == 0 {
+            // The server goes on taking connections until the last transaction is over.
+            self.client.report = Some(self.engine.stop(drain));
+            self.say(&FromClient::Stop);
+        } else {
+            self.say(&FromClient::Stop);
+            self.client.report = Some(self.engine.stop(drain));
+        }
         let patience = Instant::now() + DRAIN + self.ensemble.patience;
         self.until_even_if_broken(patience, |stage| stage.server.report.is_some());
         if self.server.report.is_none() && !self.server_lost {
@@ -185,6 +194,7 @@ impl Stage<'_, '_> {
             self.fail(error.with_peer(self.ensemble.peer));
         }
         Conducted {
+            plan: Some(self.ensemble.plan.clone()),
             client: Some(self.client),
             server: Some(self.server),
             errors: self.errors,

@@ -6,14 +6,14 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use super::{Family, Target};
 use crate::control::framing;
 use crate::control::preamble::{Preamble, SessionId};
 use crate::error::{Error, Kind, Result};
 use crate::plan::SocketPlan;
-use crate::transport::socket;
+use crate::transport::{fresh, socket};
 
 /// Connections that are opened at once: enough that a long path costs a round trip and not a
 /// round trip each, few enough for a server's backlog.
@@ -72,7 +72,7 @@ pub(super) fn control(
         let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let left = deadline.saturating_duration_since(Instant::now()) / others;
         let attempt = || {
-            let socket = open(address, bind)?;
+            let socket = open(address, bind, false)?;
             socket.connect_timeout(&SockAddr::from(address), left.max(Duration::from_millis(1)))?;
             socket.set_nonblocking(false)?;
             socket.set_tcp_nodelay(true)?;
@@ -113,14 +113,12 @@ fn some_streams(
     deadline: Instant,
 ) -> Result<Vec<TcpStream>> {
     let failed = |id: u32, error: &io::Error| {
-        Error::new(Kind::Unmeasured, "connect to", error)
-            .with_peer(address)
-            .with_stream(id)
-            .with_remedy(remedy(error))
+        let failed = failed(error, plan, address).with_stream(id);
+        if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy(error)) }
     };
     let mut opening = Vec::with_capacity(ids.len());
     for &id in ids {
-        let socket = open(address, bind).map_err(|error| failed(id, &error))?;
+        let socket = open(address, bind, plan.mptcp).map_err(|error| failed(id, &error))?;
         socket::before_connect(&socket, plan)?;
         socket.set_nonblocking(true).map_err(|error| failed(id, &error))?;
         match socket.connect(&SockAddr::from(address)) {
@@ -146,17 +144,26 @@ fn some_streams(
     Ok(streams)
 }
 
-fn open(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
-    if let Some(bind) = bind {
-        socket.bind(&SocketAddr::new(bind, 0).into())?;
-    }
+fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
+    let socket = socket::open(address, mptcp, Type::STREAM)?;
+    bind.map_or(Ok(()), |bind| fresh::bind_address(&socket, bind))?;
     Ok(socket)
 }
 
+/// A data connection that cannot be opened; with a remedy where the kernel lacks what was asked.
+pub(super) fn failed(error: &io::Error, plan: &SocketPlan, address: SocketAddr) -> Error {
+    if plan.mptcp && socket::lacks_mptcp(error) {
+        return Error::new(Kind::Unmeasured, "make a socket of Multipath TCP to", error)
+            .with_peer(address)
+            .with_remedy(
+                "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out",
+            );
+    }
+    Error::new(Kind::Unmeasured, "connect to", error).with_peer(address)
+}
+
 /// Waits until a connection that is being opened is open.
-fn wait_connected(socket: &Socket, deadline: Instant) -> io::Result<()> {
+pub(super) fn wait_connected(socket: &Socket, deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -173,7 +180,7 @@ fn wait_connected(socket: &Socket, deadline: Instant) -> io::Result<()> {
 }
 
 /// What helps against a connection that cannot be opened.
-fn remedy(error: &io::Error) -> &'static str {
+pub(super) fn remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => "start `podperf serve` there, or name its port with -p",
         Some(libc::EADDRNOTAVAIL) => "give an address of this host to --bind, or use fewer streams",

@@ -19,8 +19,8 @@ pub(super) struct LocalServer {
 }
 
 impl LocalServer {
-    /// Starts it with the target's token and timeouts.
-    pub(super) fn start(target: &Target) -> Result<Self> {
+    /// Starts it with the target's token and timeouts, for Multipath TCP if the run is to use it.
+    pub(super) fn start(target: &Target, mptcp: bool) -> Result<Self> {
         let loopback = match target.family {
             Some(Family::V6) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -28,6 +28,8 @@ impl LocalServer {
         let server = Server::bind(ServeOptions {
             bind: Some(loopback),
             port: 0,
+            data_port: 0,
+            mptcp,
             token: target.token.clone(),
             once: false,
             limits: Limits::default(),

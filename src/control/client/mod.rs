@@ -2,7 +2,9 @@
 //! together.
 
 mod conduct;
+mod data;
 mod dial;
+mod flows;
 mod leash;
 mod local;
 
@@ -10,7 +12,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use socket2::Socket;
+use socket2::SockRef;
 
 use crate::control::descriptors;
 use crate::control::handshake;
@@ -26,9 +28,9 @@ use crate::metrics::roots::Roots;
 use crate::outcome::half::{EndFacts, Half};
 use crate::outcome::merge::{Input, merge};
 use crate::outcome::run::{Interval, Run};
-use crate::plan::{Part, Plan, Role};
-use crate::transport::socket;
+use crate::plan::{Plan, Role, Workload};
 use conduct::{Conducted, Ensemble};
+use data::Data;
 use leash::Leash;
 
 /// Whom to measure against, and how long to wait.
@@ -90,7 +92,7 @@ pub fn measure(
         started_at,
         command: std::env::args().collect(),
         target: name,
-        plan: plan.clone(),
+        plan: conducted.plan.unwrap_or_else(|| plan.clone()),
         client: conducted.client,
         server: conducted.server,
         errors: conducted.errors,
@@ -109,7 +111,7 @@ fn with_server(
     let ends = if target.host.is_none() { 2 } else { 1 };
     descriptors::check(u64::from(plan.connections()) * ends)?;
     let Some(host) = &target.host else {
-        let server = local::LocalServer::start(target)?;
+        let server = local::LocalServer::start(target, plan.socket.mptcp)?;
         let local = Target { port: server.address.port(), ..target.clone() };
         return run(plan, &local, vec![server.address], leash, watch)
             .map(|conducted| (server.address, conducted));
@@ -155,6 +157,7 @@ fn run(
     let reach = move || greet(&addresses, &wanted, deadline);
     let Host { stream, peer, own: host, hello } =
         leash.hold(("connect control connection to", &first.to_string()), deadline, reach)?;
+    let plan = &settled(plan, &stream);
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     let name = peer.to_string();
     let (link, incoming) =
@@ -164,24 +167,29 @@ fn run(
     let session = agreement.session(deadline)?;
 
     let deadline = leash.deadline(target);
-    let (join, bind, asked) = ((session, plan.connections()), target.bind, plan.socket.clone());
-    let open = move || dial::streams(peer, bind, &asked, join, deadline);
-    let sockets = leash.hold(("connect the streams to", &name), deadline, open)?;
-    let mut granted = Vec::with_capacity(sockets.len());
-    for (id, data) in (0..).zip(&sockets) {
-        let sends = plan.part(Role::Client, id) == Part::Send;
-        socket::after_connect(data, &plan.socket, sends)
-            .map_err(|error| error.with_peer(peer).with_stream(id))?;
-        granted.push(socket::granted(data));
-    }
-    let sockets = sockets.into_iter().map(Socket::from).collect();
-    let setup =
-        Setup { plan: plan.clone(), role: Role::Client, sockets, granted, host, same_machine };
+    let (wanted, bind) = (plan.clone(), target.bind);
+    let open = move || data::open(&wanted, peer, bind, session, deadline);
+    let Data { sockets, granted, way } =
+        leash.hold(("connect the streams to", &name), deadline, open)?;
+    let (plan, role) = (plan.clone(), Role::Client);
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine };
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
     let server = Half { facts, samples: Vec::new(), report: None };
-    let ensemble = Ensemble { plan, peer, patience: target.peer_timeout, deadline: leash.limit };
+    let plan = engine.plan().clone();
+    let ensemble =
+        Ensemble { plan: &plan, peer, patience: target.peer_timeout, deadline: leash.limit };
     Ok(ensemble.conduct(link, &incoming, engine, server, watch, leash.stop))
+}
+
+/// The plan, with what was left to the path: datagrams fit the segments of the control connection,
+/// whose size both ends and the path between them have agreed on.
+fn settled(plan: &Plan, control: &TcpStream) -> Plan {
+    let mut plan = plan.clone();
+    if let (Workload::Udp(udp), Ok(mss)) = (&mut plan.workload, SockRef::from(control).tcp_mss()) {
+        *udp = udp.clone().settled(mss.into());
+    }
+    plan
 }
 
 /// The exchange until both ends are ready.
@@ -197,15 +205,18 @@ impl Agreement<'_> {
         self.link.send(message).map_err(|error| error.with_kind(Kind::Unmeasured))
     }
 
-    /// The server accepts the plan; the session its streams belong to.
-    fn session(&mut self, deadline: Instant) -> Result<SessionId> {
-        match self.next("accept the plan at", deadline)? {
-            FromServer::Connect { session } => SessionId::from_hex(&session).ok_or_else(|| {
-                Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
-                    .with_peer(self.peer)
-            }),
-            _ => Err(self.out_of_order("accept the plan at")),
-        }
+    /// The server accepts the plan; the session its streams belong to, and the port of
+    /// connections that do not last.
+    fn session(&mut self, deadline: Instant) -> Result<(SessionId, Option<u16>)> {
+        let FromServer::Connect { session, port } = self.next("accept the plan at", deadline)?
+        else {
+            return Err(self.out_of_order("accept the plan at"));
+        };
+        let session = SessionId::from_hex(&session).ok_or_else(|| {
+            Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
+                .with_peer(self.peer)
+        })?;
+        Ok((session, port))
     }
 
     /// The server has all streams and its workers stand at the gate.

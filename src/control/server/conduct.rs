@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 
+use super::entrance::Entrance;
 use super::reception::Guest;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
@@ -24,13 +25,22 @@ pub(super) fn conduct(
     incoming: &Receiver<Result<FromClient>>,
     guest: &Guest<'_>,
     engine: Engine,
-    state: State,
+    entrance: Entrance<'_>,
 ) -> Result<()> {
     let plan = engine.plan().clone();
     let deadline = Instant::now() + longest(&plan, guest.options.limits.duration);
     let counted = !matches!(plan.extent, Extent::Time { .. });
-    let mut visit =
-        Visit { link, engine, plan, state, counted, next: None, opened: None, closed: false };
+    let mut visit = Visit {
+        link,
+        engine,
+        plan,
+        state: State::Ready,
+        entrance,
+        counted,
+        next: None,
+        opened: None,
+        closed: false,
+    };
     let end = loop {
         select! {
             recv(incoming) -> message => match message {
@@ -93,6 +103,7 @@ struct Visit<'a> {
     engine: Engine,
     plan: Plan,
     state: State,
+    entrance: Entrance<'a>,
     counted: bool,
     /// When the next reading is due.
     next: Option<Instant>,
@@ -106,6 +117,7 @@ impl Visit<'_> {
         self.state = self.state.after(message, false, self.counted)?;
         match message {
             FromClient::Start => {
+                self.entrance.close();
                 if let Some(sample) = self.engine.start() {
                     self.opened(sample)?;
                 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::flows::Flows;
 use super::registry::Registry;
 use super::{Log, ServeOptions, reception};
 use crate::control::preamble::{LENGTH, Preamble, Stranger, check_start};
@@ -51,17 +52,20 @@ struct Lobby<'a> {
     options: &'a ServeOptions,
     log: Log<'a>,
     registry: Registry,
+    flows: &'a Flows,
     threads: AtomicUsize,
 }
 
 /// Runs the lobby until `stop`, or until one session is over with `once`.
 pub(super) fn run(
     listener: &TcpListener,
+    flows: &Flows,
     options: &ServeOptions,
     log: Log<'_>,
     stop: &Receiver<Kind>,
 ) -> Result<Option<Kind>> {
-    let lobby = Lobby { options, log, registry: Registry::default(), threads: AtomicUsize::new(0) };
+    let (registry, threads) = (Registry::default(), AtomicUsize::new(0));
+    let lobby = Lobby { options, log, registry, flows, threads };
     // Dropped when the lobby ends, which every session sees.
     let (closing, closed) = bounded::<()>(0);
     let (tell_done, done) = bounded(1);
@@ -74,9 +78,10 @@ pub(super) fn run(
             if options.once && done.try_recv().is_ok() {
                 break Ok(None);
             }
-            if let Err(error) = wait(listener, &knocking) {
+            if let Err(error) = wait(listener, flows, &knocking) {
                 break Err(Error::new(Kind::Unmeasured, "wait on the listening port", error));
             }
+            flows.serve(log);
             accept(listener, &mut knocking, log);
             for waiting in std::mem::take(&mut knocking) {
                 knocking.extend(lobby.hear(waiting, scope, &closed, &tell_done));
@@ -88,12 +93,13 @@ pub(super) fn run(
 }
 
 /// Waits until somebody knocks or says more.
-fn wait(listener: &TcpListener, knocking: &[Knocking]) -> std::io::Result<()> {
+fn wait(listener: &TcpListener, flows: &Flows, knocking: &[Knocking]) -> std::io::Result<()> {
     let mut fds: Vec<PollFd<'_>> =
         knocking.iter().map(|one| PollFd::new(one.stream.as_fd(), PollFlags::POLLIN)).collect();
     if knocking.len() < KNOCKING_MOST {
         fds.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
     }
+    fds.extend(flows.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     match poll(&mut fds, PollTimeout::from(LOOK)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -204,6 +210,7 @@ impl<'env> Lobby<'env> {
             let guest = reception::Guest {
                 options: self.options,
                 registry: &self.registry,
+                flows: self.flows,
                 log: self.log,
                 closed: &closed,
                 peer: &name,

@@ -5,6 +5,9 @@
 //! gets a thread (`reception`), and once its plan is accepted the engine's (`conduct`).
 
 mod conduct;
+mod data_port;
+mod entrance;
+mod flows;
 mod lobby;
 mod reception;
 mod registry;
@@ -13,15 +16,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::control::token::Token;
 use crate::error::{Error, Kind, Result};
 use crate::plan::limits::Limits;
 use crate::transport::socket;
+use flows::Flows;
 
 /// Connections that may wait for being accepted; more than any plan opens at once.
 const BACKLOG: i32 = 4096;
+
+/// Where any port will do, so many are tried for one that is free for TCP and UDP.
+const PORTS_TRIED: u32 = 8;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -30,6 +36,10 @@ pub struct ServeOptions {
     pub bind: Option<IpAddr>,
     /// Port of control and data; 0: any free one.
     pub port: u16,
+    /// Port of connections that do not last; 0: any free one, another each time.
+    pub data_port: u16,
+    /// Accept Multipath TCP beside TCP.
+    pub mptcp: bool,
     /// The shared secret; absent: anybody may measure.
     pub token: Option<Token>,
     /// End after one session.
@@ -44,9 +54,9 @@ pub struct ServeOptions {
 pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// A server with its port open.
-#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    flows: Flows,
     address: SocketAddr,
     options: ServeOptions,
 }
@@ -62,11 +72,19 @@ impl Server {
         } else {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED)
         };
-        let listener = listen(SocketAddr::new(options.bind.unwrap_or(wildcard), options.port))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
-        Ok(Self { listener, address, options })
+        let asked = SocketAddr::new(options.bind.unwrap_or(wildcard), options.port);
+        let mut tries = if asked.port() == 0 { PORTS_TRIED } else { 1 };
+        loop {
+            tries -= 1;
+            let listener = listen(asked, options.mptcp)?;
+            let address = listener.local_addr().map_err(|error| {
+                Error::new(Kind::Unmeasured, "look up the listening port", error)
+            })?;
+            let flows = Flows::bind(address);
+            if tries == 0 || flows.available().is_ok() {
+                return Ok(Self { listener, flows, address, options });
+            }
+        }
     }
 
     /// Where it listens.
@@ -81,7 +99,7 @@ impl Server {
     /// # Errors
     /// When the listening socket breaks.
     pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-        lobby::run(&self.listener, &self.options, log, stop)
+        lobby::run(&self.listener, &self.flows, &self.options, log, stop)
     }
 }
 
@@ -94,6 +112,9 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
     let server = Server::bind(options.clone())?;
     let address = server.address();
     log(&format!("listening on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
+    if let Err(error) = server.flows.available() {
+        log(&format!("warning: runs of datagrams are refused: {error}"));
+    }
     if options.token.is_none() && !address.ip().is_loopback() {
         log("warning: anybody who reaches this port can make it send and receive; \
              set a token with --token-file or PODPERF_TOKEN");
@@ -106,10 +127,11 @@ fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener> {
+fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
     let open = || {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+        // A listener of Multipath TCP serves TCP too, but to io_uring's zero-copy sends on what it
+        // accepts the kernel answers EOPNOTSUPP (seen with Linux 6.18): only where it is asked for.
+        let socket = socket::open(address, mptcp, socket2::Type::STREAM)?;
         // A restart does not wait for old connections; two servers on one port stay impossible,
         // because SO_REUSEPORT is not set.
         socket.set_reuse_address(true)?;
@@ -124,8 +146,11 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
         Ok(TcpListener::from(socket))
     };
     open().map_err(|error: std::io::Error| {
-        Error::new(Kind::Unmeasured, "listen on", error)
-            .with_peer(address)
-            .with_remedy("choose another port with -p, or an address of this host with --bind")
+        let remedy = if mptcp && socket::lacks_mptcp(&error) {
+            "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out"
+        } else {
+            "choose another port with -p, or an address of this host with --bind"
+        };
+        Error::new(Kind::Unmeasured, "listen on", error).with_peer(address).with_remedy(remedy)
     })
 }

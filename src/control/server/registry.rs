@@ -51,6 +51,11 @@ impl Registry {
 }
 
 impl Place<'_> {
+    /// Whose it is.
+    pub(super) const fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// All streams are there: more of them are strangers.
     pub(super) fn close(&mut self) {
         self.registry.lock().insert(self.session, None);

@@ -4,15 +4,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
-use io_uring::IoUring;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::{Check, Machine};
 use crate::metrics::flow;
-use crate::metrics::source::number;
+use crate::metrics::rings::{self, Refusal};
 use crate::sys::ethtool::Ethtool;
-use crate::sys::{netlink, socket_probe};
+use crate::sys::{netlink, socket_probe, uring};
 
 /// Descriptors that a run needs beside its streams.
 const OTHER_FILES: u64 = 64;
@@ -48,21 +47,10 @@ pub(super) fn zerocopy(_: &Machine<'_>) -> Check {
 
 pub(super) fn io_uring(machine: &Machine<'_>) -> Check {
     const NAME: &str = "io_uring";
-    let Err(error) = IoUring::new(2) else {
+    let Err(error) = uring::set_up(2, 4) else {
         return Check::ok(NAME, "a ring can be set up");
     };
-    let disabled = number::<u8>(&machine.roots.sysctl("kernel/io_uring_disabled")).unwrap_or(0);
-    let (cause, remedy) = match (error.raw_os_error(), disabled) {
-        (_, 1 | 2) => ("kernel.io_uring_disabled", "sysctl -w kernel.io_uring_disabled=0"),
-        (Some(libc::ENOSYS), _) => {
-            ("no io_uring in this kernel or sandbox", "use a kernel with CONFIG_IO_URING")
-        }
-        (Some(libc::EPERM | libc::EACCES), _) => {
-            ("forbidden, usually by a seccomp profile", "use a profile that permits io_uring_setup")
-        }
-        (Some(libc::ENOMEM), _) => ("the limit of locked memory", "raise RLIMIT_MEMLOCK"),
-        _ => ("unexpected", "use the other transports"),
-    };
+    let Refusal { cause, remedy } = rings::understand(&error, machine.roots);
     Check::warn(NAME, format!("io_uring_setup: {error}: {cause}"), remedy)
 }
 
@@ -170,6 +158,6 @@ mod tests {
         assert_eq!(on("tcp_info", &[]).status, Status::Ok);
         assert_eq!(on("routes", &[]).status, Status::Ok);
         let ring = on("io_uring", &[]);
-        assert_eq!(ring.status == Status::Ok, IoUring::new(2).is_ok(), "{ring:?}");
+        assert_eq!(ring.status == Status::Ok, io_uring::IoUring::new(2).is_ok(), "{ring:?}");
     }
 }

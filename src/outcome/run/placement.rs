@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Wait;
+
 /// Where one end's workers ran.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlacementFacts {
@@ -14,6 +16,12 @@ pub struct PlacementFacts {
     pub reason: String,
     /// How the workers wait for their flows: each way that is in use.
     pub multiplexing: Vec<Multiplexing>,
+    /// How they wait for requests or responses.
+    pub wait: Wait,
+    /// Flows given to the worker that is pinned to the CPU their packets come in on
+    /// (SO_INCOMING_CPU, socket(7)); null: not tried, because workers are not pinned, both ends
+    /// share a machine, or the kernel does not tell.
+    pub steered: Option<u32>,
     /// What was refused and has a substitute in use: which call, why, and what stands in.
     pub fallbacks: Vec<String>,
 }
@@ -28,6 +36,8 @@ pub enum Multiplexing {
     Blocking,
     /// Several flows a worker, epoll(7).
     Epoll,
+    /// One or several flows a worker, io_uring(7).
+    Uring,
 }
 
 impl Multiplexing {
@@ -37,6 +47,7 @@ impl Multiplexing {
         match self {
             Self::Blocking => "blocking",
             Self::Epoll => "epoll",
+            Self::Uring => "uring",
         }
     }
 }

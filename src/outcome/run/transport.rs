@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::half::MovedBy;
 use crate::plan::{ReceiveMethod, SendMethod};
 
 /// How one end moved the bytes of its streams, over their whole life.
@@ -24,7 +25,7 @@ pub struct SendFacts {
     /// Why it was chosen, or why it is not the one asked for; null: used as asked.
     pub reason: Option<String>,
     /// Bytes by method, in order of first use.
-    pub bytes_by_method: Vec<(SendMethod, u64)>,
+    pub bytes_by_method: Vec<MovedBy<SendMethod>>,
     /// Mean bytes that one call handed over; null: no call moved anything.
     pub mean_bytes_per_call: Option<f64>,
     /// What the kernel said about zero-copy sends; null where there were none.
@@ -52,10 +53,13 @@ pub struct ReceiveFacts {
     pub asked: ReceiveMethod,
     /// The method that took most bytes.
     pub used: ReceiveMethod,
+    /// The method asked for does not bring the bytes to the program: throughput and CPU are those
+    /// of the stack, not what an application gets.
+    pub stack_only: bool,
     /// Why it is not the one asked for; null: used as asked.
     pub reason: Option<String>,
     /// Bytes by method, in order of first use.
-    pub bytes_by_method: Vec<(ReceiveMethod, u64)>,
+    pub bytes_by_method: Vec<MovedBy<ReceiveMethod>>,
     /// Mean bytes that one call took; null: no call moved anything.
     pub mean_bytes_per_call: Option<f64>,
 }

@@ -1,6 +1,6 @@
-//! Ceilings that were asked for or are known: pacing, offered rate, line rate.
+//! Ceilings that were asked for or are known: pacing, offered rate, line rate, the generator's own.
 
-use super::bound;
+use super::{bound, cpu};
 use crate::outcome::run::{Bound, Run, Verdict};
 use crate::outcome::span::float;
 use crate::plan::{Direction, Workload};
@@ -11,6 +11,9 @@ const REACHED: f64 = 0.05;
 const LATE_SHARE: f64 = 0.01;
 /// Share of the line rate's payload from which on the line bound the run.
 const LINE_SHARE: f64 = 0.9;
+/// How near to podperf's own ceiling a run is bound by it, and how far beyond it the comparison
+/// still holds between two machines: a share of the ceiling.
+const NEAR: f64 = 0.1;
 /// What Ethernet adds to a packet on the wire, in bytes: header 14, check sequence 4, preamble 8,
 /// gap 12 (IEEE 802.3).
 const ETHERNET_BYTES: f64 = 38.0;
@@ -19,9 +22,12 @@ const HEADERS_BYTES: f64 = 52.0;
 
 /// Pacing asked for on every stream, and the goodput as high as that.
 pub(super) fn pacing(run: &Run) -> Option<Verdict> {
-    let Workload::Stream(stream) = &run.plan.workload else { return None };
-    let rate = run.plan.socket.pacing_bits_per_second.filter(|rate| rate.0 > 0)?;
-    let ways = if stream.direction == Direction::Both { 2.0 } else { 1.0 };
+    let rate = match &run.plan.workload {
+        Workload::Udp(udp) => udp.bits_per_second,
+        _ => run.plan.socket.pacing_bits_per_second,
+    };
+    let rate = rate.filter(|rate| rate.0 > 0)?;
+    let ways = if run.plan.workload.direction()? == Direction::Both { 2.0 } else { 1.0 };
     let asked = float(rate.0) * f64::from(run.plan.flows) * ways;
     let goodput = run.throughput.as_ref()?.bits_per_second;
     ((goodput - asked).abs() <= REACHED * asked).then(|| {
@@ -34,10 +40,9 @@ pub(super) fn pacing(run: &Run) -> Option<Verdict> {
 
 /// An open loop whose schedule was kept and answered.
 pub(super) fn offered_rate(run: &Run) -> Option<Verdict> {
-    let Workload::Rr(rr) = &run.plan.workload else { return None };
-    let asked = rr.rate_per_second.filter(|rate| *rate > 0.0)?;
+    let asked = run.plan.workload.rate_per_second().filter(|rate| *rate > 0.0)?;
     let done = run.transactions.as_ref()?.per_second;
-    let schedule = run.schedule.unwrap_or_default();
+    let schedule = run.schedule.clone().unwrap_or_default();
     let in_time = float(schedule.late) <= LATE_SHARE * float(schedule.due);
     (in_time && (done - asked).abs() <= REACHED * asked).then(|| {
         bound(
@@ -77,6 +82,35 @@ pub(super) fn link(run: &Run) -> Option<Verdict> {
             ),
         )
     })
+}
+
+/// As fast as podperf is over loopback. Beyond that, between two machines, loopback tells nothing:
+/// there each end has CPUs of its own.
+pub(super) fn generator(run: &Run) -> Option<Verdict> {
+    let ceiling = run.ceiling.as_ref()?;
+    let most = if run.same_machine() { f64::INFINITY } else { 1.0 + NEAR };
+    if !(1.0 - NEAR..=most).contains(&ceiling.share) {
+        return None;
+    }
+    let share = 100.0 * ceiling.share;
+    let figure = match (ceiling.bits_per_second, ceiling.latency_p50_ns) {
+        (Some(rate), _) => {
+            let goodput = gigabits(run.throughput.as_ref()?.bits_per_second);
+            format!("goodput {goodput} is {share:.0} % of the {} over loopback", gigabits(rate))
+        }
+        (_, Some(floor_ns)) => {
+            let p50_us = float(run.latency.as_ref()?.p50?) / 1e3;
+            format!(
+                "median latency {p50_us:.1} µs; the {:.1} µs over loopback are {share:.0} % of it",
+                float(floor_ns) / 1e3
+            )
+        }
+        _ => return None,
+    };
+    let basis = format!("{}, calibrated {}", ceiling.of, ceiling.taken_at);
+    let mut verdict = bound(Bound::Generator, format!("{figure} ({basis})"));
+    verdict.evidence.extend(cpu::spare(run));
+    Some(verdict)
 }
 
 fn gigabits(bits_per_second: f64) -> String {

@@ -4,7 +4,7 @@ use super::{bound, unclear};
 use crate::outcome::run::{Bound, Cpu, PerCpu, PlacementFacts, Run, Verdict};
 use crate::outcome::span::float;
 use crate::outcome::words::{count, end_name};
-use crate::plan::{Direction, Role, Workload};
+use crate::plan::{Direction, Role};
 
 /// Share of throttled quota periods above which the quota bound the run.
 const THROTTLED: f64 = 0.05;
@@ -121,13 +121,10 @@ impl Load {
 
     /// The end that is full sends, receives, or does both.
     fn verdict(self, run: &Run, role: Role) -> Verdict {
-        let sends = match &run.plan.workload {
-            Workload::Rr(_) => role == Role::Client,
-            Workload::Stream(stream) => match stream.direction {
-                Direction::Up => role == Role::Client,
-                Direction::Down => role == Role::Server,
-                Direction::Both => true,
-            },
+        let sends = match run.plan.workload.direction() {
+            None | Some(Direction::Up) => role == Role::Client,
+            Some(Direction::Down) => role == Role::Server,
+            Some(Direction::Both) => true,
         };
         bound(if sends { Bound::SenderCpu } else { Bound::ReceiverCpu }, self.text)
     }

@@ -10,8 +10,11 @@
 //! 4. Full CPUs: of a machine shared by both ends, told apart only by process figures; else of the
 //!    fuller end. They come before TCP's own account, because a receiver without CPU closes its
 //!    window and a sender without CPU leaves its buffer empty.
-//! 5. TCP's account of what held the sender back: receive window, send buffer.
-//! 6. A closed loop with CPU to spare on both ends waits for the round trip.
+//! 5. The generator's own ceiling over loopback, where a calibration tells it. Between two machines
+//!    it comes after a full end, because loopback shares one machine's CPUs and so understates; on
+//!    one machine before it, because there full CPUs are what the ceiling is made of.
+//! 6. TCP's account of what held the sender back: receive window, send buffer.
+//! 7. A closed loop with CPU to spare on both ends waits for the round trip.
 
 mod ceiling;
 mod cpu;
@@ -39,8 +42,9 @@ pub fn judge(run: &Run) -> Verdict {
         ceiling::link,
         cpu::quota,
         cpu::softirq_core,
-        cpu::shared_machine,
         cpu::full_end,
+        ceiling::generator,
+        cpu::shared_machine,
         tcp_limits,
         round_trip,
     ];
@@ -71,7 +75,7 @@ fn mean_limits(run: &Run) -> Option<Limited> {
 }
 
 fn tcp_limits(run: &Run) -> Option<Verdict> {
-    if matches!(run.plan.workload, Workload::Rr(_)) {
+    if run.plan.workload.transacts() {
         return None;
     }
     let limits = mean_limits(run).filter(|limits| limits.busy > 0.0)?;
@@ -86,13 +90,17 @@ fn tcp_limits(run: &Run) -> Option<Verdict> {
 }
 
 fn round_trip(run: &Run) -> Option<Verdict> {
-    let Workload::Rr(rr) = &run.plan.workload else { return None };
+    let burst = match &run.plan.workload {
+        Workload::Rr(rr) => rr.burst,
+        Workload::Crr(_) | Workload::UdpRr(_) => 1,
+        Workload::Stream(_) | Workload::Udp(_) => return None,
+    };
     let transactions = run.transactions.as_ref().filter(|done| done.count > 0)?;
-    if rr.rate_per_second.is_some() || !cpu::known(run) {
+    if run.plan.workload.rate_per_second().is_some() || !cpu::known(run) {
         return None;
     }
     // Little's law: rate × mean latency is the mean number in flight.
-    let allowed = u64::from(run.plan.flows) * u64::from(rr.burst);
+    let allowed = u64::from(run.plan.flows) * u64::from(burst);
     let mean_ns = run.latency.as_ref()?.mean?;
     let in_flight = transactions.per_second * mean_ns / 1e9;
     (in_flight >= IN_FLIGHT * float(allowed)).then(|| {

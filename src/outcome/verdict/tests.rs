@@ -4,12 +4,22 @@ use std::collections::BTreeMap;
 
 use super::judge;
 use crate::metrics::facts::DeviceFacts;
-use crate::outcome::half::Schedule;
 use crate::outcome::merge::merge;
-use crate::outcome::run::{Bound, CgroupUse, Ends, Limited, Run, Verdict};
-use crate::outcome::testing::{open_loop_input, rr_run, stream_run};
+use crate::outcome::run::{Bound, Ceiling, CgroupUse, Ends, Limited, Run, ScheduleFacts, Verdict};
+use crate::outcome::testing::{crr_input, open_loop_input, rr_run, stream_run};
 use crate::plan::{Direction, Workload};
 use crate::units::BitRate;
+
+/// The run reached this share of podperf's own goodput over loopback.
+fn reached(run: &mut Run, share: f64) {
+    run.ceiling = Some(Ceiling {
+        of: "write/read, 2 streams of 128 KiB messages".to_owned(),
+        taken_at: "2026-01-01T00:00:00Z".to_owned(),
+        bits_per_second: Some(4e9 / share),
+        latency_p50_ns: None,
+        share,
+    });
+}
 
 /// Changes a run so that something bound it.
 type Change = fn(&mut Run);
@@ -140,6 +150,40 @@ const STREAMS: &[(Bound, &str, Change)] = &[
             remedy: String::new(),
         });
     }),
+    (Bound::Generator, "4.000 Gbit/s is 90 % of the 4.444 Gbit/s over loopback", |run| {
+        reached(run, 0.9);
+    }),
+    (Bound::Unclear, "busy", |run| reached(run, 0.89)),
+    // Between two machines loopback may well be passed, and then it tells nothing.
+    (Bound::Unclear, "busy", |run| reached(run, 1.2)),
+    (Bound::Generator, "120 % of", |run| {
+        one_machine(run);
+        reached(run, 1.2);
+    }),
+    // Full CPUs of one machine are what the ceiling is made of; a full end of two says more.
+    (Bound::Generator, "95 % of", |run| {
+        one_machine(run);
+        all_busy(run);
+        process(run, [0.4, 1.9]);
+        reached(run, 0.95);
+    }),
+    (Bound::SenderCpu, "client: the process used", |run| {
+        process(run, [1.9, 0.4]);
+        reached(run, 0.95);
+    }),
+    (Bound::Pacing, "asked for by pacing", |run| {
+        run.plan.socket.pacing_bits_per_second = Some(BitRate(2_000_000_000));
+        reached(run, 1.0);
+    }),
+    (Bound::SoftirqCore, "CPU 1 spent 90 %", |run| {
+        run.cpu.server.as_mut().unwrap().per_cpu[1].softirq = 0.9;
+        reached(run, 1.0);
+    }),
+    // The receiver that is as slow as over loopback closes its window.
+    (Bound::Generator, "100 % of", |run| {
+        limits(run, 0.48, 0.1);
+        reached(run, 1.0);
+    }),
     (Bound::ReceiveWindow, "receive window 60 % of its busy time", |run| limits(run, 0.48, 0.1)),
     (Bound::SendBuffer, "send buffer 50 % of its busy time", |run| limits(run, 0.1, 0.4)),
     (Bound::Unclear, "busy", |run| limits(run, 0.39, 0.1)),
@@ -180,6 +224,14 @@ fn a_closed_loop_with_cpu_to_spare_waits_for_the_round_trip() {
 }
 
 #[test]
+fn connections_one_after_the_other_wait_for_their_round_trips() {
+    let mut run = merge(crr_input());
+    assert_eq!(judge(&run).bound_by, Bound::RoundTrip);
+    process(&mut run, [0.95, 0.2]);
+    assert_eq!(judge(&run).bound_by, Bound::SenderCpu);
+}
+
+#[test]
 fn a_closed_loop_is_bound_by_a_full_end_first() {
     let verdict = judged(rr_run(), |run| process(run, [0.2, 0.95]));
     assert_eq!(verdict.bound_by, Bound::ReceiverCpu);
@@ -200,7 +252,7 @@ fn an_open_loop_is_bound_by_its_rate_while_it_is_kept() {
     let slower = judge(&merge(open_loop_input(2_000.0)));
     assert_eq!(slower.bound_by, Bound::Unclear);
     let late = judged(merge(open_loop_input(1_000.0)), |run| {
-        run.schedule = Some(Schedule { due: 2_000, late: 100, ..Schedule::default() });
+        run.schedule = Some(ScheduleFacts { due: 2_000, late: 100, ..ScheduleFacts::default() });
     });
     assert_eq!(late.bound_by, Bound::Unclear);
 }

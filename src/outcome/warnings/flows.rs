@@ -3,7 +3,6 @@
 use super::{Check, Seen, count, few, warn};
 use crate::outcome::run::{Interval, Stream, StreamDirection, Warning};
 use crate::outcome::span::{Sides, float};
-use crate::plan::Workload;
 
 pub(super) const CHECKS: &[Check] =
     &[goodput_from_sender, stream_stalled, stream_ended_early, not_drained, retransmits];
@@ -28,7 +27,7 @@ fn goodput_from_sender(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 
 /// Intervals long enough to tell a stall, of work that leaves no stream idle by itself.
 fn telling<'a>(seen: &Seen<'a>) -> Vec<&'a Interval> {
-    if matches!(&seen.run.plan.workload, Workload::Rr(rr) if rr.rate_per_second.is_some()) {
+    if seen.run.plan.workload.is_scheduled() {
         return Vec::new();
     }
     let long = |interval: &&Interval| interval.end_seconds - interval.start_seconds >= STALL_S;
@@ -98,6 +97,8 @@ fn stream_ended_early(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 
 fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     // Requests in flight at the end are dropped on purpose.
+    // Datagrams may be lost; that has warnings of its own.
+    let udp = seen.run.plan.workload.is_udp();
     let bulk = |stream: &&Stream| stream.direction != StreamDirection::Exchange;
     let lives = seen
         .run
@@ -107,7 +108,7 @@ fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
         .filter_map(|stream| Some((stream.id, stream.lifetime?)));
     let (mut ids, mut sent, mut received) = (Vec::new(), 0_u64, 0_u64);
     for (id, life) in
-        lives.filter(|(_, life)| !life.drained || life.bytes_sent != life.bytes_received)
+        lives.filter(|(_, life)| !life.drained || (!udp && life.bytes_sent != life.bytes_received))
     {
         ids.push(id);
         sent = sent.saturating_add(life.bytes_sent);

@@ -4,6 +4,8 @@
 //! with figures and units, and remedies. One small function a warning; the order of the lists is
 //! the order in the document. Nothing here changes a figure.
 
+mod connections;
+mod datagrams;
 mod flows;
 mod machines;
 mod sockets;
@@ -29,8 +31,15 @@ type Check = fn(&Seen<'_>, &mut Vec<Warning>);
 pub(super) fn warnings(run: &Run, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) -> Vec<Warning> {
     let seen = Seen { run, halves, sides };
     let mut found = Vec::new();
-    let checks =
-        [machines::CHECKS, sockets::CHECKS, timing::CHECKS, flows::CHECKS, transports::CHECKS];
+    let checks = [
+        machines::CHECKS,
+        sockets::CHECKS,
+        timing::CHECKS,
+        flows::CHECKS,
+        connections::CHECKS,
+        datagrams::CHECKS,
+        transports::CHECKS,
+    ];
     checks.into_iter().flatten().for_each(|check| check(&seen, &mut found));
     found
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::few;
 use crate::metrics::facts::DeviceFacts;
 use crate::metrics::latency::Latencies;
-use crate::outcome::half::{Half, Schedule};
+use crate::outcome::half::{ConnectionUse, Half, ReceiveUse, Schedule, SendUse};
 use crate::outcome::merge::{Input, merge};
 use crate::outcome::run::{SocketFacts, Warning};
-use crate::outcome::testing::{open_loop_input, rr_input, stream_input};
+use crate::outcome::testing::{crr_input, open_loop_input, rr_input, stream_input};
+use crate::plan::{Close, ReceiveMethod, SendMethod, StreamPlan, Wait, Workload};
 use crate::units::{BitRate, Bytes};
 
 /// Changes an input so that it deserves a warning.
@@ -20,6 +21,21 @@ fn client(input: &mut Input) -> &mut Half {
 
 fn server(input: &mut Input) -> &mut Half {
     input.server.as_mut().unwrap()
+}
+
+fn stream(input: &mut Input) -> &mut StreamPlan {
+    match &mut input.plan.workload {
+        Workload::Stream(stream) => stream,
+        other => panic!("{other:?} is no stream"),
+    }
+}
+
+fn sent(input: &mut Input) -> &mut SendUse {
+    client(input).report.as_mut().unwrap().send.as_mut().unwrap()
+}
+
+fn received(input: &mut Input) -> &mut ReceiveUse {
+    server(input).report.as_mut().unwrap().receive.as_mut().unwrap()
 }
 
 fn sockets(half: &mut Half, change: fn(&mut SocketFacts)) {
@@ -158,6 +174,36 @@ const STREAMS: &[(&str, &str, Change)] = &[
     ("not_drained", "1 stream (0)", |input| {
         server(input).report.as_mut().unwrap().flows[0].drained = false;
     }),
+    ("fallback", "server: no such thing", |input| {
+        server(input).facts.placement.fallbacks = vec!["no such thing".to_owned()];
+    }),
+    ("zerocopy_copied", "client: the kernel copied 40.0 % of 200 zero-copy sends", |input| {
+        *sent(input) = SendUse {
+            zerocopy_sends: 200,
+            zerocopy_copied: 80,
+            ..SendUse::all_by(SendMethod::Zerocopy, 1)
+        };
+    }),
+    ("zerocopy_enobufs", "no room for 3 zero-copy sends (ENOBUFS); 9 B were sent", |input| {
+        stream(input).send = SendMethod::Zerocopy;
+        *sent(input) =
+            SendUse { zerocopy_sends: 200, enobufs: 3, ..SendUse::all_by(SendMethod::Zerocopy, 1) };
+        sent(input).add(SendUse::all_by(SendMethod::Write, 9));
+    }),
+    ("stack_only", "server: what was received was discarded", |input| {
+        stream(input).receive = ReceiveMethod::Trunc;
+        *received(input) = ReceiveUse::all_by(ReceiveMethod::Trunc, 1);
+    }),
+    ("stack_only", "server: what was received was mapped", |input| {
+        stream(input).receive = ReceiveMethod::Mmap;
+        *received(input) = ReceiveUse::all_by(ReceiveMethod::Mmap, 10);
+        received(input).add(ReceiveUse::all_by(ReceiveMethod::Read, 90));
+    }),
+    ("mmap_unmapped", "9.0 % of the bytes could be mapped, the rest was read; segments", |input| {
+        stream(input).receive = ReceiveMethod::Mmap;
+        *received(input) = ReceiveUse::all_by(ReceiveMethod::Mmap, 9);
+        received(input).add(ReceiveUse::all_by(ReceiveMethod::Read, 91));
+    }),
     ("retransmits", "401 of 400000 segments (0.10 %) were retransmitted", |input| {
         client(input).samples[2].flows[0].tcp.as_mut().unwrap().retransmits = 5 + 401;
     }),
@@ -208,6 +254,102 @@ fn each_flaw_of_a_stream_run_has_its_warning() {
 fn each_flaw_of_a_request_response_run_has_its_warning() {
     check(rr_input, &TRANSACTIONS[..1]);
     check(|| open_loop_input(1_000.0), TRANSACTIONS);
+}
+
+/// What the workers of one end counted of their connections.
+fn uses(half: &mut Half) -> &mut ConnectionUse {
+    half.report.as_mut().unwrap().connections.as_mut().unwrap()
+}
+
+fn spin(half: &mut Half) {
+    half.facts.placement.wait = Wait::Spin;
+}
+
+const CONNECTIONS: &[(&str, &str, Change)] = &[
+    ("ports_exhausted", "no port (of 28232) was free for 3 attempts", |input| {
+        uses(client(input)).no_port = 3;
+    }),
+    ("time_wait", "22586 connections are in TIME-WAIT, and there are 28232 ports", |input| {
+        uses(client(input)).time_wait_after = Some(22_586);
+    }),
+    ("connects_failed", "client: 1 attempt to connect failed", |input| {
+        uses(client(input)).failed = 1;
+    }),
+    ("strangers", "server: closed 2 connections from other hosts", |input| {
+        uses(server(input)).strangers = 2;
+    }),
+    ("mptcp_fallback", "client: 1 socket fell back", |input| {
+        input.plan.socket.mptcp = true;
+        sockets(client(input), |socket| socket.mptcp = Some(false));
+        // What a listener speaks is told by those who call.
+        sockets(server(input), |socket| socket.mptcp = Some(false));
+    }),
+    ("busy_poll_idle", "client: busy polling has nothing to poll", |input| {
+        sockets(client(input), |socket| {
+            (socket.busy_poll_us, socket.napi_id) = (Some(50), Some(0));
+        });
+    }),
+    ("spin_crowded", "server: 3 workers spin on 2 CPUs", |input| {
+        spin(server(input));
+        let placement = &mut server(input).facts.placement;
+        (placement.workers, placement.pinned_cpus) = (3, vec![None; 3]);
+        server(input).facts.host.cpus_allowed = vec![0, 1];
+    }),
+];
+
+#[test]
+fn each_flaw_of_a_run_of_connections_has_its_warning() {
+    check(crr_input, &TRANSACTIONS[..1]);
+    for (code, text, change) in CONNECTIONS {
+        let mut input = crr_input();
+        change(&mut input);
+        let found = merge(input).warnings;
+        let own = found.iter().find(|warning| warning.code == *code);
+        let own = own.unwrap_or_else(|| panic!("no {code}: {found:#?}"));
+        assert!(own.text.contains(text), "'{}' lacks '{text}'", own.text);
+    }
+}
+
+#[test]
+fn what_is_in_order_with_connections_is_no_warning() {
+    let quiet: [Change; 5] = [
+        |_| {},
+        // The server keeps them, and has no ports to lose.
+        |input| {
+            if let Workload::Crr(crr) = &mut input.plan.workload {
+                crr.close = Close::Server;
+            }
+            uses(client(input)).time_wait_after = Some(28_000);
+        },
+        |input| spin(client(input)),
+        |input| sockets(client(input), |socket| socket.busy_poll_us = Some(0)),
+        |input| {
+            sockets(client(input), |socket| {
+                (socket.busy_poll_us, socket.napi_id) = (Some(50), Some(8_193));
+            });
+        },
+    ];
+    for change in quiet {
+        let mut input = crr_input();
+        change(&mut input);
+        assert_eq!(merge(input).warnings, []);
+    }
+}
+
+#[test]
+fn two_ends_that_spin_share_the_cpus_of_one_machine() {
+    let mut input = rr_input();
+    one_machine(&mut input);
+    spin(client(&mut input));
+    spin(server(&mut input));
+    let codes = |input: &Input| -> Vec<String> {
+        merge(input.clone()).warnings.into_iter().map(|warning| warning.code).collect()
+    };
+    assert_eq!(codes(&input), ["same_machine"]);
+    for half in [&mut input.client, &mut input.server] {
+        half.as_mut().unwrap().facts.host.cpus_allowed = vec![0];
+    }
+    assert_eq!(codes(&input), ["same_machine", "spin_crowded"]);
 }
 
 #[test]

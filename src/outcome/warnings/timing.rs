@@ -3,7 +3,6 @@
 use super::{Check, Seen, warn};
 use crate::outcome::run::Warning;
 use crate::outcome::span::float;
-use crate::plan::Workload;
 
 pub(super) const CHECKS: &[Check] =
     &[short_window, unaligned_windows, start_skew, few_samples, schedule_late, unfinished_requests];
@@ -58,7 +57,7 @@ fn unaligned_windows(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 
 fn start_skew(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     // An open-loop schedule spreads the first requests on purpose.
-    if matches!(&seen.run.plan.workload, Workload::Rr(rr) if rr.rate_per_second.is_some()) {
+    if seen.run.plan.workload.is_scheduled() {
         return;
     }
     let Some(window) = &seen.run.window else { return };
@@ -100,29 +99,55 @@ fn few_samples(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 }
 
 fn schedule_late(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let Some(schedule) = seen.run.schedule.filter(|schedule| schedule.due > 0) else { return };
+    let schedule = seen.run.schedule.as_ref().filter(|schedule| schedule.due > 0);
+    let Some(schedule) = schedule else { return };
     let share = float(schedule.late) / float(schedule.due);
     if share > LATE_SHARE {
+        let (sends, who, remedy) = if seen.run.plan.workload.transacts() {
+            (
+                "requests",
+                "the client",
+                "lower --rate, or use more flows (-P) or workers (--workers)",
+            )
+        } else {
+            ("sends", "the sender", "lower -b, or give its workers CPUs of their own (--pin)")
+        };
         warn(
             found,
             "schedule_late",
             format!(
-                "{} of {} requests ({:.1} %) were sent more than 100 µs after they were due, the \
-                 latest by {:.3} ms: the client did not keep the rate",
+                "{} of {} {sends} ({:.1} %) were sent more than 100 µs after they were due, the \
+                 latest by {:.3} ms: {who} did not keep the rate",
                 schedule.late,
                 schedule.due,
                 100.0 * share,
                 float(schedule.max_lateness_ns) / 1e6
             ),
-            "lower --rate, or use more flows (-P) or workers (--workers)",
+            remedy,
         );
     }
 }
 
 fn unfinished_requests(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let Some(schedule) = seen.run.schedule.filter(|schedule| schedule.unfinished > 0) else {
+    let schedule = seen.run.schedule.as_ref().filter(|schedule| schedule.unfinished > 0);
+    let Some(schedule) = schedule else { return };
+    if !seen.run.plan.workload.transacts() {
+        // A send or two a flow may fall due between the last look and the window's close.
+        let allowed = 2 * u64::from(seen.run.plan.connections());
+        if schedule.unfinished > allowed {
+            warn(
+                found,
+                "unfinished_sends",
+                format!(
+                    "{} of {} due sends had not gone out when the window closed: the sender did \
+                     not reach the rate",
+                    schedule.unfinished, schedule.due
+                ),
+                "lower -b, use --gso on, or give its workers CPUs of their own (--pin)",
+            );
+        }
         return;
-    };
+    }
     warn(
         found,
         "unfinished_requests",

@@ -1,17 +1,23 @@
 //! A run for people: tables of at most 120 columns with units in their headers, the verdict, the
 //! warnings with their remedies, and what went wrong.
 
+mod calibration;
 mod layout;
 mod tables;
+mod transports;
+mod udp;
 
 use std::io::{self, Write};
 
 use crate::error::Error;
 use crate::metrics::facts::HostFacts;
-use crate::outcome::run::{Bound, PlacementFacts, Run, Status, Warning, Window};
+use crate::outcome::run::{
+    Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
+};
 use crate::outcome::words::count;
-use crate::plan::{Direction, Plan, RrPlan, StreamPlan, Workload};
+use crate::plan::{CrrPlan, Direction, Plan, RrPlan, StreamPlan, Wait, Workload};
 use crate::units::Bytes;
+pub use calibration::render as render_calibration;
 use layout::{number, paragraphs};
 
 /// Writes `run` to `out`.
@@ -20,11 +26,15 @@ use layout::{number, paragraphs};
 /// Those of `out`.
 pub fn render(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", paragraphs(&head(run)))?;
-    let tables = [tables::streams(run), tables::latency(run), tables::cpu(run)];
+    let tables = [
+        udp::datagrams(run).or_else(|| tables::streams(run)),
+        tables::latency(run),
+        tables::cpu(run),
+    ];
     for table in tables.into_iter().flatten() {
         writeln!(out, "\n{table}")?;
     }
-    let ends = ends(run);
+    let ends = [ends(run), transports::rows(run)].concat();
     if !ends.is_empty() {
         writeln!(out, "\n{}", paragraphs(&ends))?;
     }
@@ -77,21 +87,48 @@ fn head(run: &Run) -> Vec<(String, String)> {
             format!("{per_second} per second, {} in all", transactions.count),
         ));
     }
+    rows.extend(run.connections.as_ref().map(|all| row("connections", connections(all))));
+    rows.extend(udp::loss(run).map(|text| row("datagrams", text)));
     rows
+}
+
+/// What became of connections that do not last; over the whole run, warm-up included.
+fn connections(all: &Connections) -> String {
+    let known =
+        |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    let ends = [("client", "opened", &all.client), ("server", "served", &all.server)];
+    let told = ends.into_iter().filter_map(|(end, did, uses)| {
+        let uses = uses.as_ref()?;
+        let mut text = format!("{end} {did} {}", uses.connections);
+        for (count, what) in [
+            (uses.no_port, "found no port"),
+            (uses.failed, "failed to connect"),
+            (uses.strangers, "from strangers"),
+            (uses.broken, "broke off"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
+        }
+        let (before, after) = (known(uses.time_wait_before), known(uses.time_wait_after));
+        text.push_str(&format!(", {before} in TIME-WAIT before and {after} after"));
+        Some(text)
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn plan(plan: &Plan) -> String {
     let flows = plan.flows;
     match &plan.workload {
+        Workload::Udp(own) => udp::stream(own, flows),
+        Workload::UdpRr(own) => udp::exchange(own, flows),
         Workload::Stream(StreamPlan { direction, message_bytes, .. }) => {
             let way = way(*direction);
             format!("TCP, {} {way}, {} messages", count(flows, "stream"), size(*message_bytes))
         }
-        Workload::Rr(RrPlan { request_bytes, response_bytes, burst, rate_per_second, load }) => {
-            let pace = rate_per_second.map_or_else(
-                || "closed loop".to_owned(),
-                |rate| format!("open loop at {} per second", number(rate, 1)),
-            );
+        Workload::Rr(rr) => {
+            let RrPlan { request_bytes, response_bytes, burst, rate_per_second, load, .. } = rr;
+            let pace = pace(*rate_per_second);
             let load = load.as_ref().map_or_else(String::new, |load| {
                 let way = way(load.stream.direction);
                 format!(", beside a load of {} {way}", count(load.streams, "stream"))
@@ -104,9 +141,27 @@ fn plan(plan: &Plan) -> String {
                 size(*response_bytes)
             )
         }
+        Workload::Crr(CrrPlan { request_bytes, response_bytes, rate_per_second, close }) => {
+            format!(
+                "TCP connect/request/response, {}, {} requests, {} responses, close by {}, {}",
+                count(flows, "flow"),
+                size(*request_bytes),
+                size(*response_bytes),
+                close.name(),
+                pace(*rate_per_second)
+            )
+        }
     }
 }
 
+fn pace(rate_per_second: Option<f64>) -> String {
+    rate_per_second.map_or_else(
+        || "closed loop".to_owned(),
+        |rate| format!("open loop at {} per second", number(rate, 1)),
+    )
+}
+
+/// Which way streams go.
 const fn way(direction: Direction) -> &'static str {
     match direction {
         Direction::Up => "up (client to server)",
@@ -172,8 +227,15 @@ fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
             placement.pinned_cpus.iter().flatten().take(16).map(u32::to_string).collect();
         let multiplexing: Vec<_> = placement.multiplexing.iter().map(|way| way.name()).collect();
         let pinned = if pinned.is_empty() { "not".to_owned() } else { pinned.join(",") };
+        let wait = match placement.wait {
+            Wait::Block => String::new(),
+            wait => format!(", waiting by {wait}"),
+        };
+        let steered = placement.steered.map_or_else(String::new, |steered| {
+            format!(", {} on the CPU of its packets", count(steered, "flow"))
+        });
         parts.push(format!(
-            "{}, {}, pinned: {pinned} ({})",
+            "{}, {}{wait}, pinned: {pinned} ({}){steered}",
             count(placement.workers, "worker"),
             multiplexing.join(" and "),
             placement.reason
@@ -202,13 +264,26 @@ fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
 /// Verdict, warnings and errors.
 fn judgement(run: &Run) -> Vec<(String, String)> {
     let evidence = run.verdict.evidence.join("; ");
-    let mut rows = vec![row("bound by", format!("{}: {evidence}", bound(run.verdict.bound_by)))];
+    let mut rows: Vec<_> = run.ceiling.iter().map(|own| row("ceiling", ceiling(own))).collect();
+    rows.push(row("bound by", format!("{}: {evidence}", bound(run.verdict.bound_by))));
     let warning = |warning: &Warning| {
         row("warning", format!("{}: {}. Remedy: {}", warning.code, warning.text, warning.remedy))
     };
     rows.extend(run.warnings.iter().map(warning));
     rows.extend(run.errors.iter().map(|error: &Error| row("error", error.to_string())));
     rows
+}
+
+/// How close the run came to podperf's own.
+fn ceiling(own: &Ceiling) -> String {
+    let share = number(100.0 * own.share, 0);
+    let loopback = match (own.bits_per_second, own.latency_p50_ns) {
+        (Some(bits_per_second), _) => rate(bits_per_second),
+        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+        (_, Some(floor_ns)) => format!("{} µs", number(floor_ns as f64 / 1e3, 1)),
+        _ => "?".to_owned(),
+    };
+    format!("{share} % of podperf's {loopback} over loopback ({})", own.of)
 }
 
 const fn bound(bound: Bound) -> &'static str {
@@ -223,6 +298,7 @@ const fn bound(bound: Bound) -> &'static str {
         Bound::ReceiveWindow => "receive window",
         Bound::SendBuffer => "send buffer",
         Bound::CpuQuota => "CPU quota",
+        Bound::Generator => "generator",
         Bound::Unclear => "unclear",
     }
 }

@@ -4,7 +4,6 @@ use super::layout::{figures, maybe, maybe_count, number};
 use super::rate_unit;
 use crate::metrics::sample::TcpInfo;
 use crate::outcome::run::{Cpu, Latency, PerCpu, Run, Stream, StreamDirection};
-use crate::plan::Workload;
 
 /// Rows of streams shown; what is more stands in the JSON document.
 const SHOWN: usize = 16;
@@ -12,7 +11,7 @@ const SHOWN: usize = 16;
 /// One row a stream, and the total; nothing when nothing was measured.
 pub(super) fn streams(run: &Run) -> Option<String> {
     let throughput = run.throughput.as_ref()?;
-    let rr = matches!(run.plan.workload, Workload::Rr(_));
+    let rr = run.plan.workload.transacts();
     let (unit, divisor) = rate_unit(throughput.bits_per_second);
     let goodput = format!("goodput\n{unit}");
     let mut header = vec![if rr { "flow" } else { "stream" }, "way", &goodput, "received\nMiB"];
@@ -90,14 +89,16 @@ fn mebibytes(bytes: u64) -> f64 {
 /// The latency distributions of a request/response run.
 pub(super) fn latency(run: &Run) -> Option<String> {
     let open = run.service_time.is_some();
+    let schedule = run.schedule.as_ref();
     let rows = [
-        (if open { "latency from due time" } else { "latency" }, &run.latency),
-        ("service time from send", &run.service_time),
+        (if open { "latency from due time" } else { "latency" }, run.latency.as_ref()),
+        ("service time from send", run.service_time.as_ref()),
+        ("time to connect", run.connect_time.as_ref()),
+        ("lateness of sends", schedule.and_then(|schedule| schedule.lateness.as_ref())),
+        ("between two sends", schedule.and_then(|schedule| schedule.inter_send.as_ref())),
     ];
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .filter_map(|(name, latency)| Some(distribution(name, latency.as_ref()?)))
-        .collect();
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().filter_map(|(name, latency)| Some(distribution(name, latency?))).collect();
     let header = [
         "",
         "count",
@@ -135,7 +136,7 @@ fn distribution(name: &str, latency: &Latency) -> Vec<String> {
 
 /// CPU of both ends, in busy cores.
 pub(super) fn cpu(run: &Run) -> Option<String> {
-    let rr = matches!(run.plan.workload, Workload::Rr(_));
+    let rr = run.plan.workload.transacts();
     let ends = run.cpu.named().into_iter();
     let rows: Vec<Vec<String>> =
         ends.filter_map(|(end, cpu)| Some(cpu_row(end, cpu.as_ref()?, rr))).collect();

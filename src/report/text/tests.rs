@@ -3,15 +3,21 @@
 use proptest::prelude::*;
 
 use super::layout::WIDTH;
-use super::render;
+use super::{render, render_calibration};
 use crate::error::{Error, Kind};
+use crate::outcome::calibration::testing::calibration;
+use crate::outcome::calibration::{LeftOut, SendCost, StepCost, hold_against};
+use crate::outcome::half::{ReceiveUse, SendUse};
 use crate::outcome::merge::merge;
 use crate::outcome::run::Run;
 use crate::outcome::testing::{
-    STREAM_BYTES, facts, open_loop_input, receiving, rr_run, samples, sending, stream_input,
-    stream_run,
+    STREAM_BYTES, crr_input, facts, open_loop_input, receiving, rr_run, samples, sending,
+    stream_input, stream_run,
 };
+use crate::outcome::udp::tests::udp_input;
 use crate::outcome::{testing, wild};
+use crate::plan::Wait;
+use crate::plan::{ReceiveMethod, SendMethod, Workload};
 
 fn text(run: &Run) -> String {
     let mut bytes = Vec::new();
@@ -25,13 +31,80 @@ fn a_stream_run() {
 }
 
 #[test]
+fn a_run_held_against_a_calibration() {
+    let mut stream = stream_run();
+    hold_against(&mut stream, &calibration());
+    assert!(
+        text(&stream).contains("ceiling   80 % of podperf's 5.000 Gbit/s over loopback (write/"),
+        "{}",
+        text(&stream)
+    );
+    let mut rr = rr_run();
+    hold_against(&mut rr, &calibration());
+    assert!(
+        text(&rr).contains("8 % of podperf's 40.0 µs over loopback (block, on two CPUs"),
+        "{}",
+        text(&rr)
+    );
+}
+
+#[test]
+fn a_calibration() {
+    let mut record = calibration();
+    record.steps.push(StepCost { step: "clock_read".to_owned(), ns: 24.96 });
+    record.sends.push(SendCost {
+        method: SendMethod::Write,
+        cpu_ns: 20_000.0,
+        mean_bytes: 131_072.0,
+    });
+    let why = "ask for it: refused".to_owned();
+    record.left_out.push(LeftOut { what: "send something".to_owned(), reason: why });
+    let mut bytes = Vec::new();
+    render_calibration(&record, &mut bytes).unwrap();
+    insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
+}
+
+#[test]
+fn a_stream_run_by_other_methods() {
+    let mut input = stream_input();
+    let (client, server) = (input.client.as_mut().unwrap(), input.server.as_mut().unwrap());
+    let sent = client.report.as_mut().unwrap().send.as_mut().unwrap();
+    sent.add(SendUse::all_by(SendMethod::Splice, 1_000_000_000));
+    sent.used = Some(SendMethod::Splice);
+    sent.reason = Some("the cheapest: write 0.2000 ns/B, splice 0.1000 ns/B".to_owned());
+    (sent.zerocopy_sends, sent.zerocopy_copied) = (40, 30);
+    let received = server.report.as_mut().unwrap().receive.as_mut().unwrap();
+    *received = ReceiveUse::all_by(ReceiveMethod::Mmap, 1_500_000_000);
+    received.add(ReceiveUse::all_by(ReceiveMethod::Read, 500_000_000));
+    if let Workload::Stream(stream) = &mut input.plan.workload {
+        (stream.send, stream.receive) = (SendMethod::Auto, ReceiveMethod::Mmap);
+    }
+    insta::assert_snapshot!(text(&merge(input)));
+}
+
+#[test]
 fn a_closed_loop_run() {
     insta::assert_snapshot!(text(&rr_run()));
 }
 
 #[test]
+fn a_run_of_connections() {
+    let mut input = crr_input();
+    input.client.as_mut().unwrap().facts.placement.wait = Wait::Spin;
+    input.server.as_mut().unwrap().facts.placement.steered = Some(1);
+    let client = input.client.as_mut().unwrap().report.as_mut().unwrap();
+    client.connections.as_mut().unwrap().no_port = 7;
+    insta::assert_snapshot!(text(&merge(input)));
+}
+
+#[test]
 fn an_open_loop_run() {
     insta::assert_snapshot!(text(&merge(open_loop_input(1_000.0))));
+}
+
+#[test]
+fn a_run_of_datagrams() {
+    insta::assert_snapshot!(text(&merge(udp_input())));
 }
 
 #[test]

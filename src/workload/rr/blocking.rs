@@ -1,28 +1,26 @@
 //! One flow, one request in flight, blocking calls.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket2::Socket;
 
 use super::Sizes;
 use super::record::{Record, Stamp, first_step};
+use crate::error::{Error, Kind, Result};
 use crate::outcome::run::Multiplexing;
 use crate::plan::RrPlan;
 use crate::transport::buffer::Buffer;
-use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::schedule::{Schedule, wait_until};
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
-
-/// Longest sleep before another look at the gate.
-const NAP: Duration = Duration::from_millis(50);
 
 /// Requests until the stop or until the budget is used up, then ends the stream.
 pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Account {
     let mut record = Record::new(plan.rate_per_second.is_some());
     let flow = Flow::prepare(worker, sizes.request, sizes.response);
-    let Some(mut flow) = worker.stand(Ok((flow, Stand::by(Multiplexing::Blocking)))) else {
+    let Some(mut flow) = worker.stand(flow) else {
         return record.account();
     };
     first_step(worker, 0);
@@ -65,9 +63,10 @@ fn open_loop(
     let gate = worker.gate();
     let mut schedule = Schedule::of(worker, rate, 0);
     let mut left = worker.budget(0);
-    while left > 0 && wait_until(worker, schedule.next()) {
-        let stamp = Stamp { due: schedule.take(), sent: Instant::now() };
-        record.sent(gate, stamp);
+    while left > 0 {
+        let Some(now) = wait_until(gate, schedule.next()) else { break };
+        let stamp = Stamp { due: schedule.take(), sent: now };
+        record.sent(gate, &mut schedule, stamp);
         flow.send()?;
         if !flow.receive()? {
             return flow.closed_early(worker);
@@ -78,31 +77,14 @@ fn open_loop(
         }
         left -= 1;
     }
-    let (due, unfinished) = schedule.owed(gate.opened_at(), gate.closed_at());
-    record.owed(due, unfinished);
+    record.owed(gate, &schedule);
     Ok(())
-}
-
-/// Sleeps to shortly before `due`, then spins. False: the run was stopped.
-fn wait_until(worker: &Worker<'_>, due: Instant) -> bool {
-    while !worker.gate().stopped() {
-        let left = due.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        if left > SPIN {
-            std::thread::sleep((left - SPIN).min(NAP));
-        } else {
-            std::hint::spin_loop();
-        }
-    }
-    false
 }
 
 /// Responds until the end of the stream.
 pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
     let flow = Flow::prepare(worker, sizes.response, sizes.request);
-    let Some(mut flow) = worker.stand(Ok((flow, Stand::by(Multiplexing::Blocking)))) else {
+    let Some(mut flow) = worker.stand(flow) else {
         return;
     };
     let mut serve = || {
@@ -114,6 +96,19 @@ pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
     worker.ended(0, serve());
 }
 
+/// A worker that spins asks again; one that blocks was interrupted. However the run ends, the
+/// engine shuts the socket down in the end, and the call has an answer.
+#[inline]
+fn again(error: &io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::WouldBlock => {
+            std::hint::spin_loop();
+            true
+        }
+        kind => kind == ErrorKind::Interrupted,
+    }
+}
+
 /// One socket, what is sent on it and room for what comes back.
 struct Flow<'a> {
     socket: &'a Socket,
@@ -123,13 +118,19 @@ struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    fn prepare(worker: &Worker<'a>, outgoing: usize, incoming: usize) -> Self {
-        Self {
-            socket: worker.socket(0),
+    /// A flow that waits as planned: awake, its socket never blocks.
+    fn prepare(worker: &Worker<'a>, outgoing: usize, incoming: usize) -> Result<(Self, Stand)> {
+        let socket = worker.socket(0);
+        socket
+            .set_nonblocking(worker.wait().spins())
+            .map_err(|error| Error::new(Kind::Unmeasured, "set O_NONBLOCK", error))?;
+        let flow = Self {
+            socket,
             tally: worker.tally(0),
             outgoing: Buffer::patterned(outgoing),
             incoming: Buffer::touched(incoming),
-        }
+        };
+        Ok((flow, Stand::by(Multiplexing::Blocking)))
     }
 
     /// Sends one whole message.
@@ -142,7 +143,7 @@ impl<'a> Flow<'a> {
                     self.tally.sent(bytes);
                     rest = &rest[bytes..];
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if again(&error) => {}
                 Err(error) => return Err(Failure::send(error)),
             }
         }
@@ -161,7 +162,7 @@ impl<'a> Flow<'a> {
                     self.tally.received(bytes);
                     filled += bytes;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if again(&error) => {}
                 Err(error) => return Err(Failure::receive(error)),
             }
         }

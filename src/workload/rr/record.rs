@@ -1,49 +1,52 @@
 //! What a requesting worker keeps of its transactions.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::metrics::latency::Latencies;
-use crate::outcome::half::Schedule;
 use crate::workload::gate::Gate;
+use crate::workload::schedule::{self, Schedule, nanoseconds};
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Worker};
 
-/// A send later than this counts as late: twice the kernel's default timer slack (prctl(2)).
-const LATE: Duration = Duration::from_micros(100);
-
 /// When a request was due and when it was sent; the same in closed loop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp {
-    pub(super) due: Instant,
-    pub(super) sent: Instant,
+pub(in crate::workload) struct Stamp {
+    pub(in crate::workload) due: Instant,
+    pub(in crate::workload) sent: Instant,
 }
 
 impl Stamp {
-    pub(super) const fn closed_loop(at: Instant) -> Self {
+    pub(in crate::workload) const fn closed_loop(at: Instant) -> Self {
         Self { due: at, sent: at }
     }
 }
 
 /// Histograms and the schedule's account of one worker.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::workload) struct Record {
     latency: Latencies,
     service_time: Option<Latencies>,
-    schedule: Option<Schedule>,
+    schedule: Option<schedule::Account>,
 }
 
 impl Record {
-    pub(super) fn new(open_loop: bool) -> Self {
+    pub(in crate::workload) fn new(open_loop: bool) -> Self {
         Self {
             latency: Latencies::new(),
             service_time: open_loop.then(Latencies::new),
-            schedule: open_loop.then(Schedule::default),
+            schedule: open_loop.then(schedule::Account::default),
         }
     }
 
     /// A transaction ended at `now`; it counts if that is inside the window.
     #[inline]
-    pub(super) fn completed(&mut self, gate: &Gate, tally: &Tally, stamp: Stamp, now: Instant) {
+    pub(in crate::workload) fn completed(
+        &mut self,
+        gate: &Gate,
+        tally: &Tally,
+        stamp: Stamp,
+        now: Instant,
+    ) {
         if !gate.counting() {
             return;
         }
@@ -55,39 +58,34 @@ impl Record {
         }
     }
 
-    /// A request was sent in open loop.
-    pub(super) fn sent(&mut self, gate: &Gate, stamp: Stamp) {
-        if let Some(schedule) = self.schedule.as_mut().filter(|_| gate.counting()) {
-            let lateness = stamp.sent.saturating_duration_since(stamp.due);
-            schedule.late += u64::from(lateness > LATE);
-            schedule.max_lateness_ns = schedule.max_lateness_ns.max(nanoseconds(lateness));
-        }
-    }
-
-    /// What one flow owed the schedule: `due` requests in the window, `unfinished` at its close.
-    pub(super) fn owed(&mut self, due: u64, unfinished: u64) {
+    /// A request was sent in open loop, by the schedule `of` its flow.
+    pub(in crate::workload) fn sent(&mut self, gate: &Gate, of: &mut Schedule, stamp: Stamp) {
+        let gap = of.sent(stamp.sent);
         if let Some(schedule) = &mut self.schedule {
-            schedule.due += due;
-            schedule.unfinished += unfinished;
+            schedule.sent(gate, stamp.due, stamp.sent, gap);
         }
     }
 
-    pub(super) fn account(self) -> Account {
+    /// What one flow owed its schedule over the window.
+    pub(in crate::workload) fn owed(&mut self, gate: &Gate, of: &Schedule) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.owed(of, gate);
+        }
+    }
+
+    pub(in crate::workload) fn account(self) -> Account {
+        let (kept, pacing) = self.schedule.map(|own| (own.kept, own.pacing)).unzip();
         Account {
             latency: Some(self.latency),
             service_time: self.service_time,
-            schedule: self.schedule,
+            schedule: kept,
+            pacing,
             ..Account::default()
         }
     }
 }
 
 /// Notes the first step of each of the worker's flows.
-pub(super) fn first_step(worker: &Worker<'_>, flow: usize) {
+pub(in crate::workload) fn first_step(worker: &Worker<'_>, flow: usize) {
     worker.tally(flow).first_step(worker.since_release_ns());
-}
-
-#[inline]
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,15 +2,12 @@
 //! that the flows share evenly.
 
 use std::io::ErrorKind;
-use std::net::Shutdown;
 
+use super::OPENING;
 use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::multiplex::{Interest, Multiplex};
+use crate::workload::open::Open;
 use crate::workload::{Failure, Worker};
-
-/// Bytes of each flow's first step: little, so that the last flow of a worker does not wait for
-/// whole messages of all before it.
-const OPENING: usize = 1024;
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
 pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, multiplex: Multiplex, sender: &mut S) {
@@ -74,9 +71,9 @@ fn each_ready(
     interest: Interest,
     mut step: impl FnMut(usize) -> Step,
 ) {
-    let mut open = Open::all(worker, interest);
+    let mut open = Open::all(worker, interest == Interest::Send);
     let mut batch = Vec::with_capacity(worker.share.flows.len());
-    while open.count > 0 {
+    while open.any() {
         batch.clear();
         match multiplex.wait(false) {
             Ok(ready) => batch.extend(ready.map(|ready| ready.flow)),
@@ -95,32 +92,5 @@ fn each_ready(
             // Flows that never became writable; what they owe stays in their socket buffers.
             (0..worker.share.flows.len()).for_each(|flow| open.end(flow, Ok(())));
         }
-    }
-}
-
-/// The flows that have not ended yet.
-struct Open<'a> {
-    worker: &'a Worker<'a>,
-    interest: Interest,
-    flows: Vec<bool>,
-    count: usize,
-}
-
-impl<'a> Open<'a> {
-    fn all(worker: &'a Worker<'a>, interest: Interest) -> Self {
-        let count = worker.share.flows.len();
-        Self { worker, interest, flows: vec![true; count], count }
-    }
-
-    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
-        if !std::mem::replace(&mut self.flows[flow], false) {
-            return;
-        }
-        self.count -= 1;
-        if self.interest == Interest::Send {
-            // The end of the stream; after a stop the engine may have said it already.
-            let _ = self.worker.socket(flow).shutdown(Shutdown::Write);
-        }
-        self.worker.ended(flow, result);
     }
 }

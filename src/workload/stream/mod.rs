@@ -2,31 +2,63 @@
 //! receive until the end of the stream.
 //!
 //! One flow a worker runs blocking, several share a worker by epoll. Both are generic over the
-//! transport, which is chosen here.
+//! transport, which is chosen here. io_uring has loops of its own, for any number of flows.
 
+pub mod auto;
 mod blocking;
 mod epoll;
+mod probe;
+mod uring;
 
 use super::multiplex::{self, Interest, Multiplex};
 use crate::error::Result;
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Part, ReceiveMethod, SendMethod, StreamPlan};
+use crate::transport::mmap::Mmap;
 use crate::transport::read::Read;
+use crate::transport::sendfile::Sendfile;
+use crate::transport::splice::{Layout, Splice};
+use crate::transport::trunc::Trunc;
 use crate::transport::write::Write;
+use crate::transport::zerocopy::Zerocopy;
 use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::{Account, Stand, Worker};
+use auto::Auto;
+
+/// Bytes of each flow's first step where several share a worker: little, so that the last flow does
+/// not wait for whole messages of all before it.
+const OPENING: usize = 1024;
 
 /// Moves the worker's bytes by the methods of the plan.
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> Account {
     let sockets = worker.sockets();
     let message = usize::try_from(plan.message_bytes.0).unwrap_or(usize::MAX);
+    // Only single pages can be mapped by a receiver on the same machine.
+    let layout = if plan.receive == ReceiveMethod::Mmap { Layout::Pages } else { Layout::Runs };
     match worker.share.part {
         Part::Send => match plan.send {
+            SendMethod::Auto => match auto::no_probe(&worker.shared.plan) {
+                None => send(worker, Ok(Auto::open(worker, message, layout))),
+                Some(reason) => {
+                    let mut account = send(worker, Ok(Write::open(sockets, message)));
+                    account.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
+                    account
+                }
+            },
             SendMethod::Write => send(worker, Ok(Write::open(sockets, message))),
+            SendMethod::Zerocopy => send(worker, Zerocopy::open(sockets, message)),
+            SendMethod::Sendfile => send(worker, Sendfile::open(sockets, message)),
+            SendMethod::Splice => send(worker, Splice::open(sockets, message, layout)),
+            method @ (SendMethod::Uring | SendMethod::UringZc) => {
+                uring::send(worker, method, message)
+            }
         },
         _ => match plan.receive {
             ReceiveMethod::Read => receive(worker, Ok(Read::open(sockets, message))),
+            ReceiveMethod::Trunc => receive(worker, Ok(Trunc::open(sockets, message))),
+            ReceiveMethod::Mmap => receive(worker, Mmap::open(sockets, message)),
+            ReceiveMethod::Uring => uring::receive(worker, message),
         },
     }
 }

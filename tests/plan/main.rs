@@ -1,12 +1,14 @@
 //! Every rule about plans: the last value it accepts, and the words with which it refuses.
 
+mod udp;
+
 use std::time::Duration;
 
 use podperf::plan::limits::Limits;
 use podperf::plan::rules::check;
 use podperf::plan::{
-    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StreamPlan, Workload,
+    Close, CrrPlan, Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
+    SendMethod, SocketPlan, StreamPlan, Wait, Workload,
 };
 use podperf::units::{BitRate, Bytes};
 use proptest::prelude::*;
@@ -21,13 +23,7 @@ fn stream_plan() -> StreamPlan {
 }
 
 fn rr_plan() -> RrPlan {
-    RrPlan {
-        request_bytes: Bytes(1),
-        response_bytes: Bytes(1),
-        burst: 1,
-        rate_per_second: None,
-        load: None,
-    }
+    RrPlan::default()
 }
 
 /// So many streams each way.
@@ -59,6 +55,12 @@ fn message(bytes: u64) -> Plan {
     plan(Workload::Stream(StreamPlan { message_bytes: Bytes(bytes), ..stream_plan() }))
 }
 
+fn mapped(bytes: u64) -> Plan {
+    let message_bytes = Bytes(bytes);
+    let receive = ReceiveMethod::Mmap;
+    plan(Workload::Stream(StreamPlan { message_bytes, receive, ..stream_plan() }))
+}
+
 fn rr(change: impl FnOnce(&mut RrPlan)) -> Plan {
     let mut rr = rr_plan();
     change(&mut rr);
@@ -87,6 +89,13 @@ fn workers(count: u32) -> EndPlan {
 }
 
 const WEEK: u64 = 7 * 24 * 3600;
+
+#[test]
+fn a_plan_of_an_older_peer_leaves_the_backend_to_this_one() {
+    let mut json = serde_json::to_value(rr_plan()).unwrap();
+    json.as_object_mut().unwrap().remove("backend").expect("it is said");
+    assert_eq!(serde_json::from_value::<RrPlan>(json).unwrap(), rr_plan());
+}
 
 #[test]
 fn what_lies_at_the_edge_is_accepted() {
@@ -150,6 +159,10 @@ fn flows_messages_and_requests_are_bounded() {
         ),
         (Plan { flows: 0, ..rr(|_| {}) }, "'0' for '--flows': allowed: 1 to 16384"),
         (message(0), "'0 B' for '--length': allowed: 1 B to 64 MiB"),
+        (
+            mapped(4095),
+            "'mmap' for '--recv': allowed: --length 4 KiB or more, since whole pages are mapped",
+        ),
         (message(65 << 20), "'65 MiB' for '--length': allowed: 1 B to 64 MiB"),
         (rr(|rr| rr.request_bytes = Bytes(0)), "'0 B' for '--request': allowed: 1 B to 64 MiB"),
         (
@@ -279,6 +292,59 @@ fn workers_pins_and_sockets_are_bounded() {
 }
 
 #[test]
+fn waiting_and_connections_are_bounded() {
+    let crr = |change: fn(&mut CrrPlan)| {
+        let mut crr = CrrPlan {
+            request_bytes: Bytes(1),
+            response_bytes: Bytes(1),
+            rate_per_second: None,
+            close: Close::Server,
+        };
+        change(&mut crr);
+        plan(Workload::Crr(crr))
+    };
+    let end = |wait| EndPlan { wait, ..EndPlan::default() };
+    for accepted in [
+        crr(|_| {}),
+        Plan { extent: Extent::Transactions { total: 4 }, ..crr(|crr| crr.close = Close::Rst) },
+        Plan { client: end(Wait::Spin), server: end(Wait::BusyPollUs(1_000_000)), ..rr(|_| {}) },
+        socket(|socket| (socket.cork, socket.quick_ack, socket.mptcp) = (true, true, true)),
+    ] {
+        assert_eq!(check(&accepted, &Limits::default()), Ok(()), "{accepted:?}");
+    }
+    for (plan, expected) in [
+        (crr(|crr| crr.request_bytes = Bytes(0)), "'0 B' for '--request': allowed: 1 B to 64 MiB"),
+        (
+            crr(|crr| crr.response_bytes = Bytes(65 << 20)),
+            "'65 MiB' for '--response': allowed: 1 B to 64 MiB",
+        ),
+        (Plan { flows: 0, ..crr(|_| {}) }, "'0' for '--flows': allowed: 1 to 16384"),
+        (
+            crr(|crr| crr.rate_per_second = Some(0.0)),
+            "'0' for '--rate': allowed: more than 0 and at most 1000000000 requests per second",
+        ),
+        (
+            Plan { extent: Extent::Bytes { total_bytes: Bytes(10) }, ..crr(|_| {}) },
+            "'10 B' for '--bytes': allowed: with streams only",
+        ),
+        (
+            Plan { server: end(Wait::Spin), ..stream(|_| {}) },
+            "'spin' for '--server-wait': allowed: with request/response by TCP only",
+        ),
+        (
+            Plan { client: end(Wait::BusyPollUs(0)), ..rr(|_| {}) },
+            "'0' for '--wait': allowed: 1 to 1000000",
+        ),
+        (
+            Plan { socket: SocketPlan { cork: true, ..SocketPlan::default() }, ..rr(|_| {}) },
+            "'on' for '--cork': allowed: with streams only, a response would wait 200 ms",
+        ),
+    ] {
+        assert_refused(&plan, &Limits::default(), expected);
+    }
+}
+
+#[test]
 fn a_server_holds_every_plan_to_its_own_limits() {
     let limits = Limits { connections: 2, duration: Duration::from_secs(5), ..Limits::default() };
     assert_refused(&stream(|_| {}), &limits, "'4' for '--streams': allowed: 1 to 2");
@@ -314,7 +380,7 @@ proptest! {
             plan.extent = Extent::Time { window: Duration::from_nanos(window_ns) };
             plan.warm_up = Duration::from_nanos(warm_up_ns);
             plan.interval = Duration::from_nanos(interval_ns);
-            plan.client = EndPlan { workers, pin: Pin::List(cpus) };
+            plan.client = EndPlan { workers, pin: Pin::List(cpus), ..EndPlan::default() };
         });
         let direction = if both { Direction::Both } else { Direction::Down };
         let message_bytes = Bytes(message);

@@ -1,0 +1,103 @@
+//! `podperf calibrate`: what podperf itself can do on this machine.
+//!
+//! Enters: a time budget and where the record goes. Leaves: a table or JSON on standard output, and
+//! the stored record. Measures nothing itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::calibration::{calibrate, store};
+use crate::cli::output::{print, say};
+use crate::cli::signals;
+use crate::error::{Error, Kind, Result};
+use crate::outcome::run::Run;
+use crate::report::text;
+use crate::units::parse_duration;
+
+/// Least and most time for all of it.
+const TIME: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(600)];
+
+/// Measures what podperf itself can do on this machine: the cost of its steps and calls, its
+/// ceiling over loopback, its shortest round trip. `stream` and `rr` then say how close they came.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CalibrateArgs {
+    /// About how long all of it may take, 2s to 10m
+    #[arg(short, long, value_name = "TIME", default_value = "15", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    time: Duration,
+    /// One JSON document on standard output instead of the table
+    #[arg(short = 'J', long)]
+    json: bool,
+    /// Store the record in this file [default: the environment variable PODPERF_CALIBRATION, else
+    /// podperf/calibration.json in $XDG_CACHE_HOME or ~/.cache]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Store nothing
+    #[arg(long, conflicts_with = "output")]
+    no_store: bool,
+    /// No talk on standard error
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Run it while the machine is idle. Another kernel, CPU, podperf or number of allowed CPUs makes a
+stored record void.
+
+Examples:
+  podperf calibrate
+  podperf calibrate -t 60 --no-store -J | jq '.streams'";
+
+/// Measures, stores and prints; returns the exit status.
+pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
+    if !(TIME[0]..=TIME[1]).contains(&args.time) {
+        let value = humantime::format_duration(args.time);
+        return Err(Error::usage("--time", value, "allowed: 2s to 10m"));
+    }
+    let path = if args.no_store { None } else { args.output.clone().or_else(store::path) };
+    if path.is_none() && !args.no_store {
+        let cause = "neither PODPERF_CALIBRATION, XDG_CACHE_HOME nor HOME is set";
+        return Err(Error::new(Kind::Usage, "find a place for the calibration", cause)
+            .with_remedy("name a file with --output, or give --no-store"));
+    }
+    let stop = signals::watch()?;
+    let mut tell = |part: &str| {
+        if !args.quiet {
+            say(&format!("calibrating: {part}"));
+        }
+    };
+    let record = calibrate(args.time, &mut tell, &stop)?;
+    // Shown first: what cannot be stored is not lost.
+    let printed = print(|to| {
+        if args.json {
+            to.write_all(store::render(&record).as_bytes())
+        } else {
+            text::render_calibration(&record, to)
+        }
+    });
+    if let Some(path) = &path {
+        store::save(&record, path).map_err(|error| {
+            let operation = format!("store the calibration in '{}'", path.display());
+            Error::new(Kind::Incomplete, operation, error)
+                .with_remedy("name another file with --output, or give --no-store")
+        })?;
+        if !args.quiet {
+            say(&format!("calibration stored in {}", path.display()));
+        }
+    }
+    printed
+}
+
+/// Holds a run against the calibration that is stored for this user, if there is one.
+pub(super) fn hold_against_stored(run: &mut Run) {
+    use crate::outcome::calibration::{hold_against, put_aside};
+    let Some(path) = store::path() else { return };
+    match store::load(&path) {
+        Ok(Some(record)) => hold_against(run, &record),
+        Ok(None) => {}
+        Err(reason) => put_aside(run, &reason),
+    }
+}

@@ -1,0 +1,84 @@
+//! `podperf crr`: connect, request, response, close.
+
+use clap::Args;
+
+use crate::cli::Measurement;
+use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::system::System;
+use crate::error::Result;
+use crate::plan::{Close, CrrPlan, Extent, SocketPlan, Workload};
+use crate::units::{Bytes, parse_count, parse_frequency};
+
+/// Measures connections: each transaction opens one, sends a request, reads the response and closes
+/// it. Latency is from before the connection to the last byte of the response.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CrrArgs {
+    /// Connections at a time
+    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    flows: u32,
+    /// Size of a request
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Transactions",
+        allow_hyphen_values = true
+    )]
+    request: Bytes,
+    /// Size of a response
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Transactions",
+        allow_hyphen_values = true
+    )]
+    response: Bytes,
+    /// Start so many transactions per second over all flows, on a fixed schedule, and count latency
+    /// from the time each was due [default: the next connection follows the last]
+    #[arg(long, value_name = "RATE", help_heading = "Transactions",
+          value_parser = parse_frequency, allow_hyphen_values = true)]
+    rate: Option<f64>,
+    /// How a connection ends
+    #[arg(long, value_name = "HOW", default_value = "server", help_heading = "Transactions")]
+    close: Close,
+    /// End after so many transactions over all flows, instead of after a time
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
+          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+    transactions: Option<u64>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    shared: MeasureArgs,
+}
+
+const EXAMPLES: &str = "\
+Connections go to a port of their own at the server (see podperf serve --data-port), which takes
+them from this client's address alone.
+
+Examples:
+  podperf crr                             ten seconds over loopback
+  podperf crr hostB -P 8 --response 4K    eight at a time, responses of 4 KiB
+  podperf crr hostB --close rst           no TIME-WAIT anywhere
+  podperf crr hostB --rate 1000           a thousand connections per second, stalls not hidden";
+
+impl CrrArgs {
+    /// What was typed becomes a measurement, or an error that says what is allowed.
+    pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
+        let work = Work {
+            workload: Workload::Crr(CrrPlan {
+                request_bytes: self.request,
+                response_bytes: self.response,
+                rate_per_second: self.rate,
+                close: self.close,
+            }),
+            flows: self.flows,
+            count: self.transactions.map(|total| Extent::Transactions { total }),
+            socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
+            wait: self.wait,
+        };
+        self.shared.resolve(work, system)
+    }
+}

@@ -1,0 +1,148 @@
+//! `podperf udp`: datagrams.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::Measurement;
+use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::system::System;
+use crate::error::Result;
+use crate::plan::udp::{Offload, UdpPlan, UdpRrPlan};
+use crate::plan::{Direction, Extent, SocketPlan, Workload};
+use crate::units::{BitRate, Bytes, parse_count, parse_duration};
+
+/// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
+/// the latency of requests and responses.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct UdpArgs {
+    /// Flows, in each direction
+    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Datagrams",
+          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    streams: u32,
+    /// Payload that each flow sends: bit/s with K, M, G or T (powers of 1000); 0: as fast as it can
+    #[arg(
+        short,
+        long,
+        value_name = "RATE",
+        default_value = "1M",
+        help_heading = "Datagrams",
+        allow_hyphen_values = true
+    )]
+    bitrate: BitRate,
+    /// Payload of a datagram, 16 to 65507 bytes [default: what the path carries unfragmented]
+    #[arg(
+        short,
+        long,
+        value_name = "SIZE",
+        help_heading = "Datagrams",
+        allow_hyphen_values = true
+    )]
+    length: Option<Bytes>,
+    /// The server sends, the client receives
+    #[arg(short = 'R', long, help_heading = "Datagrams", conflicts_with = "bidir")]
+    reverse: bool,
+    /// As many flows each way, at once
+    #[arg(long, help_heading = "Datagrams")]
+    bidir: bool,
+    /// Let the kernel cut one send into many datagrams (UDP_SEGMENT); auto: when unlimited, or
+    /// where several datagrams fall due within 100 µs
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams")]
+    gso: Offload,
+    /// Let the kernel hand over many datagrams at once (UDP_GRO); auto: where it can
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams")]
+    gro: Offload,
+    /// Fragment what is larger than the path's MTU, instead of refusing it
+    #[arg(long, help_heading = "Datagrams")]
+    fragment: bool,
+    /// End when so much has been sent over all flows of one direction, instead of after a time
+    #[arg(short = 'n', long, value_name = "SIZE", help_heading = "Window",
+          conflicts_with_all = ["time", "rr"], allow_hyphen_values = true)]
+    bytes: Option<Bytes>,
+    /// Requests and responses of one datagram each, one in flight on a flow
+    #[arg(long, help_heading = "Request/response",
+          conflicts_with_all = ["bitrate", "length", "reverse", "bidir", "gso", "gro"])]
+    rr: bool,
+    /// Size of a request
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Request/response",
+        requires = "rr",
+        allow_hyphen_values = true
+    )]
+    request: Bytes,
+    /// Size of a response
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1",
+        help_heading = "Request/response",
+        requires = "rr",
+        allow_hyphen_values = true
+    )]
+    response: Bytes,
+    /// A response that has not come after this time is lost, and the next request goes on
+    #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Request/response",
+          requires = "rr", value_parser = parse_duration, allow_hyphen_values = true)]
+    timeout: Duration,
+    /// End after so many requests over all flows, instead of after a time
+    #[arg(long, value_name = "N", help_heading = "Window", requires = "rr",
+          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+    transactions: Option<u64>,
+    #[command(flatten)]
+    shared: MeasureArgs,
+}
+
+const EXAMPLES: &str = "\
+Sizes: K, M, G and T are powers of 1024. Times: seconds unless said (500ms, 2m, 1h).
+The path must carry UDP to the server's port as well as TCP.
+
+Examples:
+  podperf udp 192.0.2.2                       1 Mbit/s for ten seconds: loss and jitter
+  podperf udp hostB -b 500M -P 4              four flows of 500 Mbit/s each
+  podperf udp hostB -b 0                      as fast as one flow goes
+  podperf udp hostB -R -b 1G -w 4M            the other way round, with larger socket buffers
+  podperf udp hostB -l 64                     small datagrams
+  podperf udp hostB --rr                      latency of one-byte requests and responses
+  podperf udp hostB --rr -P 16 --timeout 50ms sixteen flows; lost after 50 ms";
+
+impl UdpArgs {
+    /// What was typed becomes a measurement, or an error that says what is allowed.
+    pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
+        let direction = match (self.reverse, self.bidir) {
+            (true, _) => Direction::Down,
+            (_, true) => Direction::Both,
+            _ => Direction::Up,
+        };
+        let workload = if self.rr {
+            Workload::UdpRr(UdpRrPlan {
+                request_bytes: self.request,
+                response_bytes: self.response,
+                timeout: self.timeout,
+                fragment: self.fragment,
+            })
+        } else {
+            Workload::Udp(UdpPlan {
+                direction,
+                datagram_bytes: self.length,
+                bits_per_second: (self.bitrate.0 > 0).then_some(self.bitrate),
+                gso: self.gso,
+                gro: self.gro,
+                fragment: self.fragment,
+            })
+        };
+        let bytes = self.bytes.map(|total_bytes| Extent::Bytes { total_bytes });
+        let transactions = self.transactions.map(|total| Extent::Transactions { total });
+        let work = Work {
+            workload,
+            flows: self.streams,
+            count: bytes.or(transactions),
+            socket: SocketPlan::default(),
+            wait: WaitArgs::default(),
+        };
+        self.shared.resolve(work, system)
+    }
+}

@@ -1,0 +1,55 @@
+//! Distributions of times, and how a schedule was kept: that part of the result.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A latency distribution, in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Always `ns`.
+    pub unit: String,
+    /// Values recorded.
+    pub count: u64,
+    /// Exact arithmetic mean.
+    pub mean: Option<f64>,
+    /// Exact population standard deviation.
+    pub stddev: Option<f64>,
+    /// Smallest value.
+    pub min: Option<u64>,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th percentile.
+    pub p90: Option<u64>,
+    /// 99th percentile. Percentiles with fewer than ten values above them are null.
+    pub p99: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9: Option<u64>,
+    /// 99.99th percentile.
+    pub p99_99: Option<u64>,
+    /// Largest value.
+    pub max: Option<u64>,
+    /// Values above 60 s: counted in mean, stddev and max, recorded as 60 s in the histogram.
+    pub out_of_range: u64,
+    /// The histogram: HdrHistogram V2, deflated, base64; 1 ns to 60 s, three significant digits.
+    pub histogram: String,
+}
+
+/// How an open-loop schedule was kept: requests that were due, or sends of datagrams.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduleFacts {
+    /// Sends that were due in the window.
+    pub due: u64,
+    /// Of these, sent more than 100 µs after they were due.
+    pub late: u64,
+    /// Greatest lateness of a send, in nanoseconds.
+    pub max_lateness_ns: u64,
+    /// Due in the window but, when it closed, not answered (requests) or not sent (datagrams):
+    /// missing from the histograms.
+    pub unfinished: u64,
+    /// Datagrams of one send, where the schedule is one of datagrams; null: of requests.
+    pub datagrams_per_send: Option<u32>,
+    /// By how much each send of the window was late; null: not reported.
+    pub lateness: Option<Latency>,
+    /// Time between two sends of one flow in the window; null: not reported.
+    pub inter_send: Option<Latency>,
+}

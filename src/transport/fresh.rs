@@ -1,0 +1,170 @@
+//! New connections, one after the other: each is tuned before it opens, on either end.
+//!
+//! Enters: where to connect to or listen, and what the plan asks of sockets. Leaves: sockets. What
+//! is asked of a listener holds for the connections it accepts, which inherit it. Nothing here
+//! counts, repeats or decides when to stop.
+
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::Duration;
+
+use socket2::{SockAddr, Socket, Type};
+
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Close, SocketPlan, Wait};
+use crate::sys;
+use crate::transport::socket;
+
+/// A call that waits longer returns for a look at whether the run goes on.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How a client opens connections.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// Whom to.
+    pub to: SocketAddr,
+    /// Own address.
+    pub bind: Option<IpAddr>,
+    /// What is asked of each socket.
+    pub plan: SocketPlan,
+    /// How its receive calls wait.
+    pub wait: Wait,
+    /// How a connection ends.
+    pub close: Close,
+}
+
+impl Dial {
+    /// A socket with everything asked of it. One that blocks does so for 100 ms a call at the most.
+    ///
+    /// # Errors
+    /// What the system says, naming the option that it refuses.
+    pub fn socket(&self, nonblocking: bool) -> io::Result<Socket> {
+        let kind = if nonblocking { Type::STREAM.nonblocking() } else { Type::STREAM };
+        let socket = socket::open(self.to, self.plan.mptcp, kind)?;
+        self.tune(&socket).map_err(|error| io::Error::other(error.to_string()))?;
+        if !nonblocking {
+            timeouts(&socket)?;
+        }
+        if self.close == Close::Rst {
+            socket.set_linger(Some(Duration::ZERO))?;
+        }
+        if let Some(bind) = self.bind {
+            bind_address(&socket, bind)?;
+        }
+        Ok(socket)
+    }
+
+    fn tune(&self, socket: &Socket) -> Result<()> {
+        socket::before_connect(socket, &self.plan)?;
+        socket::busy_poll(socket, self.wait)?;
+        socket::mark(socket, &self.plan, self.to.ip().to_canonical().is_ipv6())
+    }
+
+    /// Opens the connection, or goes on opening it.
+    ///
+    /// # Errors
+    /// What connect(2) says: `InProgress` or EALREADY while it takes longer.
+    pub fn connect(&self, socket: &Socket) -> io::Result<()> {
+        match socket.connect(&SockAddr::from(self.to)) {
+            Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Binds to an address and leaves the port to connect(2).
+///
+/// # Errors
+/// What bind(2) says.
+pub fn bind_address(socket: &Socket, bind: IpAddr) -> io::Result<()> {
+    // A kernel before 4.2 takes a port at once; there are fewer of them then.
+    let _ = sys::option::set_bind_address_no_port(socket);
+    socket.bind(&SocketAddr::new(bind, 0).into())
+}
+
+fn timeouts(socket: &Socket) -> io::Result<()> {
+    socket.set_read_timeout(Some(LOOK))?;
+    socket.set_write_timeout(Some(LOOK))
+}
+
+/// Whether a call came back because there was nothing yet: at once from a non-blocking socket, else
+/// after 100 ms.
+#[must_use]
+pub fn not_yet(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::EINTR | libc::EINPROGRESS | libc::EALREADY)
+    )
+}
+
+/// A listening socket of one session.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    /// The only host whose connections are taken.
+    from: IpAddr,
+}
+
+/// Who knocked.
+#[derive(Debug)]
+pub enum Knock {
+    /// The host that was expected.
+    Guest(Socket),
+    /// Another one; its connection is closed.
+    Stranger,
+}
+
+impl Listener {
+    /// Listens on `address` for connections from `from`; `flows` of them come at one time.
+    ///
+    /// # Errors
+    /// Naming the address and what is refused.
+    pub fn open(
+        address: SocketAddr,
+        from: IpAddr,
+        plan: &SocketPlan,
+        wait: Wait,
+        flows: u32,
+    ) -> Result<Self> {
+        let failed = |error: io::Error| {
+            Error::new(Kind::Unmeasured, "listen for connections of the run on", error)
+                .with_peer(address)
+                .with_remedy("choose another --data-port there, or wait until a run has ended")
+        };
+        let socket = socket::open_listener(address, plan.mptcp).map_err(failed)?;
+        socket::before_connect(&socket, plan)?;
+        socket::busy_poll(&socket, wait)?;
+        socket::mark(&socket, plan, address.is_ipv6())?;
+        let backlog = i32::try_from(flows.saturating_mul(2)).unwrap_or(i32::MAX).max(128);
+        let listen = || {
+            // Connections of the last run may still be in TIME-WAIT.
+            socket.set_reuse_address(true)?;
+            timeouts(&socket)?;
+            socket.bind(&address.into())?;
+            socket.listen(backlog)
+        };
+        listen().map_err(failed)?;
+        Ok(Self { socket, from: from.to_canonical() })
+    }
+
+    /// The socket, to watch or to look at.
+    #[must_use]
+    pub const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Accepts one connection, which is non-blocking if asked.
+    ///
+    /// # Errors
+    /// What accept4(2) says; see [`not_yet`].
+    pub fn accept(&self, nonblocking: bool) -> io::Result<Knock> {
+        let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
+        let guest = peer.ip().to_canonical() == self.from;
+        Ok(if guest { Knock::Guest(socket) } else { Knock::Stranger })
+    }
+
+    /// Accepts nothing more; wakes whoever waits for a connection.
+    pub fn shut(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}

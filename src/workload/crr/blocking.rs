@@ -1,0 +1,178 @@
+//! One connection at a time: calls that block, or that a spinning worker repeats.
+
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use socket2::Socket;
+
+use super::{Book, Meeting, Sizes, Trouble, call, connecting, try_out};
+use crate::outcome::half::ConnectionUse;
+use crate::outcome::run::Multiplexing;
+use crate::plan::{Close, CrrPlan};
+use crate::transport::buffer::Buffer;
+use crate::transport::fresh::{Dial, Knock, Listener, not_yet};
+use crate::workload::rr::record::{Stamp, first_step};
+use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::{Account, Failure, Stand, Worker};
+
+/// Transactions until the stop or until the budget is used up.
+pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: Sizes) -> Account {
+    let book = Book::open(plan);
+    let Some(meeting) = &worker.shared.meeting else { return book.account() };
+    let outgoing = Buffer::patterned(sizes.request);
+    let incoming = Buffer::touched(sizes.response);
+    let prepared = try_out(dial).map(|_| ((), Stand::by(Multiplexing::Blocking)));
+    if worker.stand(prepared).is_none() {
+        return book.account();
+    }
+    first_step(worker, 0);
+    let mut caller = Caller { worker, meeting, dial, outgoing, incoming, book };
+    let result = match plan.rate_per_second {
+        None => caller.closed_loop(),
+        Some(rate) => caller.open_loop(rate),
+    };
+    worker.ended(0, result);
+    caller.book.account()
+}
+
+struct Caller<'a> {
+    worker: &'a Worker<'a>,
+    meeting: &'a Meeting,
+    dial: &'a Dial,
+    outgoing: Buffer,
+    incoming: Buffer,
+    book: Book,
+}
+
+impl Caller<'_> {
+    fn closed_loop(&mut self) -> Result<(), Failure> {
+        let gate = self.worker.gate();
+        let mut left = self.worker.budget(0);
+        while left > 0 && !gate.stopped() {
+            self.transact(Stamp::closed_loop(Instant::now()))?;
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    fn open_loop(&mut self, rate: f64) -> Result<(), Failure> {
+        let gate = self.worker.gate();
+        let mut schedule = Schedule::of(self.worker, rate, 0);
+        let mut left = self.worker.budget(0);
+        while left > 0 {
+            let Some(now) = wait_until(gate, schedule.next()) else { break };
+            let stamp = Stamp { due: schedule.take(), sent: now };
+            self.book.record.sent(gate, &mut schedule, stamp);
+            self.transact(stamp)?;
+            if gate.closed_at().is_none() {
+                schedule.completed();
+            }
+            left -= 1;
+        }
+        self.book.record.owed(gate, &schedule);
+        Ok(())
+    }
+
+    /// One transaction, from before its connection to behind its end.
+    fn transact(&mut self, stamp: Stamp) -> Result<(), Failure> {
+        let (gate, tally) = (self.worker.gate(), self.worker.tally(0));
+        let socket = self.connect()?;
+        self.book.connected(gate, stamp.sent, Instant::now());
+        call::send(self.meeting, &socket, tally, &self.outgoing).map_err(Failure::send)?;
+        let whole = call::receive(self.meeting, &socket, tally, &mut self.incoming)
+            .map_err(Failure::receive)?;
+        if !whole {
+            return Err(Failure::receive(ErrorKind::UnexpectedEof.into()));
+        }
+        self.book.completed(gate, tally, stamp, Instant::now());
+        if self.dial.close == Close::Server {
+            call::farewell(self.meeting, &socket);
+        }
+        Ok(())
+    }
+
+    /// Opens a connection; tries again while none can be had.
+    fn connect(&mut self) -> Result<Socket, Failure> {
+        let spin = self.worker.wait().spins();
+        let mut trouble = Trouble::default();
+        loop {
+            let attempt = self.dial.socket(spin).and_then(|socket| {
+                call::until(self.meeting, || self.dial.connect(&socket))?;
+                Ok(socket)
+            });
+            let error = match attempt {
+                Ok(socket) => return Ok(socket),
+                Err(error) => error,
+            };
+            match trouble.pause(&error, &mut self.book.uses) {
+                Some(pause) if !self.worker.gate().stopped() => std::thread::sleep(pause),
+                _ => return Err(connecting(error)),
+            }
+        }
+    }
+}
+
+/// Accepts, answers and ends connections until the stop.
+pub(super) fn respond(
+    worker: &Worker<'_>,
+    plan: &CrrPlan,
+    listener: &Listener,
+    sizes: Sizes,
+) -> Account {
+    let spin = worker.wait().spins();
+    let incoming = Buffer::touched(sizes.request);
+    let outgoing = Buffer::patterned(sizes.response);
+    let prepared = listener
+        .socket()
+        .set_nonblocking(spin)
+        .map(|()| ((), Stand::by(Multiplexing::Blocking)))
+        .map_err(super::serve::unprepared);
+    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+    if worker.stand(prepared).is_none() {
+        return Account::default();
+    }
+    let uses = ConnectionUse::default();
+    let close = plan.close;
+    let mut answerer = Answerer { worker, meeting, close, outgoing, incoming, uses };
+    let result = loop {
+        match listener.accept(spin) {
+            Ok(Knock::Guest(socket)) => answerer.serve(&socket),
+            Ok(Knock::Stranger) => answerer.uses.strangers += 1,
+            Err(_) if worker.gate().stopped() => break Ok(()),
+            Err(error) if not_yet(&error) => std::hint::spin_loop(),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => break Err(super::serve::accepting(error)),
+        }
+    };
+    worker.ended(0, result);
+    Account { connections: Some(answerer.uses), ..Account::default() }
+}
+
+struct Answerer<'a> {
+    worker: &'a Worker<'a>,
+    meeting: &'a Meeting,
+    close: Close,
+    outgoing: Buffer,
+    incoming: Buffer,
+    uses: ConnectionUse,
+}
+
+impl Answerer<'_> {
+    /// Serves one connection to its end. What breaks one is its client's to tell.
+    fn serve(&mut self, socket: &Socket) {
+        let tally = self.worker.tally(0);
+        let asked = call::receive(self.meeting, socket, tally, &mut self.incoming);
+        // A connection that asks nothing only showed that the way is open.
+        if matches!(asked, Ok(false)) {
+            return;
+        }
+        if asked.is_err() || call::send(self.meeting, socket, tally, &self.outgoing).is_err() {
+            self.uses.broken += 1;
+            return;
+        }
+        self.uses.connections += 1;
+        if self.close != Close::Server {
+            call::farewell(self.meeting, socket);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! System calls on one connection, repeated while they have nothing to tell: every 100 ms where
+//! they block, at once where the worker spins.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+
+use socket2::Socket;
+
+use super::Meeting;
+use crate::transport::fresh::not_yet;
+use crate::workload::tally::Tally;
+
+/// Calls until there is an answer, or until the meeting is cut off.
+pub(super) fn until<T>(
+    meeting: &Meeting,
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if not_yet(&error) => {
+                if meeting.is_cut() {
+                    return Err(io::Error::other("cut off"));
+                }
+                std::hint::spin_loop();
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Sends all of `message`.
+pub(super) fn send(
+    meeting: &Meeting,
+    socket: &Socket,
+    tally: &Tally,
+    message: &[u8],
+) -> io::Result<()> {
+    let mut rest = message;
+    while !rest.is_empty() {
+        let bytes = until(meeting, || (&mut &*socket).write(rest))?;
+        tally.sent(bytes);
+        rest = &rest[bytes..];
+    }
+    Ok(())
+}
+
+/// Fills `buffer`. False: the connection ended before its first byte.
+pub(super) fn receive(
+    meeting: &Meeting,
+    socket: &Socket,
+    tally: &Tally,
+    buffer: &mut [u8],
+) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match until(meeting, || (&mut &*socket).read(&mut buffer[filled..]))? {
+            0 if filled == 0 => return Ok(false),
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            bytes => {
+                tally.received(bytes);
+                filled += bytes;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Waits for the other end to close or reset the connection; what else it sends is dropped.
+pub(super) fn farewell(meeting: &Meeting, socket: &Socket) {
+    let mut scrap = [0; 64];
+    while until(meeting, || (&mut &*socket).read(&mut scrap)).is_ok_and(|bytes| bytes > 0) {}
+}

@@ -1,0 +1,219 @@
+//! Sends by io_uring, copied or zero copy. Each flow has one chain of sends under way, so that its
+//! bytes keep their order: one send of a large message, or several small ones in a row.
+
+use std::time::{Duration, Instant};
+
+use super::super::OPENING;
+use crate::error::Result;
+use crate::outcome::half::{MovedBy, SendUse};
+use crate::outcome::run::Multiplexing;
+use crate::plan::SendMethod;
+use crate::sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Wait};
+use crate::transport::buffer::Buffer;
+use crate::workload::open::Open;
+use crate::workload::rings;
+use crate::workload::{Account, Failure, Stand, Worker};
+
+/// Bytes that one chain hands over, unless one message is more.
+const CHAIN_BYTES: usize = 64 << 10;
+/// Sends of one chain at the most.
+const CHAIN: usize = 16;
+/// Zero-copy sends of one flow that the kernel has not reported on; the next waits.
+const MOST_HELD: usize = 256;
+/// For the kernel's last reports to come once all flows have ended.
+const REPORTS: Duration = Duration::from_millis(500);
+
+/// Sends messages of `message` bytes on every flow until the stop or until its budget is used up,
+/// then ends the streams.
+pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: usize) -> Account {
+    let Some(ring) = worker.stand(prepare(worker, method, message)) else {
+        return Account::default();
+    };
+    let mut sender = Sender::new(worker, ring, method, message);
+    if let Err(failure) = sender.run() {
+        worker.ended(0, Err(failure));
+    }
+    let bytes = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
+    let used =
+        SendUse { used: Some(method), bytes: vec![MovedBy { method, bytes }], ..sender.used };
+    Account { send: Some(used), ..Account::default() }
+}
+
+fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, Stand)> {
+    let fixed = method == SendMethod::UringZc;
+    let setup = Setup { message: &Buffer::patterned(message), fixed, receive: None };
+    let ring = rings::open(worker, setup)
+        .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
+        .map_err(|refused| rings::error(&refused))?;
+    Ok((ring, Stand::by(Multiplexing::Uring)))
+}
+
+/// Sends nothing by zero copy, to see whether kernel and sockets can do it at all.
+fn probed(mut ring: Ring) -> Result<Ring, Refused> {
+    let refused = |error| Refused { call: "IORING_OP_SEND_ZC", error };
+    ring.send(0, 0, Send::ZeroCopy).map_err(refused)?;
+    let mut batch = Vec::new();
+    while ring.under_way() > 0 {
+        ring.enter(Wait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
+        ring.reap(&mut batch);
+    }
+    for done in batch.iter().filter(|done| done.kind == Kind::Send) {
+        done.bytes().map_err(refused)?;
+    }
+    Ok(ring)
+}
+
+/// The sending side of one flow.
+struct Flow {
+    /// Bytes that no send has been made for.
+    left: u64,
+    started: bool,
+    /// Sends that have not completed.
+    sends: usize,
+    /// Zero-copy sends that the kernel has not reported on.
+    held: usize,
+}
+
+struct Sender<'a> {
+    worker: &'a Worker<'a>,
+    ring: Ring,
+    how: Send,
+    message: usize,
+    chain: usize,
+    flows: Vec<Flow>,
+    /// Flows for whose last send the kernel had no memory.
+    starved: Vec<usize>,
+    open: Open<'a>,
+    used: SendUse,
+}
+
+impl<'a> Sender<'a> {
+    fn new(worker: &'a Worker<'a>, ring: Ring, method: SendMethod, message: usize) -> Self {
+        let flow = |index| Flow { left: worker.budget(index), started: false, sends: 0, held: 0 };
+        let flows = (0..worker.share.flows.len()).map(flow).collect();
+        let zero_copy = method == SendMethod::UringZc;
+        Self {
+            worker,
+            ring,
+            how: if zero_copy { Send::ZeroCopy } else { Send::Copy },
+            message,
+            chain: if zero_copy { 1 } else { (CHAIN_BYTES / message).clamp(1, CHAIN) },
+            flows,
+            starved: Vec::new(),
+            open: Open::all(worker, true),
+            used: SendUse::default(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        let mut batch = Vec::new();
+        let mut cancelled = false;
+        for flow in 0..self.flows.len() {
+            self.go_on(flow)?;
+        }
+        while self.open.any() {
+            rings::round(&mut self.ring, &mut batch)?;
+            for done in &batch {
+                self.done(*done)?;
+            }
+            for number in std::mem::take(&mut self.starved) {
+                self.go_on(number)?;
+            }
+            if self.worker.gate().stopped() {
+                (0..self.flows.len()).try_for_each(|flow| self.go_on(flow))?;
+                if batch.is_empty() && !std::mem::replace(&mut cancelled, true) {
+                    self.ring.cancel_all().map_err(rings::failed)?;
+                }
+            }
+        }
+        let deadline = Instant::now() + REPORTS;
+        while self.flows.iter().any(|flow| flow.held > 0) && Instant::now() < deadline {
+            rings::round(&mut self.ring, &mut batch)?;
+            for done in &batch {
+                self.done(*done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the flow's next chain where nothing stands against it, or ends the flow.
+    fn go_on(&mut self, number: usize) -> Result<(), Failure> {
+        let many = self.flows.len() > 1;
+        let flow = &mut self.flows[number];
+        if flow.sends > 0 || !self.open.has(number) {
+            return Ok(());
+        }
+        if flow.left == 0 || self.worker.gate().stopped() {
+            self.open.end(number, Ok(()));
+            return Ok(());
+        }
+        if flow.held >= MOST_HELD {
+            return Ok(());
+        }
+        let (mut chain, mut longest) = (self.chain, self.message);
+        if !std::mem::replace(&mut flow.started, true) {
+            self.worker.tally(number).first_step(self.worker.since_release_ns());
+            if many {
+                (chain, longest) = (1, longest.min(OPENING));
+            }
+        }
+        self.ring.make_room(chain).map_err(rings::failed)?;
+        for link in 1..=chain {
+            let length = usize::try_from(flow.left).unwrap_or(usize::MAX).min(longest);
+            flow.left -= length as u64;
+            flow.sends += 1;
+            let last = link == chain || flow.left == 0;
+            let how = if last { self.how } else { Send::Linked };
+            self.ring.send(number, length, how).map_err(rings::failed)?;
+            if last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Completion) -> Result<(), Failure> {
+        match done.kind {
+            Kind::Send => self.sent(done),
+            Kind::Released { copied } => {
+                self.flows[done.socket].held -= 1;
+                self.used.zerocopy_sends += 1;
+                self.used.zerocopy_copied += u64::from(copied);
+                self.go_on(done.socket)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sent(&mut self, done: Completion) -> Result<(), Failure> {
+        let flow = &mut self.flows[done.socket];
+        flow.sends -= 1;
+        flow.held += usize::from(done.more);
+        let moved = match done.bytes() {
+            Ok(bytes) => bytes,
+            Err(error) if no_memory(&error) && self.ring.under_way() > 0 => {
+                self.used.enobufs += 1;
+                flow.left = flow.left.saturating_add(done.asked as u64);
+                self.starved.push(done.socket);
+                return Ok(());
+            }
+            Err(error) if rings::again(&error) && !no_memory(&error) => 0,
+            Err(error) => {
+                let stopped = self.worker.gate().stopped();
+                let result = if stopped { Ok(()) } else { Err(Failure::send(error)) };
+                self.open.end(done.socket, result);
+                return Ok(());
+            }
+        };
+        if moved > 0 {
+            self.worker.tally(done.socket).sent(moved);
+        }
+        flow.left = flow.left.saturating_add((done.asked - moved.min(done.asked)) as u64);
+        self.go_on(done.socket)
+    }
+}
+
+/// The kernel had no room for what a zero-copy send needs.
+fn no_memory(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
