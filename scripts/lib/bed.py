@@ -17,6 +17,10 @@ import procstat
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 LISTEN = "0A"  # TCP state in /proc/net/tcp
+TESTBED = ("hostA", "hostB", "podA", "podB")  # the namespaces of scripts/twohosts
+# A connection for each request uses up ports: tcp_tw_reuse(1) lets a client take one again after a
+# second (Documentation/networking/ip-sysctl.rst), so that one tool does not leave the next without.
+SETTINGS = {"tcp_tw_reuse": "1", "ip_local_port_range": "1024 65535"}
 
 
 class Failed(Exception):
@@ -61,6 +65,10 @@ def namespaces(prefix):
         call("ip", "-n", own, "link", "set", "lo", "up")
         # netperf resolves no address where every interface has but a loopback one (AI_ADDRCONFIG).
         call("ip", "-n", own, "addr", "add", "192.0.2.9/32", "dev", "lo")
+        for namespace in [own, *(f"{prefix}-{name}" for name in TESTBED)]:
+            for setting, value in SETTINGS.items():
+                call("ip", "netns", "exec", namespace, "sh", "-c",
+                     f"echo '{value}' > /proc/sys/net/ipv4/{setting}")
         yield
     finally:
         subprocess.run([SCRIPTS / "twohosts", "down", "--prefix", prefix], check=False)

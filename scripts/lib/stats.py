@@ -32,13 +32,13 @@ def ratio_of_medians(pairs, seed, confidence=0.95, resamples=10_000):
     """Ratio of the medians of (ours, theirs) pairs with its percentile bootstrap interval.
 
     Whole rounds are drawn with replacement (Efron 1979), because the two figures of a round were
-    measured one after the other and share what the machine did at that time. Figures must be above
-    zero. With fewer than three pairs the interval says little; it is then the range of what was seen.
+    measured one after the other and share what the machine did at that time. Theirs must be above
+    zero, ours not below. With fewer than three pairs the interval says little; it is then the range of what was seen.
     """
     if not pairs:
         raise ValueError("no pairs")
-    if any(ours <= 0 or theirs <= 0 for ours, theirs in pairs):
-        raise ValueError("a figure is not above zero")
+    if any(ours < 0 or theirs <= 0 for ours, theirs in pairs):
+        raise ValueError("a figure is below zero, or one of theirs is zero")
     draw = random.Random(seed)
     ratios = []
     for _ in range(resamples):

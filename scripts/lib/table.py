@@ -1,6 +1,7 @@
-"""Plain text tables.
+"""Tables as plain text and as Markdown.
 
-Enters: a header, one alignment letter a column, rows of text. Leaves: lines of at most 120 columns.
+Enters: a header, one alignment letter a column, rows of text. Leaves: lines, those of plain text at
+most 120 columns wide.
 """
 
 WIDEST = 120
@@ -28,3 +29,10 @@ def table(header, alignment, rows):
         return "  ".join(f"{c:{a}{w}}" for c, a, w in zip(cells, alignment, widths)).rstrip()
 
     return [*map(line, head_rows), "-" * total, *map(line, rows)]
+
+
+def markdown(header, alignment, rows):
+    """Lines of the same table in Markdown."""
+    rules = [{"<": "---", ">": "---:"}[letter] for letter in alignment]
+    heads = [cell.replace("\n", " ") for cell in header]
+    return [f"| {' | '.join(cells)} |" for cells in [heads, rules, *rows]]

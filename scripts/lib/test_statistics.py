@@ -94,6 +94,9 @@ class RatioOfMedians(unittest.TestCase):
             stats.ratio_of_medians([], seed=1)
         with self.assertRaises(ValueError):
             stats.ratio_of_medians([(1.0, 0.0)], seed=1)
+        with self.assertRaises(ValueError):
+            stats.ratio_of_medians([(-1.0, 1.0)], seed=1)
+        self.assertEqual(stats.ratio_of_medians([(0.0, 1.0)], seed=1).ratio, 0.0)
 
     def test_quantiles_lie_between_ranks(self):
         self.assertEqual(stats.quantile([1.0, 2.0, 3.0], 0.5), 2.0)
