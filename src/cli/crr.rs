@@ -82,3 +82,41 @@ impl CrrArgs {
         self.shared.resolve(work, system)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{assert_plan, default_plan};
+    use crate::plan::{Plan, Wait};
+
+    #[test]
+    fn crr_options_become_a_plan() {
+        type Change = fn(&mut Plan, &mut CrrPlan);
+        let cases: &[(&str, Change)] = &[
+            ("", |_, _| ()),
+            ("h -P 16 --wait spin", |plan, _| (plan.flows, plan.client.wait) = (16, Wait::Spin)),
+            ("h --request 64 --response 4K", |_, crr| {
+                (crr.request_bytes, crr.response_bytes) = (Bytes(64), Bytes(4_096));
+            }),
+            ("h --rate 2.5K --close rst", |_, crr| {
+                (crr.rate_per_second, crr.close) = (Some(2_500.0), Close::Rst);
+            }),
+            ("h --close client -n 1000", |plan, crr| {
+                crr.close = Close::Client;
+                plan.extent = Extent::Transactions { total: 1_000 };
+            }),
+        ];
+        for (options, change) in cases {
+            let mut crr = CrrPlan {
+                request_bytes: Bytes(1),
+                response_bytes: Bytes(1),
+                rate_per_second: None,
+                close: Close::Server,
+            };
+            let mut plan = default_plan(Workload::Crr(crr.clone()));
+            change(&mut plan, &mut crr);
+            plan.workload = Workload::Crr(crr);
+            assert_plan(&format!("crr {options}"), &plan);
+        }
+    }
+}

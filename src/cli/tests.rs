@@ -8,10 +8,9 @@ use clap::CommandFactory as _;
 use super::system::System;
 use super::{Cli, Command, Measurement, parse};
 use crate::control::client::{Family, Target};
-use crate::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use crate::plan::{
-    Close, CrrPlan, Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
-    SendMethod, SocketPlan, StreamPlan, Wait, Workload,
+    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    StreamPlan, Wait, Workload,
 };
 use crate::units::{BitRate, Bytes};
 
@@ -33,7 +32,8 @@ fn resolve(line: &str) -> Result<Measurement, String> {
     .map_err(|error| error.to_string())
 }
 
-fn default_plan(workload: Workload) -> Plan {
+/// What `workload` becomes with nothing else said.
+pub(super) fn default_plan(workload: Workload) -> Plan {
     let no_delay = workload.transacts() && !workload.is_udp();
     Plan {
         workload,
@@ -47,7 +47,8 @@ fn default_plan(workload: Workload) -> Plan {
     }
 }
 
-fn assert_plan(line: &str, expected: &Plan) {
+/// Holds the plan that a command line becomes against `expected`.
+pub(super) fn assert_plan(line: &str, expected: &Plan) {
     let measurement = resolve(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     assert_eq!(measurement.plan, *expected, "{line}");
 }
@@ -162,37 +163,6 @@ fn rr_options_become_a_plan() {
 }
 
 #[test]
-fn crr_options_become_a_plan() {
-    type Change = fn(&mut Plan, &mut CrrPlan);
-    let cases: &[(&str, Change)] = &[
-        ("", |_, _| ()),
-        ("h -P 16 --wait spin", |plan, _| (plan.flows, plan.client.wait) = (16, Wait::Spin)),
-        ("h --request 64 --response 4K", |_, crr| {
-            (crr.request_bytes, crr.response_bytes) = (Bytes(64), Bytes(4_096));
-        }),
-        ("h --rate 2.5K --close rst", |_, crr| {
-            (crr.rate_per_second, crr.close) = (Some(2_500.0), Close::Rst);
-        }),
-        ("h --close client -n 1000", |plan, crr| {
-            crr.close = Close::Client;
-            plan.extent = Extent::Transactions { total: 1_000 };
-        }),
-    ];
-    for (options, change) in cases {
-        let mut crr = CrrPlan {
-            request_bytes: Bytes(1),
-            response_bytes: Bytes(1),
-            rate_per_second: None,
-            close: Close::Server,
-        };
-        let mut plan = default_plan(Workload::Crr(crr.clone()));
-        change(&mut plan, &mut crr);
-        plan.workload = Workload::Crr(crr);
-        assert_plan(&format!("crr {options}"), &plan);
-    }
-}
-
-#[test]
 fn options_that_do_not_suit_the_work_are_refused_with_the_reason() {
     const WAIT: &str = "allowed: block, spin, or busy-poll=US with 1 to 1000000 microseconds";
     assert_refused(&[
@@ -219,50 +189,6 @@ fn options_that_do_not_suit_the_work_are_refused_with_the_reason() {
     ]);
     assert!(resolve("rr h --wait spin --server-wait spin --pin 2 --server-pin 2").is_ok());
     assert!(resolve("rr --wait spin --server-wait spin").is_ok());
-}
-
-#[test]
-fn udp_options_become_a_plan() {
-    type Change = fn(&mut Plan, &mut UdpPlan);
-    let cases: &[(&str, Change)] = &[
-        ("", |_, _| ()),
-        ("h -b 0", |_, udp| udp.bits_per_second = None),
-        ("h -b 2.5G -P 3", |plan, udp| {
-            (plan.flows, udp.bits_per_second) = (3, Some(BitRate(2_500_000_000)));
-        }),
-        ("h -l 1K", |_, udp| udp.datagram_bytes = Some(Bytes(1_024))),
-        ("h -R", |_, udp| udp.direction = Direction::Down),
-        ("h --bidir", |_, udp| udp.direction = Direction::Both),
-        ("h --gso off --gro on", |_, udp| (udp.gso, udp.gro) = (Offload::Off, Offload::On)),
-        ("h --fragment", |_, udp| udp.fragment = true),
-        ("h -n 1M", |plan, _| plan.extent = Extent::Bytes { total_bytes: Bytes(1 << 20) }),
-        ("h -w 4M", |plan, _| plan.socket.buffer_bytes = Some(Bytes(4 << 20))),
-    ];
-    for (options, change) in cases {
-        let mut udp = UdpPlan {
-            direction: Direction::Up,
-            datagram_bytes: None,
-            bits_per_second: Some(BitRate(1_000_000)),
-            gso: Offload::Auto,
-            gro: Offload::Auto,
-            fragment: false,
-        };
-        let mut plan = default_plan(Workload::Udp(udp.clone()));
-        change(&mut plan, &mut udp);
-        plan.workload = Workload::Udp(udp);
-        assert_plan(&format!("udp {options}"), &plan);
-    }
-    let rr = |request, response, timeout| {
-        let (request_bytes, response_bytes) = (Bytes(request), Bytes(response));
-        let timeout = Duration::from_millis(timeout);
-        let rr = UdpRrPlan { request_bytes, response_bytes, timeout, fragment: false };
-        default_plan(Workload::UdpRr(rr))
-    };
-    assert_plan("udp h --rr", &rr(1, 1, 1_000));
-    assert_plan(
-        "udp h --rr --request 64 --response 1K --timeout 50ms --transactions 9",
-        &Plan { extent: Extent::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
-    );
 }
 
 #[test]

@@ -146,3 +146,54 @@ impl UdpArgs {
         self.shared.resolve(work, system)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{assert_plan, default_plan};
+    use crate::plan::Plan;
+
+    #[test]
+    fn udp_options_become_a_plan() {
+        type Change = fn(&mut Plan, &mut UdpPlan);
+        let cases: &[(&str, Change)] = &[
+            ("", |_, _| ()),
+            ("h -b 0", |_, udp| udp.bits_per_second = None),
+            ("h -b 2.5G -P 3", |plan, udp| {
+                (plan.flows, udp.bits_per_second) = (3, Some(BitRate(2_500_000_000)));
+            }),
+            ("h -l 1K", |_, udp| udp.datagram_bytes = Some(Bytes(1_024))),
+            ("h -R", |_, udp| udp.direction = Direction::Down),
+            ("h --bidir", |_, udp| udp.direction = Direction::Both),
+            ("h --gso off --gro on", |_, udp| (udp.gso, udp.gro) = (Offload::Off, Offload::On)),
+            ("h --fragment", |_, udp| udp.fragment = true),
+            ("h -n 1M", |plan, _| plan.extent = Extent::Bytes { total_bytes: Bytes(1 << 20) }),
+            ("h -w 4M", |plan, _| plan.socket.buffer_bytes = Some(Bytes(4 << 20))),
+        ];
+        for (options, change) in cases {
+            let mut udp = UdpPlan {
+                direction: Direction::Up,
+                datagram_bytes: None,
+                bits_per_second: Some(BitRate(1_000_000)),
+                gso: Offload::Auto,
+                gro: Offload::Auto,
+                fragment: false,
+            };
+            let mut plan = default_plan(Workload::Udp(udp.clone()));
+            change(&mut plan, &mut udp);
+            plan.workload = Workload::Udp(udp);
+            assert_plan(&format!("udp {options}"), &plan);
+        }
+        let rr = |request, response, timeout| {
+            let (request_bytes, response_bytes) = (Bytes(request), Bytes(response));
+            let timeout = Duration::from_millis(timeout);
+            let rr = UdpRrPlan { request_bytes, response_bytes, timeout, fragment: false };
+            default_plan(Workload::UdpRr(rr))
+        };
+        assert_plan("udp h --rr", &rr(1, 1, 1_000));
+        assert_plan(
+            "udp h --rr --request 64 --response 1K --timeout 50ms --transactions 9",
+            &Plan { extent: Extent::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
+        );
+    }
+}
