@@ -21,6 +21,7 @@ TESTBED = ("hostA", "hostB", "podA", "podB")  # the namespaces of scripts/twohos
 # A connection for each request uses up ports: tcp_tw_reuse(1) lets a client take one again after a
 # second (Documentation/networking/ip-sysctl.rst), so that one tool does not leave the next without.
 SETTINGS = {"tcp_tw_reuse": "1", "ip_local_port_range": "1024 65535"}
+LOSSY = "podperf_compare"  # nft's table
 
 
 class Failed(Exception):
@@ -74,6 +75,25 @@ def namespaces(prefix):
         subprocess.run([SCRIPTS / "twohosts", "down", "--prefix", prefix], check=False)
         if os.path.exists(f"/run/netns/{own}"):
             subprocess.run(["ip", "netns", "del", own], check=False)
+
+
+@contextlib.contextmanager
+def loss(namespace, ports, percent, least_bytes):
+    """The host of a namespace drops `percent` (1 to 100) of the UDP datagrams to its `ports`, by lot.
+
+    What sets flows up and ends them is shorter than `least_bytes` and passes: iperf3 sends the
+    datagram that opens its flow but once.
+    """
+    to = ", ".join(str(port) for port in ports)
+    rules = (f"add table inet {LOSSY}",
+             f"add chain inet {LOSSY} in {{ type filter hook prerouting priority 0; }}",
+             f"add rule inet {LOSSY} in udp dport {{ {to} }} udp length >= {least_bytes} "
+             f"numgen random mod 100 <= {percent - 1} drop")
+    call(*inside(namespace, ["nft", "; ".join(rules)]))
+    try:
+        yield
+    finally:
+        call(*inside(namespace, ["nft", f"delete table inet {LOSSY}"]))
 
 
 def inside(namespace, command):

@@ -7,30 +7,37 @@ each goal and path: the ratio against the best peer of its test, with its interv
 import itertools
 from dataclasses import dataclass
 
-import peers
 import stats
+import suite
 
 
 @dataclass(frozen=True)
 class Measure:
     """A figure of a sample that is compared."""
 
-    workloads: tuple
+    kinds: tuple  # of the tests that have it
     key: str  # in a sample
     name: str
     unit: str
-    better: str
+    better: str | None  # None: the tools should agree
     form: str
 
 
-BULK, TRANSACTIONS = ("stream", "udp"), ("rr", "crr")
+BULK, PACED = ("stream", "udp"), ("paced",)
+TRANSACTIONS, LOAD = ("rr", "crr"), ("load",)
 MEASURES = (
     Measure(BULK, "rate", "goodput", "Gbit/s", "more", "{:.2f}"),
-    Measure(BULK, "cpu", "CPU", "core s/Gbit", "less", "{:.4f}"),
-    Measure(TRANSACTIONS, "rate", "transactions", "1/s", "more", "{:.0f}"),
-    Measure(TRANSACTIONS, "latency_us", "mean latency", "µs", "less", "{:.2f}"),
+    Measure(PACED, "rate", "goodput", "Gbit/s", None, "{:.4f}"),
+    Measure(PACED, "loss_percent", "loss", "%", None, "{:.3f}"),
+    Measure(PACED, "jitter_us", "jitter", "µs", None, "{:.2f}"),
+    Measure(BULK + PACED, "cpu", "CPU", "core s/Gbit", "less", "{:.4f}"),
+    Measure(TRANSACTIONS + LOAD, "rate", "transactions", "1/s", "more", "{:.0f}"),
+    Measure(TRANSACTIONS + LOAD, "latency_us", "mean latency", "µs", "less", "{:.2f}"),
+    # No CPU beside it: streams and transactions share the machine, all of which is in use.
+    Measure(LOAD, "bulk_rate", "bulk goodput", "Gbit/s", "more", "{:.2f}"),
     Measure(TRANSACTIONS, "cpu", "CPU", "core µs/trans", "less", "{:.2f}"),
 )
+MAY_BE_ZERO = ("user_share", "loss_percent", "jitter_us")
 
 
 @dataclass(frozen=True)
@@ -101,13 +108,18 @@ class Shown:
         return "met" if reached else "not met" if missed else "no difference shown"
 
 
+def measure_of(test, key):
+    """The measure that a key is in a test."""
+    return next(m for m in MEASURES if m.key == key and suite.TESTS[test].kind in m.kinds)
+
+
 def by_round(samples, path, test, key):
-    """Tool -> figure, one mapping a round; only figures above zero, but user time may be zero."""
+    """Tool -> figure, one mapping a round; figures of zero only where they may be zero."""
     rounds = {}
     for sample in samples:
         if (sample["path"], sample["test"]) != (path, test) or sample.get(key) is None:
             continue
-        if sample[key] > 0 or key == "user_share":
+        if sample[key] > 0 or key in MAY_BE_ZERO:
             rounds.setdefault(sample["round"], {})[sample["tool"]] = sample[key]
     return [rounds[number] for number in sorted(rounds)]
 
@@ -119,25 +131,34 @@ def paired(rounds, subject, peer):
 
 
 def compare(samples, paths, tests, seed):
-    """A row for each path, test, measure, subject and peer: the ratio, or the peer's median alone."""
+    """A row for each path, test, measure, subject and peer: the medians and their ratio.
+
+    Without the subject's figure the peer's median stands alone; zero is no base of a ratio.
+    """
     rows = []
     for path, test, measure in itertools.product(paths, tests, MEASURES):
-        if test.workload not in measure.workloads:
+        if test.kind not in measure.kinds:
             continue
         rounds = by_round(samples, path, test.name, measure.key)
         for subject, peer in itertools.product(test.subjects, test.peers):
             theirs = [figures[peer] for figures in rounds if peer in figures]
-            pairs = paired(rounds, subject, peer)
-            if pairs:
-                figures = vars(stats.ratio_of_medians(pairs, seed))
-            elif theirs:
-                figures = {"theirs": stats.median(theirs), "pairs": 0}
-            else:
+            if not theirs:
                 continue
             rows.append({"path": path, "test": test.name, "measure": measure.key,
                          "subject": subject, "peer": peer, "unit": measure.unit,
-                         "better": measure.better, **figures})
+                         "better": measure.better,
+                         **beside(theirs, paired(rounds, subject, peer), seed)})
     return rows
+
+
+def beside(theirs, pairs, seed):
+    """The figures of a row."""
+    if not pairs:
+        return {"theirs": stats.median(theirs), "pairs": 0}
+    if all(peers_own > 0 for _, peers_own in pairs):
+        return vars(stats.ratio_of_medians(pairs, seed))
+    ours, theirs = zip(*pairs)
+    return {"ours": stats.median(ours), "theirs": stats.median(theirs), "pairs": len(pairs)}
 
 
 def shown(samples, paths, tests, seed):
@@ -154,7 +175,7 @@ def show(goal, path, samples, seed):
         pairs, best = [(figures[goal.subject], 1.0) for figures in rounds
                        if goal.subject in figures], None
     else:
-        against = MEASURED_AGAINST.get(goal.test, peers.TESTS[goal.test].peers)
+        against = MEASURED_AGAINST.get(goal.test, suite.TESTS[goal.test].peers)
         medians = {}
         for peer in against:
             figures = [figures[peer] for figures in rounds if peer in figures]

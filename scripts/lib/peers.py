@@ -1,20 +1,23 @@
 """The tools that compare-peers drives: how each is started, and how its output is read.
 
-Enters: a test and where it goes. Leaves: command lines, and a reading of what a tool printed. Starts
-nothing itself. Every tool is given the same duration, congestion control (sockperf cannot choose it)
-and CPUs, and in all tests but the `fast` one the same message size.
+Enters: a test (suite.py) and where it goes. Leaves: command lines, and a reading of what a tool
+printed. Starts nothing itself. Every tool is given the same duration, congestion control (sockperf
+cannot choose it) and CPUs, and in all tests but the `fast` one the same message size.
 
-A tool is a program with a way of using it: `podperf` and `podperf-spin` are two. A test holds its
-subjects, podperf's ways, against its peers, each against each.
+A tool is a program with a way of using it: `podperf` and `podperf-spin` are two.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MESSAGE_BYTES = 131072  # stream: 128 KiB, what one send call is given
 EXCHANGE_BYTES = 14  # rr and crr: the least that sockperf can send (its header)
 DATAGRAM_BYTES = 1400  # udp: fits the MTU of every path, VXLAN's too
+# Socket buffers of datagrams at a rate: the most that Linux grants unless configured (socket(7),
+# rmem_max). It grants the double, twice what a socket has by itself, so that a receiver that waits
+# some milliseconds for a CPU loses nothing.
+BUFFER = "208K"
 
 # What podperf's ways add to its plain command line. `podperf-fast` has the methods, the message size
 # and the placement that suit each path: with both CPUs named on both ends, the sender and the
@@ -42,43 +45,6 @@ IPERF3 = {
 
 
 @dataclass(frozen=True)
-class Test:
-    """What is compared."""
-
-    name: str
-    workload: str  # "stream", "udp", "rr" or "crr": podperf's subcommand
-    flows: int
-    pinned: bool  # each end on a CPU of its own; else the scheduler decides
-    subjects: tuple  # podperf's ways
-    peers: tuple  # what they are held against
-    paths: tuple | None = None  # only there
-
-    def tools(self):
-        return self.subjects + self.peers
-
-    def runs_on(self, path):
-        return self.paths is None or path in self.paths
-
-
-OURS = ("podperf",)
-TESTS = {
-    test.name: test
-    for test in (
-        Test("stream1", "stream", 1, False, OURS, ("netperf", "iperf3")),
-        Test("stream4", "stream", 4, False, OURS, ("netperf", "iperf3")),
-        Test("stream4-fast", "stream", 4, False, ("podperf-fast",), tuple(IPERF3)),
-        Test("rr1", "rr", 1, False, OURS, ("netperf", "sockperf")),
-        Test("rr1-pinned", "rr", 1, True, ("podperf", "podperf-spin"), ("netperf", "sockperf")),
-        Test("rr64", "rr", 64, True, ("podperf-uring",), ("podperf-epoll",), ("veth",)),
-        Test("rr512", "rr", 512, True, ("podperf-uring",), ("podperf-epoll",), ("veth",)),
-        Test("crr", "crr", 1, False, OURS, ("netperf",)),
-        Test("udp", "udp", 1, False, OURS, ("netperf", "iperf3")),
-    )
-}
-FIRST_LOOK = ("stream1", "stream4", "rr1", "rr1-pinned")  # what runs unless said
-
-
-@dataclass(frozen=True)
 class Target:
     """Where a test goes, and how."""
 
@@ -95,9 +61,12 @@ class Reading:
     """What a tool says it measured."""
 
     rate: float  # streams and udp: received, Gbit/s; rr and crr: transactions/s
-    work: float  # all it moved: Gbit, or transactions
+    work: float | None  # all it moved: Gbit, or transactions; None where it moved both
     latency_us: float | None = None  # rr and crr: mean round trip
     user_share: float | None = None  # podperf's streams: its user time, % of all CPU time
+    bulk_rate: float | None = None  # load: received by the streams beside the flow, Gbit/s
+    loss_percent: float | None = None  # udp: of the datagrams sent
+    jitter_us: float | None = None  # udp: interarrival jitter of RFC 3550
 
 
 class Unreadable(Exception):
@@ -152,14 +121,16 @@ class Podperf(Tool):
         return [option.format(cpus=cpus) for option in options]
 
     def clients(self, test, target):
-        # No warm-up (-O 0): the others count from the first byte too.
+        # No warm-up (-O 0) beside the others, which count from the first byte too.
         command = [self.path, test.workload, target.address, "-p", str(self.port),
-                   "-P", str(test.flows), "-t", str(target.seconds), "-O", "0", "-J"]
+                   "-P", str(test.flows), "-t", str(target.seconds), "-O", str(test.warm_up), "-J"]
         own = self.options(target)
         if test.workload == "udp":
-            command += ["-b", "0", "-l", str(DATAGRAM_BYTES)]
+            command += datagrams(test)
         else:
             command += ["-C", target.congestion_control]
+        if test.load:
+            command += ["--load", str(test.load), "--load-length", "128K"]
         if test.workload == "stream" and "-l" not in own:
             command += ["-l", "128K", "--send", "write"]
         if test.workload in ("rr", "crr"):
@@ -172,17 +143,37 @@ class Podperf(Tool):
         run = parse_json(self.name, outputs[0])
         if dig(self.name, run, "status") != "complete":
             raise Unreadable(f"podperf: the run is incomplete: {run.get('errors')}")
+
+        def figure(*path):
+            return dig(self.name, run, *path)
+
         if test.workload in ("stream", "udp"):
-            return Reading(
-                dig(self.name, run, "throughput", "bits_per_second") / 1e9,
-                dig(self.name, run, "throughput", "bytes_received") * 8 / 1e9,
+            reading = Reading(
+                figure("throughput", "bits_per_second") / 1e9,
+                figure("throughput", "bytes_received") * 8 / 1e9,
                 user_share=user_share(run),
             )
-        return Reading(
-            dig(self.name, run, "transactions", "per_second"),
-            dig(self.name, run, "transactions", "count"),
-            dig(self.name, run, "latency", "mean") / 1e3,
-        )
+            if test.workload == "stream":
+                return reading
+            return replace(reading, loss_percent=figure("udp", "datagrams", "loss_share") * 100,
+                           jitter_us=figure("udp", "datagrams", "jitter_us"))
+        reading = Reading(figure("transactions", "per_second"), figure("transactions", "count"),
+                          figure("latency", "mean") / 1e3)
+        if test.load:
+            bulk = figure("load", "bits_per_second") / 1e9
+            return replace(reading, work=None, bulk_rate=bulk)
+        if test.warm_up:
+            # The CPU time has the warm-up in it, so its transactions count; both ends receive each.
+            received = sum(dig(self.name, stream, "lifetime", "bytes_received")
+                           for stream in figure("streams"))
+            return replace(reading, work=received / (2 * EXCHANGE_BYTES))
+        return reading
+
+
+def datagrams(test):
+    """What podperf and iperf3 are both told of datagrams; the words are the same."""
+    offered = ["-b", test.bitrate, "-w", BUFFER] if test.bitrate else ["-b", "0"]
+    return [*offered, "-l", str(DATAGRAM_BYTES)]
 
 
 def user_share(run):
@@ -212,36 +203,45 @@ class Netperf(Tool):
         return [([server, "-D", "-4", "-p", str(self.port)], self.port)]
 
     def clients(self, test, target):
+        # With a load all start at once; the flow's set-up then already meets the load.
+        return ([self.client(test.workload, test, target)] * test.flows
+                + [self.client("stream", test, target)] * test.load)
+
+    def client(self, workload, test, target):
+        """The command line of one flow."""
         command = [self.path, "-H", target.address, "-p", str(self.port), "-P", "0",
                    "-l", str(target.seconds)]
         if test.pinned:
             command += ["-T", f"{target.client_cpu},{target.server_cpu}"]
         control = ["-K", f"{target.congestion_control},{target.congestion_control}"]
-        if test.workload in ("stream", "udp"):
+        if workload in ("stream", "udp"):
             kind, bytes_, control = {
                 "stream": ("TCP_STREAM", MESSAGE_BYTES, control),
                 # Its datagrams leave by no route unless told so (-R 1).
                 "udp": ("UDP_STREAM", DATAGRAM_BYTES, ["-R", "1"]),
-            }[test.workload]
+            }[workload]
             command += ["-t", kind, "-f", "m", "--", "-m", str(bytes_), "-M", str(bytes_), *control,
                         "-o", "REMOTE_RECV_THROUGHPUT,ELAPSED_TIME"]
         else:
             # RT_LATENCY is time divided by transactions; -j, which times each one, would slow it.
-            kind = "TCP_RR" if test.workload == "rr" else "TCP_CRR"
+            kind = "TCP_RR" if workload == "rr" else "TCP_CRR"
             command += ["-t", kind, "--", "-r", f"{EXCHANGE_BYTES},{EXCHANGE_BYTES}", *control,
                         "-o", "TRANSACTION_RATE,ELAPSED_TIME,RT_LATENCY"]
-        return [command] * test.flows
+        return command
 
     def read(self, test, outputs):
-        bulk = test.workload in ("stream", "udp")
-        rows = [self.row(output, 2 if bulk else 3) for output in outputs]
-        if bulk:
-            return Reading(
-                sum(mbits for mbits, _ in rows) / 1e3,
-                sum(mbits * seconds for mbits, seconds in rows) / 1e3,
-            )
-        rate, seconds, latency = rows[0]
+        if test.workload in ("stream", "udp"):
+            return self.bulk(outputs)
+        rate, seconds, latency = self.row(outputs[0], 3)
+        if test.load:
+            return Reading(rate, None, latency, bulk_rate=self.bulk(outputs[test.flows:]).rate)
         return Reading(rate, rate * seconds, latency)
+
+    def bulk(self, outputs):
+        """Streams, or datagrams, added up."""
+        rows = [self.row(output, 2) for output in outputs]
+        return Reading(sum(mbits for mbits, _ in rows) / 1e3,
+                       sum(mbits * seconds for mbits, seconds in rows) / 1e3)
 
     def row(self, output, count):
         lines = output.strip().splitlines()
@@ -271,7 +271,7 @@ class Iperf3(Tool):
         command = [self.path, "-c", target.address, "-p", str(self.port), "-P", str(test.flows),
                    "-t", str(target.seconds), "-J"]
         if test.workload == "udp":
-            return [[*command, "-u", "-b", "0", "-l", str(DATAGRAM_BYTES)]]
+            return [[*command, "-u", *datagrams(test)]]
         size = [] if "-l" in own else ["-l", "128K"]
         return [[*command, *size, "-C", target.congestion_control, *own]]
 
@@ -279,10 +279,15 @@ class Iperf3(Tool):
         run = parse_json(self.name, outputs[0])
         if "error" in run:
             raise Unreadable(f"iperf3: {run['error']}")
-        return Reading(
-            dig(self.name, run, "end", "sum_received", "bits_per_second") / 1e9,
-            dig(self.name, run, "end", "sum_received", "bytes") * 8 / 1e9,
-        )
+
+        def figure(key):
+            return dig(self.name, run, "end", "sum_received", key)
+
+        reading = Reading(figure("bits_per_second") / 1e9, figure("bytes") * 8 / 1e9)
+        if test.workload == "stream":
+            return reading
+        return replace(reading, loss_percent=figure("lost_percent"),
+                       jitter_us=figure("jitter_ms") * 1e3)
 
 
 class Sockperf(Tool):

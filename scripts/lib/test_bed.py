@@ -1,6 +1,7 @@
 """Starting and ending programs, and the two-host testbed."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -120,6 +121,46 @@ class TwoHosts(unittest.TestCase):
             self.exchange(address)
             with self.subTest(address):
                 self.assertGreater(self.tunnelled_bytes() - before, 100_000)
+
+    @unittest.skipUnless(shutil.which("nft"), "needs nft")
+    def test_loss_is_of_long_datagrams_to_its_ports_and_ends_with_its_block(self):
+        receive = ("import select, socket\n"
+                   "ends = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(2)]\n"
+                   "for port, end in zip((5, 6), ends): end.bind(('', port))\n"
+                   "print('bound', flush=True)\n"
+                   "for _ in range(4):\n"
+                   "    end = select.select(ends, [], [], 10)[0][0]\n"
+                   "    print(end.getsockname()[1], len(end.recv(9999)), flush=True)")
+
+        def send(port, *lengths):
+            code = (f"import socket; s = socket.socket(type=socket.SOCK_DGRAM);"
+                    f"[s.sendto(bytes(n), ('192.0.2.2', {port})) for n in {lengths}]")
+            done = self.at("hostA", *python(code))
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+        host = f"{PREFIX}-hostB"
+        with subprocess.Popen(bed.inside(host, python(receive)), text=True,
+                              stdout=subprocess.PIPE) as receiver:
+            def came():
+                return receiver.stdout.readline().strip()
+
+            try:
+                self.assertEqual(came(), "bound")
+                with bed.loss(host, [5, 7], percent=100, least_bytes=100):
+                    send(5, 100, 91)  # 8 bytes of UDP header are in the length
+                    self.assertEqual(came(), "5 91")
+                    send(6, 100)
+                    self.assertEqual(came(), "6 100")
+                send(5, 100)
+                self.assertEqual(came(), "5 100")
+                # A rule that nft refuses leaves nothing behind.
+                with self.assertRaisesRegex(bed.Failed, "nft"):
+                    with bed.loss(host, [5], percent=101, least_bytes=100):
+                        self.fail("must not come here")
+                send(5, 101)
+                self.assertEqual(came(), "5 101")
+            finally:
+                receiver.kill()
 
     def tunnelled_bytes(self):
         return int(self.at("hostA", "cat", "/sys/class/net/vxlan1/statistics/tx_bytes").stdout)

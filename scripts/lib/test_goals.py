@@ -3,7 +3,7 @@
 import unittest
 
 import goals
-import peers
+import suite
 
 
 def sample(tool, number, rate, test="stream1", path="veth", **more):
@@ -18,7 +18,7 @@ def rounds(test, path="veth", **rates):
 
 
 def word(samples, test, subject, key="rate", path="veth"):
-    (item,) = [item for item in goals.shown(samples, [path], [peers.TESTS[test]], seed=1)
+    (item,) = [item for item in goals.shown(samples, [path], [suite.TESTS[test]], seed=1)
                if (item.goal.subject, item.goal.key) == (subject, key)]
     return item
 
@@ -28,25 +28,56 @@ class Comparison(unittest.TestCase):
         samples = [sample("podperf", 0, 10.0), sample("netperf", 0, 5.0),
                    {"path": "veth", "test": "stream1", "tool": "podperf", "round": 1, "error": "x"},
                    sample("netperf", 1, 50.0), sample("podperf", 2, 12.0), sample("netperf", 2, 6.0)]
-        rows = goals.compare(samples, ["veth"], [peers.TESTS["stream1"]], seed=1)
+        rows = goals.compare(samples, ["veth"], [suite.TESTS["stream1"]], seed=1)
         (rate,) = [row for row in rows if row["measure"] == "rate"]
         self.assertEqual((rate["ours"], rate["theirs"], rate["pairs"]), (11.0, 5.5, 2))
         self.assertEqual((rate["ratio"], rate["peer"], rate["unit"]), (2.0, "netperf", "Gbit/s"))
 
     def test_without_podperf_the_peers_medians_remain(self):
         samples = [sample("iperf3", number, rate) for number, rate in enumerate((3.0, 9.0, 5.0))]
-        rows = goals.compare(samples, ["veth"], [peers.TESTS["stream1"]], seed=1)
+        rows = goals.compare(samples, ["veth"], [suite.TESTS["stream1"]], seed=1)
         self.assertEqual([(r["measure"], r["theirs"], r["pairs"]) for r in rows],
                          [("rate", 5.0, 0), ("cpu", 0.1, 0)])
         self.assertEqual(word(samples, "stream1", "podperf").word(), "missing")
 
     def test_two_subjects_are_each_held_against_each_peer(self):
         samples = rounds("rr1-pinned", podperf=9.0, podperf_spin=30.0, netperf=10.0, sockperf=11.0)
-        rows = goals.compare(samples, ["veth"], [peers.TESTS["rr1-pinned"]], seed=1)
+        rows = goals.compare(samples, ["veth"], [suite.TESTS["rr1-pinned"]], seed=1)
         pairs = {(row["subject"], row["peer"]): row["ratio"] for row in rows
                  if row["measure"] == "rate"}
         self.assertEqual(len(pairs), 4)
         self.assertAlmostEqual(pairs["podperf-spin", "sockperf"], 30 / 11)
+
+    def test_no_loss_is_a_figure_and_no_ratio_is_made_of_it(self):
+        def loss(ours, theirs):
+            samples = [sample(tool, number, 0.2, "udp-loss", loss_percent=percent, jitter_us=1.0)
+                       for tool, percents in (("podperf", ours), ("iperf3", theirs))
+                       for number, percent in enumerate(percents)]
+            rows = goals.compare(samples, ["veth"], [suite.TESTS["udp-loss"]], seed=1)
+            (row,) = [row for row in rows if row["measure"] == "loss_percent"]
+            return row
+
+        row = loss((2.1, 2.0, 1.9), (2.5, 2.0, 0.0))
+        self.assertEqual((row["ours"], row["theirs"], row["pairs"]), (2.0, 2.0, 3))
+        self.assertNotIn("ratio", row)
+        row = loss((0.0, 2.0, 1.9), (2.5, 2.0, 1.0))
+        self.assertEqual((row["ours"], row["theirs"], row["ratio"]), (1.9, 2.0, 0.95))
+        self.assertEqual((row["unit"], row["better"]), ("%", None))
+
+    def test_latency_under_load_has_the_loads_goodput_beside_it_and_no_cpu(self):
+        samples = [sample(tool, 0, 9e3, "load", latency_us=100.0, bulk_rate=bulk, cpu=None)
+                   for tool, bulk in (("podperf", 30.0), ("netperf", 20.0))]
+        rows = goals.compare(samples, ["veth"], [suite.TESTS["load"]], seed=1)
+        self.assertEqual({row["measure"]: row["ratio"] for row in rows},
+                         {"rate": 1.0, "latency_us": 1.0, "bulk_rate": 1.5})
+        self.assertEqual(goals.measure_of("load", "bulk_rate").unit, "Gbit/s")
+
+    def test_every_test_has_measures_each_once(self):
+        for test in suite.TESTS.values():
+            keys = [measure.key for measure in goals.MEASURES if test.kind in measure.kinds]
+            with self.subTest(test.name):
+                self.assertIn("rate", keys)
+                self.assertEqual(len(keys), len(set(keys)))
 
 
 class Goals(unittest.TestCase):
@@ -103,7 +134,7 @@ class Goals(unittest.TestCase):
     def test_goals_name_what_there_is(self):
         keys = {measure.key for measure in goals.MEASURES} | {"user_share"}
         for goal in goals.GOALS:
-            test = peers.TESTS[goal.test]
+            test = suite.TESTS[goal.test]
             self.assertIn(goal.subject, test.subjects)
             self.assertIn(goal.key, keys)
             self.assertTrue(all(test.runs_on(path) for path in goal.bounds))

@@ -1,20 +1,12 @@
 """What compare-peers starts, and how it reads what the tools print (fixtures are real outputs)."""
 
 import json
-import tempfile
 import unittest
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from io import StringIO
 from pathlib import Path
-from random import Random
-from types import SimpleNamespace
 
-import goals
 import peers
-import stats
+import suite
 
 HERE = Path(__file__).resolve().parent
 TARGET = peers.Target("192.0.2.2", 5, "cubic", 2, 3, "veth")
@@ -26,44 +18,47 @@ def fixture(name):
     return (HERE / "fixtures" / name).read_text()
 
 
-def load_compare_peers():
-    loader = SourceFileLoader("compare_peers", str(HERE.parent / "compare-peers"))
-    module = module_from_spec(spec_from_loader("compare_peers", loader))
-    loader.exec_module(module)
-    return module
-
-
 class Netperf(unittest.TestCase):
     tool = peers.Netperf("/opt/bin/netperf")
 
     def test_streams_of_several_processes_are_added(self):
         outputs = fixture("netperf-stream4.txt").splitlines(keepends=True)
-        reading = self.tool.read(peers.TESTS["stream4"], outputs)
+        reading = self.tool.read(suite.TESTS["stream4"], outputs)
         self.assertAlmostEqual(reading.rate, 46.05777)  # Gbit/s
         self.assertAlmostEqual(reading.work, 46.3004327)  # Gbit, each over its own time
         self.assertIsNone(reading.latency_us)
 
     def test_transactions(self):
-        reading = self.tool.read(peers.TESTS["rr1"], [fixture("netperf-rr1.txt")])
+        reading = self.tool.read(suite.TESTS["rr1"], [fixture("netperf-rr1.txt")])
         self.assertEqual((reading.rate, reading.latency_us), (55590.273, 17.989))
 
     def test_connections_for_each_request(self):
-        reading = self.tool.read(peers.TESTS["crr"], [fixture("netperf-crr.txt")])
+        reading = self.tool.read(suite.TESTS["crr"], [fixture("netperf-crr.txt")])
         self.assertEqual((reading.rate, reading.latency_us), (11931.226, 83.814))
-        (command,) = self.tool.clients(peers.TESTS["crr"], TARGET)
+        (command,) = self.tool.clients(suite.TESTS["crr"], TARGET)
         self.assertIn("TCP_CRR", command)
 
+    def test_a_flow_and_its_load_start_at_once_and_are_told_apart(self):
+        first, *load = self.tool.clients(suite.TESTS["load"], TARGET)
+        self.assertIn("TCP_RR", first)
+        self.assertEqual(load, self.tool.clients(suite.TESTS["stream4"], TARGET))
+        outputs = fixture("netperf-load.txt").splitlines(keepends=True)
+        reading = self.tool.read(suite.TESTS["load"], outputs)
+        self.assertEqual((reading.rate, reading.latency_us), (9965.9, 100.342))
+        self.assertAlmostEqual(reading.bulk_rate, 40.79571)
+        self.assertIsNone(reading.work)
+
     def test_datagrams_received_count(self):
-        reading = self.tool.read(peers.TESTS["udp"], [fixture("netperf-udp.txt")])
+        reading = self.tool.read(suite.TESTS["udp"], [fixture("netperf-udp.txt")])
         self.assertAlmostEqual(reading.rate, 1.04165)
-        (command,) = self.tool.clients(peers.TESTS["udp"], TARGET)
+        (command,) = self.tool.clients(suite.TESTS["udp"], TARGET)
         self.assertNotIn("-K", command)
         self.assertEqual(command[command.index("-R") + 1], "1")
 
     def test_output_without_figures_is_refused(self):
         for text in ("", "establish control: are you sure\n", "1.0\n", "0.00,5.00\n", "-1,5.0\n"):
             with self.subTest(text), self.assertRaises(peers.Unreadable):
-                self.tool.read(peers.TESTS["stream1"], [text])
+                self.tool.read(suite.TESTS["stream1"], [text])
 
     def test_its_server_stands_beside_it(self):
         ((command, port),) = self.tool.servers(TARGET)
@@ -77,18 +72,20 @@ class Iperf3(unittest.TestCase):
     def test_the_receivers_figure_counts(self):
         text = fixture("iperf3-stream4.txt")
         received = json.loads(text)["end"]["sum_received"]
-        reading = self.tool.read(peers.TESTS["stream4"], [text])
+        reading = self.tool.read(suite.TESTS["stream4"], [text])
         self.assertAlmostEqual(reading.rate, received["bits_per_second"] / 1e9)
         self.assertAlmostEqual(reading.work, received["bytes"] * 8 / 1e9)
 
     def test_datagrams_received_count_and_not_those_sent(self):
-        reading = self.tool.read(peers.TESTS["udp"], [fixture("iperf3-udp.txt")])
+        reading = self.tool.read(suite.TESTS["udp"], [fixture("iperf3-udp.txt")])
         self.assertAlmostEqual(reading.rate, 0.652732569881443)
         self.assertAlmostEqual(reading.work, 81607400 * 8 / 1e9)
+        self.assertAlmostEqual(reading.loss_percent, 100 * 72749 / 131040)
+        self.assertAlmostEqual(reading.jitter_us, 119.1174381533762)
 
     def test_flags_of_a_way_and_one_message_size(self):
         for way, flags in peers.IPERF3.items():
-            command = peers.Iperf3("iperf3", way).clients(peers.TESTS["stream4-fast"], TARGET)[0]
+            command = peers.Iperf3("iperf3", way).clients(suite.TESTS["stream4-fast"], TARGET)[0]
             self.assertEqual(command.count("-l"), 1)
             self.assertEqual(command[len(command) - len(flags):], flags)
             self.assertEqual(command[command.index("-l") + 1], "1M" if "1M" in way else "128K")
@@ -96,25 +93,25 @@ class Iperf3(unittest.TestCase):
     def test_an_error_reported_with_status_zero_is_seen(self):
         text = '{"start": {}, "end": {}, "error": "unable to connect to server"}'
         with self.assertRaisesRegex(peers.Unreadable, "unable to connect"):
-            self.tool.read(peers.TESTS["stream1"], [text])
+            self.tool.read(suite.TESTS["stream1"], [text])
 
     def test_a_missing_figure_is_named(self):
         with self.assertRaisesRegex(peers.Unreadable, r"no \.end\.sum_received"):
-            self.tool.read(peers.TESTS["stream1"], ['{"end": {}}'])
+            self.tool.read(suite.TESTS["stream1"], ['{"end": {}}'])
 
 
 class Sockperf(unittest.TestCase):
     tool = peers.Sockperf("sockperf")
 
     def test_rate_is_of_the_valid_part_and_work_of_the_whole(self):
-        reading = self.tool.read(peers.TESTS["rr1"], [fixture("sockperf-rr1.txt")])
+        reading = self.tool.read(suite.TESTS["rr1"], [fixture("sockperf-rr1.txt")])
         self.assertAlmostEqual(reading.rate, 29294 / 0.550)
         self.assertEqual((reading.work, reading.latency_us), (47667, 18.762))
 
     def test_half_round_trips_are_refused(self):
         text = fixture("sockperf-rr1.txt").replace("Round trip is", "Latency is")
         with self.assertRaisesRegex(peers.Unreadable, "Round trip"):
-            self.tool.read(peers.TESTS["rr1"], [text])
+            self.tool.read(suite.TESTS["rr1"], [text])
 
 
 class Podperf(unittest.TestCase):
@@ -123,12 +120,41 @@ class Podperf(unittest.TestCase):
     def test_stream_and_rr(self):
         stream = {"status": "complete",
                   "throughput": {"bits_per_second": 9.5e9, "bytes_received": 5_937_500_000}}
-        reading = self.tool.read(peers.TESTS["stream1"], [json.dumps(stream)])
+        reading = self.tool.read(suite.TESTS["stream1"], [json.dumps(stream)])
         self.assertEqual((reading.rate, reading.work, reading.latency_us), (9.5, 47.5, None))
         rr = {"status": "complete", "transactions": {"count": 100_000, "per_second": 20_000.0},
               "latency": {"mean": 49_500.0}}
-        reading = self.tool.read(peers.TESTS["rr1"], [json.dumps(rr)])
+        reading = self.tool.read(suite.TESTS["rr1"], [json.dumps(rr)])
         self.assertEqual((reading.rate, reading.work, reading.latency_us), (20_000, 100_000, 49.5))
+
+    def test_datagrams_with_their_loss_and_jitter(self):
+        udp = {"status": "complete",
+               "throughput": {"bits_per_second": 2e8, "bytes_received": 50_000_000},
+               "udp": {"datagrams": {"loss_share": 0.02, "jitter_us": 7.5}}}
+        reading = self.tool.read(suite.TESTS["udp-loss"], [json.dumps(udp)])
+        self.assertEqual((reading.rate, reading.work), (0.2, 0.4))
+        self.assertEqual((reading.loss_percent, reading.jitter_us), (2.0, 7.5))
+        with self.assertRaisesRegex(peers.Unreadable, r"no \.udp\.datagrams"):
+            self.tool.read(suite.TESTS["udp"], [json.dumps({**udp, "udp": {"datagrams": None}})])
+
+    def test_a_load_is_told_apart_and_no_work_is_made_of_both(self):
+        run = {"status": "complete", "transactions": {"count": 8000, "per_second": 4000.0},
+               "latency": {"mean": 250_000.0}, "load": {"bits_per_second": 2.5e10}}
+        reading = self.tool.read(suite.TESTS["load"], [json.dumps(run)])
+        self.assertEqual((reading.rate, reading.latency_us, reading.bulk_rate, reading.work),
+                         (4000.0, 250.0, 25.0, None))
+        (command,) = self.tool.clients(suite.TESTS["load"], TARGET)
+        self.assertEqual(command[command.index("--load") + 1], "4")
+
+    def test_transactions_of_the_warm_up_are_in_the_work_because_its_cpu_time_is(self):
+        run = {"status": "complete", "transactions": {"count": 4000, "per_second": 2000.0},
+               "latency": {"mean": 1.0},
+               "streams": [{"lifetime": {"bytes_received": 28 * count}} for count in (2500, 3500)]}
+        for name, warm_up, work in (("rr64", "1", 6000), ("rr1", "0", 4000)):
+            test = suite.TESTS[name]
+            self.assertEqual(self.tool.read(test, [json.dumps(run)]).work, work)
+            (command,) = self.tool.clients(test, TARGET)
+            self.assertEqual(command[command.index("-O") + 1], warm_up)
 
     def test_user_time_is_a_share_of_all_cpu_time_of_the_shared_machine(self):
         def end(user):
@@ -136,42 +162,42 @@ class Podperf(unittest.TestCase):
 
         stream = {"status": "complete", "cpu": {"client": end(0.01), "server": end(0.03)},
                   "throughput": {"bits_per_second": 1.0, "bytes_received": 1}}
-        reading = self.tool.read(peers.TESTS["stream1"], [json.dumps(stream)])
+        reading = self.tool.read(suite.TESTS["stream1"], [json.dumps(stream)])
         self.assertAlmostEqual(reading.user_share, 2.0)
         for cpu in ({}, {"client": None, "server": None}, {"client": end(0.1), "server": None}):
-            reading = self.tool.read(peers.TESTS["stream1"], [json.dumps({**stream, "cpu": cpu})])
+            reading = self.tool.read(suite.TESTS["stream1"], [json.dumps({**stream, "cpu": cpu})])
             self.assertIsNone(reading.user_share)
 
     def test_ways_add_their_options_and_one_message_size(self):
         fast = peers.Podperf("podperf", "podperf-fast")
         for path in peers.FAST:
             target = replace(TARGET, path=path)
-            (command,) = fast.clients(peers.TESTS["stream4-fast"], target)
+            (command,) = fast.clients(suite.TESTS["stream4-fast"], target)
             self.assertEqual(command.count("-l"), 1)
             self.assertEqual(command[command.index("--pin") + 1], "2,3")
             self.assertNotIn("{", " ".join(command))
-        spin = peers.Podperf("podperf", "podperf-spin").clients(peers.TESTS["rr1-pinned"], TARGET)
+        spin = peers.Podperf("podperf", "podperf-spin").clients(suite.TESTS["rr1-pinned"], TARGET)
         self.assertEqual(spin[0][-4:], ["--wait", "spin", "--server-wait", "spin"])
-        self.assertNotIn("-C", self.tool.clients(peers.TESTS["udp"], TARGET)[0])
+        self.assertNotIn("-C", self.tool.clients(suite.TESTS["udp"], TARGET)[0])
 
     def test_what_a_program_does_not_know_is_found_out_without_a_run(self):
-        command = self.tool.check_command(peers.TESTS["rr512"], TARGET)
+        command = self.tool.check_command(suite.TESTS["rr512"], TARGET)
         self.assertEqual(command[-1], "--help")
-        self.assertEqual(command[:-1], self.tool.clients(peers.TESTS["rr512"], TARGET)[0])
+        self.assertEqual(command[:-1], self.tool.clients(suite.TESTS["rr512"], TARGET)[0])
 
     def test_an_incomplete_run_is_no_sample(self):
         with self.assertRaisesRegex(peers.Unreadable, "incomplete.*gone"):
-            self.tool.read(peers.TESTS["rr1"], ['{"status": "incomplete", "errors": ["gone"]}'])
+            self.tool.read(suite.TESTS["rr1"], ['{"status": "incomplete", "errors": ["gone"]}'])
 
 
 class Commands(unittest.TestCase):
     def test_every_way_that_a_test_names_is_there(self):
-        for test in peers.TESTS.values():
+        for test in suite.TESTS.values():
             self.assertLessEqual(set(test.tools()), set(ALL))
-        self.assertLessEqual(set(peers.FIRST_LOOK), set(peers.TESTS))
+        self.assertLessEqual(set(suite.FIRST_LOOK), set(suite.TESTS))
 
     def test_all_tools_get_the_same_time_and_each_its_flows(self):
-        for test in peers.TESTS.values():
+        for test in suite.TESTS.values():
             for tool in (ALL[name] for name in test.tools()):
                 commands = tool.clients(test, TARGET)
                 with self.subTest(tool=tool.name, test=test.name):
@@ -179,12 +205,23 @@ class Commands(unittest.TestCase):
                     for command in commands:
                         self.assertEqual(command[command.index(flag) + 1], "5")
                     if tool.program == "netperf":
-                        self.assertEqual(len(commands), test.flows)
+                        self.assertEqual(len(commands), test.flows + test.load)
                     elif "-P" in commands[0]:
                         self.assertEqual(commands[0][commands[0].index("-P") + 1], str(test.flows))
 
+    def test_datagrams_at_a_rate_are_offered_alike(self):
+        for name, rate in (("udp-paced", "200M"), ("udp-loss", "50M"), ("udp", "0")):
+            offers = []
+            for tool in (ALL["podperf"], ALL["iperf3"]):
+                (command,) = tool.clients(suite.TESTS[name], TARGET)
+                offers.append([command[command.index(flag) + 1]
+                               for flag in ("-b", "-l", "-w") if flag in command])
+            with self.subTest(name):
+                self.assertEqual(offers[0], offers[1])
+                self.assertEqual(offers[0][:2], [rate, "1400"])
+
     def test_only_pinned_tests_name_cpus(self):
-        for test in peers.TESTS.values():
+        for test in suite.TESTS.values():
             for tool in (ALL[name] for name in test.tools() if name != "podperf-fast"):
                 text = " ".join(tool.clients(test, TARGET)[0])
                 named = any(flag in text for flag in ("--pin 2", "-T 2,3", "taskset -c 2"))
@@ -197,101 +234,6 @@ class Commands(unittest.TestCase):
             for command, port in tool.servers(TARGET):
                 self.assertEqual(ports.setdefault(port, command), command)
         self.assertEqual(len(ports), 5)
-
-
-class Comparison(unittest.TestCase):
-    compare = load_compare_peers()
-
-    def plan(self, *names):
-        tests = [peers.TESTS[name] for name in names or peers.TESTS]
-        return [(test, [ALL[name] for name in test.tools()]) for test in tests]
-
-    def test_a_round_runs_each_able_tool_once_and_keeps_a_test_together(self):
-        plan = self.plan()
-        order = self.compare.one_round(Random(3), plan)
-        wanted = {(test.name, tool.name) for test, able in plan for tool in able}
-        self.assertEqual({(test.name, tool.name) for test, tool in order}, wanted)
-        self.assertEqual(len(order), len(wanted))
-        names = [test.name for test, _ in order]
-        changes = sum(1 for a, b in zip(names, names[1:]) if a != b)
-        self.assertEqual(changes, len(plan) - 1)
-
-    def test_orders_differ_between_rounds_and_repeat_with_the_seed(self):
-        def orders(seed):
-            draw = Random(seed)
-            return [[(test.name, tool.name)
-                     for test, tool in self.compare.one_round(draw, self.plan())]
-                    for _ in range(5)]
-
-        self.assertEqual(orders(1), orders(1))
-        self.assertGreater(len({tuple(order) for order in orders(1)}), 1)
-
-    def test_what_cannot_be_done_is_left_out_with_the_reason(self):
-        class Able(peers.Podperf):
-            def check_command(self, test, target):
-                known = "--wait" not in self.clients(test, target)[0]
-                words = "echo 'unexpected argument' >&2; exit 2"
-                return ["sh", "-c", "true" if known else words]
-
-        tools = {way: Able("podperf", way) for way in ("podperf", "podperf-spin")}
-        with redirect_stderr(StringIO()) as talk:
-            plan, missing = self.compare.plan_runs(
-                {"loopback": TARGET, "veth": TARGET}, [peers.TESTS["rr1-pinned"]], tools)
-        names = {path: [tool.name for _, able in tests for tool in able]
-                 for path, tests in plan.items()}
-        self.assertEqual(names, {"loopback": ["podperf"], "veth": ["podperf"]})
-        self.assertEqual(missing, 1)
-        self.assertIn("rr1-pinned podperf-spin: unexpected argument", talk.getvalue())
-
-    def test_a_test_for_one_path_runs_there_alone(self):
-        tools = {"netperf": ALL["netperf"], "podperf-epoll": peers.Netperf("x", "podperf-epoll")}
-        plan, _ = self.compare.plan_runs({"loopback": TARGET, "veth": TARGET},
-                                         [peers.TESTS["rr512"]], tools)
-        self.assertEqual([len(plan["loopback"]), len(plan["veth"])], [0, 1])
-
-    def test_the_widest_figures_fit_the_line(self):
-        tests = list(peers.TESTS.values())
-        samples = [{"path": "veth", "test": test.name, "tool": tool, "round": number,
-                    "rate": 1e6 * factor, "cpu": 2e4 / factor, "latency_us": 3e4 / factor,
-                    "user_share": 99.0}
-                   for test in tests for number in range(7) for tool in test.tools()
-                   for factor in [37.1 if tool in test.subjects else 1.0 + number / 10]]
-        rows = goals.compare(samples, ["veth"], tests, 1)
-        shown = goals.shown(samples, ["veth"], tests, 1)
-        with redirect_stdout(StringIO()) as printed:
-            self.compare.report(["veth"], rows, shown, samples)
-        self.assertLessEqual(max(len(line) for line in printed.getvalue().splitlines()), 120)
-        self.assertIn("no difference shown", goals.Shown(
-            goals.GOALS[0], "veth", "netperf", stats.Ratio(1, 1, 1.0, 0.9, 1.1, 7)).word())
-
-    def test_command_lines_stand_once(self):
-        plan = {path: self.plan("stream1", "stream4-fast") for path in ("veth", "vxlan")}
-        targets = {path: replace(TARGET, path=path) for path in plan}
-        lines = self.compare.command_lines(plan, targets)
-        self.assertEqual(len(lines), len(set(lines)))
-        self.assertIn("stream1: netperf -H ADDRESS", "\n".join(lines))
-
-    def test_the_markdown_has_command_facts_and_tables(self):
-        samples = [{"path": "veth", "test": "stream1", "tool": tool, "round": number, "rate": rate,
-                    "cpu": 0.1} for tool, rate in (("podperf", 12.0), ("netperf", 10.0))
-                   for number in range(5)]
-        tests = [peers.TESTS["stream1"]]
-        rows = goals.compare(samples, ["veth"], tests, 1)
-        shown = goals.shown(samples, ["veth"], tests, 1)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "table.md"
-            settings = SimpleNamespace(json=None, markdown=str(file), typed=["--all"], rounds=5,
-                                       time=2, seed=1)
-            facts = {"kernel": "6.1", "cpus": 2, "cpu": "X", "versions": {"podperf": "podperf 9"},
-                     "congestion_control": "cubic", "default_congestion_control": "cubic"}
-            self.compare.write_files(settings, facts, ["veth"], tests,
-                                     {"veth": self.plan("stream1")}, {"veth": TARGET}, samples,
-                                     rows, shown)
-            text = file.read_text()
-        self.assertIn("scripts/compare-peers --all", text)
-        self.assertIn("- kernel 6.1, 2 x X", text)
-        self.assertIn("| stream1 | veth | plain | rate | netperf | ≥ 1 × | 1.200 |", text)
-        self.assertIn("| stream1 | plain | goodput ↑ | Gbit/s | netperf | 12.00 | 10.00 |", text)
 
 
 if __name__ == "__main__":
