@@ -13,6 +13,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use support::process::{Client, Outcome, Server, podperf, podperf_json};
+use support::runs::{connections_conserved, ended_well, multiplexing};
 use support::wire::is_dropped;
 use support::{PATIENCE, at, count, eventually, histogram, list, number, root, text};
 
@@ -31,27 +32,12 @@ const LAYOUTS: [(&[&str], &str, &str); 5] = [
 
 fn run(args: &[&str]) -> Outcome {
     let outcome = podperf_json(args);
-    assert_eq!(outcome.status, 0, "{args:?}: {outcome:#?}");
-    assert_eq!(text(&outcome.json, "/status"), "complete", "{args:?}");
+    ended_well(args, &outcome);
     outcome
 }
 
 fn crr(server: &Server, options: &[&[&str]]) -> Outcome {
     run(&[&["crr", &server.target(), "-J"], options.concat().as_slice()].concat())
-}
-
-/// What was sent has arrived, and both ends counted the same connections.
-fn assert_conserved(json: &Value, bytes: u64) {
-    let life = |what: &str| count(json, &format!("/connections/lifetime/{what}"));
-    let opened = count(json, "/connections/client/connections");
-    assert_eq!(opened, count(json, "/connections/server/connections"), "{json:#}");
-    assert_eq!(life("bytes_sent"), life("bytes_received"), "{json:#}");
-    assert_eq!(life("bytes_sent"), opened * bytes, "{json:#}");
-    assert_eq!(at(json, "/connections/lifetime/drained"), true);
-}
-
-fn multiplexing<'a>(json: &'a Value, end: &str) -> &'a str {
-    text(json, &format!("/placement/{end}/multiplexing/0"))
 }
 
 fn codes(json: &Value) -> Vec<&str> {
@@ -68,7 +54,7 @@ fn every_layout_and_way_of_closing_does_exactly_what_was_asked() {
             assert_eq!(count(&json, "/transactions/count"), 200, "{close} {layout:?}");
             assert_eq!(histogram(&json).len(), 200, "{close} {layout:?}");
             assert_eq!(count(&json, "/connect_time/count"), 200, "{close} {layout:?}");
-            assert_conserved(&json, 70_003);
+            connections_conserved(&json, 70_003);
             assert_eq!(
                 (multiplexing(&json, "client"), multiplexing(&json, "server")),
                 (client, other)
@@ -91,7 +77,7 @@ fn large_requests_arrive_whole() {
     for (layout, ..) in LAYOUTS {
         let json =
             crr(&server, &[layout, &["--request", "1M", "--response", "1M", "-n", "20"]]).json;
-        assert_conserved(&json, 2 << 20);
+        connections_conserved(&json, 2 << 20);
     }
 }
 
@@ -104,7 +90,7 @@ fn timed_runs_and_schedules_keep_their_window_and_raise_no_false_alarm() {
             let json = crr(&server, &[layout, &window, rate]).json;
             let transactions = count(&json, "/transactions/count");
             assert!(transactions > 0 && transactions == histogram(&json).len());
-            assert_conserved(&json, 2);
+            connections_conserved(&json, 2);
             assert_eq!(at(&json, "/service_time").is_object(), !rate.is_empty());
             if !rate.is_empty() {
                 let due = 300.0 * number(&json, "/window/seconds");
@@ -163,7 +149,7 @@ fn a_signal_ends_a_run_in_order() {
             client.signal(Signal::SIGINT);
             let outcome = client.wait(LIMIT);
             outcome.assert_failed(130, &["SIGINT"]);
-            assert_conserved(&outcome.json, 2);
+            connections_conserved(&outcome.json, 2);
             server.assert_all_freed(PATIENCE);
         }
     }
@@ -199,7 +185,7 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         assert_eq!(text(json, "/streams/0/socket/client/peer"), format!("127.0.0.1:{port}"));
         assert_eq!(count(json, "/connections/server/strangers"), 1);
         assert!(codes(json).contains(&"strangers"));
-        assert_conserved(json, 2);
+        connections_conserved(json, 2);
         let closed = eventually(PATIENCE, || TcpStream::connect(address).is_err());
         assert!(closed, "the port is open after the run");
     }
@@ -235,11 +221,11 @@ fn own_address_and_both_families_work() {
         let target = format!("{host}:{}", server.port);
         let json = run(&["crr", &target, "--bind", own, "-P", "2", "-n", "100", "-J"]).json;
         assert!(text(&json, "/streams/0/socket/client/local").contains(own), "{json:#}");
-        assert_conserved(&json, 2);
+        connections_conserved(&json, 2);
     }
     let dual = Server::start(&["--bind", "::"]);
     let target = format!("127.0.0.1:{}", dual.port);
-    assert_conserved(&run(&["crr", &target, "-n", "100", "-J"]).json, 2);
+    connections_conserved(&run(&["crr", &target, "-n", "100", "-J"]).json, 2);
 }
 
 #[test]
@@ -268,7 +254,7 @@ fn every_way_of_waiting_serves_every_layout() {
             }
         }
         let json = crr(&server, &[&["-n", "100", "--wait", own, "--server-wait", other]]).json;
-        assert_conserved(&json, 2);
+        connections_conserved(&json, 2);
     }
     server.assert_all_freed(PATIENCE);
 }
@@ -311,7 +297,7 @@ fn busy_polling_is_granted_to_those_who_may_and_says_where_it_polls_nothing() {
         assert_eq!(count(&json, "/placement/client/wait/busy_poll_us"), 50);
         assert!(codes(&json).contains(&"busy_poll_idle"), "{:?}", codes(&json));
     }
-    assert_conserved(&crr(&server, &[&["-n", "100"], &polled]).json, 2);
+    connections_conserved(&crr(&server, &[&["-n", "100"], &polled]).json, 2);
     // Before Linux 6.7 the kernel refuses it without CAP_NET_ADMIN (capabilities(7)).
     let mut ordinary = std::process::Command::new("setpriv");
     let without = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
@@ -359,7 +345,7 @@ fn multipath_tcp_loses_nothing_and_says_whether_it_is_in_use() {
     for close in ["server", "client", "rst"] {
         let json = crr(&server, &[&["--mptcp", "--close", close, "-P", "2", "-n", "100"]]).json;
         assert_eq!(at(&json, "/streams/0/socket/client/mptcp"), true);
-        assert_conserved(&json, 2);
+        connections_conserved(&json, 2);
     }
     // What the kernel does not grant to it is named.
     let refused = podperf_json(&["stream", &target, "--mptcp", "-b", "80M", "-t", "0.2", "-J"]);

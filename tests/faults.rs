@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use support::namespaces::busy_connections;
 use support::process::{Client, Outcome, Server, podperf, podperf_json, send};
 use support::wire::{Proxy, peer};
 use support::{PATIENCE, at, count, eventually, list, number, root, sum, text};
@@ -71,20 +72,6 @@ fn a_stopped_server_is_noticed_and_serves_again_once_it_goes_on() {
     }
 }
 
-/// The local port of the data connection that has sent the most, out of those to `port`.
-fn busiest_connection(port: u16) -> Option<String> {
-    let filter = format!("dport = :{port}");
-    let output = Command::new("ss").args(["-tniHO", "dst", "127.0.0.1"]).arg(filter).output();
-    let table = String::from_utf8(output.ok()?.stdout).ok()?;
-    let of_line = |line: &str| {
-        let acked = line.split("bytes_acked:").nth(1)?.split_whitespace().next()?;
-        let local = line.split_whitespace().nth(3)?.rsplit(':').next()?;
-        Some((acked.parse::<u64>().ok()?, local.to_owned()))
-    };
-    let (bytes, local) = table.lines().filter_map(of_line).max()?;
-    (bytes > 1 << 20).then_some(local)
-}
-
 #[test]
 fn one_reset_stream_of_four_is_named_and_ends_the_run() {
     if !root("one_reset_stream_of_four_is_named_and_ends_the_run") {
@@ -95,7 +82,7 @@ fn one_reset_stream_of_four_is_named_and_ends_the_run() {
     server.wait_mid_run(MEASURED);
     let mut local = None;
     eventually(PATIENCE, || {
-        local = busiest_connection(server.port);
+        local = busy_connections(None, server.port).pop();
         local.is_some()
     });
     let local = local.expect("a connection that carries data");

@@ -5,15 +5,14 @@
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::process::{Client, Outcome, Server, podperf, podperf_json};
+use support::process::{Client, Server, podperf, podperf_json};
+use support::runs::{bytes_by, complete, run};
+use support::sandbox::{NOBODY, ordinary};
 use support::{PATIENCE, at, count, list, number, root, sum, text};
 
 const SEND: [&str; 5] = ["write", "zerocopy", "sendfile", "splice", "auto"];
@@ -24,34 +23,6 @@ const SHARED: &[&str] = &["-P", "3", "--workers", "1", "--server-workers", "1"];
 const SHARED_BIDIR: &[&str] = &["-P", "3", "--workers", "2", "--server-workers", "2"];
 /// A run that outlives every fault.
 const LONG: &[&str] = &["-t", "30", "-O", "0.1", "-i", "0.1", "-J"];
-
-fn run(server: &Server, options: &[&[&str]]) -> Outcome {
-    let target = server.target();
-    let args = [&["stream", target.as_str(), "-J"], options.concat().as_slice()].concat();
-    let outcome = podperf_json(&args);
-    conserved(&args, &outcome);
-    outcome
-}
-
-/// Every byte arrived, on every stream.
-fn conserved(args: &[&str], outcome: &Outcome) {
-    assert_eq!(outcome.status, 0, "{args:?}: {outcome:#?}");
-    for stream in list(&outcome.json, "/streams") {
-        let life = |what: &str| count(stream, &format!("/lifetime/{what}"));
-        assert_eq!(life("bytes_sent"), life("bytes_received"), "{args:?}: {stream:#}");
-        assert!(life("bytes_sent") > 0, "{args:?}: nothing moved on {stream:#}");
-        assert_eq!(at(stream, "/lifetime/drained"), true, "{args:?}: {stream:#}");
-    }
-}
-
-/// Bytes of one method, at the ends where it was in use.
-fn bytes_by(json: &Value, part: &str, method: &str) -> u64 {
-    let ends = ["client", "server"].into_iter();
-    let parts = ends.filter_map(|end| {
-        json.pointer(&format!("/transport/{end}/{part}/bytes_by_method"))?.as_array()
-    });
-    parts.flatten().filter(|part| part["method"] == method).map(|part| count(part, "/bytes")).sum()
-}
 
 fn warned(json: &Value, code: &str) -> bool {
     list(json, "/warnings").iter().any(|warning| warning["code"] == code)
@@ -116,7 +87,7 @@ fn every_pair_of_methods_with_a_worker_a_flow_loses_nothing() {
     every_pair(|server, send, receive| {
         for direction in [&[][..], &["-R"], &["--bidir"]] {
             let methods = ["--send", send, "--recv", receive];
-            let outcome = run(server, &[TIMED, &["-P", "2"], direction, &methods]);
+            let outcome = run(server, "stream", &[TIMED, &["-P", "2"], direction, &methods]);
             told(&outcome.json, send, receive);
         }
     });
@@ -129,7 +100,7 @@ fn every_pair_of_methods_with_many_flows_a_worker_loses_nothing() {
             [(&[][..], SHARED), (&["-R"], SHARED), (&["--bidir"], SHARED_BIDIR)]
         {
             let methods = ["--send", send, "--recv", receive];
-            let outcome = run(server, &[TIMED, layout, direction, &methods]);
+            let outcome = run(server, "stream", &[TIMED, layout, direction, &methods]);
             told(&outcome.json, send, receive);
         }
     });
@@ -141,7 +112,7 @@ fn runs_by_bytes_move_exactly_what_was_asked_by_every_method() {
         // Neither a multiple of the message size nor of the number of streams.
         for layout in [&["-P", "1"][..], SHARED] {
             let methods = ["--send", send, "--recv", receive, "-n", "20000003"];
-            let json = run(server, &[layout, &methods]).json;
+            let json = run(server, "stream", &[layout, &methods]).json;
             assert_eq!(sum(&json, "/lifetime/bytes_received"), 20_000_003, "{send} {receive}");
             assert_eq!(count(&json, "/throughput/bytes_received"), 20_000_003);
             if send == "auto" {
@@ -162,7 +133,7 @@ fn one_byte_messages_and_messages_larger_than_pipes_and_buffers_arrive() {
                 [("1", "read"), ("1", "trunc"), ("5000", "mmap"), ("16M", "trunc"), ("16M", "mmap")]
             {
                 let methods = ["--send", send, "--recv", receive, "-l", length];
-                run(&server, &[TIMED, layout, &methods]);
+                run(&server, "stream", &[TIMED, layout, &methods]);
             }
         }
     }
@@ -172,7 +143,7 @@ fn one_byte_messages_and_messages_larger_than_pipes_and_buffers_arrive() {
 #[test]
 fn without_a_warm_up_auto_writes_and_says_why() {
     let server = Server::start(&[]);
-    let json = run(&server, &[&["-t", "0.2", "-O", "0"]]).json;
+    let json = run(&server, "stream", &[&["-t", "0.2", "-O", "0"]]).json;
     let facts = at(&json, "/transport/client/send");
     assert_eq!(text(facts, "/used"), "write");
     assert!(text(facts, "/reason").contains("the run has none"), "{facts:#}");
@@ -216,20 +187,6 @@ fn senders_that_are_blocked_stop_by_any_method() {
     }
 }
 
-/// podperf as the user nobody with 64 KiB of locked memory, and the folder of its program.
-fn nobody() -> (tempfile::TempDir, Command) {
-    // The build folder may be closed to others.
-    let folder = tempfile::tempdir().expect("a folder");
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).expect("it is ours");
-    let program = folder.path().join("podperf");
-    std::fs::copy(podperf(None).get_program(), &program).expect("there is room");
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -l 64 && exec \"$0\" \"$@\""]).arg(program);
-    command.env_remove("PODPERF_TOKEN").current_dir("/").uid(65_534).gid(65_534);
-    (folder, command)
-}
-
 #[test]
 fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     if !root("locked_memory_that_is_too_small_is_named_before_anything_moves") {
@@ -237,7 +194,7 @@ fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     }
     let server = Server::start(&[]);
     let target = server.target();
-    let (_folder, command) = nobody();
+    let (_folder, command) = ordinary(NOBODY);
     let args = ["stream", &target, "--send", "zerocopy", "-l", "128K", "-J"];
     let outcome = Client::launch(command, &args).wait(PATIENCE);
     outcome.assert_failed(3, &["MSG_ZEROCOPY", "131072 B", "os error 105", "ulimit -l"]);
@@ -245,7 +202,7 @@ fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
 
     // The same at the server, told to the client.
-    let (_folder, command) = nobody();
+    let (_folder, command) = ordinary(NOBODY);
     let small = Server::launch(command, &[]);
     let target = small.target();
     let args = ["stream", &target, "-R", "--send", "zerocopy", "-l", "128K", "-J"];
@@ -262,21 +219,21 @@ fn locked_memory_that_runs_out_is_told_and_the_bytes_go_by_copying() {
     let server = Server::start(&[]);
     let target = server.target();
     for layout in [&["-P", "1"][..], SHARED] {
-        let (_folder, command) = nobody();
+        let (_folder, command) = ordinary(NOBODY);
         let args = ["stream", &target, "--send", "zerocopy", "-l", "48K", "-J"];
         let args = [&args, TIMED, layout].concat();
         let outcome = Client::launch(command, &args).wait(PATIENCE);
-        conserved(&args, &outcome);
+        complete(&args, &outcome);
         let json = &outcome.json;
         assert!(count(json, "/transport/client/send/zerocopy/enobufs") > 0);
         assert!(bytes_by(json, "send", "write") > 0);
         assert!(warned(json, "zerocopy_enobufs"), "{:#}", at(json, "/warnings"));
     }
     // What is refused is left out of a probe.
-    let (_folder, command) = nobody();
+    let (_folder, command) = ordinary(NOBODY);
     let args = ["stream", &target, "-J", "-t", "0.2", "-O", "2"];
     let outcome = Client::launch(command, &args).wait(PATIENCE);
-    conserved(&args, &outcome);
+    complete(&args, &outcome);
     let reason = text(&outcome.json, "/transport/client/send/reason");
     assert!(reason.contains("MSG_ZEROCOPY"), "{reason}");
 }

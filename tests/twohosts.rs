@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use support::namespaces::TwoHosts;
+use support::namespaces::{TwoHosts, nft};
 use support::process::{Client, Outcome, Server};
 use support::{at, count, histogram, list, number, root, sum, text};
 
@@ -278,36 +278,22 @@ fn a_path_that_swallows_everything_meets_the_deadlines() {
     run(&bed, "hostA", (HOST_B, &server), &again);
 }
 
-/// Runs nft in `place`; what it says.
-fn nft(bed: &TwoHosts, place: &str, command: &str) -> String {
-    let output = std::process::Command::new("ip")
-        .args(["netns", "exec", &bed.place(place), "nft", command])
-        .output()
-        .expect("ip runs");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "nft {command}: {error}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
 #[test]
 fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
-    if !root("hand_made_loss_of_datagrams_is_reported_as_it_was_made") {
-        return;
-    }
-    if std::process::Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("skipped: needs nft");
+    let test = "hand_made_loss_of_datagrams_is_reported_as_it_was_made";
+    if !root(test) || !nft(test) {
         return;
     }
     let bed = TwoHosts::up("loss");
     let server = Server::in_namespace(&bed.place("hostB"), &[]);
     for (direction, place) in [(&[][..], "hostB"), (&["-R"][..], "hostA")] {
-        nft(&bed, place, "add table inet lossy");
-        nft(&bed, place, "add chain inet lossy in { type filter hook prerouting priority 0; }");
+        bed.nft(place, "add table inet lossy");
+        bed.nft(place, "add chain inet lossy in { type filter hook prerouting priority 0; }");
         let port = if direction.is_empty() { "dport" } else { "sport" };
         let rule = |length: &str| {
             let rule = format!("udp {port} {} udp length {length}", server.port);
             let drop = "numgen random mod 100 < 2 counter drop";
-            nft(&bed, place, &format!("add rule inet lossy in {rule} {drop}"));
+            bed.nft(place, &format!("add rule inet lossy in {rule} {drop}"));
         };
         // Streams; then what sets flows up and ends them.
         rule("> 1000");
@@ -327,7 +313,7 @@ fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
         // Over the whole life, exactly what the kernel says it dropped.
         let size = count(&json, "/plan/workload/datagram_bytes");
         let missing = sum(&json, "/lifetime/bytes_sent") - sum(&json, "/lifetime/bytes_received");
-        let table = nft(&bed, place, "list table inet lossy");
+        let table = bed.nft(place, "list table inet lossy");
         let counted = table.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
         let dropped: u64 = counted.and_then(|count| count.parse().ok()).expect("a counter");
         assert_eq!(missing, dropped * size, "{table}");
@@ -335,25 +321,22 @@ fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
             .iter()
             .any(|warning| text(warning, "/code") == "datagrams_lost");
         assert!(warned, "{:#}", json["warnings"]);
-        nft(&bed, place, "delete table inet lossy");
+        bed.nft(place, "delete table inet lossy");
     }
 }
 
 #[test]
 fn lost_requests_are_counted_and_the_next_go_on() {
-    if !root("lost_requests_are_counted_and_the_next_go_on") {
-        return;
-    }
-    if std::process::Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("skipped: needs nft");
+    let test = "lost_requests_are_counted_and_the_next_go_on";
+    if !root(test) || !nft(test) {
         return;
     }
     let bed = TwoHosts::up("lostrr");
     let server = Server::in_namespace(&bed.place("hostB"), &[]);
-    nft(&bed, "hostB", "add table inet lossy");
-    nft(&bed, "hostB", "add chain inet lossy in { type filter hook prerouting priority 0; }");
+    bed.nft("hostB", "add table inet lossy");
+    bed.nft("hostB", "add chain inet lossy in { type filter hook prerouting priority 0; }");
     let rule = format!("udp dport {} udp length 108 numgen random mod 100 < 5", server.port);
-    nft(&bed, "hostB", &format!("add rule inet lossy in {rule} counter drop"));
+    bed.nft("hostB", &format!("add rule inet lossy in {rule} counter drop"));
     let args = [
         "udp",
         "--rr",

@@ -7,9 +7,8 @@ mod support;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use support::process::{Client, Outcome, Server, podperf_json};
+use support::runs::{datagrams_conserved, ended_well};
 use support::{PATIENCE, at, count, histogram, list, number, text};
 
 /// A short window after a shorter warm-up.
@@ -20,34 +19,8 @@ fn run(server: &Server, options: &[&[&str]]) -> Outcome {
     let target = server.target();
     let args = [&["udp", target.as_str(), "-J"], options.concat().as_slice()].concat();
     let outcome = podperf_json(&args);
-    assert_eq!(outcome.status, 0, "{args:?}: {outcome:#?}");
-    assert_eq!(text(&outcome.json, "/status"), "complete", "{args:?}");
-    assert!(list(&outcome.json, "/errors").is_empty(), "{args:?}");
+    ended_well(&args, &outcome);
     outcome
-}
-
-/// Every datagram of the window was received or lost, on each flow and in total, and every byte of
-/// a flow's life was received in a whole datagram.
-fn conserved(json: &Value) {
-    let size = count(json, "/plan/workload/datagram_bytes");
-    let (mut sent, mut lost) = (0, 0);
-    for stream in list(json, "/streams") {
-        let own = |what: &str| count(stream, &format!("/datagrams/{what}"));
-        assert_eq!(own("sent"), own("received") + own("lost"), "{stream:#}");
-        assert!(own("received") > 0, "nothing came on {stream:#}");
-        assert_eq!((own("reordered"), own("duplicates")), (0, 0), "{stream:#}");
-        let life = |what: &str| count(stream, &format!("/lifetime/{what}"));
-        assert_eq!((life("bytes_sent") % size, life("bytes_received") % size), (0, 0));
-        let missing = (life("bytes_sent") - life("bytes_received")) / size;
-        assert!(own("lost") <= missing, "{missing} missing of {stream:#}");
-        assert_eq!(at(stream, "/lifetime/drained"), true, "{stream:#}");
-        (sent, lost) = (sent + own("sent"), lost + own("lost"));
-    }
-    let total = |what: &str| count(json, &format!("/udp/datagrams/{what}"));
-    assert_eq!((total("sent"), total("lost")), (sent, lost));
-    assert_eq!(total("received"), sent - lost);
-    let share = number(json, "/udp/datagrams/loss_share");
-    assert!((share - lost as f64 / sent as f64).abs() < 1e-9);
 }
 
 #[test]
@@ -70,7 +43,7 @@ fn streams_of_every_direction_and_layout_account_for_each_datagram() {
             let options = if layout.contains(&"-l") { &options[..2] } else { &options[..] };
             let outcome = run(&server, &[TIMED, direction, layout, options]);
             assert_eq!(list(&outcome.json, "/streams").len() as u64, flows * ways, "{direction:?}");
-            conserved(&outcome.json);
+            datagrams_conserved(&outcome.json);
         }
     }
     server.assert_all_freed(PATIENCE);
@@ -83,7 +56,7 @@ fn unlimited_streams_lose_at_the_socket_and_say_so() {
         for direction in [&[][..], &["-R"]] {
             let options: &[&[&str]] = &[TIMED, &["-b", "0", "-l", "1400"], direction, offloads];
             let json = run(&server, options).json;
-            conserved(&json);
+            datagrams_conserved(&json);
             let sender = if direction.is_empty() { "client" } else { "server" };
             let receiver = if direction.is_empty() { "server" } else { "client" };
             let gso = at(&json, &format!("/udp/calls/{sender}/gso_used")) == true;
@@ -153,7 +126,7 @@ fn runs_by_bytes_send_exactly_what_was_asked() {
         // 1,001 datagrams, the last of them begun by the last byte asked for.
         let options = ["-n", "1000001", "-l", "1000", "-b", "40M"];
         let json = run(&server, &[&options, direction]).json;
-        conserved(&json);
+        datagrams_conserved(&json);
         assert_eq!(count(&json, "/udp/datagrams/sent"), 1001 * ways, "{direction:?}");
     }
 }
@@ -213,7 +186,7 @@ fn a_dual_stack_server_answers_from_the_address_that_was_asked() {
             let args = ["udp", &target, "-J", "-P", "2", "-b", "5M", "-l", "1000"];
             let outcome = podperf_json(&[&args, TIMED, direction].concat());
             assert_eq!(outcome.status, 0, "{outcome:#?}");
-            conserved(&outcome.json);
+            datagrams_conserved(&outcome.json);
             let local = text(&outcome.json, "/streams/0/socket/server/local").to_owned();
             assert_eq!(local, target);
         }

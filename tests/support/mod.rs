@@ -3,7 +3,9 @@
 //!
 //! Nothing here decides what is right; that is the tests' part.
 
+pub(crate) mod combinations;
 pub(crate) mod namespaces;
+pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod runs;
 pub(crate) mod sandbox;

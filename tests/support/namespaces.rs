@@ -1,5 +1,5 @@
 //! The two-host testbed of scripts/twohosts: built with a prefix of its own, taken away when
-//! dropped.
+//! dropped; and what `ip`, `nft` and `ss` do and see in a namespace.
 
 use std::process::Command;
 
@@ -26,6 +26,15 @@ impl TwoHosts {
         format!("{}-{name}", self.prefix)
     }
 
+    /// Runs nft in `place`; what it says.
+    pub(crate) fn nft(&self, place: &str, command: &str) -> String {
+        let output = within(Some(&self.place(place)), "nft").arg(command).output();
+        let output = output.expect("ip runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "nft {command}: {error}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     fn script(&self, command: &str) -> std::process::Output {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/twohosts");
         Command::new(script)
@@ -39,4 +48,42 @@ impl Drop for TwoHosts {
     fn drop(&mut self) {
         self.script("down");
     }
+}
+
+/// Whether there is an nft. Where there is none, tests say so and return.
+pub(crate) fn nft(test: &str) -> bool {
+    let found = Command::new("nft").arg("--version").output().is_ok();
+    if !found {
+        eprintln!("{test}: skipped: needs nft");
+    }
+    found
+}
+
+/// `program` in the network namespace `place`, or in this process's own. What runs is the program
+/// itself, with the process id of the command.
+pub(crate) fn within(place: Option<&str>, program: &str) -> Command {
+    let Some(place) = place else { return Command::new(program) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", place, program]);
+    command
+}
+
+/// Local ports of the connections in `place` to `port` that have carried more than a MiB either
+/// way: those of data. The busiest comes last.
+pub(crate) fn busy_connections(place: Option<&str>, port: u16) -> Vec<String> {
+    let filter = format!("dport = :{port}");
+    let output = within(place, "ss").args(["-tniHO", "state", "established"]).arg(filter).output();
+    let table = output.map(|output| String::from_utf8(output.stdout).expect("text"));
+    let of_line = |line: &str| {
+        let bytes = |what: &str| -> Option<u64> {
+            line.split(what).nth(1)?.split_whitespace().next()?.parse().ok()
+        };
+        let moved = bytes("bytes_acked:").max(bytes("bytes_received:"))?;
+        // With a state to filter by, ss leaves its column out.
+        let local = line.split_whitespace().nth(2)?.rsplit(':').next()?;
+        (moved > 1 << 20).then(|| (moved, local.to_owned()))
+    };
+    let mut found: Vec<_> = table.unwrap_or_default().lines().filter_map(of_line).collect();
+    found.sort();
+    found.into_iter().map(|(_, local)| local).collect()
 }

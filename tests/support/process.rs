@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::namespaces::within;
 use super::{PATIENCE, assert_valid, eventually};
 
 /// For a run that should take a second or two.
@@ -18,16 +19,7 @@ const RUN: Duration = Duration::from_secs(60);
 
 /// podperf in the network namespace `place`, or in this process's own.
 pub(crate) fn podperf(place: Option<&str>) -> Command {
-    let program = env!("CARGO_BIN_EXE_podperf");
-    let mut command = match place {
-        // It replaces itself with the program, so that the process id is podperf's.
-        Some(place) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", place, program]);
-            command
-        }
-        None => Command::new(program),
-    };
+    let mut command = within(place, env!("CARGO_BIN_EXE_podperf"));
     // What is stored on this machine has no part in any test.
     command.env("PODPERF_CALIBRATION", "/nonexistent/calibration.json");
     command.env_remove("PODPERF_TOKEN").stdin(Stdio::null());

@@ -1,8 +1,11 @@
-//! podperf where the kernel refuses io_uring, as under a container's default seccomp profile.
+//! podperf where the kernel refuses what it would use: io_uring, as under a container's default
+//! seccomp profile, or locked memory, as to an ordinary user.
 //!
 //! Installing a filter takes system calls that have no safe wrapper here, so a Python interpreter
 //! installs it and then becomes podperf, with the same process id.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use super::process::podperf;
@@ -35,4 +38,22 @@ pub(crate) fn without_io_uring(test: &str) -> Option<Command> {
     }
     eprintln!("{test}: skipped: needs python3 and seccomp filters");
     None
+}
+
+/// The user nobody. Locked memory is counted by user, so that tests which run at once and measure
+/// it take a user each; any id serves.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// podperf as `user` with 64 KiB of locked memory, and the folder of its program.
+pub(crate) fn ordinary(user: u32) -> (tempfile::TempDir, Command) {
+    // The build folder may be closed to others.
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("it is ours");
+    let program = folder.path().join("podperf");
+    std::fs::copy(podperf(None).get_program(), &program).expect("there is room");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -l 64 && exec \"$0\" \"$@\""]).arg(program);
+    command.env_remove("PODPERF_TOKEN").current_dir("/").uid(user).gid(user);
+    (folder, command)
 }
