@@ -1,12 +1,16 @@
 //! Every workload × send × receive × wait over loopback: each run ends well, every byte arrives or
-//! is counted as lost, and the document names the ways that were asked for.
+//! is counted as lost, and the document names the ways that were asked for. And every kind of run
+//! ends when its server dies, or falls silent while it is waited for.
 
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
+use nix::sys::signal::Signal;
+
 use support::combinations::{self, WAITS};
+use support::crowd::{self, Crowd};
 use support::path::Path;
-use support::root;
+use support::{PATIENCE, root};
 
 /// Ways of waiting that this user may ask for.
 fn waits(test: &str) -> &'static [&'static str] {
@@ -40,4 +44,24 @@ fn connections_by_every_way_of_waiting_and_closing_are_counted_once() {
 fn datagrams_by_every_use_of_offloads_are_received_or_lost() {
     Path::loopback().go_over(combinations::datagrams());
     Path::loopback().go_over(combinations::datagram_exchanges());
+}
+
+#[test]
+fn a_killed_server_ends_runs_of_every_kind() {
+    let mut path = Path::loopback();
+    let crowd = Crowd::start(&path, crowd::all());
+    path.server.signal(Signal::SIGKILL);
+    crowd.assert_ended(4, &["podperf: error: ", "127.0.0.1:"], |_, _| {});
+    path.server.kill();
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up_by_runs_of_every_kind() {
+    let path = Path::loopback();
+    let crowd = Crowd::start(&path, crowd::all());
+    path.server.signal(Signal::SIGSTOP);
+    crowd.assert_ended(4, &["silent for 3.0 s", &path.target], |_, _| {});
+    path.server.signal(Signal::SIGCONT);
+    path.server.assert_all_freed(PATIENCE);
+    path.server.assert_serves();
 }

@@ -6,13 +6,12 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::namespaces::busy_connections;
+use support::namespaces::{busy_connections, cut};
 use support::process::{Client, Outcome, Server, podperf, podperf_json, send};
 use support::wire::{Proxy, peer};
 use support::{PATIENCE, at, count, eventually, list, number, root, sum, text};
@@ -82,15 +81,11 @@ fn one_reset_stream_of_four_is_named_and_ends_the_run() {
     server.wait_mid_run(MEASURED);
     let mut local = None;
     eventually(PATIENCE, || {
-        local = busy_connections(None, server.port).pop();
+        local = busy_connections(None, server.port).pop().map(|(_, local)| local);
         local.is_some()
     });
     let local = local.expect("a connection that carries data");
-    let filter = format!("dport = :{} and sport = :{local}", server.port);
-    let mut destroy = Command::new("ss");
-    destroy.args(["-K", "-tnH", "dst", "127.0.0.1", "and"]).arg(filter);
-    let killed = destroy.output().expect("ss runs");
-    if killed.stdout.is_empty() {
+    if !cut(None, server.port, std::slice::from_ref(&local)) {
         eprintln!("skipped: this kernel destroys no sockets (CONFIG_INET_DIAG_DESTROY)");
         return;
     }
@@ -285,6 +280,31 @@ fn a_signal_ends_a_run_with_what_there_is() {
             assert_eq!(sum(json, "/lifetime/bytes_sent"), sum(json, "/lifetime/bytes_received"));
             server.assert_all_freed(PATIENCE);
         }
+    }
+}
+
+#[test]
+fn a_stop_while_a_stream_is_stuck_tells_that_it_was_not_drained() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::before(server.port);
+    let target = format!("127.0.0.1:{}", proxy.port);
+    for (held, options) in [(2, ["-P", "2"]), (6, ["-R", "-P2"])] {
+        let client = Client::start(&[&["stream", &target], LONG, &options].concat());
+        server.wait_mid_run(Duration::from_millis(500));
+        // The control connection comes first; a run has three connections.
+        proxy.hold(held);
+        std::thread::sleep(Duration::from_millis(500));
+        client.signal(Signal::SIGINT);
+        let outcome = client.wait(LIMIT);
+        outcome.assert_failed(130, &["SIGINT"]);
+        let json = &outcome.json;
+        let drained: Vec<_> =
+            list(json, "/streams").iter().map(|stream| at(stream, "/lifetime/drained")).collect();
+        let stuck = (held - 2) % 3;
+        assert_eq!(drained[stuck], false, "{options:?}: {drained:?}");
+        assert_eq!(drained[1 - stuck], true, "{options:?}: {drained:?}");
+        assert!(sum(json, "/lifetime/bytes_sent") > sum(json, "/lifetime/bytes_received"));
+        server.assert_all_freed(PATIENCE);
     }
 }
 

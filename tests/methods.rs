@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::process::{Client, Server, podperf, podperf_json};
+use support::process::{Client, Server, podperf_json};
 use support::runs::{bytes_by, complete, run};
 use support::sandbox::{NOBODY, ordinary};
 use support::{PATIENCE, at, count, list, number, root, sum, text};
@@ -208,6 +208,62 @@ fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     let args = ["stream", &target, "-R", "--send", "zerocopy", "-l", "128K", "-J"];
     podperf_json(&args).assert_failed(3, &[&target, "MSG_ZEROCOPY", "ulimit -l"]);
     small.assert_serves();
+    server.assert_all_freed(PATIENCE);
+}
+
+/// The pages of a ring and of the buffers registered with it count as locked.
+#[test]
+fn locked_memory_that_is_too_small_for_registered_buffers_is_named_before_anything_moves() {
+    if !root("locked_memory_that_is_too_small_for_registered_buffers") {
+        return;
+    }
+    let server = Server::start(&[]);
+    let target = server.target();
+    let says = ["io_uring_register buffers", "os error 12", "locked memory", "ulimit -l"];
+    for layout in [&["-P", "1"][..], SHARED] {
+        let (_folder, command) = ordinary(NOBODY + 1);
+        let args = ["stream", &target, "--send", "uring-zc", "-l", "128K", "-J"];
+        let outcome = Client::launch(command, &[&args, layout].concat()).wait(PATIENCE);
+        outcome.assert_failed(3, &says);
+        assert_eq!(at(&outcome.json, "/window"), &Value::Null);
+        assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
+    }
+
+    // The same at the server, told to the client.
+    let (_folder, command) = ordinary(NOBODY + 1);
+    let small = Server::launch(command, &[]);
+    let target = small.target();
+    let args = ["stream", &target, "-R", "--send", "uring-zc", "-l", "128K", "-J"];
+    let outcome = podperf_json(&args);
+    outcome.assert_failed(3, &[&says[..], &[&target]].concat());
+    assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
+    small.assert_serves();
+    server.assert_all_freed(PATIENCE);
+}
+
+#[test]
+fn locked_memory_that_is_too_small_for_a_ring_is_stood_in_for_where_none_was_named() {
+    if !root("locked_memory_that_is_too_small_for_a_ring") {
+        return;
+    }
+    let server = Server::start(&[]);
+    let target = server.target();
+    // The ring of so many flows takes more than 64 KiB.
+    let many = ["-P", "1000", "--workers", "1", "--server-workers", "1", "-n", "2000", "-J"];
+    let (_folder, command) = ordinary(NOBODY + 2);
+    let args = [&["rr", &target], &many[..]].concat();
+    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    complete(&args, &outcome);
+    let told = text(&outcome.json, "/placement/client/fallbacks/0");
+    assert!(told.contains("io_uring_setup") && told.contains("epoll stands in"), "{told}");
+    assert!(warned(&outcome.json, "fallback"), "{:#}", at(&outcome.json, "/warnings"));
+
+    let (_folder, command) = ordinary(NOBODY + 2);
+    let args = [&args, &["--backend", "uring"][..]].concat();
+    let says = ["io_uring_setup", "os error 12", "locked memory", "ulimit -l"];
+    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    outcome.assert_failed(3, &says);
+    assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
     server.assert_all_freed(PATIENCE);
 }
 

@@ -1,1 +1,110 @@
+//! Faults between two hosts and between their pods: a server that is killed, connections that its
+//! host breaks off, and a stop while nothing gets through any more. Each meets a run of every kind.
 
+#[expect(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use nix::sys::signal::Signal;
+use support::crowd::{self, Crowd};
+use support::namespaces::{TwoHosts, cut, nft};
+use support::path::Path;
+use support::{PATIENCE, at, count, list, root, sum};
+
+/// Both paths, and where their clients and server are.
+fn paths(bed: &TwoHosts) -> [(Path, [&'static str; 2]); 2] {
+    [(Path::hosts(bed), ["hostA", "hostB"]), (Path::pods(bed), ["podA", "podB"])]
+}
+
+/// The server has nothing left, and serves the next.
+fn assert_goes_on(path: &Path) {
+    path.server.assert_all_freed(PATIENCE);
+    assert_eq!(path.start("rr -n 10").wait(PATIENCE).status, 0, "{:#?}", path.server.log());
+}
+
+#[test]
+fn a_killed_server_ends_runs_of_every_kind() {
+    if !root("a_killed_server_ends_runs_of_every_kind") {
+        return;
+    }
+    let bed = TwoHosts::up("fk");
+    for (mut path, _) in paths(&bed) {
+        let crowd = Crowd::start(&path, crowd::all());
+        path.server.signal(Signal::SIGKILL);
+        let host = crowd.target().split(':').next().expect("a first part").to_owned();
+        crowd.assert_ended(4, &["podperf: error: ", &host], |_, _| {});
+        path.server.kill();
+    }
+}
+
+#[test]
+fn connections_that_the_peer_breaks_off_end_their_runs_and_are_named() {
+    let test = "connections_that_the_peer_breaks_off_end_their_runs_and_are_named";
+    if !root(test) {
+        return;
+    }
+    let bed = TwoHosts::up("fc");
+    for (path, _) in paths(&bed) {
+        let crowd = Crowd::start(&path, crowd::lasting());
+        let connections = crowd.connections();
+        if !cut(path.server_place.as_deref(), path.server.port, &connections) {
+            eprintln!("{test}: skipped: this kernel destroys no sockets");
+            return;
+        }
+        crowd.assert_ended(4, &["podperf: error: ", &path.target], |options, json| {
+            let named = list(json, "/errors").iter().any(|error| error["stream"].is_u64());
+            assert!(named, "{options}: no stream is named: {:#}", json["errors"]);
+        });
+        assert_goes_on(&path);
+    }
+}
+
+#[test]
+fn a_stop_while_nothing_gets_through_ends_runs_of_every_kind() {
+    let test = "a_stop_while_nothing_gets_through_ends_runs_of_every_kind";
+    if !root(test) || !nft(test) {
+        return;
+    }
+    let bed = TwoHosts::up("fs");
+    for (path, [from, to]) in paths(&bed) {
+        let lasting = Crowd::start(&path, crowd::lasting());
+        let ports = lasting.connections().join(", ");
+        let fleeting = Crowd::start(&path, crowd::fleeting());
+        for place in [from, to] {
+            bed.nft(place, "add table inet hold");
+            bed.nft(place, "add chain inet hold in { type filter hook prerouting priority 0; }");
+        }
+        // All but the control connections.
+        let port = path.server.port;
+        for (place, rule) in [
+            (to, format!("tcp dport {port} tcp sport {{ {ports} }}")),
+            (from, format!("tcp sport {port} tcp dport {{ {ports} }}")),
+            (to, format!("tcp dport != {port}")),
+            (to, format!("udp dport {port}")),
+        ] {
+            bed.nft(place, &format!("add rule inet hold in {rule} drop"));
+        }
+        lasting.wait_until_stuck();
+        for crowd in [&lasting, &fleeting] {
+            crowd.each(|client| client.signal(Signal::SIGINT));
+        }
+        lasting.assert_ended(130, &["SIGINT"], |options, json| {
+            let moved = |what: &str| sum(json, &format!("/lifetime/{what}"));
+            let (sent, received) = (moved("bytes_sent"), moved("bytes_received"));
+            assert!(received > 0, "{options}");
+            // The way to the server was closed first; until the way back was, the server may have
+            // been held up by the acknowledgements alone.
+            let lost = if options.contains("-R") { sent >= received } else { sent > received };
+            assert!(lost, "{options}: {sent} sent, {received} received");
+            for stream in list(json, "/streams") {
+                assert_eq!(at(stream, "/lifetime/drained"), false, "{options}: {stream:#}");
+            }
+        });
+        fleeting.assert_ended(130, &["SIGINT"], |options, json| {
+            assert!(count(json, "/throughput/bytes_sent") > 0, "{options}");
+        });
+        for place in [from, to] {
+            bed.nft(place, "delete table inet hold");
+        }
+        assert_goes_on(&path);
+    }
+}

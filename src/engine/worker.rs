@@ -87,7 +87,7 @@ impl Crew {
     }
 
     fn cut_off(&mut self) -> Vec<Account> {
-        self.shared.gate.advance(Phase::Stop);
+        self.shared.gate.advance(Phase::Cut);
         if let Some(meeting) = &self.shared.meeting {
             meeting.cut_off();
         }

@@ -31,7 +31,11 @@ pub fn understand(error: &io::Error, roots: &Roots) -> Refusal {
         (Some(libc::EPERM | libc::EACCES), _) => {
             ("forbidden, usually by a seccomp profile", "use a profile that permits io_uring_setup")
         }
-        (Some(libc::ENOMEM), _) => ("the limit of locked memory", "raise RLIMIT_MEMLOCK"),
+        // Rings and registered buffers count against it.
+        (Some(libc::ENOMEM), _) => (
+            "the limit of locked memory",
+            "raise RLIMIT_MEMLOCK (ulimit -l), or use shorter messages or fewer flows a worker",
+        ),
         (Some(libc::EINVAL), _) => {
             ("unknown to this kernel", "use Linux 6.2 or later, or the other transports")
         }

@@ -23,6 +23,8 @@ pub enum Phase {
     Tail = 3,
     /// Senders and requesters stop; receivers read to the end.
     Stop = 4,
+    /// What still runs is broken off by this end.
+    Cut = 5,
 }
 
 /// Holds workers back until the common start, then tells them the phase.
@@ -54,7 +56,7 @@ impl Gate {
         match phase {
             Phase::Hold | Phase::WarmUp => {}
             Phase::Window => _ = self.opened.get_or_init(Instant::now),
-            Phase::Tail | Phase::Stop => _ = self.closed.get_or_init(Instant::now),
+            Phase::Tail | Phase::Stop | Phase::Cut => _ = self.closed.get_or_init(Instant::now),
         }
         let _held = self.lock();
         self.phase.fetch_max(phase as u8, Ordering::Release);
@@ -93,7 +95,13 @@ impl Gate {
     #[inline]
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.load() == Phase::Stop as u8
+        self.load() >= Phase::Stop as u8
+    }
+
+    /// What ends now ends because this end broke it off.
+    #[must_use]
+    pub fn cut(&self) -> bool {
+        self.load() == Phase::Cut as u8
     }
 
     /// Moving, and nothing counts yet.
@@ -133,7 +141,9 @@ mod tests {
         assert!(gate.counting());
         gate.advance(Phase::Stop);
         gate.advance(Phase::Window);
-        assert!(gate.stopped());
+        assert!(gate.stopped() && !gate.cut());
+        gate.advance(Phase::Cut);
+        assert!(gate.stopped() && gate.cut());
     }
 
     #[test]

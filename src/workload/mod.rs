@@ -202,9 +202,10 @@ impl<'a> Worker<'a> {
         if (self.ready)(stand) { value } else { None }
     }
 
-    /// Tells that the worker's flow number `index` ended. An error after the stop is part of it.
+    /// Tells that the worker's flow number `index` ended. An error after the stop is part of it. An
+    /// end of stream that comes of this end's own cut is not the peer's.
     pub fn ended(&self, index: usize, result: Result<(), Failure>) {
-        if result.is_ok() {
+        if result.is_ok() && !self.gate().cut() {
             self.tally(index).drained();
         }
         let failure = result.err().filter(|_| !self.gate().stopped());

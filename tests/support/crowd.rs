@@ -7,9 +7,10 @@ use clap::ValueEnum as _;
 use podperf::plan::{ReceiveMethod, SendMethod};
 use serde_json::Value;
 
+use super::namespaces::busy_connections;
 use super::path::Path;
-use super::process::{Client, Outcome};
-use super::{PATIENCE, at, list, text};
+use super::process::Client;
+use super::{PATIENCE, at, eventually, list, text};
 
 /// Within so long a fault has to end all runs, on a machine that they keep busy.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -46,7 +47,13 @@ pub(crate) fn fleeting() -> Vec<String> {
     [all, datagrams].concat().into_iter().map(str::to_owned).collect()
 }
 
+/// All of them.
+pub(crate) fn all() -> Vec<String> {
+    [lasting(), fleeting()].concat()
+}
+
 /// Runs under way.
+#[derive(Debug)]
 pub(crate) struct Crowd<'a> {
     path: &'a Path,
     runs: Vec<(String, Client)>,
@@ -71,24 +78,50 @@ impl<'a> Crowd<'a> {
         self.runs.iter().map(|(_, client)| client).for_each(act);
     }
 
-    /// Connections of all runs whose data is looked after by `kinds`' messages.
-    pub(crate) fn len(&self) -> usize {
-        self.runs.iter().map(|(options, _)| if options.contains("-P 2") { 2 } else { 1 }).sum()
+    /// Whom they measure with.
+    pub(crate) fn target(&self) -> &str {
+        &self.path.target
     }
 
-    /// Each ends with `status`, says all of `parts`, and leaves what was measured.
-    pub(crate) fn assert_ended(self, status: i32, parts: &[&str], more: impl Fn(&str, &Outcome)) {
+    /// Ports of the clients' data connections, once each of them has moved something. Of runs over
+    /// lasting connections alone.
+    pub(crate) fn connections(&self) -> Vec<String> {
+        let many = |options: &str| if options.contains("-P 2") { 2 } else { 1 };
+        let expected: usize = self.runs.iter().map(|(options, _)| many(options)).sum();
+        let mut found = Vec::new();
+        let all = eventually(PATIENCE, || {
+            found = busy_connections(self.path.place.as_deref(), self.path.server.port);
+            found.len() == expected
+        });
+        assert!(all, "{expected} connections expected: {found:?}");
+        found.into_iter().map(|(_, local)| local).collect()
+    }
+
+    /// Waits until nothing moves on any connection any more.
+    pub(crate) fn wait_until_stuck(&self) {
+        let mut before = Vec::new();
+        let stuck = eventually(PATIENCE, || {
+            let now = busy_connections(self.path.place.as_deref(), self.path.server.port);
+            let same = !now.is_empty() && now == before;
+            before = now;
+            same
+        });
+        assert!(stuck, "bytes still move: {before:?}");
+    }
+
+    /// Each ends with `status`, says all of `parts`, and leaves what was measured; `more` is seen
+    /// of it besides.
+    pub(crate) fn assert_ended(self, status: i32, parts: &[&str], more: impl Fn(&str, &Value)) {
         for (options, client) in self.runs {
+            // Told where a test fails.
+            eprintln!("{options}");
             let outcome = client.wait(LIMIT);
-            assert_eq!(outcome.status, status, "{options}: {outcome:#?}");
             outcome.assert_failed(status, parts);
             let json = &outcome.json;
             assert_eq!(text(json, "/status"), "incomplete", "{options}");
             assert!(!list(json, "/intervals").is_empty(), "{options}: nothing was kept");
             assert_ne!(at(json, "/throughput"), &Value::Null, "{options}");
-            more(&options, &outcome);
+            more(&options, json);
         }
-        let _ = self.path;
-        let _ = PATIENCE;
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here decides what is right; that is the tests' part.
 
 pub(crate) mod combinations;
+pub(crate) mod crowd;
 pub(crate) mod namespaces;
 pub(crate) mod path;
 pub(crate) mod process;

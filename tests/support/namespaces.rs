@@ -50,6 +50,15 @@ impl Drop for TwoHosts {
     }
 }
 
+/// Ends the connections of the server's `port` in `place` with the clients' ports `with`, as if its
+/// host had broken them off; false: this kernel destroys no sockets (CONFIG_INET_DIAG_DESTROY).
+pub(crate) fn cut(place: Option<&str>, port: u16, with: &[String]) -> bool {
+    let with: Vec<String> = with.iter().map(|local| format!("dport = :{local}")).collect();
+    let filter = format!("sport = :{port} and ( {} )", with.join(" or "));
+    let output = within(place, "ss").args(["-K", "-tnH"]).arg(filter).output().expect("ss runs");
+    !output.stdout.is_empty()
+}
+
 /// Whether there is an nft. Where there is none, tests say so and return.
 pub(crate) fn nft(test: &str) -> bool {
     let found = Command::new("nft").arg("--version").output().is_ok();
@@ -68,12 +77,12 @@ pub(crate) fn within(place: Option<&str>, program: &str) -> Command {
     command
 }
 
-/// Local ports of the connections in `place` to `port` that have carried more than a MiB either
-/// way: those of data. The busiest comes last.
-pub(crate) fn busy_connections(place: Option<&str>, port: u16) -> Vec<String> {
+/// The connections in `place` to `port` that have carried more than a MiB either way, those of
+/// data: how many bytes, and the local port. The busiest comes last.
+pub(crate) fn busy_connections(place: Option<&str>, port: u16) -> Vec<(u64, String)> {
     let filter = format!("dport = :{port}");
     let output = within(place, "ss").args(["-tniHO", "state", "established"]).arg(filter).output();
-    let table = output.map(|output| String::from_utf8(output.stdout).expect("text"));
+    let table = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let of_line = |line: &str| {
         let bytes = |what: &str| -> Option<u64> {
             line.split(what).nth(1)?.split_whitespace().next()?.parse().ok()
@@ -85,5 +94,5 @@ pub(crate) fn busy_connections(place: Option<&str>, port: u16) -> Vec<String> {
     };
     let mut found: Vec<_> = table.unwrap_or_default().lines().filter_map(of_line).collect();
     found.sort();
-    found.into_iter().map(|(_, local)| local).collect()
+    found
 }
