@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use support::crowd::{self, Crowd};
 use support::namespaces::{TwoHosts, cut, nft};
 use support::path::Path;
-use support::{PATIENCE, at, count, list, root, sum};
+use support::{PATIENCE, at, list, root, sum};
 
 /// Both paths, and where their clients and server are.
 fn paths(bed: &TwoHosts) -> [(Path, [&'static str; 2]); 2] {
@@ -99,9 +99,8 @@ fn a_stop_while_nothing_gets_through_ends_runs_of_every_kind() {
                 assert_eq!(at(stream, "/lifetime/drained"), false, "{options}: {stream:#}");
             }
         });
-        fleeting.assert_ended(130, &["SIGINT"], |options, json| {
-            assert!(count(json, "/throughput/bytes_sent") > 0, "{options}");
-        });
+        // Beside so many streams they may have lost a packet before, and wait for it since.
+        fleeting.assert_ended(130, &["SIGINT"], |_, _| {});
         for place in [from, to] {
             bed.nft(place, "delete table inet hold");
         }

@@ -7,6 +7,8 @@ mod support;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use support::process::{Client, Outcome, Server, podperf_json};
 use support::runs::{datagrams_conserved, ended_well};
 use support::{PATIENCE, at, count, histogram, list, number, text};
@@ -21,6 +23,14 @@ fn run(server: &Server, options: &[&[&str]]) -> Outcome {
     let outcome = podperf_json(&args);
     ended_well(&args, &outcome);
     outcome
+}
+
+/// What was sent was received, in order, or lost.
+fn conserved(json: &Value) {
+    datagrams_conserved(json);
+    for stream in list(json, "/streams") {
+        assert_eq!(count(stream, "/datagrams/reordered"), 0, "{stream:#}");
+    }
 }
 
 #[test]
@@ -43,7 +53,7 @@ fn streams_of_every_direction_and_layout_account_for_each_datagram() {
             let options = if layout.contains(&"-l") { &options[..2] } else { &options[..] };
             let outcome = run(&server, &[TIMED, direction, layout, options]);
             assert_eq!(list(&outcome.json, "/streams").len() as u64, flows * ways, "{direction:?}");
-            datagrams_conserved(&outcome.json);
+            conserved(&outcome.json);
         }
     }
     server.assert_all_freed(PATIENCE);
@@ -56,7 +66,7 @@ fn unlimited_streams_lose_at_the_socket_and_say_so() {
         for direction in [&[][..], &["-R"]] {
             let options: &[&[&str]] = &[TIMED, &["-b", "0", "-l", "1400"], direction, offloads];
             let json = run(&server, options).json;
-            datagrams_conserved(&json);
+            conserved(&json);
             let sender = if direction.is_empty() { "client" } else { "server" };
             let receiver = if direction.is_empty() { "server" } else { "client" };
             let gso = at(&json, &format!("/udp/calls/{sender}/gso_used")) == true;
@@ -126,7 +136,7 @@ fn runs_by_bytes_send_exactly_what_was_asked() {
         // 1,001 datagrams, the last of them begun by the last byte asked for.
         let options = ["-n", "1000001", "-l", "1000", "-b", "40M"];
         let json = run(&server, &[&options, direction]).json;
-        datagrams_conserved(&json);
+        conserved(&json);
         assert_eq!(count(&json, "/udp/datagrams/sent"), 1001 * ways, "{direction:?}");
     }
 }
@@ -186,7 +196,7 @@ fn a_dual_stack_server_answers_from_the_address_that_was_asked() {
             let args = ["udp", &target, "-J", "-P", "2", "-b", "5M", "-l", "1000"];
             let outcome = podperf_json(&[&args, TIMED, direction].concat());
             assert_eq!(outcome.status, 0, "{outcome:#?}");
-            datagrams_conserved(&outcome.json);
+            conserved(&outcome.json);
             let local = text(&outcome.json, "/streams/0/socket/server/local").to_owned();
             assert_eq!(local, target);
         }

@@ -75,7 +75,7 @@ fn stream(send: SendMethod, receive: ReceiveMethod, message: &str, layout: &str)
     // 4,099 is more than one chain of small messages, and not a multiple of it.
     let bytes = if message == "1" { 4099 } else { BYTES };
     let (extent, bytes) = match send {
-        SendMethod::Auto => ("-t 0.1 -O 0.1 -i 0.1".to_owned(), None),
+        SendMethod::Auto => ("-t 0.05 -O 0.05 -i 0.05".to_owned(), None),
         _ => (format!("-n {bytes}"), Some(bytes * ways)),
     };
     let methods = format!("--send {} --recv {}", send.name(), receive.name());
