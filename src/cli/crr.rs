@@ -4,10 +4,11 @@ use clap::Args;
 
 use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::error::Result;
 use crate::plan::{Close, CrrPlan, Extent, SocketPlan, Workload};
-use crate::units::{Bytes, parse_count, parse_frequency};
+use crate::units::{parse_count, parse_frequency};
 
 /// Measures connections: each transaction opens one, sends a request, reads the response and closes
 /// it. Latency is from before the connection to the last byte of the response.
@@ -18,24 +19,8 @@ pub(super) struct CrrArgs {
     #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
           value_parser = parse_count::<u32>, allow_hyphen_values = true)]
     flows: u32,
-    /// Size of a request
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Transactions",
-        allow_hyphen_values = true
-    )]
-    request: Bytes,
-    /// Size of a response
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Transactions",
-        allow_hyphen_values = true
-    )]
-    response: Bytes,
+    #[command(flatten, next_help_heading = "Transactions")]
+    exchange: ExchangeArgs,
     /// Start so many transactions per second over all flows, on a fixed schedule, and count latency
     /// from the time each was due [default: the next connection follows the last]
     #[arg(long, value_name = "RATE", help_heading = "Transactions",
@@ -69,8 +54,8 @@ impl CrrArgs {
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = Work {
             workload: Workload::Crr(CrrPlan {
-                request_bytes: self.request,
-                response_bytes: self.response,
+                request_bytes: self.exchange.request,
+                response_bytes: self.exchange.response,
                 rate_per_second: self.rate,
                 close: self.close,
             }),
@@ -88,6 +73,7 @@ mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
     use crate::plan::{Plan, Wait};
+    use crate::units::Bytes;
 
     #[test]
     fn crr_options_become_a_plan() {

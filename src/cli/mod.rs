@@ -9,6 +9,7 @@ mod common;
 mod completions;
 mod crr;
 mod doctor;
+mod exchange;
 mod host;
 mod man;
 mod output;

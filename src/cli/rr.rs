@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::error::Result;
 use crate::plan::{
@@ -21,24 +22,8 @@ pub(super) struct RrArgs {
     #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
           value_parser = parse_count::<u32>, allow_hyphen_values = true)]
     flows: u32,
-    /// Size of a request
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Transactions",
-        allow_hyphen_values = true
-    )]
-    request: Bytes,
-    /// Size of a response
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Transactions",
-        allow_hyphen_values = true
-    )]
-    response: Bytes,
+    #[command(flatten, next_help_heading = "Transactions")]
+    exchange: ExchangeArgs,
     /// Requests in flight on one connection
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Transactions",
           value_parser = parse_count::<u32>, allow_hyphen_values = true)]
@@ -103,8 +88,8 @@ impl RrArgs {
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = Work {
             workload: Workload::Rr(RrPlan {
-                request_bytes: self.request,
-                response_bytes: self.response,
+                request_bytes: self.exchange.request,
+                response_bytes: self.exchange.response,
                 burst: self.burst,
                 rate_per_second: self.rate,
                 load: self.load.map(|streams| LoadPlan {

@@ -387,6 +387,7 @@ fn options_that_exclude_each_other_are_named_both() {
         ),
         ("stream h -R --bidir", "the argument '--reverse' cannot be used with '--bidir'"),
         ("udp h --rr -b 1M", "the argument '--rr' cannot be used with '--bitrate <RATE>'"),
+        ("udp h --response 4K", "the following required arguments were not provided:\n  --rr"),
         ("udp h --timeout 1s", "the following required arguments were not provided:"),
         ("udp h --send write", "unexpected argument '--send' found"),
         ("stream h -4 -6", "the argument '--ipv4' cannot be used with '--ipv6'"),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::error::Result;
 use crate::plan::udp::{Offload, UdpPlan, UdpRrPlan};
@@ -15,7 +16,7 @@ use crate::units::{BitRate, Bytes, parse_count, parse_duration};
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
 /// the latency of requests and responses.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_group("exchange", |sizes| sizes.requires("rr")))]
 pub(super) struct UdpArgs {
     /// Flows, in each direction
     #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Datagrams",
@@ -64,26 +65,8 @@ pub(super) struct UdpArgs {
     #[arg(long, help_heading = "Request/response",
           conflicts_with_all = ["bitrate", "length", "reverse", "bidir", "gso", "gro"])]
     rr: bool,
-    /// Size of a request
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Request/response",
-        requires = "rr",
-        allow_hyphen_values = true
-    )]
-    request: Bytes,
-    /// Size of a response
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "1",
-        help_heading = "Request/response",
-        requires = "rr",
-        allow_hyphen_values = true
-    )]
-    response: Bytes,
+    #[command(flatten, next_help_heading = "Request/response")]
+    exchange: ExchangeArgs,
     /// A response that has not come after this time is lost, and the next request goes on
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Request/response",
           requires = "rr", value_parser = parse_duration, allow_hyphen_values = true)]
@@ -119,8 +102,8 @@ impl UdpArgs {
         };
         let workload = if self.rr {
             Workload::UdpRr(UdpRrPlan {
-                request_bytes: self.request,
-                response_bytes: self.response,
+                request_bytes: self.exchange.request,
+                response_bytes: self.exchange.response,
                 timeout: self.timeout,
                 fragment: self.fragment,
             })
