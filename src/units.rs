@@ -67,6 +67,14 @@ impl Invalid {
     }
 }
 
+impl Bytes {
+    /// As a length of memory; the longest there is where an address has fewer bits.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 impl FromStr for Bytes {
     type Err = Invalid;
 

@@ -73,8 +73,7 @@ impl UdpPlan {
     /// Payload of a datagram; while the path is not known, what Ethernet carries.
     #[must_use]
     pub fn size(&self) -> usize {
-        let size = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
-        self.datagram_bytes.map_or(USUAL_BYTES, size)
+        self.datagram_bytes.map_or(USUAL_BYTES, Bytes::as_usize)
     }
 
     /// The same with datagrams that fit a segment of `mss_bytes`, unless a size was asked for.

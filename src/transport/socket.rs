@@ -59,7 +59,7 @@ fn choose(socket: &Socket, name: &str) -> Result<()> {
 /// Buffer and segment sizes.
 pub(super) fn sizes(socket: &Socket, plan: &SocketPlan) -> Result<()> {
     if let Some(bytes) = plan.buffer_bytes {
-        let bytes = usize::try_from(bytes.0).unwrap_or(usize::MAX);
+        let bytes = bytes.as_usize();
         set("SO_SNDBUF", bytes, socket.set_send_buffer_size(bytes))?;
         set("SO_RCVBUF", bytes, socket.set_recv_buffer_size(bytes))?;
     }

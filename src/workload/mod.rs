@@ -12,6 +12,7 @@ mod open;
 mod rings;
 pub mod rr;
 mod schedule;
+mod sizes;
 pub mod stream;
 pub mod tally;
 mod udp;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, Meeting, Sizes, Trouble, call, connecting, try_out};
+use super::{Book, Meeting, Trouble, call, connecting, try_out};
 use crate::outcome::half::ConnectionUse;
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Close, CrrPlan};
@@ -13,6 +13,7 @@ use crate::transport::buffer::Buffer;
 use crate::transport::fresh::{Dial, Knock, Listener, not_yet};
 use crate::workload::rr::record::{Stamp, first_step};
 use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::sizes::Sizes;
 use crate::workload::{Account, Failure, Stand, Worker};
 
 /// Transactions until the stop or until the budget is used up.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, Meeting, Sizes, Trouble, connecting, try_out};
+use super::{Book, Meeting, Trouble, connecting, try_out};
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Close, CrrPlan};
 use crate::transport::buffer::Buffer;
@@ -16,6 +16,7 @@ use crate::transport::fresh::{Dial, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::rr::record::{Stamp, first_step};
 use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
 

@@ -26,6 +26,7 @@ use crate::transport::fresh::{Dial, Listener};
 use crate::workload::gate::Gate;
 use crate::workload::rr::record::{Record, Stamp};
 use crate::workload::schedule::nanoseconds;
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Worker};
 
@@ -90,7 +91,7 @@ impl Meeting {
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> Account {
     let Some(meeting) = &worker.shared.meeting else { return Account::default() };
-    let sizes = Sizes::of(plan);
+    let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
     match (&meeting.way, worker.share.part, meeting.alone) {
         (Way::Dial(dial), Part::Request, true) => blocking::request(worker, plan, dial, sizes),
         (Way::Dial(dial), Part::Request, false) => epoll::request(worker, plan, dial, sizes),
@@ -98,20 +99,6 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> Account {
         (Way::Listen(listener), ..) => serve::respond(worker, plan, listener, sizes),
         // A client has no other parts.
         (Way::Dial(_), ..) => Account::default(),
-    }
-}
-
-/// Sizes as the loops use them.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    request: usize,
-    response: usize,
-}
-
-impl Sizes {
-    fn of(plan: &CrrPlan) -> Self {
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { request: size(plan.request_bytes.0), response: size(plan.response_bytes.0) }
     }
 }
 

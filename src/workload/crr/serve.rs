@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use socket2::Socket;
 
-use super::{Meeting, Sizes};
+use super::Meeting;
 use crate::error::{Error, Kind};
 use crate::outcome::half::ConnectionUse;
 use crate::outcome::run::Multiplexing;
@@ -13,6 +13,7 @@ use crate::plan::{Close, CrrPlan};
 use crate::transport::buffer::Buffer;
 use crate::transport::fresh::{Knock, Listener, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
 

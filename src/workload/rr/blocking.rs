@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::Sizes;
 use super::record::{Record, Stamp, first_step};
 use crate::error::{Error, Kind, Result};
 use crate::outcome::run::Multiplexing;
 use crate::plan::RrPlan;
 use crate::transport::buffer::Buffer;
 use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
 

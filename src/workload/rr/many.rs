@@ -9,12 +9,12 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::Sizes;
 use super::record::{Record, Stamp, first_step};
 use crate::error::Result;
 use crate::plan::RrPlan;
 use crate::workload::open::Open;
 use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::sizes::Sizes;
 use crate::workload::{Account, Failure, Stand, Worker};
 
 /// Most bytes that one call moves.

@@ -15,6 +15,7 @@ use self::many::{Traffic, Wire};
 use crate::error::Result;
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Backend, Part, RrPlan};
+use crate::workload::sizes::Sizes;
 use crate::workload::{Account, Stand, Worker, rings};
 
 /// From so many flows a worker on, io_uring clearly moved more transactions than epoll: over veth,
@@ -24,7 +25,7 @@ const URING_FROM: usize = 8;
 /// Requests or responds, as the share says.
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> Account {
-    let sizes = Sizes::of(plan);
+    let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
     let alone = worker.share.flows.len() == 1 && plan.burst == 1;
     if plan.backend == Backend::Auto && alone {
         if worker.share.part == Part::Request {
@@ -84,19 +85,5 @@ fn converse<W: Wire>(
     match worker.share.part {
         Part::Request => many::request(worker, plan, sizes, prepared),
         _ => many::respond(worker, sizes, prepared),
-    }
-}
-
-/// Sizes as the loops use them.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    request: usize,
-    response: usize,
-}
-
-impl Sizes {
-    fn of(plan: &RrPlan) -> Self {
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { request: size(plan.request_bytes.0), response: size(plan.response_bytes.0) }
     }
 }

@@ -33,7 +33,7 @@ const OPENING: usize = 1024;
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> Account {
     let sockets = worker.sockets();
-    let message = usize::try_from(plan.message_bytes.0).unwrap_or(usize::MAX);
+    let message = plan.message_bytes.as_usize();
     // Only single pages can be mapped by a receiver on the same machine.
     let layout = if plan.receive == ReceiveMethod::Mmap { Layout::Pages } else { Layout::Runs };
     match worker.share.part {

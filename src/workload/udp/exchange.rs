@@ -4,13 +4,14 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use super::respond::{NUMBER, sets_up, size};
+use super::respond::{NUMBER, sets_up};
 use super::{Watch, again, explained, say_end};
 use crate::error::Result;
 use crate::plan::udp::UdpRrPlan;
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::check_fits;
 use crate::workload::rr::record::{Record, Stamp, first_step};
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
 
@@ -46,7 +47,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
 type Prepared<'a> = ((Asking<'a>, Watch), Stand);
 
 fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
-    let (request, response) = (size(plan.request_bytes), size(plan.response_bytes));
+    let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     if !plan.fragment {
         check_fits(&worker.sockets(), request, "--request")?;
     }

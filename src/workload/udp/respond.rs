@@ -7,17 +7,13 @@ use crate::error::Result;
 use crate::plan::udp::UdpRrPlan;
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::{SETUP, check_fits};
+use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Failure, Stand, Worker};
 
 /// Bytes of a request that its response repeats, so that late responses are told from timely ones;
 /// as many of them as both have.
 pub(super) const NUMBER: usize = 8;
-
-/// A size of the plan, as the loops use it.
-pub(super) fn size(bytes: crate::units::Bytes) -> usize {
-    usize::try_from(bytes.0).unwrap_or(usize::MAX)
-}
 
 /// Whether a datagram sets a flow up: such may come late.
 pub(super) fn sets_up(datagram: &[u8]) -> bool {
@@ -62,7 +58,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
 type Prepared<'a> = ((Responding<'a>, Watch), Stand);
 
 fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
-    let (request, response) = (size(plan.request_bytes), size(plan.response_bytes));
+    let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     if !plan.fragment {
         check_fits(&worker.sockets(), response, "--response")?;
     }
