@@ -4,7 +4,7 @@
 //! counter that ran backwards (iowait and idle can, proc_stat(5)) counts as zero and is counted.
 
 use crate::metrics::sample::{CgroupCpu, CpuStat, CpuTicks, ProcessTimes, Sample};
-use crate::outcome::run::{CgroupUse, Cpu, IntervalCpu, PerCpu, ProcessCpu};
+use crate::outcome::run::{CgroupUse, Cpu, CpuModes, IntervalCpu, PerCpu, ProcessCpu};
 use crate::outcome::span::{Span, float, seconds};
 
 /// What the CPU was used for.
@@ -22,14 +22,7 @@ pub(super) fn usage(samples: &[Sample], work: Work, filtered: bool) -> Option<Cp
     let busy = total.busy();
     let per = |rate: Option<f64>| rate.filter(|rate| *rate > 0.0).map(|rate| busy / rate);
     Some(Cpu {
-        user: total.user,
-        nice: total.nice,
-        system: total.system,
-        iowait: total.iowait,
-        irq: total.irq,
-        softirq: total.softirq,
-        steal: total.steal,
-        idle: total.idle,
+        modes: total,
         busy,
         cpus: lines.online,
         per_cpu: lines.per_cpu,
@@ -46,7 +39,7 @@ pub(super) fn usage(samples: &[Sample], work: Work, filtered: bool) -> Option<Cp
 /// The same in short, between two readings.
 pub(super) fn interval(span: &Span<'_>) -> Option<IntervalCpu> {
     let lines = Lines::of(span)?;
-    let busiest = lines.per_cpu.iter().map(PerCpu::busy).fold(0.0, f64::max);
+    let busiest = lines.per_cpu.iter().map(|line| line.modes.busy()).fold(0.0, f64::max);
     let softnet = span.first.host.softnet.as_ref().zip(span.last.host.softnet.as_ref());
     let total = lines.total;
     Some(IntervalCpu {
@@ -64,7 +57,7 @@ pub(super) fn interval(span: &Span<'_>) -> Option<IntervalCpu> {
 
 /// The lines of /proc/stat between two readings, in busy cores.
 struct Lines {
-    total: PerCpu,
+    total: CpuModes,
     per_cpu: Vec<PerCpu>,
     online: u32,
     /// Ticks that passed on each CPU.
@@ -81,17 +74,19 @@ impl Lines {
             return None;
         }
         let mut clamped = 0;
-        let total = line(0, [&first.total, &last.total], ticks, &mut clamped);
+        let total = modes([&first.total, &last.total], ticks, &mut clamped);
         let both = last.per_cpu.iter().filter_map(|(cpu, after)| {
             first.per_cpu.get(cpu).map(|before| (*cpu, [before, after]))
         });
-        let per_cpu = both.map(|(cpu, edges)| line(cpu, edges, ticks, &mut clamped)).collect();
+        let per_cpu = both
+            .map(|(cpu, edges)| PerCpu { cpu, modes: modes(edges, ticks, &mut clamped) })
+            .collect();
         let online = u32::try_from(last.per_cpu.len()).unwrap_or(u32::MAX);
         Some(Self { total, per_cpu, online, ticks, clamped })
     }
 }
 
-fn line(cpu: u32, [first, last]: [&CpuTicks; 2], ticks: f64, clamped: &mut u32) -> PerCpu {
+fn modes([first, last]: [&CpuTicks; 2], ticks: f64, clamped: &mut u32) -> CpuModes {
     let mut share = |of: fn(&CpuTicks) -> u64| {
         let difference = of(last).checked_sub(of(first)).unwrap_or_else(|| {
             *clamped = clamped.saturating_add(1);
@@ -99,8 +94,7 @@ fn line(cpu: u32, [first, last]: [&CpuTicks; 2], ticks: f64, clamped: &mut u32) 
         });
         float(difference) / ticks
     };
-    PerCpu {
-        cpu,
+    CpuModes {
         user: share(|ticks| ticks.user),
         nice: share(|ticks| ticks.nice),
         system: share(|ticks| ticks.system),

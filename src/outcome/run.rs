@@ -21,7 +21,7 @@ use crate::plan::{Part, Plan, Role};
 pub use ceiling::Ceiling;
 pub use connections::Connections;
 pub use latency::{Latency, ScheduleFacts};
-pub use machine::{CgroupUse, Cpu, IntervalCpu, Packets, PerCpu, ProcessCpu};
+pub use machine::{CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use placement::{Multiplexing, PlacementFacts};
 pub use socket::SocketFacts;
 pub use transport::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};

@@ -95,17 +95,17 @@ fn each_end_divides_by_its_own_clock() {
 fn cpu_is_busy_cores_by_label() {
     let run = stream_run();
     let cpu = run.cpu.client.as_ref().unwrap();
-    close(cpu.user, 0.10);
-    close(cpu.system, 0.35);
-    close(cpu.softirq, 0.15);
-    close(cpu.idle, 1.40);
+    close(cpu.modes.user, 0.10);
+    close(cpu.modes.system, 0.35);
+    close(cpu.modes.softirq, 0.15);
+    close(cpu.modes.idle, 1.40);
     close(cpu.busy, 0.60);
     close(cpu.cores_per_gbit.unwrap(), 0.15);
     // Two CPUs, two edges, one tick of 10 ms each, over 2 s.
     close(cpu.resolution_cores, 0.02);
     assert_eq!((cpu.cpus, cpu.clamped, cpu.scope.as_str()), (2, 0, "machine"));
     assert_eq!(cpu.per_cpu.iter().map(|line| line.cpu).collect::<Vec<_>>(), [0, 1]);
-    close(cpu.per_cpu[0].busy(), 0.5);
+    close(cpu.per_cpu[0].modes.busy(), 0.5);
     let process = cpu.process.as_ref().unwrap();
     close(process.user, 0.1);
     close(process.system, 0.3);
@@ -135,7 +135,7 @@ fn a_cpu_that_goes_offline_shifts_nothing() {
     let run = merge(input);
     let cpu = run.cpu.client.unwrap();
     assert_eq!(cpu.per_cpu.iter().map(|line| line.cpu).collect::<Vec<_>>(), [1]);
-    close(cpu.per_cpu[0].busy(), 0.1);
+    close(cpu.per_cpu[0].modes.busy(), 0.1);
     assert!(run.warnings.iter().any(|warning| warning.code == "cpu_hotplug"));
 }
 
@@ -144,7 +144,7 @@ fn a_counter_that_runs_backwards_is_zero_and_counted() {
     let mut input = stream_input();
     client(&mut input).samples[0].host.cpu.as_mut().unwrap().total.iowait = 5;
     let cpu = merge(input).cpu.client.unwrap();
-    close(cpu.iowait, 0.0);
+    close(cpu.modes.iowait, 0.0);
     assert_eq!(cpu.clamped, 1);
 }
 

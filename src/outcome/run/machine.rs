@@ -4,9 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// CPU over the window, in busy cores: 1.0 is one CPU for the whole window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Cpu {
+/// Time by mode, as a share of the time that passed: 1.0 is one CPU all the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CpuModes {
     /// User mode, guests included.
     pub user: f64,
     /// Niced user mode.
@@ -23,6 +23,14 @@ pub struct Cpu {
     pub steal: f64,
     /// Idle.
     pub idle: f64,
+}
+
+/// CPU over the window, in busy cores: 1.0 is one CPU for the whole window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cpu {
+    /// All CPUs together.
+    #[serde(flatten)]
+    pub modes: CpuModes,
     /// user + nice + system + irq + softirq.
     pub busy: f64,
     /// CPUs online at the end of the window.
@@ -51,22 +59,9 @@ pub struct Cpu {
 pub struct PerCpu {
     /// CPU id, from the label.
     pub cpu: u32,
-    /// User mode.
-    pub user: f64,
-    /// Niced user mode.
-    pub nice: f64,
-    /// Kernel mode.
-    pub system: f64,
-    /// Idle with I/O outstanding.
-    pub iowait: f64,
-    /// Hardware interrupts.
-    pub irq: f64,
-    /// Software interrupts.
-    pub softirq: f64,
-    /// Taken by the hypervisor.
-    pub steal: f64,
-    /// Idle.
-    pub idle: f64,
+    /// Its own time.
+    #[serde(flatten)]
+    pub modes: CpuModes,
 }
 
 /// The process's own CPU, in busy cores.
@@ -135,7 +130,7 @@ pub struct IntervalCpu {
     pub throttled_periods: Option<u64>,
 }
 
-impl PerCpu {
+impl CpuModes {
     /// user + nice + system + irq + softirq; guests stand inside user and nice, and waiting for
     /// I/O is idle time (proc_stat(5)).
     #[must_use]

@@ -35,14 +35,15 @@ pub(super) fn quota(run: &Run) -> Option<Verdict> {
 pub(super) fn softirq_core(run: &Run) -> Option<Verdict> {
     let all = run.cpu.named().into_iter().filter_map(|(end, cpu)| Some((end, cpu.as_ref()?)));
     let lines = all.flat_map(|(end, cpu)| cpu.per_cpu.iter().map(move |line| (end, line)));
-    let (end, line) = lines.reduce(|a, b| if b.1.softirq > a.1.softirq { b } else { a })?;
-    (line.softirq >= SOFTIRQ).then(|| {
+    let (end, line) =
+        lines.reduce(|a, b| if b.1.modes.softirq > a.1.modes.softirq { b } else { a })?;
+    (line.modes.softirq >= SOFTIRQ).then(|| {
         bound(
             Bound::SoftirqCore,
             format!(
                 "{end}: CPU {} spent {:.0} % of the window in softirqs",
                 line.cpu,
-                100.0 * line.softirq
+                100.0 * line.modes.softirq
             ),
         )
     })
@@ -93,7 +94,7 @@ pub(super) const fn known(run: &Run) -> bool {
 pub(super) fn spare(run: &Run) -> Vec<String> {
     let ends = run.cpu.named().into_iter().filter_map(|(end, cpu)| Some((end, cpu.as_ref()?)));
     let text = |(end, cpu): (&str, &Cpu)| {
-        let busiest = cpu.per_cpu.iter().map(PerCpu::busy).reduce(f64::max);
+        let busiest = cpu.per_cpu.iter().map(|line| line.modes.busy()).reduce(f64::max);
         let busiest = busiest.map_or_else(String::new, |share| {
             format!(", the busiest CPU {:.0} % busy", 100.0 * share)
         });
@@ -168,10 +169,10 @@ fn worker_cpus_load(run: &Run, role: Role) -> Option<Load> {
     let pinned: Vec<u32> = placement.pinned_cpus.iter().flatten().copied().collect();
     let of_workers = |line: &&PerCpu| pinned.is_empty() || pinned.contains(&line.cpu);
     let mut lines: Vec<&PerCpu> = cpu.per_cpu.iter().filter(of_workers).collect();
-    lines.sort_by(|a, b| b.busy().total_cmp(&a.busy()));
+    lines.sort_by(|a, b| b.modes.busy().total_cmp(&a.modes.busy()));
     lines.truncate(usize::try_from(cpus).unwrap_or(usize::MAX));
     let number = u32::try_from(lines.len()).ok().filter(|number| *number > 0)?;
-    let share = lines.iter().map(|line| line.busy()).sum::<f64>() / f64::from(number);
+    let share = lines.iter().map(|line| line.modes.busy()).sum::<f64>() / f64::from(number);
     let whose = if pinned.is_empty() { "busiest" } else { "workers'" };
     Some(Load {
         share,
@@ -196,5 +197,5 @@ fn machine_load(run: &Run, role: Role) -> Option<Load> {
 
 /// Idle share of all CPUs.
 fn machine_idle(cpu: &Cpu) -> Option<f64> {
-    (cpu.cpus > 0).then(|| (cpu.idle + cpu.iowait) / f64::from(cpu.cpus))
+    (cpu.cpus > 0).then(|| (cpu.modes.idle + cpu.modes.iowait) / f64::from(cpu.cpus))
 }

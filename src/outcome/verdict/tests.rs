@@ -47,7 +47,7 @@ fn process(run: &mut Run, [client, server]: [f64; 2]) {
 
 fn all_busy(run: &mut Run) {
     for cpu in [&mut run.cpu.client, &mut run.cpu.server] {
-        (cpu.as_mut().unwrap().idle, cpu.as_mut().unwrap().iowait) = (0.02, 0.02);
+        (cpu.as_mut().unwrap().modes.idle, cpu.as_mut().unwrap().modes.iowait) = (0.02, 0.02);
     }
 }
 
@@ -97,7 +97,7 @@ const STREAMS: &[(Bound, &str, Change)] = &[
         });
     }),
     (Bound::SoftirqCore, "server: CPU 1 spent 90 % of the window in softirqs", |run| {
-        run.cpu.server.as_mut().unwrap().per_cpu[1].softirq = 0.9;
+        run.cpu.server.as_mut().unwrap().per_cpu[1].modes.softirq = 0.9;
     }),
     // Two workers on two CPUs.
     (Bound::SenderCpu, "client: the process used 1.90 cores with 2 workers on 2 CPUs", |run| {
@@ -117,18 +117,18 @@ const STREAMS: &[(Bound, &str, Change)] = &[
         let placement = run.placement.server.as_mut().unwrap();
         (placement.workers, placement.pinned_cpus) = (1, vec![Some(1)]);
         let line = &mut run.cpu.server.as_mut().unwrap().per_cpu[1];
-        (line.system, line.softirq) = (0.5, 0.47);
+        (line.modes.system, line.modes.softirq) = (0.5, 0.47);
     }),
     (Bound::ReceiverCpu, "server: busiest 1 CPU 97 % busy", |run| {
         let placement = run.placement.server.as_mut().unwrap();
         (placement.workers, placement.pinned_cpus) = (1, vec![None]);
         let line = &mut run.cpu.server.as_mut().unwrap().per_cpu[1];
-        (line.system, line.softirq) = (0.5, 0.47);
+        (line.modes.system, line.modes.softirq) = (0.5, 0.47);
     }),
     (Bound::SenderCpu, "client: all CPUs are busy (2.0 % idle)", |run| {
         run.placement.client.as_mut().unwrap().pinned_cpus.clear();
         let cpu = run.cpu.client.as_mut().unwrap();
-        (cpu.idle, cpu.iowait) = (0.02, 0.02);
+        (cpu.modes.idle, cpu.modes.iowait) = (0.02, 0.02);
     }),
     // On one machine only the processes tell the ends apart.
     (Bound::ReceiverCpu, "server: the process used", |run| {
@@ -176,7 +176,7 @@ const STREAMS: &[(Bound, &str, Change)] = &[
         reached(run, 1.0);
     }),
     (Bound::SoftirqCore, "CPU 1 spent 90 %", |run| {
-        run.cpu.server.as_mut().unwrap().per_cpu[1].softirq = 0.9;
+        run.cpu.server.as_mut().unwrap().per_cpu[1].modes.softirq = 0.9;
         reached(run, 1.0);
     }),
     // The receiver that is as slow as over loopback closes its window.

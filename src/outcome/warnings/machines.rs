@@ -80,11 +80,11 @@ fn over_loopback(seen: &Seen<'_>) -> bool {
 
 fn cpu_steal(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     for (end, cpu) in seen.run.cpu.named() {
-        let Some(cpu) = cpu.as_ref().filter(|cpu| cpu.steal > STEAL_CORES) else { continue };
+        let Some(cpu) = cpu.as_ref().filter(|cpu| cpu.modes.steal > STEAL_CORES) else { continue };
         warn(
             found,
             "cpu_steal",
-            format!("{end}: the hypervisor took {:.3} cores for others", cpu.steal),
+            format!("{end}: the hypervisor took {:.3} cores for others", cpu.modes.steal),
             "use a machine with CPUs of its own, or repeat when its neighbours are quiet",
         );
     }

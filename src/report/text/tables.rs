@@ -3,7 +3,7 @@
 use super::layout::{figures, maybe, maybe_count, number};
 use super::rate_unit;
 use crate::metrics::sample::TcpInfo;
-use crate::outcome::run::{Cpu, Latency, PerCpu, Run, Stream, StreamDirection};
+use crate::outcome::run::{Cpu, Latency, Run, Stream, StreamDirection};
 
 /// Rows of streams shown; what is more stands in the JSON document.
 const SHOWN: usize = 16;
@@ -160,16 +160,16 @@ pub(super) fn cpu(run: &Run) -> Option<String> {
 }
 
 fn cpu_row(end: &str, cpu: &Cpu, rr: bool) -> Vec<String> {
-    let busiest = cpu.per_cpu.iter().map(PerCpu::busy).reduce(f64::max);
+    let busiest = cpu.per_cpu.iter().map(|line| line.modes.busy()).reduce(f64::max);
     let process = cpu.process.as_ref();
     vec![
         end.to_owned(),
-        number(cpu.user + cpu.nice, 3),
-        number(cpu.system, 3),
-        number(cpu.softirq, 3),
-        number(cpu.irq, 3),
-        number(cpu.steal, 3),
-        number(cpu.idle + cpu.iowait, 3),
+        number(cpu.modes.user + cpu.modes.nice, 3),
+        number(cpu.modes.system, 3),
+        number(cpu.modes.softirq, 3),
+        number(cpu.modes.irq, 3),
+        number(cpu.modes.steal, 3),
+        number(cpu.modes.idle + cpu.modes.iowait, 3),
         number(cpu.busy, 3),
         number(cpu.resolution_cores, 3),
         maybe(busiest.map(|share| 100.0 * share), 1),
