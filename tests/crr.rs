@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -15,7 +15,9 @@ use socket2::{Domain, Socket, Type};
 use support::process::{Client, Outcome, Server, podperf, podperf_json};
 use support::runs::{connections_conserved, ended_well, multiplexing};
 use support::wire::is_dropped;
-use support::{PATIENCE, at, count, eventually, histogram, list, number, root, text};
+use support::{
+    PATIENCE, at, codes, count, eventually, free_port, histogram, list, number, root, text,
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// What is measured before a fault.
@@ -38,10 +40,6 @@ fn run(args: &[&str]) -> Outcome {
 
 fn crr(server: &Server, options: &[&[&str]]) -> Outcome {
     run(&[&["crr", &server.target(), "-J"], options.concat().as_slice()].concat())
-}
-
-fn codes(json: &Value) -> Vec<&str> {
-    list(json, "/warnings").iter().map(|warning| text(warning, "/code")).collect()
 }
 
 #[test]
@@ -155,11 +153,6 @@ fn a_signal_ends_a_run_in_order() {
     }
 }
 
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_fixed_port_takes_the_run_and_nobody_else() {
     let port = free_port();
@@ -188,29 +181,6 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         connections_conserved(json, 2);
         let closed = eventually(PATIENCE, || TcpStream::connect(address).is_err());
         assert!(closed, "the port is open after the run");
-    }
-}
-
-#[test]
-fn connections_that_ask_nothing_or_break_off_do_not_disturb_a_run() {
-    let port = free_port();
-    let server = Server::start(&["--data-port", &port.to_string()]);
-    for layout in [&["-P", "2"][..], &["-P", "2", "--server-workers", "1"]] {
-        let target = server.target();
-        let args = [&["crr", &target, "--request", "9"], LONG, layout].concat();
-        let client = Client::start(&args);
-        server.wait_mid_run(Duration::from_millis(300));
-        for part in [&b""[..], b"part"] {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            std::io::Write::write_all(&mut stream, part).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            assert!(is_dropped(&mut stream), "the server waits for more");
-        }
-        client.signal(Signal::SIGINT);
-        let outcome = client.wait(LIMIT);
-        outcome.assert_failed(130, &["SIGINT"]);
-        assert_eq!(count(&outcome.json, "/connections/server/broken"), 1, "{:#}", outcome.json);
     }
 }
 

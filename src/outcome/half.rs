@@ -189,6 +189,11 @@ pub struct ConnectionUse {
     pub strangers: u64,
     /// Connections that broke off before their response was sent. Server only.
     pub broken: u64,
+    /// Connections that kept a worker waiting for 100 ms in one call, or where it spins for some
+    /// tenths of a second. It goes on by epoll then, so that each worker tells of one at the most.
+    /// Server only.
+    #[serde(default)]
+    pub held: u64,
     /// Connections in TIME-WAIT in this end's network namespace before the start
     /// (/proc/net/sockstat); null: not readable.
     pub time_wait_before: Option<u64>,
@@ -202,13 +207,14 @@ pub struct ConnectionUse {
 impl ConnectionUse {
     /// Adds another worker's account; what is not counted by workers stays.
     pub fn add(&mut self, other: Self) {
-        let Self { connections, no_port, failed, strangers, broken, .. } = other;
+        let Self { connections, no_port, failed, strangers, broken, held, .. } = other;
         for (sum, more) in [
             (&mut self.connections, connections),
             (&mut self.no_port, no_port),
             (&mut self.failed, failed),
             (&mut self.strangers, strangers),
             (&mut self.broken, broken),
+            (&mut self.held, held),
         ] {
             *sum = sum.saturating_add(more);
         }

@@ -12,6 +12,7 @@ pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod wire;
 
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -79,6 +80,11 @@ pub(crate) fn at<'a>(json: &'a Value, pointer: &str) -> &'a Value {
     json.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing: {json:#}"))
 }
 
+/// The codes of all warnings of a document.
+pub(crate) fn codes(json: &Value) -> Vec<&str> {
+    list(json, "/warnings").iter().map(|warning| text(warning, "/code")).collect()
+}
+
 /// The sum of one count over all streams.
 pub(crate) fn sum(json: &Value, pointer: &str) -> u64 {
     list(json, "/streams").iter().map(|stream| count(stream, pointer)).sum()
@@ -92,6 +98,11 @@ pub(crate) fn histogram(json: &Value) -> Histogram<u64> {
     hdrhistogram::serialization::Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .expect("the histogram is V2, deflated")
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Tests that need root say so and return when there is none.

@@ -10,6 +10,7 @@ pub(super) const CHECKS: &[Check] = &[
     time_wait,
     connects_failed,
     strangers,
+    worker_held,
     mptcp_fallback,
     busy_poll_idle,
     spin_crowded,
@@ -72,6 +73,22 @@ fn strangers(seen: &Seen<'_>, found: &mut Vec<Warning>) {
         "strangers",
         format!("server: closed {} from other hosts", count(uses.strangers, "connection")),
         "if they are this run's, let all of them come from one address (no spread by NAT)",
+    );
+}
+
+fn worker_held(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let server = seen.run.connections.and_then(|all| all.server);
+    let Some(uses) = server.filter(|uses| uses.held > 0) else { return };
+    warn(
+        found,
+        "worker_held",
+        format!(
+            "server: {} kept a worker waiting for 100 ms or longer; its workers go on by epoll \
+             after that",
+            count(uses.held, "connection")
+        ),
+        "look for loss on the path, and for others on the client's host who connect to the port \
+         of the run",
     );
 }
 

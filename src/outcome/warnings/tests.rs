@@ -278,6 +278,9 @@ const CONNECTIONS: &[(&str, &str, Change)] = &[
     ("strangers", "server: closed 2 connections from other hosts", |input| {
         uses(server(input)).strangers = 2;
     }),
+    ("worker_held", "server: 1 connection kept a worker waiting", |input| {
+        uses(server(input)).held = 1;
+    }),
     ("mptcp_fallback", "client: 1 socket fell back", |input| {
         input.plan.socket.mptcp = true;
         sockets(client(input), |socket| socket.mptcp = Some(false));

@@ -105,6 +105,7 @@ fn connections(all: &Connections) -> String {
             (uses.failed, "failed to connect"),
             (uses.strangers, "from strangers"),
             (uses.broken, "broke off"),
+            (uses.held, "kept a worker waiting"),
         ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));

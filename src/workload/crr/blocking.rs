@@ -1,4 +1,5 @@
-//! One connection at a time: calls that block, or that a spinning worker repeats.
+//! One connection at a time in a calling worker: calls that block, or that a spinning worker
+//! repeats.
 
 use std::io::ErrorKind;
 use std::time::Instant;
@@ -6,11 +7,10 @@ use std::time::Instant;
 use socket2::Socket;
 
 use super::{Book, Meeting, Trouble, call, connecting, try_out};
-use crate::outcome::half::ConnectionUse;
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Close, CrrPlan};
 use crate::transport::buffer::Buffer;
-use crate::transport::fresh::{Dial, Knock, Listener, not_yet};
+use crate::transport::fresh::Dial;
 use crate::workload::rr::record::{Stamp, first_step};
 use crate::workload::schedule::{Schedule, wait_until};
 use crate::workload::sizes::Sizes;
@@ -109,71 +109,6 @@ impl Caller<'_> {
                 Some(pause) if !self.worker.gate().stopped() => std::thread::sleep(pause),
                 _ => return Err(connecting(error)),
             }
-        }
-    }
-}
-
-/// Accepts, answers and ends connections until the stop.
-pub(super) fn respond(
-    worker: &Worker<'_>,
-    plan: &CrrPlan,
-    listener: &Listener,
-    sizes: Sizes,
-) -> Account {
-    let spin = worker.wait().spins();
-    let incoming = Buffer::touched(sizes.request);
-    let outgoing = Buffer::patterned(sizes.response);
-    let prepared = listener
-        .socket()
-        .set_nonblocking(spin)
-        .map(|()| ((), Stand::by(Multiplexing::Blocking)))
-        .map_err(super::serve::unprepared);
-    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
-    if worker.stand(prepared).is_none() {
-        return Account::default();
-    }
-    let uses = ConnectionUse::default();
-    let close = plan.close;
-    let mut answerer = Answerer { worker, meeting, close, outgoing, incoming, uses };
-    let result = loop {
-        match listener.accept(spin) {
-            Ok(Knock::Guest(socket)) => answerer.serve(&socket),
-            Ok(Knock::Stranger) => answerer.uses.strangers += 1,
-            Err(_) if worker.gate().stopped() => break Ok(()),
-            Err(error) if not_yet(&error) => std::hint::spin_loop(),
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => break Err(super::serve::accepting(error)),
-        }
-    };
-    worker.ended(0, result);
-    Account { connections: Some(answerer.uses), ..Account::default() }
-}
-
-struct Answerer<'a> {
-    worker: &'a Worker<'a>,
-    meeting: &'a Meeting,
-    close: Close,
-    outgoing: Buffer,
-    incoming: Buffer,
-    uses: ConnectionUse,
-}
-
-impl Answerer<'_> {
-    /// Serves one connection to its end. What breaks one is its client's to tell.
-    fn serve(&mut self, socket: &Socket) {
-        let tally = self.worker.tally(0);
-        let asked = call::receive(self.meeting, socket, tally, &mut self.incoming);
-        // A connection that asks nothing only showed that the way is open.
-        if matches!(asked, Ok(false)) {
-            return;
-        }
-        if asked.is_err() || call::send(self.meeting, socket, tally, &self.outgoing).is_err() {
-            self.uses.broken += 1;
-            return;
-        }
-        self.uses.connections += 1;
-        if self.close != Close::Server {
-            call::farewell(self.meeting, socket);
         }
     }
 }

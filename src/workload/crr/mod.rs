@@ -95,8 +95,8 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> Account {
     match (&meeting.way, worker.share.part, meeting.alone) {
         (Way::Dial(dial), Part::Request, true) => blocking::request(worker, plan, dial, sizes),
         (Way::Dial(dial), Part::Request, false) => epoll::request(worker, plan, dial, sizes),
-        (Way::Listen(listener), _, true) => blocking::respond(worker, plan, listener, sizes),
-        (Way::Listen(listener), ..) => serve::respond(worker, plan, listener, sizes),
+        (Way::Listen(listener), _, true) => serve::respond(worker, plan, listener, sizes),
+        (Way::Listen(listener), ..) => serve::respond_to_many(worker, plan, listener, sizes),
         // A client has no other parts.
         (Way::Dial(_), ..) => Account::default(),
     }

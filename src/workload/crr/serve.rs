@@ -1,5 +1,10 @@
-//! Many connections in one worker of the server, by epoll. Several workers share the listener; the
-//! kernel wakes one of them for a connection.
+//! The server's workers: each accepts connections and takes every one to its end.
+//!
+//! With one flow, a worker serves one connection at a time, by calls that block (or spin). With
+//! several it serves many, by epoll; they share the listener, and the kernel wakes one of them for
+//! a connection. Nobody proves who he is on a connection that carries payload alone, so what keeps
+//! a worker waiting may be a stranger on the client's host: a worker of the first kind then becomes
+//! one of the second, and so does whoever shares the listener with it.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
@@ -23,18 +28,12 @@ const LISTENER: usize = usize::MAX - 1;
 const AT_ONCE: usize = 16;
 /// Most bytes taken by one receive call, and handed over by one send call.
 const CHUNK: usize = 256 << 10;
+/// Calls that a spinning worker makes in vain before it looks after others too: some tenths of a
+/// second. One that blocks waits for 100 ms in a single call.
+const LOOKS: u32 = 1 << 20;
 
-/// For `map_err`: the listener could not be prepared.
-pub(super) fn unprepared(error: io::Error) -> Error {
-    Error::new(Kind::Unmeasured, "prepare the listener of the run", error)
-}
-
-/// For `map_err`: accepting.
-pub(super) const fn accepting(error: io::Error) -> Failure {
-    Failure { operation: "accept a connection from", error }
-}
-
-/// Accepts, answers and ends connections until the stop, and those that are open then to their end.
+/// Serves one connection at a time until the stop, or until one keeps the worker waiting; from then
+/// on many.
 pub(super) fn respond(
     worker: &Worker<'_>,
     plan: &CrrPlan,
@@ -42,47 +41,83 @@ pub(super) fn respond(
     sizes: Sizes,
 ) -> Account {
     let Some(meeting) = &worker.shared.meeting else { return Account::default() };
-    let flows = worker.share.flows.len();
-    let spin = worker.wait().spins();
-    let prepared = listener.socket().set_nonblocking(true).map_err(unprepared).and_then(|()| {
-        let multiplex = Multiplex::empty(flows + 1).map_err(multiplex::refused)?;
-        let watch = multiplex.add(listener.socket(), LISTENER, Interest::Accept);
-        watch.map_err(multiplex::refused)?;
-        let fallback = multiplex.busy_poll(worker.wait());
-        Ok((multiplex, Stand { fallback, ..Stand::by(Multiplexing::Epoll) }))
-    });
-    let tables = Tables {
-        tallies: worker.tallies(),
-        message: Buffer::patterned(sizes.response.min(CHUNK)),
-        buffer: Buffer::touched(sizes.request.min(CHUNK)),
-        close: plan.close,
-        sizes,
-        open: Vec::with_capacity(flows),
-        free: Vec::with_capacity(flows),
-        uses: ConnectionUse::default(),
-    };
-    let Some(multiplex) = worker.stand(prepared) else { return Account::default() };
-    let mut room = Room { worker, meeting, listener, multiplex, tables, listening: true };
-    let result = room.run(spin);
-    let mut failure = result.err();
-    for flow in 0..flows {
-        worker.ended(flow, failure.take().map_or(Ok(()), Err));
+    let mut tables = Tables::new(worker, plan, sizes);
+    let prepared = listener
+        .socket()
+        .set_nonblocking(worker.wait().spins())
+        .map(|()| ((), Stand::by(Multiplexing::Blocking)))
+        .map_err(|error| Error::new(Kind::Unmeasured, "prepare the listener of the run", error));
+    if worker.stand(prepared).is_none() {
+        return Account::default();
     }
-    Account { connections: Some(room.tables.uses), ..Account::default() }
+    let result = match tables.one_by_one(worker, listener) {
+        Ok(Next::Nothing) => Ok(()),
+        Ok(Next::Many { waiting }) => {
+            watch(worker, listener).map_err(watching).and_then(|(multiplex, _)| {
+                let tables = &mut tables;
+                let mut room =
+                    Room { worker, meeting, listener, multiplex, tables, listening: true };
+                waiting.map_or(Ok(()), |(place, interest)| room.take_over(place, interest))?;
+                room.run()
+            })
+        }
+        Err(failure) => Err(failure),
+    };
+    tables.account(worker, result)
+}
+
+/// Serves many connections until the stop, and those that are open then to their end.
+pub(super) fn respond_to_many(
+    worker: &Worker<'_>,
+    plan: &CrrPlan,
+    listener: &Listener,
+    sizes: Sizes,
+) -> Account {
+    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+    let mut tables = Tables::new(worker, plan, sizes);
+    let prepared =
+        watch(worker, listener).map_err(multiplex::refused).map(|(multiplex, fallback)| {
+            (multiplex, Stand { fallback, ..Stand::by(Multiplexing::Epoll) })
+        });
+    let Some(multiplex) = worker.stand(prepared) else { return Account::default() };
+    let room = &mut tables;
+    let result = Room { worker, meeting, listener, multiplex, tables: room, listening: true }.run();
+    tables.account(worker, result)
+}
+
+/// Watches the listener, which no longer blocks anybody; with the reason where devices are not
+/// polled as asked.
+fn watch(worker: &Worker<'_>, listener: &Listener) -> io::Result<(Multiplex, Option<String>)> {
+    listener.socket().set_nonblocking(true)?;
+    let multiplex = Multiplex::empty(worker.share.flows.len() + 1)?;
+    multiplex.add(listener.socket(), LISTENER, Interest::Accept)?;
+    let fallback = multiplex.busy_poll(worker.wait());
+    Ok((multiplex, fallback))
+}
+
+/// For `map_err`: accepting.
+const fn accepting(error: io::Error) -> Failure {
+    Failure { operation: "accept a connection from", error }
+}
+
+/// For `map_err`: watching sockets.
+const fn watching(error: io::Error) -> Failure {
+    Failure { operation: "epoll on", error }
 }
 
 /// A worker with its listener and its connections.
-struct Room<'a> {
+struct Room<'a, 'b> {
     worker: &'a Worker<'a>,
     meeting: &'a Meeting,
     listener: &'a Listener,
     multiplex: Multiplex,
-    tables: Tables<'a>,
+    tables: &'b mut Tables<'a>,
     listening: bool,
 }
 
-impl Room<'_> {
-    fn run(&mut self, spin: bool) -> Result<(), Failure> {
+impl Room<'_, '_> {
+    fn run(&mut self) -> Result<(), Failure> {
+        let spin = self.worker.wait().spins();
         let mut batch = Vec::with_capacity(self.worker.share.flows.len());
         while self.listening || self.tables.busy() {
             batch.clear();
@@ -100,6 +135,7 @@ impl Room<'_> {
             }
             if self.worker.gate().stopped() {
                 self.listening = false;
+                self.tables.dismiss();
             }
             if self.meeting.is_cut() {
                 return Ok(());
@@ -108,13 +144,19 @@ impl Room<'_> {
         Ok(())
     }
 
+    /// Goes on with a connection that has kept a worker waiting in a call.
+    fn take_over(&mut self, place: usize, interest: Interest) -> Result<(), Failure> {
+        let Some(table) = &self.tables.open[place] else { return Ok(()) };
+        table.socket.set_nonblocking(true).map_err(watching)?;
+        self.multiplex.add(&table.socket, place, interest).map_err(watching)
+    }
+
     fn go_on(&mut self, place: usize) -> Result<(), Failure> {
         let waits_to_send = self.tables.serve(place) == Some(Interest::Changes);
         match &self.tables.open[place] {
-            Some(table) if waits_to_send => self
-                .multiplex
-                .watch(&table.socket, place, Interest::Changes)
-                .map_err(|error| Failure { operation: "epoll on", error }),
+            Some(table) if waits_to_send => {
+                self.multiplex.watch(&table.socket, place, Interest::Changes).map_err(watching)
+            }
             _ => Ok(()),
         }
     }
@@ -128,14 +170,11 @@ impl Room<'_> {
                     if let Some(interest) = self.tables.serve(place)
                         && let Some(table) = &self.tables.open[place]
                     {
-                        self.multiplex
-                            .add(&table.socket, place, interest)
-                            .map_err(|error| Failure { operation: "epoll on", error })?;
+                        self.multiplex.add(&table.socket, place, interest).map_err(watching)?;
                     }
                 }
                 Ok(Knock::Stranger) => self.tables.uses.strangers += 1,
                 Err(_) if self.worker.gate().stopped() => {
-                    self.listening = false;
                     self.multiplex.forget(self.listener.socket());
                     return Ok(());
                 }
@@ -172,7 +211,86 @@ struct Tables<'a> {
     uses: ConnectionUse,
 }
 
-impl Tables<'_> {
+/// What a worker that served one connection at a time does next.
+enum Next {
+    Nothing,
+    /// Serves many: one keeps it waiting, or has done so to another worker.
+    Many {
+        waiting: Option<(usize, Interest)>,
+    },
+}
+
+impl<'a> Tables<'a> {
+    fn new(worker: &Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Self {
+        let flows = worker.share.flows.len();
+        Self {
+            tallies: worker.tallies(),
+            message: Buffer::patterned(sizes.response.min(CHUNK)),
+            buffer: Buffer::touched(sizes.request.min(CHUNK)),
+            close: plan.close,
+            sizes,
+            open: Vec::with_capacity(flows),
+            free: Vec::with_capacity(flows),
+            uses: ConnectionUse::default(),
+        }
+    }
+
+    /// Ends the worker's flows, of which only the first can have failed.
+    fn account(self, worker: &Worker<'_>, result: Result<(), Failure>) -> Account {
+        let mut failure = result.err();
+        for flow in 0..worker.share.flows.len() {
+            worker.ended(flow, failure.take().map_or(Ok(()), Err));
+        }
+        Account { connections: Some(self.uses), ..Account::default() }
+    }
+
+    /// Accepts a connection, takes it to its end, and so on.
+    fn one_by_one(&mut self, worker: &Worker<'_>, listener: &Listener) -> Result<Next, Failure> {
+        let spin = worker.wait().spins();
+        let looks = if spin { LOOKS } else { 1 };
+        loop {
+            match listener.accept(spin) {
+                Ok(Knock::Guest(socket)) => {
+                    let place = self.seat(socket);
+                    if let Some(interest) = self.serve_awhile(place, looks) {
+                        self.uses.held += 1;
+                        return Ok(Next::Many { waiting: Some((place, interest)) });
+                    }
+                }
+                Ok(Knock::Stranger) => self.uses.strangers += 1,
+                Err(_) if worker.gate().stopped() => return Ok(Next::Nothing),
+                Err(error) if not_yet(&error) => {
+                    std::hint::spin_loop();
+                    if !spin && listener.socket().nonblocking().unwrap_or(true) {
+                        return Ok(Next::Many { waiting: None });
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(accepting(error)),
+            }
+        }
+    }
+
+    /// Goes on with one connection for so many calls in vain; what it then still waits for.
+    fn serve_awhile(&mut self, place: usize, looks: u32) -> Option<Interest> {
+        let mut waits_for = None;
+        for _ in 0..looks {
+            waits_for = Some(self.serve(place)?);
+            std::hint::spin_loop();
+        }
+        waits_for
+    }
+
+    /// The client has all its responses and opens nothing more: who still has none is a stranger.
+    fn dismiss(&mut self) {
+        for (place, seat) in self.open.iter_mut().enumerate() {
+            if let Some(table) = seat.take_if(|table| table.to_send > 0) {
+                self.uses.broken += u64::from(table.missing < self.sizes.request);
+                self.free.push(place);
+            }
+        }
+    }
+
     fn busy(&self) -> bool {
         self.free.len() < self.open.len()
     }
