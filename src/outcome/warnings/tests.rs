@@ -190,6 +190,11 @@ const STREAMS: &[(&str, &str, Change)] = &[
             SendUse { zerocopy_sends: 200, enobufs: 3, ..SendUse::all_by(SendMethod::Zerocopy, 1) };
         sent(input).add(SendUse::all_by(SendMethod::Write, 9));
     }),
+    ("zerocopy_enobufs", "no room for 2 zero-copy sends (ENOBUFS); 7 B were sent", |input| {
+        stream(input).send = SendMethod::UringZc;
+        *sent(input) = SendUse { enobufs: 2, ..SendUse::all_by(SendMethod::UringZc, 1) };
+        sent(input).add(SendUse::all_by(SendMethod::Uring, 7));
+    }),
     ("stack_only", "server: what was received was discarded", |input| {
         stream(input).receive = ReceiveMethod::Trunc;
         *received(input) = ReceiveUse::all_by(ReceiveMethod::Trunc, 1);

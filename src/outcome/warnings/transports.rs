@@ -65,12 +65,22 @@ fn zerocopy_copied(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 }
 
 fn zerocopy_enobufs(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, facts) in seen.senders().filter(|(_, facts)| facts.used == SendMethod::Zerocopy) {
+    for (end, facts) in seen.senders() {
+        let (stands_in, remedy) = match facts.used {
+            SendMethod::Zerocopy => (
+                SendMethod::Write,
+                "raise the limit of locked memory (ulimit -l) or net.core.optmem_max on that end",
+            ),
+            SendMethod::UringZc => {
+                (SendMethod::Uring, "use fewer streams, or --send uring, which copies")
+            }
+            _ => continue,
+        };
         let Some(zerocopy) = facts.zerocopy.filter(|zerocopy| zerocopy.enobufs > 0) else {
             continue;
         };
-        let by_copy = facts.bytes_by_method.iter().find(|part| part.method == SendMethod::Write);
-        let copied = by_copy.filter(|_| facts.asked == SendMethod::Zerocopy);
+        let by_copy = facts.bytes_by_method.iter().find(|part| part.method == stands_in);
+        let copied = by_copy.filter(|_| facts.asked == facts.used);
         let also = copied.map_or_else(String::new, |part| {
             format!("; {} B were sent by copying instead", part.bytes)
         });
@@ -81,7 +91,7 @@ fn zerocopy_enobufs(seen: &Seen<'_>, found: &mut Vec<Warning>) {
                 "{end}: the kernel had no room for {} zero-copy sends (ENOBUFS){also}",
                 zerocopy.enobufs
             ),
-            "raise the limit of locked memory (ulimit -l) or net.core.optmem_max on that end",
+            remedy,
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Sends by io_uring, copied or zero copy. Each flow has one chain of sends under way, so that its
 //! bytes keep their order: one send of a large message, or several small ones in a row.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::super::OPENING;
@@ -33,9 +34,12 @@ pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: u
     if let Err(failure) = sender.run() {
         worker.ended(0, Err(failure));
     }
-    let bytes = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
-    let used =
-        SendUse { used: Some(method), bytes: vec![MovedBy { method, bytes }], ..sender.used };
+    let bytes: u64 = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
+    let mut used = SendUse { used: Some(method), ..sender.used };
+    used.bytes.push(MovedBy { method, bytes: bytes.saturating_sub(sender.copied_instead) });
+    if sender.copied_instead > 0 {
+        used.bytes.push(MovedBy { method: SendMethod::Uring, bytes: sender.copied_instead });
+    }
     Account { send: Some(used), ..Account::default() }
 }
 
@@ -64,6 +68,7 @@ fn probed(mut ring: Ring) -> Result<Ring, Refused> {
 }
 
 /// The sending side of one flow.
+#[derive(Default)]
 struct Flow {
     /// Bytes that no send has been made for.
     left: u64,
@@ -72,6 +77,10 @@ struct Flow {
     sends: usize,
     /// Zero-copy sends that the kernel has not reported on.
     held: usize,
+    /// The last send has waited for room already.
+    waited: bool,
+    /// The next send is copied, for want of room.
+    copies: bool,
 }
 
 struct Sender<'a> {
@@ -81,15 +90,17 @@ struct Sender<'a> {
     message: usize,
     chain: usize,
     flows: Vec<Flow>,
-    /// Flows for whose last send the kernel had no memory.
+    /// Flows for whose last send the kernel had no room.
     starved: Vec<usize>,
     open: Open<'a>,
     used: SendUse,
+    /// Bytes sent by copying, for want of room.
+    copied_instead: u64,
 }
 
 impl<'a> Sender<'a> {
     fn new(worker: &'a Worker<'a>, ring: Ring, method: SendMethod, message: usize) -> Self {
-        let flow = |index| Flow { left: worker.budget(index), started: false, sends: 0, held: 0 };
+        let flow = |index| Flow { left: worker.budget(index), ..Flow::default() };
         let flows = (0..worker.share.flows.len()).map(flow).collect();
         let zero_copy = method == SendMethod::UringZc;
         Self {
@@ -102,6 +113,7 @@ impl<'a> Sender<'a> {
             starved: Vec::new(),
             open: Open::all(worker, true),
             used: SendUse::default(),
+            copied_instead: 0,
         }
     }
 
@@ -113,10 +125,12 @@ impl<'a> Sender<'a> {
         }
         while self.open.any() {
             rings::round(&mut self.ring, &mut batch)?;
+            // Something else has completed since they found no room, or 100 ms have passed.
+            let starved = std::mem::take(&mut self.starved);
             for done in &batch {
                 self.done(*done)?;
             }
-            for number in std::mem::take(&mut self.starved) {
+            for number in starved {
                 self.go_on(number)?;
             }
             if self.worker.gate().stopped() {
@@ -163,7 +177,11 @@ impl<'a> Sender<'a> {
             flow.left -= length as u64;
             flow.sends += 1;
             let last = link == chain || flow.left == 0;
-            let how = if last { self.how } else { Send::Linked };
+            let how = match (last, flow.copies) {
+                (false, _) => Send::Linked,
+                (true, true) => Send::Copy,
+                (true, false) => self.how,
+            };
             self.ring.send(number, length, how).map_err(rings::failed)?;
             if last {
                 break;
@@ -189,20 +207,34 @@ impl<'a> Sender<'a> {
         let flow = &mut self.flows[done.socket];
         flow.sends -= 1;
         flow.held += usize::from(done.more);
+        let how = if flow.copies { Send::Copy } else { self.how };
         let moved = match done.bytes() {
-            Ok(bytes) => bytes,
-            Err(error) if no_memory(&error) && self.ring.under_way() > 0 => {
-                self.used.enobufs += 1;
-                flow.left = flow.left.saturating_add(done.asked as u64);
-                self.starved.push(done.socket);
-                return Ok(());
+            Ok(moved) => {
+                if flow.copies {
+                    self.copied_instead += moved as u64;
+                }
+                (flow.waited, flow.copies) = (false, false);
+                moved
             }
-            Err(error) if rings::again(&error) && !no_memory(&error) => 0,
             Err(error) => {
-                let stopped = self.worker.gate().stopped();
-                let result = if stopped { Ok(()) } else { Err(Failure::send(error)) };
-                self.open.end(done.socket, result);
-                return Ok(());
+                self.used.enobufs += u64::from(how == Send::ZeroCopy && no_room(&error));
+                match after(&error, how, flow.waited, self.ring.under_way() > 0) {
+                    After::Repeat => {}
+                    After::Wait => {
+                        flow.waited = true;
+                        flow.left = flow.left.saturating_add(done.asked as u64);
+                        self.starved.push(done.socket);
+                        return Ok(());
+                    }
+                    After::Copy => flow.copies = true,
+                    After::End => {
+                        let stopped = self.worker.gate().stopped();
+                        let result = if stopped { Ok(()) } else { Err(Failure::send(error)) };
+                        self.open.end(done.socket, result);
+                        return Ok(());
+                    }
+                }
+                0
             }
         };
         if moved > 0 {
@@ -213,7 +245,73 @@ impl<'a> Sender<'a> {
     }
 }
 
+/// What follows a send that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// The same bytes once more.
+    Repeat,
+    /// Likewise, when something else has completed: that makes room.
+    Wait,
+    /// Likewise, by copying: there is no room to wait for.
+    Copy,
+    /// The flow has failed.
+    End,
+}
+
+/// As for MSG_ZEROCOPY (`transport::zerocopy`): a zero-copy send without room waits once, where
+/// `others` are under way whose end makes room, and is copied in the end.
+fn after(error: &io::Error, how: Send, waited: bool, others: bool) -> After {
+    match how {
+        _ if !no_room(error) && rings::again(error) => After::Repeat,
+        _ if !no_room(error) => After::End,
+        Send::ZeroCopy if waited || !others => After::Copy,
+        _ if others => After::Wait,
+        _ => After::End,
+    }
+}
+
 /// The kernel had no room for what a zero-copy send needs.
-fn no_memory(error: &std::io::Error) -> bool {
+fn no_room(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_without_room_waits_once_and_is_copied_then() {
+        for errno in [libc::ENOBUFS, libc::ENOMEM] {
+            let error = io::Error::from_raw_os_error(errno);
+            for (how, waited, others, expected) in [
+                (Send::ZeroCopy, false, true, After::Wait),
+                (Send::ZeroCopy, true, true, After::Copy),
+                // Nobody would make room.
+                (Send::ZeroCopy, false, false, After::Copy),
+                // What is copied already can only wait.
+                (Send::Copy, false, true, After::Wait),
+                (Send::Copy, true, true, After::Wait),
+                (Send::Copy, true, false, After::End),
+            ] {
+                assert_eq!(after(&error, how, waited, others), expected, "{error}: {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_flow_is_repeated_and_all_else_ends_it() {
+        for how in [Send::ZeroCopy, Send::Copy] {
+            for (errno, expected) in [
+                (libc::EAGAIN, After::Repeat),
+                (libc::EINTR, After::Repeat),
+                (libc::ECANCELED, After::Repeat),
+                (libc::EPIPE, After::End),
+                (libc::ECONNRESET, After::End),
+                (libc::EMSGSIZE, After::End),
+            ] {
+                let error = io::Error::from_raw_os_error(errno);
+                assert_eq!(after(&error, how, false, true), expected, "{error}");
+            }
+        }
+    }
 }
