@@ -55,6 +55,14 @@ fn runs_are_held_against_the_record_while_it_is_of_this_machine() {
         assert!(["generator", "softirq_core", "cpu_quota"].contains(&bound), "{bound}");
     }
 
+    assert!(stream.json["no_ceiling"].is_null());
+
+    let pair = run(&file, "stream --send splice --recv trunc -t 0.3 -O 0 -i 0.3 -J -q");
+    assert_eq!(pair.status, 0, "{}", pair.stderr);
+    assert!(pair.json["ceiling"].is_null());
+    let reason = text(&pair.json, "/no_ceiling");
+    assert!(reason.starts_with("the calibration has no splice/trunc: it pairs"), "{reason}");
+
     let mut old = record;
     old["machine"]["kernel"] = "2.4.0".into();
     fs::write(&file, old.to_string()).unwrap();

@@ -15,6 +15,8 @@ use crate::plan::{Direction, Plan, ReceiveMethod, RrPlan, SendMethod, StreamPlan
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.calibration/v1";
+/// There is a ceiling, and nothing to hold against it.
+const UNMEASURED: &str = "the run has no figure to compare";
 
 /// Everything measured about podperf on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -190,6 +192,19 @@ impl Machine {
     }
 }
 
+impl Calibration {
+    /// Says that there is no figure of `what`: why it was left out, or what is known of it.
+    fn lacks(&self, what: &str, known: &str) -> String {
+        let part = |out: &&LeftOut| {
+            out.what.strip_prefix(what).is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
+        };
+        match self.left_out.iter().find(part) {
+            Some(out) => format!("the calibration left out {}: {}", out.what, out.reason),
+            None => format!("the calibration has no {what}{known}"),
+        }
+    }
+}
+
 /// Says how close `run` came to what podperf reaches over loopback on the client's machine, and
 /// judges it anew. A record of another machine is put aside with a warning.
 pub fn hold_against(run: &mut Run, record: &Calibration) {
@@ -198,10 +213,17 @@ pub fn hold_against(run: &mut Run, record: &Calibration) {
         put_aside(run, &difference);
         return;
     }
-    run.ceiling = match &run.plan.workload {
+    let ceiling = match &run.plan.workload {
         Workload::Stream(plan) => stream_ceiling(run, plan, record),
         Workload::Rr(plan) => rr_ceiling(run, plan, record),
-        Workload::Crr(_) | Workload::Udp(_) | Workload::UdpRr(_) => None,
+        Workload::Crr(_) => Err("podperf calibrate measures no connections".to_owned()),
+        Workload::Udp(_) | Workload::UdpRr(_) => {
+            Err("podperf calibrate measures no datagrams".to_owned())
+        }
+    };
+    (run.ceiling, run.no_ceiling) = match ceiling {
+        Ok(ceiling) => (Some(ceiling), None),
+        Err(reason) => (None, Some(reason)),
     };
     run.verdict = verdict::judge(run);
 }
@@ -215,7 +237,8 @@ pub fn put_aside(run: &mut Run, reason: &str) {
     });
 }
 
-fn stream_ceiling(run: &Run, plan: &StreamPlan, record: &Calibration) -> Option<Ceiling> {
+/// The ceiling of streams, or why there is none.
+fn stream_ceiling(run: &Run, plan: &StreamPlan, record: &Calibration) -> Result<Ceiling, String> {
     let sender = match plan.direction {
         Direction::Up | Direction::Both => &run.transport.client,
         Direction::Down => &run.transport.server,
@@ -228,13 +251,17 @@ fn stream_ceiling(run: &Run, plan: &StreamPlan, record: &Calibration) -> Option<
     let receive = receiver.as_ref().and_then(|facts| Some(facts.receive.as_ref()?.used));
     let (send, receive) = (send.unwrap_or(plan.send), receive.unwrap_or(plan.receive));
     let streams = run.plan.connections();
-    let row = nearest(record, (send, receive), streams)?;
-    let goodput = run.throughput.as_ref()?.bits_per_second;
-    (row.bits_per_second > 0.0 && goodput.is_finite()).then(|| Ceiling {
+    let methods = format!("{}/{}", send.name(), receive.name());
+    let row = nearest(record, (send, receive), streams).filter(|row| row.bits_per_second > 0.0);
+    let row = row.ok_or_else(|| {
+        let known = ": it pairs each send method with read, and each receive method with write";
+        record.lacks(&methods, known)
+    })?;
+    let goodput = run.throughput.as_ref().map(|all| all.bits_per_second);
+    let goodput = goodput.filter(|goodput| goodput.is_finite()).ok_or(UNMEASURED)?;
+    Ok(Ceiling {
         of: format!(
-            "{}/{}, {} of {} messages",
-            send.name(),
-            receive.name(),
+            "{methods}, {} of {} messages",
             crate::outcome::words::count(row.streams, "stream"),
             crate::units::Bytes(record.message_bytes)
         ),
@@ -261,17 +288,23 @@ fn nearest(
 
 /// One flow with one request in flight; more of either is no matter of the floor. Medians, because
 /// a mean takes in each time that something else had the CPU.
-fn rr_ceiling(run: &Run, plan: &RrPlan, record: &Calibration) -> Option<Ceiling> {
+fn rr_ceiling(run: &Run, plan: &RrPlan, record: &Calibration) -> Result<Ceiling, String> {
     let alone = run.plan.flows == 1 && plan.burst == 1 && plan.load.is_none();
     if !alone || plan.rate_per_second.is_some() {
-        return None;
+        let rule = "only one flow with one request in flight, without rate and load, has a floor";
+        return Err(rule.to_owned());
     }
-    let (wait, placement) = (wait_name(&run.plan)?, placement(run));
-    let row = record.rr.iter().find(|row| row.wait == wait && row.placement == placement)?;
-    let floor_ns = row.p50_ns.filter(|p50| *p50 > 0)?;
-    let p50_ns = run.latency.as_ref()?.p50.filter(|p50| *p50 > 0)?;
-    Some(Ceiling {
-        of: format!("{wait}, {}, 1 B each way", placement.name()),
+    let wait = wait_name(&run.plan)
+        .ok_or("the calibration has no round trip of ends that wait differently, or poll")?;
+    let placement = placement(run);
+    let name = format!("{wait}, {}", placement.name());
+    let row = record.rr.iter().find(|row| row.wait == wait && row.placement == placement);
+    let floor_ns = row.and_then(|row| row.p50_ns).filter(|p50| *p50 > 0);
+    let floor_ns = floor_ns.ok_or_else(|| record.lacks(&format!("round trip, {name}"), ""))?;
+    let p50_ns = run.latency.as_ref().and_then(|latency| latency.p50).filter(|p50| *p50 > 0);
+    let p50_ns = p50_ns.ok_or(UNMEASURED)?;
+    Ok(Ceiling {
+        of: format!("{name}, 1 B each way"),
         taken_at: record.taken_at.clone(),
         bits_per_second: None,
         latency_p50_ns: Some(floor_ns),

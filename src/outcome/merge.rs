@@ -49,9 +49,8 @@ pub fn merge(input: Input) -> Run {
     };
     let mut errors = input.errors.clone();
     let client = report(halves.client);
-    let mut summary = |what: &str, wire: Option<&LatencyWire>| {
-        let damaged = |cause| Error::new(Kind::Incomplete, format!("read the {what}"), cause);
-        latency::summary(wire?).map_err(|cause| errors.push(damaged(cause))).ok()
+    let mut summary = |what, wire: Option<&LatencyWire>| {
+        latency::summary(wire?).map_err(|cause| errors.push(damaged(what, cause))).ok()
     };
     let round_trips = summary("latency histogram", client.and_then(|own| own.latency.as_ref()));
     let service =
@@ -59,8 +58,7 @@ pub fn merge(input: Input) -> Run {
     let connect_time =
         summary("connect time histogram", client.and_then(|own| own.connect_time.as_ref()));
     let schedule = udp::schedule(&halves, |what, summary| {
-        let damaged = |cause| Error::new(Kind::Incomplete, format!("read the {what}"), cause);
-        summary.map_err(|cause| errors.push(damaged(cause))).ok()
+        summary.map_err(|cause| errors.push(damaged(what, cause))).ok()
     });
     add_reported(&mut errors, &halves, &sides);
     let throughput = streams::throughput(&sides, sides.measured());
@@ -94,6 +92,7 @@ pub fn merge(input: Input) -> Run {
         placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
         transport: both(|role| transport::transport(&input.plan, report(*halves.get(role))?)),
         ceiling: None,
+        no_ceiling: None,
         intervals: intervals::intervals(
             &input.plan,
             samples(halves.client),
@@ -109,6 +108,11 @@ pub fn merge(input: Input) -> Run {
     run.warnings = warnings::warnings(&run, &halves, &sides);
     run.verdict = verdict::judge(&run);
     run
+}
+
+/// A part of a report that cannot be read.
+fn damaged(what: &str, cause: String) -> Error {
+    Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
 fn samples(half: Option<&Half>) -> &[Sample] {

@@ -88,6 +88,8 @@ pub struct Run {
     pub transport: Ends<Option<TransportFacts>>,
     /// How close it came to podperf's own ceiling; null without a calibration that tells.
     pub ceiling: Option<Ceiling>,
+    /// Why there is a calibration that holds here and no ceiling all the same; null otherwise.
+    pub no_ceiling: Option<String>,
     /// Readings between the window's edges.
     pub intervals: Vec<Interval>,
     /// What bound the run.

@@ -1,13 +1,15 @@
 //! Runs held against a calibration of the client's machine.
 
 use super::testing::calibration;
-use super::{Calibration, Machine, Placement, hold_against, put_aside};
+use super::{Calibration, LeftOut, Machine, Placement, hold_against, put_aside};
 use crate::outcome::merge::merge;
 use crate::outcome::run::{Bound, Run};
-use crate::outcome::testing::{open_loop_input, rr_run, stream_run};
-use crate::plan::Workload;
+use crate::outcome::testing::{crr_input, open_loop_input, rr_run, stream_run};
+use crate::plan::{Wait, Workload};
 
-fn held(mut run: Run, change: fn(&mut Calibration)) -> Run {
+type Change = fn(&mut Calibration);
+
+fn held(mut run: Run, change: Change) -> Run {
     let mut record = calibration();
     change(&mut record);
     hold_against(&mut run, &record);
@@ -38,6 +40,7 @@ fn a_stream_is_held_against_the_nearest_number_of_streams() {
     let ceiling = run.ceiling.unwrap();
     assert_eq!(ceiling.of, "write/read, 2 streams of 128 KiB messages");
     assert_eq!((ceiling.bits_per_second, ceiling.share), (Some(5e9), 0.8));
+    assert_eq!(run.no_ceiling, None);
     assert!(run.warnings.iter().all(|warning| warning.code != "calibration_ignored"));
 
     // Of 1 and 8, one stream is nearer to two by its ratio.
@@ -50,21 +53,45 @@ fn a_stream_is_held_against_the_nearest_number_of_streams() {
 }
 
 #[test]
-fn without_a_figure_that_fits_there_is_no_ceiling() {
-    assert_eq!(held(stream_run(), |record| record.streams.clear()).ceiling, None);
-    let zero = |record: &mut Calibration| record.streams[1].bits_per_second = 0.0;
-    assert_eq!(held(stream_run(), zero).ceiling, None);
+fn without_a_figure_that_fits_there_is_no_ceiling_and_the_reason_is_told() {
     let mut unmeasured = stream_run();
     unmeasured.throughput = None;
-    assert_eq!(held(unmeasured, |_| {}).ceiling, None);
-    assert_eq!(held(merge(open_loop_input(1_000.0)), |_| {}).ceiling, None);
-    let mut many = rr_run();
+    let mut many = round_trips();
     many.plan.flows = 2;
-    assert_eq!(held(many, |_| {}).ceiling, None);
-    let mut burst = rr_run();
+    let mut burst = round_trips();
     let Workload::Rr(plan) = &mut burst.plan.workload else { panic!("a round trip") };
     plan.burst = 2;
-    assert_eq!(held(burst, |_| {}).ceiling, None);
+    let mut differ = round_trips();
+    differ.plan.server.wait = Wait::Spin;
+    let mut spin = differ.clone();
+    spin.plan.client.wait = Wait::Spin;
+    let nothing: Change = |_| {};
+    let cases: [(Run, Change, &str); 11] = [
+        (stream_run(), |record| record.streams.clear(), "no write/read: it pairs each send"),
+        (stream_run(), |record| record.streams[1].bits_per_second = 0.0, "no write/read"),
+        (stream_run(), |record| leave_out(record, "write/read, 2 streams"), ": no time left"),
+        // Another method of a like name.
+        (stream_run(), |record| leave_out(record, "write/reading"), "no write/read: it pairs"),
+        (unmeasured, nothing, "the run has no figure"),
+        (merge(open_loop_input(1_000.0)), nothing, "one flow with one request in flight"),
+        (many, nothing, "one flow with one request in flight"),
+        (burst, nothing, "one flow with one request in flight"),
+        (differ, nothing, "no round trip of ends that wait differently"),
+        (spin, nothing, "no round trip, spin, on two CPUs"),
+        (merge(crr_input()), nothing, "no connections"),
+    ];
+    for (run, change, reason) in cases {
+        let run = held(run, change);
+        let told = run.no_ceiling.unwrap_or_else(|| panic!("{reason}: {:?}", run.ceiling));
+        assert!(told.contains(reason), "{told}");
+        assert_eq!(run.ceiling, None, "{told}");
+    }
+}
+
+fn leave_out(record: &mut Calibration, what: &str) {
+    record.streams.clear();
+    let (what, reason) = (what.to_owned(), "no time left".to_owned());
+    record.left_out.push(LeftOut { what, reason });
 }
 
 #[test]

@@ -266,6 +266,7 @@ fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
 fn judgement(run: &Run) -> Vec<(String, String)> {
     let evidence = run.verdict.evidence.join("; ");
     let mut rows: Vec<_> = run.ceiling.iter().map(|own| row("ceiling", ceiling(own))).collect();
+    rows.extend(run.no_ceiling.iter().map(|reason| row("ceiling", format!("none: {reason}"))));
     rows.push(row("bound by", format!("{}: {evidence}", bound(run.verdict.bound_by))));
     let warning = |warning: &Warning| {
         row("warning", format!("{}: {}. Remedy: {}", warning.code, warning.text, warning.remedy))

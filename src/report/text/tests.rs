@@ -17,7 +17,7 @@ use crate::outcome::testing::{
 use crate::outcome::udp::tests::udp_input;
 use crate::outcome::{testing, wild};
 use crate::plan::Wait;
-use crate::plan::{ReceiveMethod, SendMethod, Workload};
+use crate::plan::{ReceiveMethod, RrPlan, SendMethod, Workload};
 
 fn text(run: &Run) -> String {
     let mut bytes = Vec::new();
@@ -39,6 +39,9 @@ fn a_run_held_against_a_calibration() {
         "{}",
         text(&stream)
     );
+    stream.plan.workload = Workload::Rr(RrPlan { burst: 2, ..RrPlan::default() });
+    hold_against(&mut stream, &calibration());
+    assert!(text(&stream).contains("ceiling   none: only one flow"), "{}", text(&stream));
     let mut rr = rr_run();
     hold_against(&mut rr, &calibration());
     assert!(
