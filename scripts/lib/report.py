@@ -103,13 +103,14 @@ def facts_lines(facts, settings):
 
 
 def command_lines(plan, targets):
-    """Each command line in use; those that are the same on several paths once."""
+    """Each command line in use, its program by name; the same on several paths once."""
     lines = []
     for path, tests in plan.items():
         for test, able in tests:
             for tool in able:
                 target = replace(targets[path], address="ADDRESS")
-                commands = Counter(" ".join(command) for command in tool.clients(test, target))
+                commands = Counter(" ".join([Path(program).name, *options])
+                                   for program, *options in tool.clients(test, target))
                 lines.append(f"{test.name}: " + " & ".join(
                     f"{times} x {command}" if times > 1 else command
                     for command, times in commands.items()))
