@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A lower part never imports a higher one: `sys` ← `transport` ← `workload` ← `engine` ←
-//! `control` ← `calibration` ← `cli`; `metrics` and `outcome` stand beside the engine; `report`
-//! reads outcomes only.
+//! `control` ← `calibration` ← `netperf` ← `cli`; `metrics` and `outcome` stand beside the engine;
+//! `report` reads outcomes only.
 
 pub mod calibration;
 pub mod cli;
@@ -25,6 +25,7 @@ pub mod control;
 pub mod engine;
 pub mod error;
 pub mod metrics;
+pub mod netperf;
 pub mod outcome;
 pub mod plan;
 pub mod report;

@@ -12,8 +12,8 @@ const MAX_COLUMNS: usize = 100;
 /// In two pieces, so that a search of the tree for hidden tests finds none.
 const IGNORED: &str = concat!("#[", "ignore");
 /// Each part imports only from those before it.
-const LAYERS: [&str; 7] =
-    ["sys", "transport", "workload", "engine", "control", "calibration", "cli"];
+const LAYERS: [&str; 8] =
+    ["sys", "transport", "workload", "engine", "control", "calibration", "netperf", "cli"];
 
 /// A file in two views: as written, and as code: comments and the insides of literals blanked, the
 /// test module cut off. Both have the same lines up to the cut.
@@ -27,8 +27,9 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn new(path: &'a str, text: &'a str) -> Self {
         let all_code = blank(text);
-        // A test module in a file of its own is all tests.
-        let all_tests = path.starts_with("src/") && path.ends_with("/tests.rs");
+        // A test module in files of its own is all tests.
+        let in_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
+        let all_tests = path.starts_with("src/") && in_tests;
         let code = if all_tests { "" } else { without_test_module(&all_code) }.to_owned();
         Self { path, text, code, all_code }
     }
@@ -324,6 +325,7 @@ mod tests {
     assert_eq!(complaints_about("src/a.rs", &tests), [""; 0]);
     let tests = format!("//! A.\n{}", "\n".repeat(500));
     assert_eq!(complaints_about("src/a/tests.rs", &tests), [""; 0]);
+    assert_eq!(complaints_about("src/a/tests/b.rs", &tests), [""; 0]);
     let declared = "//! A.\n#[cfg(test)]\nmod tests;\nfn a() { println!() }\n";
     assert_eq!(complaints_about("src/a.rs", declared).len(), 1);
 }

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import procstat
+from listening import listens
 
 SCRIPTS = Path(__file__).resolve().parent.parent
-LISTEN = "0A"  # TCP state in /proc/net/tcp
 TESTBED = ("hostA", "hostB", "podA", "podB")  # the namespaces of scripts/twohosts
 # A connection for each request uses up ports: tcp_tw_reuse(1) lets a client take one again after a
 # second (Documentation/networking/ip-sysctl.rst), so that one tool does not leave the next without.
@@ -111,20 +111,6 @@ def end(process):
             # What is left of the group (netserver's children) goes with SIGKILL.
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)
-
-
-def listens(pid, port):
-    """Whether some socket in the network namespace of `pid` listens on `port`."""
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            local, state = line.split()[1], line.split()[3]
-            if state == LISTEN and int(local.rpartition(":")[2], 16) == port:
-                return True
-    return False
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ class Measure:
 
 
 BULK, PACED = ("stream", "udp"), ("paced",)
-TRANSACTIONS, LOAD = ("rr", "crr"), ("load",)
+TRANSACTIONS, LOAD = ("rr", "crr", "udp-rr"), ("load",)
 MEASURES = (
     Measure(BULK, "rate", "goodput", "Gbit/s", "more", "{:.2f}"),
     Measure(PACED, "rate", "goodput", "Gbit/s", None, "{:.4f}"),
@@ -73,6 +73,8 @@ GOALS = (
     Goal("rr64", "podperf-uring", "rate", {"veth": 1.0}),
     Goal("crr", "podperf", "rate", all_paths(None)),
     Goal("udp", "podperf", "rate", all_paths(None)),
+    *(Goal(test.name, "podperf-as-netperf", "rate", all_paths(None))
+      for test in suite.TESTS.values() if "podperf-as-netperf" in test.subjects),
     # No peer: podperf's own user time in % of all CPU time.
     Goal("stream1", "podperf", "user_share", all_paths(3.0)),
     Goal("stream4", "podperf", "user_share", all_paths(3.0)),
@@ -192,6 +194,8 @@ def show(goal, path, samples, seed):
 
 def way(subject):
     """A subject in short: how podperf was used."""
+    if subject == "podperf-as-netperf":
+        return "alias"
     return subject.removeprefix("podperf").removeprefix("-") or "plain"
 
 

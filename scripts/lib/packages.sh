@@ -44,41 +44,81 @@ sources_with_non_free() {
   done
 }
 
-# The work of fetch_netperf, in the empty directory $1, for $2.
-_fetch_netperf_by_way_of() {
-  local work=$1 into=$2
-  local options=(-qq -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/sources"
-    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o Acquire::Languages=none)
-  mkdir -p "$work/sources" "$work/lists/partial" "$work/archives/partial" "$work/package" "$into" &&
-    chmod -R a+rX "$work" || return 1
+# sources_with_source_packages FROM TO: likewise, with source packages beside the others.
+sources_with_source_packages() {
+  local file
+  for file in "$1"/sources.list "$1"/sources.list.d/*.list; do
+    [ -f "$file" ] || continue
+    sed -nE '/^deb[[:space:]]/{p; s/^deb/deb-src/p}' "$file" >"$2/$(basename "$file")"
+  done
+  for file in "$1"/sources.list.d/*.sources; do
+    [ -f "$file" ] || continue
+    # What stood there twice, apt would lament at length.
+    sed -E 's/^Types:[[:space:]]*deb-src[[:space:]]*$/&\nEnabled: no/
+      s/^Types:.*[[:space:]]deb([[:space:]].*)?$/Types: deb deb-src/' "$file" \
+      >"$2/$(basename "$file")"
+  done
+}
+
+# private_apt WORK SOURCES: readies an apt with sources and lists of its own in the empty directory
+# WORK; the function SOURCES writes them from /etc/apt. Leaves its command in the array `apt`, and
+# $WORK/package to download to.
+private_apt() {
+  apt=(apt-get -qq -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$1/sources"
+    -o "Dir::State::Lists=$1/lists" -o "Dir::Cache=$1" -o Acquire::Languages=none)
+  mkdir -p "$1/sources" "$1/lists/partial" "$1/archives/partial" "$1/package" &&
+    chmod -R a+rX "$1" || return 1
   # apt downloads as its own user where it can.
   if [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; then
-    chown _apt "$work/lists/partial" "$work/package" || return 1
+    chown _apt "$1/lists/partial" "$1/package" || return 1
   fi
-  sources_with_non_free /etc/apt "$work/sources" &&
-    apt-get "${options[@]}" update >&2 &&
-    (cd "$work/package" && apt-get "${options[@]}" download netperf >&2) &&
-    dpkg-deb -x "$work"/package/netperf_*.deb "$into"
+  "$2" /etc/apt "$1/sources" && "${apt[@]}" update >&2
+}
+
+# with_private_apt SOURCES COMMAND...: runs COMMAND in the empty directory to download to.
+with_private_apt() {
+  local work apt status=0
+  work=$(mktemp -d) || return 1
+  { private_apt "$work" "$1" && (cd "$work/package" && "${@:2}"); } || status=1
+  rm -rf "$work"
+  return $status
+}
+
+_unpack_into() { # DIR PACKAGE...
+  local file
+  "${apt[@]}" download "${@:2}" >&2 || return 1
+  for file in *.deb; do dpkg-deb -x "$file" "$1" || return 1; done
+}
+
+# unpack_packages DIR PACKAGE...: unpacks Debian's packages there, without installing them.
+unpack_packages() {
+  mkdir -p "$1" &&
+    with_private_apt sources_with_source_packages _unpack_into "$(realpath "$1")" "${@:2}"
+}
+
+_source_into() { # DIR PACKAGE
+  "${apt[@]}" source --download-only "$2" >&2 && mv ./* "$1"
+}
+
+# fetch_source DIR PACKAGE: downloads the files of a source package to DIR, which is there, without unpacking them.
+fetch_source() {
+  with_private_apt sources_with_source_packages _source_into "$(realpath "$1")" "$2"
 }
 
 # fetch_netperf DIR: unpacks Debian's netperf to DIR/usr/bin without installing it, because the
 # package starts netserver, which answers anybody, as a service. netperf stands in non-free; a copy
 # of apt's sources with that component is used for this download alone.
 fetch_netperf() {
-  local work status=0
   if [ -x "$1/usr/bin/netperf" ]; then return 0; fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     echo "netperf is missing, and this is not Debian: install netperf" >&2
     return 1
   fi
   echo "fetching Debian's netperf (non-free) to $1" >&2
-  work=$(mktemp -d) || return 1
-  _fetch_netperf_by_way_of "$work" "$1" || status=1
-  rm -rf "$work"
-  if [ $status != 0 ]; then
-    echo "netperf is missing: Debian's package could not be fetched from non-free" >&2
-  fi
-  return $status
+  mkdir -p "$1" &&
+    with_private_apt sources_with_non_free _unpack_into "$(realpath "$1")" netperf && return 0
+  echo "netperf is missing: Debian's package could not be fetched from non-free" >&2
+  return 1
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then

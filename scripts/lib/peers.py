@@ -4,12 +4,14 @@ Enters: a test (suite.py) and where it goes. Leaves: command lines, and a readin
 printed. Starts nothing itself. Every tool is given the same duration, congestion control (sockperf
 cannot choose it) and CPUs, and in all tests but the `fast` one the same message size.
 
-A tool is a program with a way of using it: `podperf` and `podperf-spin` are two.
+A tool is a program with a way of using it: `podperf` and `podperf-spin` are two, and a third is
+`podperf-as-netperf`, which is called by netperf's name and driven like it.
 """
 
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 MESSAGE_BYTES = 131072  # stream: 128 KiB, what one send call is given
 EXCHANGE_BYTES = 14  # rr and crr: the least that sockperf can send (its header)
@@ -81,6 +83,10 @@ class Tool:
     def __init__(self, path, name=None):
         self.path = path
         self.name = name or self.program
+
+    def called(self):
+        """The program in reports."""
+        return Path(self.path).name
 
     def version_command(self):
         return [self.path, "--version"]
@@ -224,7 +230,8 @@ class Netperf(Tool):
                         "-o", "REMOTE_RECV_THROUGHPUT,ELAPSED_TIME"]
         else:
             # RT_LATENCY is time divided by transactions; -j, which times each one, would slow it.
-            kind = "TCP_RR" if workload == "rr" else "TCP_CRR"
+            kind = {"rr": "TCP_RR", "crr": "TCP_CRR", "udp-rr": "UDP_RR"}[workload]
+            control = [] if workload == "udp-rr" else control
             command += ["-t", kind, "--", "-r", f"{EXCHANGE_BYTES},{EXCHANGE_BYTES}", *control,
                         "-o", "TRANSACTION_RATE,ELAPSED_TIME,RT_LATENCY"]
         return command
@@ -253,6 +260,27 @@ class Netperf(Tool):
         if len(row) != count or min(row) <= 0:
             raise Unreadable(f"netperf: not {count} figures above zero: {output.strip()!r}")
         return row
+
+
+class AsNetperf(Netperf):
+    """podperf by netperf's name: `path` is a link to it, and one of netserver's name stands beside."""
+
+    port = 22866
+    links = ("netperf", "netserver")
+
+    def servers(self, target):
+        # netperf's netserver binds itself to the CPU that a client names (-T), podperf's only where
+        # it is allowed to. Unbound, both ends can share a CPU: that is another test.
+        ((command, port),) = super().servers(target)
+        return [([*command, "--allow-client-affinity"], port)]
+
+    def called(self):
+        return self.name
+
+    def check_command(self, test, target):
+        # An older podperf does not mind what it is called.
+        return ["sh", "-c", '"$0" -V | grep "^Netperf version" || '
+                            '{ echo "this podperf is no netperf" >&2; exit 1; }', self.path]
 
 
 class Iperf3(Tool):

@@ -109,7 +109,8 @@ def command_lines(plan, targets):
         for test, able in tests:
             for tool in able:
                 target = replace(targets[path], address="ADDRESS")
-                commands = Counter(" ".join([Path(program).name, *options])
+                called = {tool.path: tool.called()}
+                commands = Counter(" ".join([called.get(program, program), *options])
                                    for program, *options in tool.clients(test, target))
                 lines.append(f"{test.name}: " + " & ".join(
                     f"{times} x {command}" if times > 1 else command

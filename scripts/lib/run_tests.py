@@ -1,4 +1,8 @@
-"""Runs the tests of the scripts and closes with a line in cargo's form, for scripts/test to count."""
+"""Runs the tests in a directory, that of the scripts unless another is named, and closes with a
+line in cargo's form, for scripts/test to count.
+
+    run_tests.py [DIRECTORY [TEST...]]      TEST is module, module.Class or module.Class.test
+"""
 
 import sys
 import unittest
@@ -6,8 +10,12 @@ from pathlib import Path
 
 
 def main():
-    here = str(Path(__file__).resolve().parent)
-    suite = unittest.TestLoader().discover(here, pattern="test_*.py", top_level_dir=here)
+    here = str(Path(sys.argv[1] if len(sys.argv) > 1 else __file__ + "/..").resolve())
+    if len(sys.argv) > 2:
+        sys.path.insert(0, here)
+        suite = unittest.TestLoader().loadTestsFromNames(sys.argv[2:])
+    else:
+        suite = unittest.TestLoader().discover(here, pattern="test_*.py", top_level_dir=here)
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     # A test with several failing parts is one; a class whose set-up fails ran none of its tests.
     bad = {getattr(test, "test_case", test) for test, _ in result.failures + result.errors}

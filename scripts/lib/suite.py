@@ -13,7 +13,7 @@ class Test:
     """What is compared: the subjects, podperf's ways, against the peers, each against each."""
 
     name: str
-    workload: str  # "stream", "udp", "rr" or "crr": podperf's subcommand
+    workload: str  # "stream", "udp", "rr" or "crr": podperf's subcommand; of netperf also "udp-rr"
     flows: int
     pinned: bool  # each end on a CPU of its own; else the scheduler decides
     subjects: tuple  # podperf's ways
@@ -39,6 +39,8 @@ class Test:
 OURS = ("podperf",)
 BACKENDS = (("podperf-uring",), ("podperf-epoll",))
 VETH = ("veth",)
+# podperf called as netperf, against netperf: one command line for both.
+BY_NAME = (("podperf-as-netperf",), ("netperf",))
 TESTS = {
     test.name: test
     for test in (
@@ -56,6 +58,14 @@ TESTS = {
         Test("udp-paced", "udp", 1, False, OURS, ("iperf3",), VETH, bitrate="200M"),
         # Less still, so that the receiver's buffer holds 40 ms and only the rule loses any.
         Test("udp-loss", "udp", 1, False, OURS, ("iperf3",), VETH, bitrate="50M", loss_percent=2),
+        Test("netperf-tcp", "stream", 1, True, *BY_NAME),
+        Test("netperf-tcp4", "stream", 4, True, *BY_NAME),
+        Test("netperf-rr", "rr", 1, True, *BY_NAME),
+        Test("netperf-crr", "crr", 1, True, *BY_NAME),
+        Test("netperf-udp", "udp", 1, True, *BY_NAME),
+        Test("netperf-udprr", "udp-rr", 1, True, *BY_NAME),
     )
 }
+# What --all runs: half an hour. The others are a quarter more.
+ALL = tuple(name for name, test in TESTS.items() if (test.subjects, test.peers) != BY_NAME)
 FIRST_LOOK = ("stream1", "stream4", "rr1", "rr1-pinned")  # what runs unless said

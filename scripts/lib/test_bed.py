@@ -10,6 +10,7 @@ import unittest
 from unittest import mock
 
 import bed
+from listening import listens
 
 TWOHOSTS = str(bed.SCRIPTS / "twohosts")
 PREFIX = f"pptest{os.getpid()}"
@@ -177,7 +178,7 @@ class TwoHosts(unittest.TestCase):
                               stdout=subprocess.PIPE) as server:
             try:
                 deadline = time.monotonic() + 10
-                while not bed.listens(server.pid, 5) and time.monotonic() < deadline:
+                while not listens(server.pid, 5) and time.monotonic() < deadline:
                     time.sleep(0.01)
                 sent = self.at("podA", *python(send))
                 self.assertEqual(sent.returncode, 0, sent.stderr)

@@ -37,6 +37,33 @@ class Packages(unittest.TestCase):
             self.assertIn("\nSigned-By: /usr/share/keyrings/k.gpg\n",
                           (out / "debian.sources").read_text())
 
+    def test_source_packages_are_added_beside_the_others_in_both_formats(self):
+        with tempfile.TemporaryDirectory() as directory:
+            apt, out = Path(directory, "apt"), Path(directory, "out")
+            (apt / "sources.list.d").mkdir(parents=True)
+            out.mkdir()
+            (apt / "sources.list").write_text(
+                "deb [arch=amd64] http://mirror.example/debian stable main\n"
+                "deb-src http://mirror.example/debian stable main\n"
+                "# deb http://old.example/debian stable main\n"
+            )
+            (apt / "sources.list.d" / "debian.sources").write_text(
+                "Types: deb\nURIs: http://mirror.example/debian\n\nTypes: deb-src deb\n"
+                "\nTypes: deb-src\n"
+            )
+            subprocess.run(["bash", "-c", '. "$1"; sources_with_source_packages "$2" "$3"', "-",
+                            PACKAGES, apt, out], check=True)
+            self.assertEqual(
+                (out / "sources.list").read_text(),
+                "deb [arch=amd64] http://mirror.example/debian stable main\n"
+                "deb-src [arch=amd64] http://mirror.example/debian stable main\n",
+            )
+            self.assertEqual(
+                (out / "debian.sources").read_text(),
+                "Types: deb deb-src\nURIs: http://mirror.example/debian\n\nTypes: deb deb-src\n"
+                "\nTypes: deb-src\nEnabled: no\n",
+            )
+
     def test_a_command_that_is_there_needs_nothing(self):
         done = subprocess.run(["bash", PACKAGES, "bash", "no-such-package"], capture_output=True)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))

@@ -1,6 +1,8 @@
 """What compare-peers starts, and how it reads what the tools print (fixtures are real outputs)."""
 
 import json
+import subprocess
+import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,8 @@ import suite
 HERE = Path(__file__).resolve().parent
 TARGET = peers.Target("192.0.2.2", 5, "cubic", 2, 3, "veth")
 ALL = {way: peers.Podperf("podperf", way) for way in peers.PODPERF} | {
-    way: peers.PEERS[name](name, way) for name, ways in peers.WAYS.items() for way in ways}
+    way: peers.PEERS[name](name, way) for name, ways in peers.WAYS.items() for way in ways} | {
+    "podperf-as-netperf": peers.AsNetperf("/tmp/links/netperf", "podperf-as-netperf")}
 
 
 def fixture(name):
@@ -64,6 +67,39 @@ class Netperf(unittest.TestCase):
         ((command, port),) = self.tool.servers(TARGET)
         self.assertEqual(command[0], "/opt/bin/netserver")
         self.assertIn(str(port), command)
+
+    def test_podperf_by_its_name_gets_the_same_command_line_but_for_the_port(self):
+        ours = ALL["podperf-as-netperf"]
+        tests = [test for test in suite.TESTS.values() if ours.name in test.subjects]
+        kinds = set()
+        for test in tests:
+            commands = ours.clients(test, TARGET)
+            theirs = self.tool.clients(test, TARGET)
+            for command in commands:
+                self.assertEqual(command[0], "/tmp/links/netperf")
+                self.assertEqual(command[command.index("-T") + 1], "2,3")
+                kinds.add(command[command.index("-t") + 1])
+                self.assertEqual("cubic,cubic" in command, "TCP" in " ".join(command))
+            ports = {str(ours.port): str(self.tool.port)}
+            self.assertEqual([[ports.get(word, word) for word in command[1:]]
+                              for command in commands], [command[1:] for command in theirs])
+        self.assertEqual(kinds, {"TCP_STREAM", "TCP_RR", "TCP_CRR", "UDP_STREAM", "UDP_RR"})
+        ((server, port),) = ours.servers(TARGET)
+        self.assertEqual((server[0], port), ("/tmp/links/netserver", ours.port))
+        # Else its end of a test would be on any CPU, and netperf's on the one that -T names.
+        self.assertIn("--allow-client-affinity", server)
+
+    def test_a_podperf_that_is_no_netperf_is_found_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for words, status in (("Netperf version 2.7.1", 0), ("podperf 0.1.0", 1)):
+                program = Path(folder, "netperf")
+                program.write_text(f"#!/bin/sh\necho {words}\n")
+                program.chmod(0o755)
+                check = peers.AsNetperf(str(program), "x").check_command(
+                    suite.TESTS["netperf-rr"], TARGET)
+                done = subprocess.run(check, capture_output=True, text=True)
+                self.assertEqual(done.returncode, status)
+        self.assertIn("no netperf", done.stderr)
 
 
 class Iperf3(unittest.TestCase):
@@ -201,10 +237,11 @@ class Commands(unittest.TestCase):
             for tool in (ALL[name] for name in test.tools()):
                 commands = tool.clients(test, TARGET)
                 with self.subTest(tool=tool.name, test=test.name):
-                    flag = "-l" if tool.program == "netperf" else "-t"
+                    netperf = isinstance(tool, peers.Netperf)
+                    flag = "-l" if netperf else "-t"
                     for command in commands:
                         self.assertEqual(command[command.index(flag) + 1], "5")
-                    if tool.program == "netperf":
+                    if netperf:
                         self.assertEqual(len(commands), test.flows + test.load)
                     elif "-P" in commands[0]:
                         self.assertEqual(commands[0][commands[0].index("-P") + 1], str(test.flows))
@@ -233,7 +270,7 @@ class Commands(unittest.TestCase):
         for tool in ALL.values():
             for command, port in tool.servers(TARGET):
                 self.assertEqual(ports.setdefault(port, command), command)
-        self.assertEqual(len(ports), 5)
+        self.assertEqual(len(ports), 6)
 
 
 if __name__ == "__main__":

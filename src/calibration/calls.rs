@@ -20,6 +20,7 @@ use crate::plan::{Extent, Part, Plan, ReceiveMethod, SendMethod};
 use crate::transport::socket;
 use crate::units::Bytes;
 use crate::workload::gate::{Gate, Phase};
+use crate::workload::manner::Manner;
 use crate::workload::stream::auto::Choice;
 use crate::workload::tally::Tally;
 use crate::workload::{self, Account, Ended, Share, Shared, Stand, Worker};
@@ -151,6 +152,7 @@ impl End {
             tallies: vec![Tally::default()],
             events: tell,
             choice: Choice::default(),
+            manner: Manner::default(),
         };
         Self { shared, share: Share { part, flows: vec![0] }, events }
     }

@@ -5,16 +5,18 @@
 //! neither the control connection nor the other end.
 
 pub mod placement;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use socket2::Socket;
+use socket2::{Socket, Type};
 
 use crate::error::{Error, Kind, Result};
 use crate::metrics::facts::HostFacts;
@@ -31,6 +33,7 @@ use crate::plan::{Extent, Part, Plan, Role};
 use crate::transport::datagram::dropped;
 use crate::workload::crr::{Meeting, Way};
 use crate::workload::gate::{Gate, Phase};
+use crate::workload::manner::Manner;
 use crate::workload::stream::auto::Choice;
 use crate::workload::tally::Tally;
 use crate::workload::{Account, Ended, Pacing, Shared};
@@ -56,6 +59,8 @@ pub struct Setup {
     pub host: HostFacts,
     /// Both ends are on one machine.
     pub same_machine: bool,
+    /// How it is gone about.
+    pub manner: Manner,
 }
 
 /// One end of a run, its workers waiting at the gate or running.
@@ -81,12 +86,12 @@ impl Engine {
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
     /// left behind.
     pub fn prepare(setup: Setup) -> Result<Self> {
-        let Setup { plan, role, sockets, way, granted, host, same_machine } = setup;
+        let Setup { plan, role, sockets, way, granted, host, same_machine, manner } = setup;
         let roots = Roots::default();
         let topology = Topology::read(&roots);
         let node = host.device.as_ref().and_then(|device| device.numa_node);
         let cpus = topology.order(node);
-        let mut shares = placement::shares(&plan, role, cpus.len());
+        let mut shares = placement::shares(&plan, role, cpus.len(), manner.pace.is_some());
         let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
         let steered = (role == Role::Server && !same_machine)
             .then(|| placement::steer(&mut shares, &pinning.cpus, &incoming_cpus(&sockets)))
@@ -103,6 +108,7 @@ impl Engine {
             meeting: way.map(|(way, peer)| Meeting::new(way, peer, alone)),
             events: tell,
             choice: Choice::default(),
+            manner,
         });
         let time_wait = ports::time_wait(&roots);
         let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
@@ -179,6 +185,19 @@ impl Engine {
         Sample { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
     }
 
+    /// Bytes sent, bytes received and transactions of all flows so far.
+    #[must_use]
+    pub fn progress(&self) -> [u64; 3] {
+        let counts = self.shared.tallies.iter().map(Tally::read);
+        counts.fold([0; 3], |[sent, received, transactions], count| {
+            [
+                sent + count.bytes_sent,
+                received + count.bytes_received,
+                transactions + count.transactions,
+            ]
+        })
+    }
+
     /// Notes that a flow has ended; what went wrong, if it was not planned.
     pub fn note(&mut self, ended: Ended) -> Option<Error> {
         self.ended += 1;
@@ -212,9 +231,8 @@ impl Engine {
         self.ended >= self.shared.tallies.len()
     }
 
-    /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
-    /// within `drain` is cut off.
-    pub fn stop(&mut self, drain: Duration) -> EndReport {
+    /// Senders and requesters stop, receivers read to the end. Flows go on telling their ends.
+    pub fn wind_down(&mut self) {
         self.shared.gate.advance(Phase::Stop);
         for (id, socket) in (0..).zip(&self.shared.sockets) {
             // Wakes a sender that is blocked on a full socket; what it holds is still sent.
@@ -228,6 +246,12 @@ impl Engine {
         if let Some(meeting) = &self.shared.meeting {
             meeting.close();
         }
+    }
+
+    /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
+    /// within `drain` is cut off.
+    pub fn stop(&mut self, drain: Duration) -> EndReport {
+        self.wind_down();
         let deadline = Instant::now() + drain;
         while Instant::now() < deadline && self.crew.running() {
             std::thread::sleep(Duration::from_millis(1));
@@ -261,8 +285,16 @@ fn incoming_cpus(sockets: &[Socket]) -> Vec<Option<u32>> {
     sockets.iter().map(cpu).collect()
 }
 
+/// A socket of datagrams may get its peer later, before the start.
 fn peer(socket: &Socket) -> io::Result<SocketAddr> {
-    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    match socket.peer_addr() {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotConnected && socket.r#type()? == Type::DGRAM =>
+        {
+            Ok((Ipv4Addr::UNSPECIFIED, 0).into())
+        }
+        address => address?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// What the workers at the gate say of themselves.
@@ -338,6 +370,9 @@ fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
         if let Some(part) = account.lost_transactions {
             *own.lost_transactions.get_or_insert_default() += part;
         }
+        if let Some(part) = account.failed_sends {
+            *own.failed_sends.get_or_insert_default() += part;
+        }
         for (flow, datagrams) in account.flow_datagrams {
             own.flows[flow].datagrams = Some(datagrams);
         }
@@ -358,21 +393,5 @@ fn merge<T>(whole: &mut Option<T>, part: Option<T>, add: fn(&mut T, &T)) {
         (Some(whole), Some(part)) => add(whole, &part),
         (None, Some(part)) => *whole = Some(part),
         (_, None) => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    #[test]
-    fn a_connection_tells_the_cpu_of_its_packets() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (accepted, _) = listener.accept().unwrap();
-        let cpus = incoming_cpus(&[stream.into(), accepted.into()]);
-        assert!(cpus.iter().all(|cpu| cpu.is_some_and(|cpu| cpu < 4096)), "{cpus:?}");
     }
 }

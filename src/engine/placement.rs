@@ -10,14 +10,16 @@ use crate::workload::Share;
 const FLOWS_PER_CPU: usize = 4;
 
 /// Splits the flows of `role` among its workers. `cpus` is how many CPUs the process may use.
-/// Flows that play the same part are neighbours, and no worker plays two parts.
+/// Flows that play the same part are neighbours, and no worker plays two parts. `alone`: each flow
+/// needs a worker of its own, whatever was asked for.
 #[must_use]
-pub fn shares(plan: &Plan, role: Role, cpus: usize) -> Vec<Share> {
+pub fn shares(plan: &Plan, role: Role, cpus: usize, alone: bool) -> Vec<Share> {
     let parts = parts(plan, role);
     let asked = plan.end(role).workers.map(|workers| workers as usize);
     let mut shares = Vec::new();
     for (part, flows) in &parts {
         let workers = match asked {
+            _ if alone => flows.len(),
             Some(workers) => (workers / parts.len()).max(1),
             None if flows.len() <= FLOWS_PER_CPU * cpus.max(1) => flows.len(),
             None => cpus.max(1),
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn ranges(plan: &Plan, cpus: usize) -> Vec<Vec<usize>> {
-        shares(plan, Role::Client, cpus).into_iter().map(|share| share.flows).collect()
+        shares(plan, Role::Client, cpus, false).into_iter().map(|share| share.flows).collect()
     }
 
     #[test]
@@ -173,8 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn flows_that_must_be_alone_are() {
+        let plan = stream(64, Direction::Up, Some(2));
+        let shares = shares(&plan, Role::Client, 2, true);
+        assert_eq!(shares.len(), 64);
+        assert!(shares.iter().enumerate().all(|(id, share)| share.flows == [id]));
+    }
+
+    #[test]
     fn no_worker_plays_two_parts() {
-        let shares = shares(&stream(2, Direction::Both, Some(2)), Role::Client, 8);
+        let shares = shares(&stream(2, Direction::Both, Some(2)), Role::Client, 8, false);
         assert_eq!(
             shares,
             [
@@ -195,7 +205,7 @@ mod tests {
         pinned: &[u32],
         incoming: &[u32],
     ) -> (Option<u32>, Vec<Vec<usize>>) {
-        let mut shares = shares(plan, Role::Server, cpus);
+        let mut shares = shares(plan, Role::Server, cpus, false);
         let pinned: Vec<_> = pinned.iter().copied().map(Some).collect();
         let incoming: Vec<_> = incoming.iter().copied().map(Some).collect();
         let count = steer(&mut shares, &pinned, &incoming);
@@ -242,7 +252,7 @@ mod tests {
             (vec![Some(0), Some(1)], vec![None, None, None]),
             (vec![Some(0), Some(1)], vec![]),
         ] {
-            let mut shares = shares(&plan, Role::Server, 2);
+            let mut shares = shares(&plan, Role::Server, 2, false);
             let before = shares.clone();
             assert_eq!(steer(&mut shares, &pinned, &incoming), None);
             assert_eq!(shares, before);

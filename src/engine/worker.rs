@@ -1,7 +1,9 @@
-//! The threads: each pins itself, prepares, waits at the gate, works, and never takes others down.
+//! The threads: each pins itself, leaves the others' descriptors to them, prepares, waits at the
+//! gate, works, and never takes others down.
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,8 +12,11 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use socket2::Socket;
 
 use crate::error::{Error, Kind, Result};
+use crate::sys::files;
+use crate::workload::crr::Meeting;
 use crate::workload::gate::Phase;
 use crate::workload::{self, Account, Ended, Failure, Share, Shared, Stand, Worker};
 
@@ -120,6 +125,10 @@ fn work(
             return Account::default();
         }
     };
+    let listener = shared.meeting.as_ref().and_then(Meeting::listener);
+    let own = share.flows.iter().filter_map(|&flow| shared.sockets.get(flow));
+    // An old kernel or a filter may refuse: each system call costs a little more then.
+    let _ = files::separate(own.chain(listener).map(Socket::as_fd));
     let ready = |stand: Result<Stand>| {
         let refused = stand.is_err();
         // The engine may have given up waiting; the gate then says stop.

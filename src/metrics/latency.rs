@@ -132,6 +132,25 @@ impl Latencies {
         (above >= 10.0 - 1e-6).then(|| self.histogram.value_at_quantile(quantile).min(self.max_ns))
     }
 
+    /// The `quantile` (0 to 1) in nanoseconds, however few values there are; absent when empty.
+    /// Readers that know how many values lie behind it may ask for this.
+    #[must_use]
+    pub fn nearest_ns(&self, quantile: f64) -> Option<u64> {
+        // A share that was divided by 100 may lie a hair above what was meant.
+        let quantile = if quantile.is_nan() { 1.0 } else { (quantile - 1e-12).clamp(0.0, 1.0) };
+        let found = || self.histogram.value_at_quantile(quantile);
+        (self.count() > 0).then(|| found().clamp(self.min_ns, self.max_ns))
+    }
+
+    /// Values in nanoseconds and how often each was recorded, in ascending order; to the
+    /// histogram's three digits.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.histogram.iter_recorded().map(|step| {
+            let ns = self.histogram.median_equivalent(step.value_iterated_to());
+            (ns, step.count_since_last_iteration())
+        })
+    }
+
     /// The form that travels: exact sums, and the histogram as bytes.
     ///
     /// # Panics
@@ -224,6 +243,19 @@ mod tests {
         (1..=1_000).for_each(|ns| latencies.record(ns * 1_000));
         assert!(latencies.quantile_ns(0.99).is_some());
         assert_eq!(latencies.quantile_ns(0.999), None);
+    }
+
+    #[test]
+    fn the_nearest_quantile_needs_one_value() {
+        let mut latencies = Latencies::new();
+        assert_eq!(latencies.nearest_ns(0.5), None);
+        latencies.record(4_999);
+        assert_eq!(latencies.nearest_ns(0.99), Some(4_999));
+        assert_eq!(latencies.nearest_ns(f64::NAN), Some(4_999));
+        latencies.record(1_000_000);
+        latencies.record(1_000_000);
+        let counts: Vec<_> = latencies.counts().map(|(_, count)| count).collect();
+        assert_eq!(counts, [1, 2]);
     }
 
     #[test]

@@ -36,6 +36,14 @@ pub(super) fn usage(samples: &[Sample], work: Work, filtered: bool) -> Option<Cp
     })
 }
 
+/// The CPU of one end between two readings; nothing where /proc/stat could not be read, or no time
+/// passed.
+#[must_use]
+pub fn between(first: &Sample, last: &Sample) -> Option<Cpu> {
+    let work = Work { bits_per_second: None, transactions_per_second: None };
+    usage(&[first.clone(), last.clone()], work, false)
+}
+
 /// The same in short, between two readings.
 pub(super) fn interval(span: &Span<'_>) -> Option<IntervalCpu> {
     let lines = Lines::of(span)?;

@@ -61,6 +61,10 @@ pub struct EndReport {
     /// Requests without a response in time, in the window (request/response by datagrams).
     #[serde(default)]
     pub lost_transactions: Option<u64>,
+    /// Datagrams that the kernel refused to send, over the flows' whole life; only where they carry
+    /// payload alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_sends: Option<u64>,
     /// Flows of datagrams: how they were sent and received, all workers together.
     #[serde(default)]
     pub datagrams: Option<DatagramUse>,

@@ -13,7 +13,7 @@ pub mod run;
 pub mod schema;
 pub mod verdict;
 
-mod cpu;
+pub mod cpu;
 mod latency;
 mod packets;
 mod span;

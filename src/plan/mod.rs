@@ -6,6 +6,7 @@
 
 mod backend;
 mod crr;
+mod expect;
 pub mod limits;
 mod methods;
 mod rr;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{BitRate, Bytes, seconds};
 pub use backend::Backend;
 pub use crr::{Close, CrrPlan};
+pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
 pub use rr::{LoadPlan, RrPlan};
 use udp::{UdpPlan, UdpRrPlan};

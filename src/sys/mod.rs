@@ -5,9 +5,11 @@
 #![expect(unsafe_code, reason = "system calls without a safe wrapper live here and only here")]
 
 pub mod accept;
+pub mod daemon;
 pub mod datagram;
 pub mod epoll;
 pub mod ethtool;
+pub mod files;
 pub mod mapping;
 pub mod netlink;
 pub mod option;

@@ -33,6 +33,19 @@ impl Buffer {
         fill(&mut buffer);
         buffer
     }
+
+    /// `length` bytes that repeat `payload`; podperf's own pattern where that is empty.
+    #[must_use]
+    pub fn filled(length: usize, payload: &[u8]) -> Self {
+        if payload.is_empty() {
+            return Self::patterned(length);
+        }
+        let mut buffer = Self::touched(length);
+        for chunk in buffer.chunks_mut(payload.len()) {
+            chunk.copy_from_slice(&payload[..chunk.len()]);
+        }
+        buffer
+    }
 }
 
 /// Fills `bytes` with what neither compresses nor repeats within a page.
@@ -72,5 +85,13 @@ mod tests {
             assert_eq!(buffer.len(), length);
             assert_eq!(buffer.as_ptr().align_offset(PAGE), 0);
         }
+    }
+
+    #[test]
+    fn a_payload_is_repeated_and_cut_off_at_the_end() {
+        assert_eq!(&Buffer::filled(7, b"abc")[..], b"abcabca");
+        assert_eq!(&Buffer::filled(2, b"abc")[..], b"ab");
+        assert_eq!(&Buffer::filled(0, b"abc")[..], b"");
+        assert_eq!(&Buffer::filled(9, b"")[..], &Buffer::patterned(9)[..]);
     }
 }

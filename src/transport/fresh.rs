@@ -5,7 +5,10 @@
 //! counts, repeats or decides when to stop.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{SockAddr, Socket, Type};
@@ -31,6 +34,46 @@ pub struct Dial {
     pub wait: Wait,
     /// How a connection ends.
     pub close: Close,
+    /// Own ports, taken in turn; absent: left to the system.
+    pub ports: Option<Arc<Ports>>,
+}
+
+/// Ports that connections are opened from, one after the other.
+#[derive(Debug)]
+pub struct Ports {
+    range: RangeInclusive<u16>,
+    /// Ports taken so far, from a random start.
+    taken: AtomicU64,
+}
+
+impl Ports {
+    /// The ports of `range`.
+    #[must_use]
+    pub fn new(range: RangeInclusive<u16>) -> Self {
+        Self { range, taken: AtomicU64::new(fastrand::u32(..).into()) }
+    }
+
+    fn count(&self) -> u64 {
+        u64::from(self.range.end().saturating_sub(*self.range.start())) + 1
+    }
+
+    fn next(&self) -> u16 {
+        let place = self.taken.fetch_add(1, Ordering::Relaxed) % self.count();
+        self.range.start().saturating_add(u16::try_from(place).unwrap_or(0))
+    }
+
+    /// Binds to the next port that is not in use.
+    fn bind(&self, socket: &Socket, address: IpAddr) -> io::Result<()> {
+        // Connections of before may still be in TIME-WAIT.
+        socket.set_reuse_address(true)?;
+        for _ in 0..self.count() {
+            match socket.bind(&SocketAddr::new(address, self.next()).into()) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                other => return other,
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))
+    }
 }
 
 impl Dial {
@@ -48,8 +91,10 @@ impl Dial {
         if self.close == Close::Rst {
             socket.set_linger(Some(Duration::ZERO))?;
         }
-        if let Some(bind) = self.bind {
-            bind_address(&socket, bind)?;
+        match (&self.ports, self.bind) {
+            (Some(ports), bind) => ports.bind(&socket, bind.unwrap_or_else(|| any(self.to)))?,
+            (None, Some(bind)) => bind_address(&socket, bind)?,
+            (None, None) => {}
         }
         Ok(socket)
     }
@@ -82,7 +127,19 @@ pub fn bind_address(socket: &Socket, bind: IpAddr) -> io::Result<()> {
     socket.bind(&SocketAddr::new(bind, 0).into())
 }
 
-fn timeouts(socket: &Socket) -> io::Result<()> {
+/// Any own address from which `to` is reached.
+const fn any(to: SocketAddr) -> IpAddr {
+    match to {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+/// Lets no call wait longer than for a look at whether the run goes on.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn timeouts(socket: &Socket) -> io::Result<()> {
     socket.set_read_timeout(Some(LOOK))?;
     socket.set_write_timeout(Some(LOOK))
 }
@@ -101,8 +158,8 @@ pub fn not_yet(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    /// The only host whose connections are taken.
-    from: IpAddr,
+    /// The only host whose connections are taken; absent: any.
+    from: Option<IpAddr>,
 }
 
 /// Who knocked.
@@ -144,7 +201,14 @@ impl Listener {
             socket.listen(backlog)
         };
         listen().map_err(failed)?;
-        Ok(Self { socket, from: from.to_canonical() })
+        Ok(Self { socket, from: Some(from.to_canonical()) })
+    }
+
+    /// Of a socket that is tuned and listens already, and had its [`timeouts`] before it did, which
+    /// connections inherit; absent `from`: for connections of anybody.
+    #[must_use]
+    pub fn of(socket: Socket, from: Option<IpAddr>) -> Self {
+        Self { socket, from: from.map(|from| from.to_canonical()) }
     }
 
     /// The socket, to watch or to look at.
@@ -159,12 +223,67 @@ impl Listener {
     /// What accept4(2) says; see [`not_yet`].
     pub fn accept(&self, nonblocking: bool) -> io::Result<Knock> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
-        let guest = peer.ip().to_canonical() == self.from;
+        let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
         Ok(if guest { Knock::Guest(socket) } else { Knock::Stranger })
     }
 
     /// Accepts nothing more; wakes whoever waits for a connection.
     pub fn shut(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn dial(to: SocketAddr, ports: Option<RangeInclusive<u16>>) -> Dial {
+        let ports = ports.map(|range| Arc::new(Ports::new(range)));
+        let (plan, wait, close) = (SocketPlan::default(), Wait::Block, Close::Server);
+        Dial { to, bind: None, plan, wait, close, ports }
+    }
+
+    #[test]
+    fn every_port_of_a_range_has_its_turn_and_those_in_use_are_passed_over() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        // A listener holds its port against others, whatever they reuse.
+        let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+        let middle = taken.local_addr().unwrap().port().clamp(2, u16::MAX - 2);
+        let range = middle - 2..=middle + 2;
+        let dial = dial(server.local_addr().unwrap(), Some(range.clone()));
+        let mut seen = HashSet::new();
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            let socket = match dial.socket(false) {
+                Ok(socket) => socket,
+                // Somebody else has one of them.
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
+                    break;
+                }
+            };
+            let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+            assert!(range.contains(&port) && port != middle, "{port}");
+            // Once around, where somebody else has one: bound again, but not connected again.
+            if let Err(error) = dial.connect(&socket) {
+                assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
+                break;
+            }
+            assert!(seen.insert(port), "{port} twice");
+            open.push(socket);
+        }
+        assert!(!seen.is_empty());
+    }
+
+    #[test]
+    fn without_a_range_the_system_chooses() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dial = dial(server.local_addr().unwrap(), None);
+        let socket = dial.socket(false).unwrap();
+        dial.connect(&socket).unwrap();
+        assert_ne!(socket.local_addr().unwrap().as_socket().unwrap().port(), 0);
     }
 }

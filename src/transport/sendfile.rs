@@ -25,16 +25,17 @@ pub struct Sendfile<'a> {
 }
 
 impl<'a> Sendfile<'a> {
-    /// Sends messages of `message_bytes` on `sockets`.
+    /// Sends `message` on `sockets`, again and again.
     ///
     /// # Errors
     /// Where the kernel gives no sealed file in memory.
-    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Result<Self> {
-        let message = sealed(&Buffer::patterned(message_bytes)).map_err(|error| {
+    pub fn open(sockets: Vec<&'a Socket>, message: &Buffer) -> Result<Self> {
+        let length = message.len();
+        let message = sealed(message).map_err(|error| {
             refused("make a sealed file in memory (memfd_create) to send from", error)
                 .with_remedy("use --send write, or allow so much memory")
         })?;
-        Ok(Self { sockets, message, length: message_bytes })
+        Ok(Self { sockets, message, length })
     }
 }
 

@@ -17,10 +17,10 @@ pub struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    /// Sends messages of `message_bytes` on `sockets`.
+    /// Sends `message` on `sockets`, again and again.
     #[must_use]
-    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
-        Self { sockets, message: Buffer::patterned(message_bytes) }
+    pub const fn open(sockets: Vec<&'a Socket>, message: Buffer) -> Self {
+        Self { sockets, message }
     }
 }
 

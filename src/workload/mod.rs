@@ -7,14 +7,18 @@
 
 pub mod crr;
 pub mod gate;
+pub mod manner;
 pub mod multiplex;
 mod open;
+mod pace;
 mod rings;
 pub mod rr;
 mod schedule;
 mod sizes;
 pub mod stream;
 pub mod tally;
+#[cfg(test)]
+pub(crate) mod testing;
 mod udp;
 
 use std::io;
@@ -29,8 +33,10 @@ use crate::outcome::half::{
 };
 use crate::outcome::run::Multiplexing;
 use crate::plan::{Extent, Part, Plan, Wait, Workload};
+use crate::transport::buffer::Buffer;
 use crr::Meeting;
 use gate::Gate;
+use manner::Manner;
 pub use schedule::Pacing;
 use stream::auto::Choice;
 use tally::Tally;
@@ -52,6 +58,8 @@ pub struct Shared {
     pub events: Sender<Ended>,
     /// How this end's streams are sent, where that is found out during the warm-up.
     pub choice: Choice,
+    /// How it is gone about.
+    pub manner: Manner,
 }
 
 /// The flows of one worker, all playing the same part.
@@ -112,6 +120,8 @@ pub struct Account {
     pub pacing: Option<Pacing>,
     /// Requests without a response in time.
     pub lost_transactions: Option<u64>,
+    /// Bare datagrams that the kernel refused to send.
+    pub failed_sends: Option<u64>,
     /// How datagrams were sent or received.
     pub datagrams: Option<DatagramUse>,
     /// What became of the datagrams of each flow, by flow id.
@@ -168,6 +178,13 @@ impl<'a> Worker<'a> {
     #[must_use]
     pub fn socket(&self, index: usize) -> &'a Socket {
         &self.shared.sockets[self.share.flows[index]]
+    }
+
+    /// What the worker sends: `length` bytes of the payload that was asked for, or of podperf's
+    /// pattern.
+    #[must_use]
+    pub fn outgoing(&self, length: usize) -> Buffer {
+        Buffer::filled(length, self.shared.manner.payload.as_deref().unwrap_or_default())
     }
 
     /// How the worker waits for requests or responses.

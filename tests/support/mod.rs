@@ -6,6 +6,7 @@
 pub(crate) mod combinations;
 pub(crate) mod crowd;
 pub(crate) mod namespaces;
+pub(crate) mod netserver;
 pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod runs;
@@ -90,10 +91,15 @@ pub(crate) fn sum(json: &Value, pointer: &str) -> u64 {
     list(json, "/streams").iter().map(|stream| count(stream, pointer)).sum()
 }
 
-/// The latency histogram of a document, as any HdrHistogram library reads it.
+/// The latency histogram of a document.
 pub(crate) fn histogram(json: &Value) -> Histogram<u64> {
+    histogram_at(json, "/latency/histogram")
+}
+
+/// A histogram of a document, as any HdrHistogram library reads it.
+pub(crate) fn histogram_at(json: &Value, pointer: &str) -> Histogram<u64> {
     let bytes = base64::engine::general_purpose::STANDARD
-        .decode(text(json, "/latency/histogram"))
+        .decode(text(json, pointer))
         .expect("the histogram is base64");
     hdrhistogram::serialization::Deserializer::new()
         .deserialize(&mut bytes.as_slice())

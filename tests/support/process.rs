@@ -153,6 +153,18 @@ impl Server {
         found.unwrap_or_else(|| panic!("no {number}. '{part}' in the log: {:#?}", self.log()))
     }
 
+    /// When the first line with `part` in it came that is not `known`.
+    pub(crate) fn wait_for_other_log(&self, part: &str, known: &str) -> Instant {
+        let mut found = None;
+        eventually(PATIENCE, || {
+            let log = self.log.lock().unwrap();
+            let other = |line: &str| line.contains(part) && line != known;
+            found = log.iter().find(|(_, line)| other(line)).map(|(at, _)| *at);
+            found.is_some()
+        });
+        found.unwrap_or_else(|| panic!("no other '{part}' in the log: {:#?}", self.log()))
+    }
+
     /// The next run is measuring: the server has started it, and `measured` has passed since. When
     /// it was started.
     pub(crate) fn wait_mid_run(&self, measured: Duration) -> Instant {

@@ -72,7 +72,7 @@ fn meet(
     let mut to = peer;
     to.set_port(port);
     let (socket, wait) = (plan.socket.clone(), plan.client.wait);
-    let dial = Dial { to, bind, plan: socket, wait, close: crr.close };
+    let dial = Dial { to, bind, plan: socket, wait, close: crr.close, ports: None };
     // This one ends in order, whatever the others do.
     let first = Dial { close: Close::Client, ..dial.clone() };
     let connect = || {

@@ -29,6 +29,7 @@ use crate::outcome::half::{EndFacts, Half};
 use crate::outcome::merge::{Input, merge};
 use crate::outcome::run::{Interval, Run};
 use crate::plan::{Plan, Role, Workload};
+use crate::workload::manner::Manner;
 use conduct::{Conducted, Ensemble};
 use data::Data;
 use leash::Leash;
@@ -63,6 +64,15 @@ pub enum Family {
     V6,
 }
 
+/// Where a caller takes part in a run.
+pub struct Hooks<'a> {
+    /// Sees every interval as it ends.
+    pub watch: &'a mut dyn FnMut(&Interval),
+    /// Called once, when both ends stand at the gate; the run starts when it returns. An error
+    /// ends the run there.
+    pub before_start: &'a mut dyn FnMut() -> Result<()>,
+}
+
 /// Carries out `plan` against `target`. `watch` sees every interval as it ends; a message on
 /// `stop` ends the run with what there is. Never fails as such: what went wrong stands in the
 /// result, with whatever was measured before.
@@ -72,13 +82,18 @@ pub fn measure(
     watch: &mut dyn FnMut(&Interval),
     stop: &Receiver<Kind>,
 ) -> Run {
+    measure_with(plan, target, Hooks { watch, before_start: &mut || Ok(()) }, stop)
+}
+
+/// The same, for a caller who says when it starts.
+pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Receiver<Kind>) -> Run {
     let started_at = jiff::Timestamp::now().to_string();
     let named = target.host.clone().unwrap_or_else(|| "this process".into());
     // The colons of an IPv6 address are not that of the port.
     let name = if named.contains(':') { format!("[{named}]") } else { named };
     let name = format!("{name}:{}", target.port);
     let limit = target.deadline.map(|limit| Instant::now() + limit);
-    let conducted = with_server(plan, target, Leash { stop, limit }, watch);
+    let conducted = with_server(plan, target, Leash { stop, limit }, hooks);
     let (name, conducted) = match conducted {
         Ok((address, conducted)) if target.host.is_none() => (address.to_string(), conducted),
         Ok((_, conducted)) => (name, conducted),
@@ -105,7 +120,7 @@ fn with_server(
     plan: &Plan,
     target: &Target,
     leash: Leash<'_>,
-    watch: &mut dyn FnMut(&Interval),
+    hooks: Hooks<'_>,
 ) -> Result<(SocketAddr, Conducted)> {
     // A server in this process has the other end of each.
     let ends = if target.host.is_none() { 2 } else { 1 };
@@ -113,14 +128,48 @@ fn with_server(
     let Some(host) = &target.host else {
         let server = local::LocalServer::start(target, plan.socket.mptcp)?;
         let local = Target { port: server.address.port(), ..target.clone() };
-        return run(plan, &local, vec![server.address], leash, watch)
+        return run(plan, &local, vec![server.address], leash, hooks)
             .map(|conducted| (server.address, conducted));
     };
-    let (name, wanted) = (host.clone(), target.clone());
-    let resolve = move || dial::resolve(&name, &wanted);
-    let addresses = leash.hold(("resolve", host), leash.deadline(target), resolve)?;
+    let addresses = look_up(host, target, leash)?;
     let first = addresses[0];
-    run(plan, target, addresses, leash, watch).map(|conducted| (first, conducted))
+    run(plan, target, addresses, leash, hooks).map(|conducted| (first, conducted))
+}
+
+fn look_up(host: &str, target: &Target, leash: Leash<'_>) -> Result<Vec<SocketAddr>> {
+    let (name, wanted) = (host.to_owned(), target.clone());
+    let resolve = move || dial::resolve(&name, &wanted);
+    leash.hold(("resolve", host), leash.deadline(target), resolve)
+}
+
+/// The addresses of the target, which names a host; a message on `stop` ends the wait for them.
+///
+/// # Errors
+/// When it has none, or not in time.
+pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>> {
+    let host = target.host.as_deref().unwrap_or_default();
+    look_up(host, target, Leash { stop, limit: None })
+}
+
+/// A control connection to the target, which names a host, behind the handshake; the other end's
+/// address, and what it says of itself.
+///
+/// # Errors
+/// Naming the step, when nobody answers as podperf does, in time.
+pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, SocketAddr, Hello)> {
+    let addresses = resolve(target, stop)?;
+    let leash = Leash { stop, limit: None };
+    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let reach = move || {
+        let stream = dial::control(&addresses, wanted.bind, deadline)?;
+        let peer = stream.peer_addr().unwrap_or(first);
+        let token = wanted.token.as_ref();
+        let hello = handshake::hello(token, None)?;
+        let hello = handshake::client(&stream, token, hello, deadline)
+            .map_err(|error| error.with_peer(peer))?;
+        Ok((stream, peer, hello))
+    };
+    leash.hold(("connect control connection to", &first.to_string()), deadline, reach)
 }
 
 /// A server that has welcomed this client.
@@ -151,7 +200,7 @@ fn run(
     target: &Target,
     addresses: Vec<SocketAddr>,
     leash: Leash<'_>,
-    watch: &mut dyn FnMut(&Interval),
+    hooks: Hooks<'_>,
 ) -> Result<Conducted> {
     let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
     let reach = move || greet(&addresses, &wanted, deadline);
@@ -172,14 +221,16 @@ fn run(
     let Data { sockets, granted, way } =
         leash.hold(("connect the streams to", &name), deadline, open)?;
     let (plan, role) = (plan.clone(), Role::Client);
-    let setup = Setup { plan, role, sockets, way, granted, host, same_machine };
+    let manner = Manner::default();
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, manner };
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
+    (hooks.before_start)()?;
     let server = Half { facts, samples: Vec::new(), report: None };
     let plan = engine.plan().clone();
     let ensemble =
         Ensemble { plan: &plan, peer, patience: target.peer_timeout, deadline: leash.limit };
-    Ok(ensemble.conduct(link, &incoming, engine, server, watch, leash.stop))
+    Ok(ensemble.conduct(link, &incoming, engine, server, hooks.watch, leash.stop))
 }
 
 /// The plan, with what was left to the path: datagrams fit the segments of the control connection,

@@ -67,12 +67,7 @@ impl Server {
     /// # Errors
     /// Naming address and port, when it is taken or not this host's.
     pub fn bind(options: ServeOptions) -> Result<Self> {
-        let wildcard = if has_ipv6() {
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        } else {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-        };
-        let asked = SocketAddr::new(options.bind.unwrap_or(wildcard), options.port);
+        let asked = SocketAddr::new(options.bind.unwrap_or_else(wildcard), options.port);
         let mut tries = if asked.port() == 0 { PORTS_TRIED } else { 1 };
         loop {
             tries -= 1;
@@ -122,12 +117,21 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
     server.run(log, stop)
 }
 
+/// Every address of this host.
+pub(crate) fn wildcard() -> IpAddr {
+    if has_ipv6() { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+}
+
 /// Whether a dual-stack wildcard can be had: IPv6 may be left out of the kernel, or turned off.
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
 }
 
-fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
+/// Opens a port, without waiting in any of its accepts.
+///
+/// # Errors
+/// Naming it, when it is taken or not this host's.
+pub(crate) fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
     let open = || {
         // A listener of Multipath TCP serves TCP too, but to io_uring's zero-copy sends on what it
         // accepts the kernel answers EOPNOTSUPP (seen with Linux 6.18): only where it is asked for.

@@ -21,6 +21,7 @@ use crate::metrics::facts::HostFacts;
 use crate::metrics::host::{boot_id, host_facts};
 use crate::metrics::roots::Roots;
 use crate::plan::{Plan, Role, rules};
+use crate::workload::manner::Manner;
 
 /// From the preamble to the plan.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -105,7 +106,9 @@ fn prepare(
     let Visitor { hello, host, .. } = visitor;
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     (guest.log)(&format!("{}: run of {} connections", guest.peer, plan.connections()));
-    let setup = Setup { plan, role: Role::Server, sockets, way, granted, host, same_machine };
+    let role = Role::Server;
+    let manner = Manner::default();
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, manner };
     let engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     // Workers stand at the gate: what the state machine calls ready.

@@ -11,6 +11,7 @@ use crate::outcome::run::Multiplexing;
 use crate::plan::{Close, CrrPlan};
 use crate::transport::buffer::Buffer;
 use crate::transport::fresh::Dial;
+use crate::workload::pace::Bursts;
 use crate::workload::rr::record::{Stamp, first_step};
 use crate::workload::schedule::{Schedule, wait_until};
 use crate::workload::sizes::Sizes;
@@ -20,7 +21,7 @@ use crate::workload::{Account, Failure, Stand, Worker};
 pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: Sizes) -> Account {
     let book = Book::open(plan);
     let Some(meeting) = &worker.shared.meeting else { return book.account() };
-    let outgoing = Buffer::patterned(sizes.request);
+    let outgoing = worker.outgoing(sizes.request);
     let incoming = Buffer::touched(sizes.response);
     let prepared = try_out(dial).map(|_| ((), Stand::by(Multiplexing::Blocking)));
     if worker.stand(prepared).is_none() {
@@ -28,9 +29,10 @@ pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: S
     }
     first_step(worker, 0);
     let mut caller = Caller { worker, meeting, dial, outgoing, incoming, book };
-    let result = match plan.rate_per_second {
-        None => caller.closed_loop(),
-        Some(rate) => caller.open_loop(rate),
+    let result = match (plan.rate_per_second, Bursts::of(worker)) {
+        (None, None) => caller.closed_loop(|| Some(Instant::now())),
+        (None, Some(mut bursts)) => caller.closed_loop(|| bursts.pass(worker.gate())),
+        (Some(rate), _) => caller.open_loop(rate),
     };
     worker.ended(0, result);
     caller.book.account()
@@ -46,11 +48,13 @@ struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    fn closed_loop(&mut self) -> Result<(), Failure> {
+    /// `begin` says when a transaction begins; absent: it does not.
+    fn closed_loop(&mut self, mut begin: impl FnMut() -> Option<Instant>) -> Result<(), Failure> {
         let gate = self.worker.gate();
         let mut left = self.worker.budget(0);
         while left > 0 && !gate.stopped() {
-            self.transact(Stamp::closed_loop(Instant::now()))?;
+            let Some(begun) = begin() else { break };
+            self.transact(Stamp::closed_loop(begun))?;
             left -= 1;
         }
         Ok(())
@@ -85,9 +89,17 @@ impl Caller<'_> {
         if !whole {
             return Err(Failure::receive(ErrorKind::UnexpectedEof.into()));
         }
+        let closed_there = self.dial.close == Close::Server;
+        if closed_there && self.incoming.is_empty() {
+            // The end of the stream is all that answers.
+            call::end_of_stream(self.meeting, &socket).map_err(Failure::receive)?;
+            self.book.completed(gate, tally, stamp, Instant::now());
+            return Ok(());
+        }
         self.book.completed(gate, tally, stamp, Instant::now());
-        if self.dial.close == Close::Server {
-            call::farewell(self.meeting, &socket);
+        if closed_there {
+            // However it closes.
+            let _ = call::end_of_stream(self.meeting, &socket);
         }
         Ok(())
     }

@@ -64,8 +64,9 @@ pub(super) fn receive(
     Ok(true)
 }
 
-/// Waits for the other end to close or reset the connection; what else it sends is dropped.
-pub(super) fn farewell(meeting: &Meeting, socket: &Socket) {
+/// Waits for the other end to close the connection; what else it sends is dropped.
+pub(super) fn end_of_stream(meeting: &Meeting, socket: &Socket) -> io::Result<()> {
     let mut scrap = [0; 64];
-    while until(meeting, || (&mut &*socket).read(&mut scrap)).is_ok_and(|bytes| bytes > 0) {}
+    while until(meeting, || (&mut &*socket).read(&mut scrap))? > 0 {}
+    Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: S
         let fallback = multiplex.busy_poll(worker.wait());
         Ok((multiplex, Stand { fallback, ..Stand::by(Multiplexing::Epoll) }))
     });
-    let message = Buffer::patterned(sizes.request.min(CHUNK));
+    let message = worker.outgoing(sizes.request.min(CHUNK));
     let buffer = Buffer::touched(sizes.response.min(CHUNK));
     let Some(multiplex) = worker.stand(prepared) else { return book.account() };
     let callers = (0..flows).map(|flow| Caller {
@@ -71,6 +71,9 @@ struct Call {
     connected: bool,
     to_send: usize,
     missing: usize,
+    answered: bool,
+    /// There is no response but the end of the stream.
+    closed_there: bool,
 }
 
 /// One flow.
@@ -181,7 +184,10 @@ impl Switchboard<'_> {
         match opened {
             Ok(socket) => {
                 let Sizes { request: to_send, response: missing } = self.sizes;
-                self.callers[flow].call = Some(Call { socket, connected: false, to_send, missing });
+                let closed_there = missing == 0 && self.dial.close == Close::Server;
+                let (connected, answered) = (false, false);
+                let call = Call { socket, connected, to_send, missing, answered, closed_there };
+                self.callers[flow].call = Some(call);
             }
             Err(error) => self.troubled(flow, error),
         }
@@ -221,6 +227,7 @@ impl Switchboard<'_> {
                 schedule.completed();
             }
             caller.left -= 1;
+            call.answered = true;
             turn = if close == Close::Server { Ok(call.farewell()) } else { Ok(Turn::Over) };
         }
         match turn {
@@ -287,8 +294,11 @@ impl Call {
                 Err(error) => return Err(Failure::send(error)),
             }
         }
-        if self.missing == 0 {
+        if self.answered {
             return Ok(self.farewell());
+        }
+        if self.closed_there {
+            return self.end_of_stream();
         }
         while self.missing > 0 {
             let most = self.missing.min(buffer.len());
@@ -303,6 +313,19 @@ impl Call {
             }
         }
         Ok(Turn::Answered)
+    }
+
+    /// Whether the server has closed, in order, which is its answer.
+    fn end_of_stream(&self) -> Result<Turn, Failure> {
+        let mut scrap = [0; 64];
+        loop {
+            match (&mut &self.socket).read(&mut scrap) {
+                Ok(0) => return Ok(Turn::Answered),
+                Ok(_) => {}
+                Err(error) if not_yet(&error) => return Ok(Turn::Wait),
+                Err(error) => return Err(Failure::receive(error)),
+            }
+        }
     }
 
     /// Whether the server has closed.

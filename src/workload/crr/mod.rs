@@ -11,6 +11,8 @@ mod blocking;
 mod call;
 mod epoll;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,6 +69,15 @@ impl Meeting {
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Where connections come in, of a server.
+    #[must_use]
+    pub const fn listener(&self) -> Option<&Socket> {
+        match &self.way {
+            Way::Listen(listener) => Some(listener.socket()),
+            Way::Dial(_) => None,
+        }
     }
 
     /// The run is over: a server accepts nothing more.

@@ -192,6 +192,8 @@ struct Table {
     socket: Socket,
     missing: usize,
     to_send: usize,
+    /// It has its whole response.
+    answered: bool,
 }
 
 /// How far a connection has come.
@@ -225,7 +227,7 @@ impl<'a> Tables<'a> {
         let flows = worker.share.flows.len();
         Self {
             tallies: worker.tallies(),
-            message: Buffer::patterned(sizes.response.min(CHUNK)),
+            message: worker.outgoing(sizes.response.min(CHUNK)),
             buffer: Buffer::touched(sizes.request.min(CHUNK)),
             close: plan.close,
             sizes,
@@ -284,7 +286,7 @@ impl<'a> Tables<'a> {
     /// The client has all its responses and opens nothing more: who still has none is a stranger.
     fn dismiss(&mut self) {
         for (place, seat) in self.open.iter_mut().enumerate() {
-            if let Some(table) = seat.take_if(|table| table.to_send > 0) {
+            if let Some(table) = seat.take_if(|table| !table.answered) {
                 self.uses.broken += u64::from(table.missing < self.sizes.request);
                 self.free.push(place);
             }
@@ -297,7 +299,7 @@ impl<'a> Tables<'a> {
 
     fn seat(&mut self, socket: Socket) -> usize {
         let Sizes { request: missing, response: to_send } = self.sizes;
-        let table = Some(Table { socket, missing, to_send });
+        let table = Some(Table { socket, missing, to_send, answered: false });
         match self.free.pop() {
             Some(place) => {
                 self.open[place] = table;
@@ -315,18 +317,23 @@ impl<'a> Tables<'a> {
         let table = self.open.get_mut(place)?.as_mut()?;
         let tally = self.tallies[place % self.tallies.len()];
         let fresh = table.missing == self.sizes.request;
-        let waiting = table.to_send > 0;
+        let waiting = !table.answered;
         let turn = table.go_on(tally, &mut self.buffer, &self.message, self.close);
         // A connection that asks nothing only showed that the way is open.
         let asked = !fresh || table.missing < self.sizes.request;
         match turn {
             Ok(turn) => {
-                self.uses.connections += u64::from(waiting && table.to_send == 0);
+                table.answered = table.missing == 0 && table.to_send == 0;
+                self.uses.connections += u64::from(waiting && table.answered);
+                // Without payload nothing else would tell how far the run has come.
+                if waiting && table.answered && self.sizes.request + self.sizes.response == 0 {
+                    tally.transaction(0);
+                }
                 if let Turn::Wait(interest) = turn {
                     return Some(interest);
                 }
             }
-            Err(_) => self.uses.broken += u64::from(asked && table.to_send > 0),
+            Err(_) => self.uses.broken += u64::from(asked && waiting),
         }
         self.open[place] = None;
         self.free.push(place);

@@ -1,7 +1,6 @@
 //! One flow, one request in flight, blocking calls.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
 use std::time::Instant;
 
 use socket2::Socket;
@@ -11,10 +10,11 @@ use crate::error::{Error, Kind, Result};
 use crate::outcome::run::Multiplexing;
 use crate::plan::RrPlan;
 use crate::transport::buffer::Buffer;
+use crate::workload::pace::Bursts;
 use crate::workload::schedule::{Schedule, wait_until};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Account, Failure, Stand, Worker, open};
 
 /// Requests until the stop or until the budget is used up, then ends the stream.
 pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Account {
@@ -24,31 +24,37 @@ pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Accou
         return record.account();
     };
     first_step(worker, 0);
-    let result = match plan.rate_per_second {
-        None => closed_loop(worker, &mut flow, &mut record),
-        Some(rate) => open_loop(worker, rate, &mut flow, &mut record),
+    let result = match (plan.rate_per_second, Bursts::of(worker)) {
+        (None, None) => closed_loop(worker, &mut flow, &mut record, Some),
+        (None, Some(mut bursts)) => {
+            closed_loop(worker, &mut flow, &mut record, |_| bursts.pass(worker.gate()))
+        }
+        (Some(rate), _) => open_loop(worker, rate, &mut flow, &mut record),
     };
-    let _ = flow.socket.shutdown(Shutdown::Write);
+    open::say_end(worker, 0, result.is_ok());
     worker.ended(0, result);
     record.account()
 }
 
+/// `begin` says when a request goes out that follows what ended then; absent: it does not.
 fn closed_loop(
     worker: &Worker<'_>,
     flow: &mut Flow<'_>,
     record: &mut Record,
+    mut begin: impl FnMut(Instant) -> Option<Instant>,
 ) -> Result<(), Failure> {
     let gate = worker.gate();
     let mut left = worker.budget(0);
-    let mut start = Instant::now();
+    let mut end = Instant::now();
     while left > 0 && !gate.stopped() {
+        let Some(start) = begin(end) else { break };
         flow.send()?;
         if !flow.receive()? {
             return flow.closed_early(worker);
         }
         let now = Instant::now();
         record.completed(gate, flow.tally, Stamp::closed_loop(start), now);
-        start = now;
+        end = now;
         left -= 1;
     }
     Ok(())
@@ -127,7 +133,7 @@ impl<'a> Flow<'a> {
         let flow = Self {
             socket,
             tally: worker.tally(0),
-            outgoing: Buffer::patterned(outgoing),
+            outgoing: worker.outgoing(outgoing),
             incoming: Buffer::touched(incoming),
         };
         Ok((flow, Stand::by(Multiplexing::Blocking)))

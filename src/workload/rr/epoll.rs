@@ -85,7 +85,7 @@ impl<'a> Pipes<'a> {
         Ok(Self {
             multiplex,
             pipes: pipes.collect(),
-            message: Buffer::patterned(traffic.send_bytes()),
+            message: worker.outgoing(traffic.send_bytes()),
             buffer: Buffer::touched(traffic.receive_bytes()),
             batch: Vec::new(),
             looked_at: 0,

@@ -13,6 +13,7 @@ use super::record::{Record, Stamp, first_step};
 use crate::error::Result;
 use crate::plan::RrPlan;
 use crate::workload::open::Open;
+use crate::workload::pace::Bursts;
 use crate::workload::schedule::{SPIN, Schedule};
 use crate::workload::sizes::Sizes;
 use crate::workload::{Account, Failure, Stand, Worker};
@@ -199,7 +200,11 @@ pub(super) fn request<W: Wire>(
         .map(|flow| Asker {
             in_flight: VecDeque::with_capacity(plan.burst as usize),
             left: worker.budget(flow),
-            schedule: plan.rate_per_second.map(|rate| Schedule::of(worker, rate, flow)),
+            timing: match (plan.rate_per_second, Bursts::of(worker)) {
+                (None, None) => Timing::AtOnce,
+                (None, Some(bursts)) => Timing::Bursts(bursts),
+                (Some(rate), _) => Timing::Schedule(Schedule::of(worker, rate, flow)),
+            },
         })
         .collect();
     let flows = Flows::new(worker, wire);
@@ -216,14 +221,24 @@ pub(super) fn request<W: Wire>(
 struct Asker {
     in_flight: VecDeque<Stamp>,
     left: u64,
-    schedule: Option<Schedule>,
+    timing: Timing,
+}
+
+/// When a flow's next request goes out.
+enum Timing {
+    /// Behind a response.
+    AtOnce,
+    /// The same, but so many at a tick.
+    Bursts(Bursts),
+    /// When it is due: open loop.
+    Schedule(Schedule),
 }
 
 struct Requester<'a, W> {
     flows: Flows<'a, W>,
     askers: Vec<Asker>,
     record: Record,
-    /// Idle flows of an open loop, by the time their next request is due.
+    /// Requests that may not go out yet, by the time they are due.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     request: usize,
 }
@@ -232,14 +247,13 @@ impl<W: Wire> Requester<'_, W> {
     fn start(&mut self, burst: u32) {
         for flow in 0..self.askers.len() {
             first_step(self.flows.worker, flow);
-            match &self.askers[flow].schedule {
-                Some(schedule) => self.due.push(Reverse((schedule.next(), flow))),
-                None => {
-                    let now = Instant::now();
-                    for _ in 0..u64::from(burst).min(self.askers[flow].left) {
-                        self.ask(flow, Stamp::closed_loop(now));
-                    }
-                }
+            if let Timing::Schedule(schedule) = &self.askers[flow].timing {
+                self.due.push(Reverse((schedule.next(), flow)));
+                continue;
+            }
+            let now = Instant::now();
+            for _ in 0..u64::from(burst).min(self.askers[flow].left) {
+                self.ask_in_time(flow, now);
             }
         }
     }
@@ -266,7 +280,7 @@ impl<W: Wire> Requester<'_, W> {
         Ok(())
     }
 
-    /// Open loop: sends what is due. How long to wait until something else is: not at all where it
+    /// Sends what is due. How long to wait until something else is: not at all where it
     /// is so near that sleeping would miss it.
     fn ask_what_is_due(&mut self) -> Patience {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
@@ -281,13 +295,26 @@ impl<W: Wire> Requester<'_, W> {
             if !self.flows.open.has(flow) || self.flows.worker.gate().stopped() {
                 continue;
             }
-            if let Some(schedule) = &mut self.askers[flow].schedule {
+            let asker = &mut self.askers[flow];
+            if let Timing::Schedule(schedule) = &mut asker.timing {
                 let stamp = Stamp { due: schedule.take(), sent: now };
                 self.record.sent(self.flows.worker.gate(), schedule, stamp);
                 self.ask(flow, stamp);
+            } else if asker.left > 0 {
+                self.ask(flow, Stamp::closed_loop(now));
             }
         }
         Patience::Sleep(None)
+    }
+
+    /// Closed loop: asks at `now`, or at the tick that is to come.
+    fn ask_in_time(&mut self, flow: usize, now: Instant) {
+        if let Timing::Bursts(bursts) = &mut self.askers[flow].timing
+            && let Some(due) = bursts.take(now)
+        {
+            return self.due.push(Reverse((due, flow)));
+        }
+        self.ask(flow, Stamp::closed_loop(now));
     }
 
     fn ask(&mut self, flow: usize, stamp: Stamp) {
@@ -306,15 +333,18 @@ impl<W: Wire> Requester<'_, W> {
             let Some(stamp) = self.askers[flow].in_flight.pop_front() else { break };
             self.record.completed(gate, self.flows.worker.tally(flow), stamp, now);
             let asker = &mut self.askers[flow];
-            if let Some(schedule) = &mut asker.schedule {
-                if gate.closed_at().is_none() {
-                    schedule.completed();
+            match &mut asker.timing {
+                Timing::Schedule(schedule) => {
+                    if gate.closed_at().is_none() {
+                        schedule.completed();
+                    }
+                    if asker.left > 0 {
+                        self.due.push(Reverse((schedule.next(), flow)));
+                    }
                 }
-                if asker.left > 0 {
-                    self.due.push(Reverse((schedule.next(), flow)));
-                }
-            } else if asker.left > 0 && !stopped {
-                self.ask(flow, Stamp::closed_loop(now));
+                _ if asker.left == 0 || stopped => {}
+                Timing::AtOnce => self.ask(flow, Stamp::closed_loop(now)),
+                Timing::Bursts(_) => self.ask_in_time(flow, now),
             }
         }
         let asker = &self.askers[flow];
@@ -334,8 +364,10 @@ impl<W: Wire> Requester<'_, W> {
 
     fn account(mut self) -> Account {
         let gate = self.flows.worker.gate();
-        for schedule in self.askers.iter().filter_map(|asker| asker.schedule.as_ref()) {
-            self.record.owed(gate, schedule);
+        for asker in &self.askers {
+            if let Timing::Schedule(schedule) = &asker.timing {
+                self.record.owed(gate, schedule);
+            }
         }
         self.record.account()
     }

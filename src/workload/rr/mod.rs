@@ -9,6 +9,8 @@ mod blocking;
 mod epoll;
 mod many;
 pub(super) mod record;
+#[cfg(test)]
+mod tests;
 mod uring;
 
 use self::many::{Traffic, Wire};

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::many::{Arrived, CHUNK, Incoming, Patience, Traffic, Wire};
 use crate::sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Shape, Wait};
-use crate::transport::buffer::Buffer;
 use crate::workload::rings::{self, LONGEST_WAIT};
 use crate::workload::tally::Tally;
 use crate::workload::{Failure, Worker};
@@ -60,7 +59,7 @@ impl<'a> Rounds<'a> {
             .collect();
         let bytes = traffic.receive_bytes().clamp(LEAST_BYTES, MOST_BYTES);
         let count = flows.len().saturating_mul(2).min(BUFFERS_BYTES / bytes).clamp(2, MOST_BUFFERS);
-        let message = Buffer::patterned(traffic.send_bytes());
+        let message = worker.outgoing(traffic.send_bytes());
         let bundles = traffic.receive_bytes() > bytes;
         let receive = Some(Shape { count, bytes, bundles });
         let mut ring = rings::open(worker, Setup { message: &message, fixed: false, receive })?;

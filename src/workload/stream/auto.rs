@@ -107,10 +107,11 @@ impl<'a> Auto<'a> {
     /// reason of the choice says so.
     pub(super) fn open(worker: &Worker<'a>, message_bytes: usize, layout: Layout) -> Self {
         let (shared, flows) = (worker.shared, worker.share.flows.len());
-        let mut methods = vec![Method::Write(Write::open(worker.sockets(), message_bytes))];
+        let mut methods =
+            vec![Method::Write(Write::open(worker.sockets(), worker.outgoing(message_bytes)))];
         let mut refusals = Vec::new();
         let others: [Result<Method<'a>>; 3] = [
-            Sendfile::open(worker.sockets(), message_bytes).map(Method::Sendfile),
+            Sendfile::open(worker.sockets(), &worker.outgoing(message_bytes)).map(Method::Sendfile),
             Splice::open(worker.sockets(), message_bytes, layout).map(Method::Splice),
             Zerocopy::open(worker.sockets(), message_bytes).map(Method::Zerocopy),
         ];

@@ -1,17 +1,15 @@
 //! One flow, blocking calls: the least that can stand between the kernel and the counter.
 
 use std::io::ErrorKind;
-use std::net::Shutdown;
 
 use crate::transport::{BulkReceive, BulkSend};
-use crate::workload::{Failure, Worker};
+use crate::workload::{Failure, Worker, open};
 
 /// Sends until the stop or until the budget is used up, then ends the stream.
 pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
     let result = send_all(worker, sender);
     if result.is_ok() {
-        // The end of the stream; after a stop the engine may have said it already.
-        let _ = worker.socket(0).shutdown(Shutdown::Write);
+        open::say_end(worker, 0, true);
     }
     worker.ended(0, result);
 }

@@ -1,183 +1,85 @@
-//! Requests of one datagram each, one in flight on a flow, and their responses. What is not
-//! answered in time counts as lost, and the next request goes on.
+//! Requests of one datagram each, one in flight on a flow, and their responses, which bear its
+//! number.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant};
 
+use super::request::{self, Asks, Flows};
 use super::respond::{NUMBER, sets_up};
-use super::{Watch, again, explained, say_end};
+use super::say_end;
 use crate::error::Result;
 use crate::plan::udp::UdpRrPlan;
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::check_fits;
-use crate::workload::rr::record::{Record, Stamp, first_step};
 use crate::workload::sizes::Sizes;
-use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Account, Worker};
 
 /// One flow's requesting side.
-struct Line<'a> {
-    tally: &'a Tally,
+struct Line {
     /// Transactions still to be started, the one in flight not among them.
     left: u64,
     /// Number of the request in flight.
     number: u64,
     /// When it was sent.
     sent: Instant,
-    open: bool,
+}
+
+struct Numbered {
+    lines: Vec<Line>,
+    /// Bytes of a response.
+    response: usize,
 }
 
 /// Requests on every flow until the stop or until its budget is used up.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
-    let Some((mut asking, watch)) = worker.stand(prepare(worker, plan)) else {
-        return Account::default();
-    };
-    asking.start();
-    if let Err(failure) = asking.run(watch) {
-        worker.ended(0, Err(failure));
-    }
-    // A flow that failed has said so.
-    let flows: Vec<usize> =
-        (0..asking.lines.len()).filter(|flow| !asking.failed.contains(flow)).collect();
-    say_end(worker, &flows);
-    flows.iter().for_each(|&flow| worker.ended(flow, Ok(())));
-    Account { lost_transactions: Some(asking.lost), ..asking.record.account() }
+    request::run(worker, plan, || prepare(worker, plan))
 }
 
-type Prepared<'a> = ((Asking<'a>, Watch), Stand);
-
-fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
+fn prepare(worker: &Worker<'_>, plan: &UdpRrPlan) -> Result<(Numbered, [Buffer; 2])> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     if !plan.fragment {
         check_fits(&worker.sockets(), request, "--request")?;
     }
-    let (watch, multiplexing) = Watch::open(worker)?;
-    let now = Instant::now();
-    let lines = worker.tallies().into_iter().enumerate().map(|(flow, tally)| Line {
-        tally,
-        left: worker.budget(flow),
-        number: 0,
-        sent: now,
-        open: true,
-    });
-    let asking = Asking {
-        worker,
-        lines: lines.collect(),
-        failed: Vec::new(),
-        record: Record::new(false),
-        outgoing: Buffer::patterned(request),
-        // One byte more than a response shows what is too long to be one.
-        incoming: Buffer::touched(response + 1),
-        response,
-        timeout: plan.timeout,
-        lost: 0,
-    };
-    Ok(((asking, watch), Stand::by(multiplexing)))
+    let line = |flow| Line { left: worker.budget(flow), number: 0, sent: Instant::now() };
+    let lines = (0..worker.share.flows.len()).map(line).collect();
+    // One byte more than a response shows what is too long to be one.
+    let buffers = [Buffer::patterned(request), Buffer::touched(response + 1)];
+    Ok((Numbered { lines, response }, buffers))
 }
 
-struct Asking<'a> {
-    worker: &'a Worker<'a>,
-    lines: Vec<Line<'a>>,
-    failed: Vec<usize>,
-    record: Record,
-    outgoing: Buffer,
-    incoming: Buffer,
-    response: usize,
-    timeout: Duration,
-    lost: u64,
-}
-
-impl Asking<'_> {
-    fn start(&mut self) {
-        for flow in 0..self.lines.len() {
-            first_step(self.worker, flow);
-            self.ask(flow, Instant::now());
-        }
-    }
-
-    fn run(&mut self, mut watch: Watch) -> Result<(), Failure> {
-        let gate = self.worker.gate();
-        let mut ready = Vec::with_capacity(self.lines.len());
-        let mut swept = Instant::now();
-        while self.lines.iter().any(|line| line.open) && !gate.stopped() {
-            watch.wait(&mut ready)?;
-            let mut now = Instant::now();
-            for &flow in &ready {
-                now = self.step(flow).unwrap_or(now);
-            }
-            // Often enough that a lost transaction is noticed little after its time.
-            if now.saturating_duration_since(swept) > self.timeout / 16 {
-                swept = now;
-                self.give_up_late_ones(now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes one datagram of a flow, and asks again when it is the response; the time then.
+impl Asks for Numbered {
     #[inline]
-    fn step(&mut self, flow: usize) -> Option<Instant> {
-        let result = (&mut self.worker.socket(flow)).read(&mut self.incoming);
-        let now = Instant::now();
-        let bytes = match result {
-            Ok(bytes) => bytes,
-            Err(error) if again(&error) => return Some(now),
-            Err(error) => {
-                self.fail(flow, Failure::receive(explained(error)));
-                return Some(now);
-            }
-        };
-        let line = &mut self.lines[flow];
-        let arrived = &self.incoming[..bytes];
-        let number = NUMBER.min(self.outgoing.len()).min(bytes);
-        let fits =
-            bytes == self.response && arrived[..number] == line.number.to_le_bytes()[..number];
-        if !fits || sets_up(arrived) || !line.open {
-            return Some(now);
-        }
-        line.tally.received(bytes);
-        let stamp = Stamp::closed_loop(line.sent);
-        self.record.completed(self.worker.gate(), line.tally, stamp, now);
-        self.ask(flow, now);
-        Some(now)
-    }
-
-    /// Sends the next request of a flow at `now`, or ends it.
-    #[inline]
-    fn ask(&mut self, flow: usize, now: Instant) {
+    fn ask_anew(&mut self, flows: &mut Flows<'_>, flow: usize, now: Instant) {
         let line = &mut self.lines[flow];
         if line.left == 0 {
-            line.open = false;
+            flows.close(flow);
             return;
         }
         line.left -= 1;
         line.number += 1;
         line.sent = now;
-        let number = NUMBER.min(self.outgoing.len());
-        self.outgoing[..number].copy_from_slice(&line.number.to_le_bytes()[..number]);
-        match self.worker.socket(flow).send(&self.outgoing) {
-            Ok(bytes) => line.tally.sent(bytes),
-            // No room: as if it had been lost on its way.
-            Err(error) if again(&error) => {}
-            Err(error) => self.fail(flow, Failure::send(explained(error))),
+        let number = NUMBER.min(flows.outgoing.len());
+        flows.outgoing[..number].copy_from_slice(&line.number.to_le_bytes()[..number]);
+        flows.send(flow);
+    }
+
+    #[inline]
+    fn take(&mut self, flows: &mut Flows<'_>, flow: usize, bytes: usize, now: Instant) {
+        let line = &self.lines[flow];
+        let arrived = &flows.incoming[..bytes];
+        let number = NUMBER.min(flows.outgoing.len()).min(bytes);
+        let fits =
+            bytes == self.response && arrived[..number] == line.number.to_le_bytes()[..number];
+        if fits && !sets_up(arrived) {
+            flows.completed(flow, bytes, line.sent, now);
+            self.ask_anew(flows, flow, now);
         }
     }
 
-    /// Counts what was not answered in time as lost and goes on.
-    fn give_up_late_ones(&mut self, now: Instant) {
-        for flow in 0..self.lines.len() {
-            let line = &self.lines[flow];
-            if line.open && now.saturating_duration_since(line.sent) >= self.timeout {
-                self.lost += u64::from(self.worker.gate().counting());
-                self.ask(flow, now);
-            }
-        }
+    fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64> {
+        (now.saturating_duration_since(self.lines[flow].sent) >= timeout).then_some(1)
     }
 
-    fn fail(&mut self, flow: usize, failure: Failure) {
-        if std::mem::replace(&mut self.lines[flow].open, false) {
-            self.failed.push(flow);
-            self.worker.ended(flow, Err(failure));
-        }
+    fn say_end(worker: &Worker<'_>, flows: &[usize]) {
+        say_end(worker, flows);
     }
 }

@@ -5,8 +5,10 @@
 //! end answers with one, a bounded number of times; a receiver that never sees it ends some time
 //! after the stop. A receiver goes on for a moment after it, for what was overtaken.
 
+mod bare;
 mod exchange;
 mod receive;
+mod request;
 mod respond;
 mod send;
 mod track;
@@ -35,6 +37,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Streams datagrams, as the share says.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
     match worker.share.part {
+        _ if worker.shared.manner.bare => bare::run(worker, plan),
         Part::Send => send::run(worker, plan),
         _ => receive::run(worker, plan),
     }
@@ -43,6 +46,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
 /// Requests or responds, as the share says.
 pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
     match worker.share.part {
+        _ if worker.shared.manner.bare => bare::exchange(worker, plan),
         Part::Request => exchange::run(worker, plan),
         _ => respond::run(worker, plan),
     }

@@ -10,7 +10,6 @@ use crate::outcome::half::{MovedBy, SendUse};
 use crate::outcome::run::Multiplexing;
 use crate::plan::SendMethod;
 use crate::sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Wait};
-use crate::transport::buffer::Buffer;
 use crate::workload::open::Open;
 use crate::workload::rings;
 use crate::workload::{Account, Failure, Stand, Worker};
@@ -45,7 +44,7 @@ pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: u
 
 fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, Stand)> {
     let fixed = method == SendMethod::UringZc;
-    let setup = Setup { message: &Buffer::patterned(message), fixed, receive: None };
+    let setup = Setup { message: &worker.outgoing(message), fixed, receive: None };
     let ring = rings::open(worker, setup)
         .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
         .map_err(|refused| rings::error(&refused))?;

@@ -1,0 +1,79 @@
+//! podperf as netperf and netserver: their command line, their output, their records on the wire.
+//!
+//! Enters: the words of a command line. Leaves: netperf's output on both streams and its exit
+//! status. The engine does the measuring: `data` makes a plan of what was asked and runs it, on
+//! either end.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub mod client;
+pub mod confidence;
+pub mod data;
+pub mod figures;
+pub mod options;
+pub mod output;
+pub mod server;
+pub mod signals;
+pub mod test;
+pub mod wire;
+
+use options::{Parsed, Refusal};
+
+/// What podperf is called as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The client.
+    Netperf,
+    /// The server.
+    Netserver,
+}
+
+impl Program {
+    /// By the name that the process was started under.
+    #[must_use]
+    pub fn called(name: &OsStr) -> Option<Self> {
+        match Path::new(name).file_name()?.to_str()? {
+            "netperf" => Some(Self::Netperf),
+            "netserver" => Some(Self::Netserver),
+            _ => None,
+        }
+    }
+
+    /// Does what the words after the name ask for.
+    #[must_use]
+    pub fn run(self, words: &[OsString]) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Netperf => netperf(words),
+            Self::Netserver => netserver(words),
+        })
+    }
+}
+
+fn netperf(words: &[OsString]) -> u8 {
+    match options::netperf(words) {
+        Ok(Parsed::Run(options)) => client::run(&options),
+        Ok(Parsed::Print { out, status }) => print(&Refusal { out, status, ..Refusal::default() }),
+        Ok(Parsed::List(format)) => {
+            let out = output::listing(format);
+            print(&Refusal { out, status: 1, ..Refusal::default() })
+        }
+        Err(refusal) => print(&refusal),
+    }
+}
+
+fn netserver(words: &[OsString]) -> u8 {
+    match options::netserver(words) {
+        Ok(options) => server::start(&options),
+        Err(refusal) => print(&refusal),
+    }
+}
+
+/// Prints what is said; its exit status. Streams that are gone are no reason for another.
+fn print(refusal: &Refusal) -> u8 {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(refusal.out.as_bytes());
+    let _ = std::io::stderr().write_all(refusal.err.as_bytes());
+    refusal.status
+}

@@ -1,0 +1,253 @@
+//! The options before `--`.
+//!
+//! Enters: words. Leaves: what they say in the draft, or a refusal. Of what has no effect the value
+//! is taken all the same, so that the next word is not mistaken for it.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use super::client::{Draft, Halt, Parsed};
+use super::words::{self, Word, Words, both, first, put};
+use super::{Family, Pair, Refusal, Unit, number, usage};
+
+const VALUED: &str = "aAbBDfFHiIkKlLnoOpPstTvwWyYZ";
+const LONG_VALUED: [&str; 3] = ["streams", "percentiles", "native"];
+/// The name of a fill file on the wire.
+const MOST_FILE_NAME: usize = 31;
+/// The text of a passphrase on the wire.
+const MOST_PASSPHRASE: usize = 647;
+
+/// Reads the set.
+pub(super) fn scan(words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+    while let Some(word) = words.next().map_err(Refusal::usage)? {
+        match word {
+            Word::Letter(letter) if VALUED.contains(letter) => {
+                let value = value(words, &letter.to_string())?;
+                valued(letter, &value, draft).map_err(|why| wrong("-", letter, &value, &why))?;
+            }
+            Word::Letter(letter) => flag(letter, words, draft)?,
+            Word::Long(name) if LONG_VALUED.contains(&name.as_str()) => {
+                let value = value(words, &name)?;
+                long(&name, &value, draft).map_err(|why| wrong("--", &name, &value, &why))?;
+            }
+            Word::Long(name) => long_flag(&name, draft)?,
+        }
+    }
+    Ok(())
+}
+
+fn value(words: &mut Words, option: &str) -> Result<String, Refusal> {
+    match words.value() {
+        None => Err(Refusal::usage(format!("option requires an argument -- '{option}'"))),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(value)) => Err(Refusal::because(format!("{} is not UTF-8", value.display()))),
+    }
+}
+
+/// Why an option's value will not do.
+pub(super) fn wrong(
+    dashes: &str,
+    option: impl std::fmt::Display,
+    value: &str,
+    why: &str,
+) -> Refusal {
+    Refusal::because(format!("{dashes}{option} {value}: {why}"))
+}
+
+fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+    let options = &mut draft.options;
+    match letter {
+        'c' | 'C' => {
+            // A CPU rate was for calibration; /proc/stat needs none.
+            words.value_if(|word| word.starts_with(|char: char| char.is_ascii_digit()));
+            let side = if letter == 'c' { &mut options.cpu.local } else { &mut options.cpu.remote };
+            *side = true;
+        }
+        'd' => options.debug += 1,
+        'j' => options.statistics = true,
+        'r' => draft.goal.result_only = true,
+        'S' => options.keepalive = true,
+        '4' => options.family = Some(Family::V4),
+        '6' => options.family = Some(Family::V6),
+        'N' => {
+            return Err(Refusal::because(
+                "-N is not there: podperf measures with a netserver on the other end; leave -N out",
+            )
+            .into());
+        }
+        'V' => {
+            return Err(Halt::Done(Parsed::Print { out: usage::version(), status: 0 }));
+        }
+        'h' => {
+            let err = usage::NETPERF.to_owned();
+            return Err(Refusal { err, status: 1, ..Refusal::default() }.into());
+        }
+        _ => return Err(Refusal::usage(format!("invalid option -- '{letter}'")).into()),
+    }
+    Ok(())
+}
+
+fn long_flag(name: &str, draft: &mut Draft) -> Result<(), Halt> {
+    match name {
+        "json" => draft.options.json = true,
+        "help" => {
+            let out = usage::NETPERF.to_owned();
+            return Err(Halt::Done(Parsed::Print { out, status: 0 }));
+        }
+        _ => return Err(Refusal::usage(format!("unrecognized option '--{name}'")).into()),
+    }
+    Ok(())
+}
+
+fn long(name: &str, value: &str, draft: &mut Draft) -> Result<(), String> {
+    match (name, value) {
+        ("streams", _) => draft.options.streams = number::positive(value)?,
+        ("percentiles", _) => draft.options.percentiles = number::percentiles(value)?,
+        (_, "auto") => draft.options.native = true,
+        (_, "off") => draft.options.native = false,
+        _ => return Err("neither auto nor off".to_owned()),
+    }
+    Ok(())
+}
+
+fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
+    let options = &mut draft.options;
+    let layout = &mut options.layout;
+    match letter {
+        'H' => host(value, &mut options.host, &mut options.family)?,
+        'L' => {
+            let mut local = String::new();
+            host(value, &mut local, &mut options.family)?;
+            options.local_host = Some(local).filter(|local| !local.is_empty());
+        }
+        'p' => put(&mut options.ports.remote, &mut options.ports.local, first(value), port)?,
+        't' => draft.test = Some(value.to_owned()),
+        'l' => options.length = number::length(value)?,
+        'P' => options.header = number::truth(value)?,
+        'v' => options.verbosity = number::count(value)?,
+        'f' => options.unit = Some(unit(value)?),
+        'D' => {
+            let (time, unit_of_it) = first(value);
+            if let Some(time) = time {
+                options.interim = Some(number::interval(time)?);
+            }
+            // netperf takes a first guess of units a second here; a clock needs none.
+            options.interim_unit = unit_of_it.and_then(|word| unit(word).ok());
+        }
+        'I' => draft.goal.interval(value)?,
+        'i' => draft.goal.iterations(value)?,
+        's' => options.settle = number::seconds(value)?,
+        'T' => put(&mut options.cpus.local, &mut options.cpus.remote, both(value), number::cpu)?,
+        'B' => options.brand = Some(value.to_owned()),
+        'F' => fill(value, draft)?,
+        'Z' if value.len() > MOST_PASSPHRASE => {
+            return Err(format!("more than {MOST_PASSPHRASE} bytes"));
+        }
+        'Z' => options.passphrase = Some(value.to_owned()),
+        'Y' => put(&mut options.tos.local, &mut options.tos.remote, both(value), number::tos)?,
+        'y' => {
+            let Pair { local, remote } = &mut options.priority;
+            put(local, remote, both(value), number::priority)?;
+        }
+        'b' => put(&mut draft.burst.local, &mut draft.burst.remote, first(value), number::choice)?,
+        'w' => put(&mut draft.pause.local, &mut draft.pause.remote, first(value), number::pause)?,
+        'W' => put(&mut layout.width.local, &mut layout.width.remote, both(value), number::choice)?,
+        // Shown in one table alone, which has a column for one buffer of each end.
+        'a' => put(&mut layout.align.local, &mut 0, both(value), number::count)?,
+        'A' => put(&mut 0, &mut layout.align.remote, both(value), number::count)?,
+        'o' => put(&mut layout.offset.local, &mut 0, both(value), number::count)?,
+        'O' => put(&mut 0, &mut layout.offset.remote, both(value), number::count)?,
+        // -n, -k and -K: netperf's own measuring of CPU and touching of buffers.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `host[,family]`.
+pub(super) fn host(
+    value: &str,
+    host: &mut String,
+    family: &mut Option<Family>,
+) -> Result<(), String> {
+    let (name, named_family) = words::first(value);
+    name.unwrap_or_default().clone_into(host);
+    if let Some(word) = named_family {
+        *family = read_family(word)?;
+    }
+    Ok(())
+}
+
+fn read_family(word: &str) -> Result<Option<Family>, String> {
+    let word = word.trim().to_ascii_lowercase();
+    if word.contains('6') {
+        return Ok(Some(Family::V6));
+    }
+    if word.contains('4') || word.contains("inet") {
+        return Ok(Some(Family::V4));
+    }
+    if word.contains("unspec") || word == "0" {
+        return Ok(None);
+    }
+    Err("no address family: 4 or 6".to_owned())
+}
+
+/// A port by number or, where the system has a list of them, by name.
+pub(super) fn port(word: &str) -> Result<u16, String> {
+    let word = word.trim();
+    if let Ok(port) = word.parse() {
+        return Ok(port);
+    }
+    let services = fs::read_to_string("/etc/services").unwrap_or_default();
+    service(&services, word).ok_or_else(|| "no port: 0 to 65535, or a known service".to_owned())
+}
+
+/// Its port in a list like /etc/services.
+pub(super) fn service(services: &str, name: &str) -> Option<u16> {
+    services.lines().find_map(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let (first, port) = (words.next()?, words.next()?);
+        let port = port.split('/').next()?;
+        (first == name || words.any(|alias| alias == name)).then(|| port.parse().ok())?
+    })
+}
+
+/// `-f`.
+fn unit(word: &str) -> Result<Unit, String> {
+    match word {
+        "B" => Ok(Unit::Bytes(0)),
+        "K" => Ok(Unit::Bytes(1)),
+        "M" => Ok(Unit::Bytes(2)),
+        "G" => Ok(Unit::Bytes(3)),
+        "b" => Ok(Unit::Bits(0)),
+        "k" => Ok(Unit::Bits(1)),
+        "m" => Ok(Unit::Bits(2)),
+        "g" => Ok(Unit::Bits(3)),
+        "x" => Ok(Unit::Transactions),
+        "u" => Ok(Unit::Microseconds),
+        _ => Err("none of the units G M K B (bytes), g m k b (bits), x and u".to_owned()),
+    }
+}
+
+/// `-F file[,file of netserver]`.
+fn fill(value: &str, draft: &mut Draft) -> Result<(), String> {
+    let fill = &mut draft.options.fill;
+    let (own, remote) = first(value);
+    if let Some(name) = own {
+        // A pipe without a writer is not waited for here.
+        let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(name);
+        let file = file.and_then(|file| file.metadata());
+        match file {
+            Err(error) => return Err(format!("cannot be read: {error}")),
+            Ok(facts) if facts.is_dir() => return Err("cannot be read: a directory".to_owned()),
+            Ok(_) => fill.local = Some(name.to_owned()),
+        }
+    }
+    if let Some(name) = remote {
+        if name.len() > MOST_FILE_NAME {
+            return Err(format!("netserver's file name has more than {MOST_FILE_NAME} bytes"));
+        }
+        fill.remote = Some(name.to_owned());
+    }
+    Ok(())
+}

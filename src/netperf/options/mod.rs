@@ -1,0 +1,267 @@
+//! What was typed to netperf, by netperf's rules.
+//!
+//! Enters: the words of a command line. Leaves: [`Options`], or the [`Refusal`] that says what goes
+//! to which stream and the exit status. No I/O, but for reading files that are named.
+
+mod by_name;
+mod client;
+mod confidence;
+mod data;
+mod defaults;
+mod global;
+mod number;
+mod rules;
+mod selection;
+mod server;
+mod usage;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use self::client::{Parsed, netperf};
+pub use self::server::{ServerOptions, netserver};
+use super::test::{Shape, Test};
+
+/// Everything that one netperf command line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// `-t`.
+    pub test: Test,
+    /// What the test's data connections do; of UUID, LOC_CPU and REM_CPU without meaning.
+    pub shape: Shape,
+    /// `-H`: netserver's host as typed.
+    pub host: String,
+    /// `-H host,family`, `-4`, `-6`.
+    pub family: Option<Family>,
+    /// `-L`: own address, for control and data.
+    pub local_host: Option<String>,
+    /// `-p`: netserver's port, and the own one of the control connection (0: any).
+    pub ports: Pair<u16>,
+    /// `-l`.
+    pub length: Length,
+    /// `-P`: banner and column headers are printed.
+    pub header: bool,
+    /// `-v`.
+    pub verbosity: u32,
+    /// `-f`, where given.
+    pub unit: Option<Unit>,
+    /// `-c` and `-C`: CPU is measured.
+    pub cpu: Pair<bool>,
+    /// `-D`: time between interim results.
+    pub interim: Option<Duration>,
+    /// `-D sec,units`: the unit of interim results.
+    pub interim_unit: Option<Unit>,
+    /// `-j`: latency statistics are kept.
+    pub statistics: bool,
+    /// `-I` and `-i`.
+    pub confidence: Option<ConfidenceGoal>,
+    /// `-s`: pause before the data connection.
+    pub settle: Duration,
+    /// `-T`: CPU of netperf and of netserver.
+    pub cpus: Pair<Option<u32>>,
+    /// `-B`.
+    pub brand: Option<String>,
+    /// `-F`: the own file, its contents to be sent; netserver's is only named.
+    pub fill: Pair<Option<String>>,
+    /// `-Z`.
+    pub passphrase: Option<String>,
+    /// `-Y`: TOS octet or traffic class.
+    pub tos: Pair<Option<u8>>,
+    /// `-y`: SO_PRIORITY.
+    pub priority: Pair<Option<i32>>,
+    /// `-S`: SO_KEEPALIVE on data sockets.
+    pub keepalive: bool,
+    /// `-b` and `-w`: pacing.
+    pub pace: Pair<Option<Pace>>,
+    /// `-W`, `-a`, `-A`, `-o`, `-O`: buffer rings; shown, without effect.
+    pub layout: Layout,
+    /// `-d`, how often.
+    pub debug: u32,
+    /// The options after `--`.
+    pub data: DataOptions,
+    /// `--json`: one JSON document instead of netperf's output.
+    pub json: bool,
+    /// `--streams`: data connections, all started together.
+    pub streams: u32,
+    /// `--percentiles`: further percentiles, in percent, for `--json` and the classic tables.
+    pub percentiles: Vec<f64>,
+    /// `--native auto|off`: what podperf adds is used where the peer is podperf.
+    pub native: bool,
+    /// The command line, words joined by blanks.
+    pub command_line: String,
+    /// Lines for standard error; the run goes on.
+    pub notes: Vec<String>,
+}
+
+/// The options of the test, after `--`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataOptions {
+    /// `-H`: where data goes, if not to the control host.
+    pub host: Option<String>,
+    /// `-L`: where data comes from, if not from the control connection's address.
+    pub local_host: Option<String>,
+    /// `-4`, `-6`, or of `-H`.
+    pub family: Option<Family>,
+    /// `-P`: data ports, own and netserver's; 0: any.
+    pub ports: Pair<u16>,
+    /// `-m`: bytes of each send, by either end.
+    pub send_bytes: Pair<Option<u32>>,
+    /// `-M`: bytes asked for by each receive, by either end.
+    pub receive_bytes: Pair<Option<u32>>,
+    /// `-r`: request and response size in bytes.
+    pub request_bytes: u32,
+    /// See `request_bytes`.
+    pub response_bytes: u32,
+    /// `-s`: SO_SNDBUF and SO_RCVBUF of the own data socket.
+    pub local_buffers: Buffers,
+    /// `-S`: of netserver's.
+    pub remote_buffers: Buffers,
+    /// `-o`, `-O`, `-k`.
+    pub selection: Option<Selection>,
+    /// `-D`: TCP_NODELAY on both ends.
+    pub no_delay: bool,
+    /// `-C`: TCP_CORK.
+    pub cork: bool,
+    /// `-b`: requests kept in flight beyond the first.
+    pub burst: Option<u32>,
+    /// `-R`: routing is allowed.
+    pub routing: bool,
+    /// `-e`: how long a UDP response is waited for.
+    pub receive_timeout: Option<Duration>,
+    /// `-K`: congestion control of either end.
+    pub congestion_control: Pair<Option<String>>,
+    /// `-u`: the UUID to report.
+    pub uuid: Option<String>,
+    /// `-G`: TCP_MAXSEG.
+    pub mss: Option<u32>,
+    /// `-q`: SO_MAX_PACING_RATE in bytes per second.
+    pub pacing_bytes_per_second: Option<u64>,
+    /// `-p`: ports that connections of CRR and CC are made from.
+    pub client_ports: Option<(u16, u16)>,
+    /// `-V`: copy avoidance.
+    pub copy_avoidance: bool,
+    /// `-f`: datagrams are not fragmented.
+    pub dont_fragment: bool,
+}
+
+/// A value for netperf's side and one for netserver's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pair<T> {
+    /// Of netperf's side.
+    pub local: T,
+    /// Of netserver's side.
+    pub remote: T,
+}
+
+/// SO_SNDBUF and SO_RCVBUF in bytes, where asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Buffers {
+    /// SO_SNDBUF.
+    pub send: Option<u32>,
+    /// SO_RCVBUF.
+    pub receive: Option<u32>,
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// AF_INET.
+    V4,
+    /// AF_INET6.
+    V6,
+}
+
+/// How long a test lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// So many seconds.
+    Seconds(u32),
+    /// So many bytes (streams) or transactions.
+    Units(u64),
+    /// Until a signal.
+    UntilSignal,
+}
+
+/// `-f`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// `B`, `K`, `M`, `G`: bytes by powers of 1024.
+    Bytes(u32),
+    /// `b`, `k`, `m`, `g`: bits by powers of 1000.
+    Bits(u32),
+    /// `x`: transactions.
+    Transactions,
+    /// `u`: microseconds a transaction.
+    Microseconds,
+}
+
+/// `-I` and `-i`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConfidenceGoal {
+    /// 95 or 99 percent.
+    pub level: u32,
+    /// Full width of the interval, in percent of the mean.
+    pub width_percent: f64,
+    /// Iterations, at least and at most.
+    pub iterations: (u32, u32),
+    /// `-r`: CPU may vary.
+    pub result_only: bool,
+}
+
+/// So many operations, every so often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Sends or transactions.
+    pub operations: u32,
+    /// From one burst to the next.
+    pub every: Duration,
+}
+
+/// Alignment, offset and number of send and receive buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// `-a`, `-A`: alignment in bytes.
+    pub align: Pair<u32>,
+    /// `-o`, `-O`: offset in bytes.
+    pub offset: Pair<u32>,
+    /// `-W`: buffers of the send ring and the receive ring, where given.
+    pub width: Pair<Option<u32>>,
+}
+
+/// Which figures are printed how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// `-o`, `-O` or `-k`.
+    pub format: Format,
+    /// What was named: selectors in blocks; absent: those of the test's direction.
+    pub blocks: Option<Vec<Vec<String>>>,
+}
+
+/// How figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `-o`.
+    Csv,
+    /// `-O`.
+    Human,
+    /// `-k`.
+    KeyValue,
+}
+
+/// A command line that is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// For standard output.
+    pub out: String,
+    /// For standard error.
+    pub err: String,
+    /// Exit status.
+    pub status: u8,
+}
+
+/// The file of `-F` whose contents are sent.
+pub type Fill = PathBuf;

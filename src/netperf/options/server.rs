@@ -1,0 +1,160 @@
+//! netserver's command line.
+//!
+//! Enters: words. Leaves: what to serve, or the refusal; that of `-V` has exit status 0.
+
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::words::{Word, Words};
+use super::{Family, Refusal, defaults, global, number, usage};
+
+const VALUED: &str = "LnpvZ";
+const LONG_VALUED: [&str; 2] = ["data-port", "idle-timeout"];
+
+/// What netserver is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// `-D`.
+    pub foreground: bool,
+    /// `-f`: a connection is served to its end before the next one.
+    pub one_at_a_time: bool,
+    /// `-L`: the address to listen on; absent: all.
+    pub host: Option<String>,
+    /// `-L host,family`, `-4`, `-6`.
+    pub family: Option<Family>,
+    /// `-p`.
+    pub port: u16,
+    /// `-Z`: what a client has to send first.
+    pub passphrase: Option<String>,
+    /// `-d`, how often.
+    pub debug: u32,
+    /// `-v`.
+    pub verbosity: u32,
+    /// `--data-port`: where clients are sent that ask for no port; absent: any.
+    pub data_ports: Option<RangeInclusive<u16>>,
+    /// `--allow-client-affinity`: a client may choose the CPU it is served on.
+    pub allow_client_affinity: bool,
+    /// `--idle-timeout`: how long a connection may be silent while no test runs.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            foreground: false,
+            one_at_a_time: false,
+            host: None,
+            family: None,
+            port: defaults::PORT,
+            passphrase: None,
+            debug: 0,
+            verbosity: 1,
+            data_ports: None,
+            allow_client_affinity: false,
+            // Longer than any pause between the tests of one client, shorter than a working day.
+            idle_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+///
+/// The [`Refusal`] of a command line that is not carried out, be it only a question.
+pub fn netserver(words: &[OsString]) -> Result<ServerOptions, Refusal> {
+    let mut words = Words::new(words.iter().cloned());
+    let mut options = ServerOptions::default();
+    while let Some(word) = words.next().map_err(with_usage)? {
+        match word {
+            Word::Letter(letter) if VALUED.contains(letter) => {
+                let value = value(&mut words, &letter.to_string())?;
+                valued(letter, &value, &mut options)
+                    .map_err(|why| because(format!("-{letter} {value}: {why}")))?;
+            }
+            Word::Letter(letter) => flag(letter, &mut options)?,
+            Word::Long(name) if LONG_VALUED.contains(&name.as_str()) => {
+                let value = value(&mut words, &name)?;
+                long(&name, &value, &mut options)
+                    .map_err(|why| because(format!("--{name} {value}: {why}")))?;
+            }
+            Word::Long(name) if name == "allow-client-affinity" => {
+                options.allow_client_affinity = true;
+            }
+            Word::Long(name) if name == "help" => {
+                return Err(Refusal { out: usage::NETSERVER.to_owned(), ..Refusal::default() });
+            }
+            Word::Long(name) => return Err(with_usage(format!("unrecognized option '--{name}'"))),
+        }
+    }
+    Ok(options)
+}
+
+fn because(why: impl std::fmt::Display) -> Refusal {
+    Refusal { err: format!("netserver: {why}\n"), status: 1, ..Refusal::default() }
+}
+
+fn with_usage(why: impl std::fmt::Display) -> Refusal {
+    because(format!("{why}\n\n{}", usage::NETSERVER.trim_end()))
+}
+
+fn value(words: &mut Words, option: &str) -> Result<String, Refusal> {
+    match words.value() {
+        None => Err(with_usage(format!("option requires an argument -- '{option}'"))),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(value)) => Err(because(format!("{} is not UTF-8", value.display()))),
+    }
+}
+
+fn flag(letter: char, options: &mut ServerOptions) -> Result<(), Refusal> {
+    match letter {
+        'D' => options.foreground = true,
+        'f' => options.one_at_a_time = true,
+        '4' => options.family = Some(Family::V4),
+        '6' => options.family = Some(Family::V6),
+        'd' => options.debug += 1,
+        // No debug file is ever written.
+        'N' => {}
+        'V' => return Err(Refusal { out: usage::version(), ..Refusal::default() }),
+        'h' => {
+            let err = usage::NETSERVER.to_owned();
+            return Err(Refusal { err, status: 1, ..Refusal::default() });
+        }
+        _ => return Err(with_usage(format!("invalid option -- '{letter}'"))),
+    }
+    Ok(())
+}
+
+fn valued(letter: char, value: &str, options: &mut ServerOptions) -> Result<(), String> {
+    match letter {
+        'L' => {
+            let mut host = String::new();
+            global::host(value, &mut host, &mut options.family)?;
+            options.host = Some(host).filter(|host| !host.is_empty());
+        }
+        'p' => options.port = global::port(value)?,
+        'v' => options.verbosity = number::count(value)?,
+        'Z' => options.passphrase = Some(value.to_owned()),
+        // -n: the number of CPUs, which Linux tells.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), String> {
+    if name == "idle-timeout" {
+        options.idle_timeout = number::seconds(value)?;
+        if options.idle_timeout < Duration::from_secs(1) {
+            return Err("less than 1 second".to_owned());
+        }
+        return Ok(());
+    }
+    let (low, high) = value.split_once('-').unwrap_or((value, value));
+    let (low, high) = (global::port(low)?, global::port(high)?);
+    if low == 0 || low > high {
+        return Err("no port or range of ports, as 5001 or 5001-5100".to_owned());
+    }
+    options.data_ports = Some(low..=high);
+    Ok(())
+}

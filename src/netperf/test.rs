@@ -1,0 +1,95 @@
+//! Which test is run, and what its data connections do.
+
+/// A test by the name it is asked for under (`-t`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// Bytes from netperf to netserver.
+    TcpStream,
+    /// Bytes from netserver to netperf.
+    TcpMaerts,
+    /// [`Self::TcpStream`] by sendfile(2).
+    TcpSendfile,
+    /// Requests and responses on one connection.
+    TcpRr,
+    /// The same with a connection each.
+    TcpCrr,
+    /// Connections alone.
+    TcpCc,
+    /// Datagrams from netperf to netserver.
+    UdpStream,
+    /// Requests and responses of a datagram each.
+    UdpRr,
+    /// Whatever the options of the test say.
+    Omni,
+    /// Prints a UUID.
+    Uuid,
+    /// Prints the local CPU rate.
+    LocCpu,
+    /// Prints the remote CPU rate.
+    RemCpu,
+}
+
+impl Test {
+    /// What it does where no option says otherwise. The last three have no data.
+    #[must_use]
+    pub const fn shape(self) -> Shape {
+        let (protocol, direction) = match self {
+            Self::TcpMaerts => (Protocol::Tcp, Direction::Receive),
+            Self::TcpRr => (Protocol::Tcp, Direction::RequestResponse),
+            Self::TcpCrr => (Protocol::Tcp, Direction::ConnectRequestResponse),
+            Self::TcpCc => (Protocol::Tcp, Direction::Connect),
+            Self::UdpStream => (Protocol::Udp, Direction::Send),
+            Self::UdpRr => (Protocol::Udp, Direction::RequestResponse),
+            Self::TcpStream | Self::TcpSendfile | Self::Omni => (Protocol::Tcp, Direction::Send),
+            Self::Uuid | Self::LocCpu | Self::RemCpu => (Protocol::Tcp, Direction::Send),
+        };
+        Shape { protocol, direction }
+    }
+}
+
+/// What goes over the data connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// How.
+    pub protocol: Protocol,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// Transport protocol of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Which way data goes, as netperf sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// netperf sends.
+    Send,
+    /// netperf receives.
+    Receive,
+    /// Requests and responses.
+    RequestResponse,
+    /// Requests and responses, a connection each.
+    ConnectRequestResponse,
+    /// Connections alone.
+    Connect,
+}
+
+impl Direction {
+    /// It is made of transactions.
+    #[must_use]
+    pub const fn transacts(self) -> bool {
+        !matches!(self, Self::Send | Self::Receive)
+    }
+
+    /// Its connections last from the start to the end.
+    #[must_use]
+    pub const fn lasts(self) -> bool {
+        !matches!(self, Self::ConnectRequestResponse | Self::Connect)
+    }
+}

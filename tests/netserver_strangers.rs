@@ -1,0 +1,192 @@
+//! Clients of netserver that cut, babble, wait, vanish or ask for too much: none disturbs another,
+//! and none leaves anything behind.
+
+#[expect(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use podperf::netperf::wire::ask::{CONNECTIONS, OmniRequest};
+use podperf::netperf::wire::native::{Identity, Said};
+use podperf::netperf::wire::reply::OmniResponse;
+use podperf::netperf::wire::{MESSAGE_BYTES, Message, UNKNOWN, kind};
+
+use support::netserver::{Client, Netserver, datagrams, stream, transactions};
+use support::{PATIENCE, free_port};
+
+/// How long a client goes on that does not listen to answers.
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
+    let server = Netserver::start(&[]);
+    let mut client = server.client();
+    let large = (64 << 20) + 1;
+    for (request, errno) in [
+        (OmniRequest { receive_size: large, ..stream(4) }, libc::EINVAL),
+        (OmniRequest { send_size: i32::MAX, ..stream(2) }, libc::EINVAL),
+        (transactions(large, 1), libc::EINVAL),
+        (transactions(-1, 1), libc::EINVAL),
+        (OmniRequest { test_length: 7 * 86_400 + 1, ..stream(4) }, libc::EINVAL),
+        (stream(0), libc::EINVAL),
+        (stream(77), libc::EINVAL),
+        (datagrams(transactions(65_508, 1)), libc::EMSGSIZE),
+        (datagrams(stream(2)), libc::EINVAL),
+        (OmniRequest { protocol: None, ..stream(4) }, UNKNOWN),
+        (OmniRequest { flags: CONNECTIONS, ..stream(4) }, libc::EOPNOTSUPP),
+    ] {
+        assert_eq!(client.refusal(&request), errno, "{request:?}");
+    }
+    let mut rds = stream(4).write();
+    rds.put(92, 7);
+    assert_eq!(OmniResponse::read(&client.ask(&rds)).errno, UNKNOWN);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let data_port = taken.local_addr().unwrap().port();
+    let busy = OmniRequest { data_port, ..stream(4) };
+    assert_eq!(client.refusal(&busy), libc::EADDRINUSE);
+    // Enormous buffers are the kernel's to cut down; files and CPUs are not a client's to name.
+    let (response, data) = client.begin(&OmniRequest {
+        receive_buffer: i32::MAX,
+        send_buffer: i32::MAX,
+        cpu: 0,
+        fill_file: "/etc/passwd".to_owned(),
+        ..stream(4)
+    });
+    assert!(response.receive_buffer > 0);
+    client.finish(data);
+    server.wait_for_log("file to fill buffers from is ignored");
+    server.wait_for_log("--allow-client-affinity");
+    for byte in [0x00, 0x7f, 0x80, 0xff] {
+        let mut message = Message([byte; MESSAGE_BYTES]);
+        for kind in [kind::OMNI, kind::TCP_STREAM, kind::TCP_CC] {
+            message.put(0, kind);
+            // All bytes are whatever they are: it may be a test that waits for its data.
+            let mut other = server.client();
+            other.say(&message);
+            drop(other);
+        }
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn strangers_who_cut_babble_or_flood_are_dropped_and_disturb_nobody() {
+    let server = Netserver::start(&[]).measured();
+    let idle: Vec<Client> = (0..50).map(|_| server.client()).collect();
+    // A netperf before 2.6 says 256 bytes and waits.
+    let mut old = server.client();
+    old.0.write_all(&[0; 256]).unwrap();
+    for bytes in [1, 4, 100, 655] {
+        let mut cut = server.client();
+        cut.0.write_all(&vec![0xa5; bytes]).unwrap();
+        cut.0.shutdown(Shutdown::Write).unwrap();
+        assert!(cut.dropped(), "{bytes} bytes");
+    }
+    let flood = |mut client: Client| {
+        // Answers are not read, until the server takes no more.
+        let message = Message::of(7777);
+        let until = Instant::now() + SOON;
+        while Instant::now() < until && message.write(&mut client.0).is_ok() {}
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = server.client();
+            client.0.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            flood(client);
+        });
+        server.assert_serves();
+    });
+    assert!(old.dropped());
+    server.wait_for_log("netperf before 2.6");
+    drop(idle);
+    server.assert_all_freed();
+    assert!(!server.log.lock().unwrap().iter().any(|line| line.contains("panic")));
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_goes_takes_its_test_with_it_at_once() {
+    let server = Netserver::start(&[]).measured();
+    for request in [
+        OmniRequest { test_length: 600, ..stream(4) },
+        OmniRequest { test_length: 600, ..stream(2) },
+        OmniRequest { test_length: 0, ..transactions(1, 1) },
+        OmniRequest { flags: CONNECTIONS, test_length: 600, ..transactions(1, 1) },
+    ] {
+        let mut client = server.client();
+        let (_, data) = client.begin(&request);
+        std::thread::sleep(Duration::from_millis(100));
+        // Its data connection stays.
+        drop(client);
+        server.assert_all_freed();
+        drop(data);
+        // Before any data.
+        let mut client = server.client();
+        assert_eq!(client.response(&request).errno, 0);
+        drop(client);
+        server.assert_all_freed();
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn a_passphrase_is_needed_first_and_exactly() {
+    let server = Netserver::start(&["-Z", "open sesame"]);
+    let said = |text: &str| {
+        let mut client = server.client();
+        let mut message = Message::of(kind::PASSPHRASE);
+        message.put_text(8, 648, text);
+        client.say(&message);
+        client
+    };
+    let mut friend = said("open sesame");
+    assert!(Identity::read(&friend.ask(&Said::Probe.write())).is_some());
+    assert!(said("open sesam").dropped());
+    assert!(said("").dropped());
+    let mut hasty = server.client();
+    hasty.say(&Said::Probe.write());
+    assert!(hasty.dropped());
+}
+
+#[test]
+fn who_is_silent_is_given_up_and_one_at_a_time_means_it() {
+    let server = Netserver::start(&["-f", "--idle-timeout", "1"]).measured();
+    let mut first = server.client();
+    assert!(Identity::read(&first.ask(&Said::Probe.write())).is_some());
+    let mut second = server.client();
+    second.say(&Said::Probe.write());
+    second.0.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(Message::read(&mut second.0).is_err(), "the first is still there");
+    second.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The first says nothing more; then it is the second's turn.
+    assert!(Identity::read(&second.hear()).is_some());
+    assert!(first.dropped());
+    let silent = server.client();
+    assert!(silent.dropped());
+    server.assert_all_freed();
+}
+
+#[test]
+fn data_ports_come_out_of_the_range() {
+    let port = free_port();
+    let server = Netserver::start(&["--data-port", &port.to_string()]);
+    let mut client = server.client();
+    let (response, data) = client.begin(&stream(4));
+    assert_eq!(response.data_port, port);
+    assert_eq!(server.client().refusal(&stream(4)), libc::EADDRINUSE, "the only one is taken");
+    client.finish(data);
+    assert_eq!(server.client().response(&stream(4)).data_port, port);
+}
+
+#[test]
+fn many_clients_at_once_are_all_served() {
+    let server = Netserver::start(&[]).measured();
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| server.assert_serves());
+        }
+    });
+    server.assert_all_freed();
+}
