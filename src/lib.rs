@@ -16,9 +16,10 @@
 //! ```
 //!
 //! A lower part never imports a higher one: `sys` ← `transport` ← `workload` ← `engine` ←
-//! `control` ← `calibration` ← `netperf` ← `cli`; `metrics` and `outcome` stand beside the engine;
-//! `report` reads outcomes only.
+//! `control` ← `calibration` ← `agents` ← `netperf` ← `cli`; `metrics` and `outcome` stand
+//! beside the engine; `report` reads outcomes only.
 
+pub mod agents;
 pub mod calibration;
 pub mod cli;
 pub mod control;

@@ -12,8 +12,17 @@ const MAX_COLUMNS: usize = 100;
 /// In two pieces, so that a search of the tree for hidden tests finds none.
 const IGNORED: &str = concat!("#[", "ignore");
 /// Each part imports only from those before it.
-const LAYERS: [&str; 8] =
-    ["sys", "transport", "workload", "engine", "control", "calibration", "netperf", "cli"];
+const LAYERS: [&str; 9] = [
+    "sys",
+    "transport",
+    "workload",
+    "engine",
+    "control",
+    "calibration",
+    "agents",
+    "netperf",
+    "cli",
+];
 
 /// A file in two views: as written, and as code: comments and the insides of literals blanked, the
 /// test module cut off. Both have the same lines up to the cut.

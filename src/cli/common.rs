@@ -65,6 +65,11 @@ struct PeerArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     connect_timeout: Duration,
+    /// Try for so long until a server takes connections, before anything else [default: it has to
+    /// be there]
+    #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    wait_for_server: Option<Duration>,
     /// Silence after which the server counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
@@ -198,7 +203,8 @@ impl MeasureArgs {
         };
         rules::check(&plan, &Limits::default())?;
         system.check(&plan, peer.host.is_none())?;
-        Ok(Measurement { plan, target: peer.target(system)?, output })
+        let patience = peer.wait_for_server;
+        Ok(Measurement { plan, target: peer.target(system)?, patience, output })
     }
 }
 
@@ -213,6 +219,7 @@ impl PeerArgs {
         }
         for (option, time) in [
             ("--connect-timeout", Some(self.connect_timeout)),
+            ("--wait-for-server", self.wait_for_server),
             ("--peer-timeout", Some(self.peer_timeout)),
             ("--deadline", self.deadline),
         ] {

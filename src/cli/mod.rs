@@ -7,12 +7,15 @@
 mod calibrate;
 mod common;
 mod completions;
+mod conduct;
 mod crr;
 mod doctor;
 mod exchange;
 mod host;
+mod join;
 mod man;
 mod output;
+mod patience;
 mod rr;
 mod schema;
 mod serve;
@@ -26,6 +29,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -73,6 +77,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measures what podperf itself can do on this machine, so that results can be held against it
     Calibrate(calibrate::CalibrateArgs),
+    /// Tells members on several hosts whose turn it is to measure, and writes down what they bring
+    Conduct(conduct::ConductArgs),
+    /// Measures in turn, as a conductor says
+    Join(join::JoinArgs),
     /// Prints a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Prints the manual page, or writes one for each subcommand
@@ -86,6 +94,8 @@ enum Command {
 struct Measurement {
     plan: Plan,
     target: Target,
+    /// How long a server may take to come.
+    patience: Option<Duration>,
     output: OutputArgs,
 }
 
@@ -107,10 +117,20 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
         Command::Udp(args) => carry_out(args.resolve(&System::read())?, &arguments),
         Command::Doctor(args) => doctor::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Conduct(args) => conduct::run(&args, &System::read()),
+        Command::Join(args) => join::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Schema => schema::run(),
     }
+}
+
+/// Holds the words of a measurement (subcommand first) against the rules that hold on any system.
+///
+/// # Errors
+/// Naming the option, its value and what is allowed.
+pub fn check_words(words: &[String]) -> Result<()> {
+    join::measurement(words, &System::anywhere()).map(|_| ())
 }
 
 /// Prints what clap has to say: help, the version, or a usage error; returns the exit status.
@@ -132,9 +152,12 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// Measures and hands the result over.
 fn carry_out(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
-    let Measurement { plan, target, output } = measurement;
+    let Measurement { plan, mut target, patience, output } = measurement;
     let output = Output::open(output)?;
     let stop = signals::watch()?;
+    if let Some(patience) = patience {
+        patience::wait(&mut target, patience, &stop);
+    }
     let mut live = output.live(&plan);
     let mut watch = |interval: &Interval| {
         if let Some(live) = &mut live {

@@ -34,6 +34,13 @@ pub(super) struct OutputArgs {
     quiet: bool,
 }
 
+impl OutputArgs {
+    /// It names another place or form than usual.
+    pub(super) const fn asks(&self) -> bool {
+        self.json || self.output.is_some()
+    }
+}
+
 /// An open way out for a result.
 #[derive(Debug)]
 pub(super) struct Output {

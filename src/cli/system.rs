@@ -54,6 +54,17 @@ impl System {
         }
     }
 
+    /// A system that is not this one, and of which nothing is known.
+    pub(super) fn anywhere() -> Self {
+        Self {
+            cpus: None,
+            try_congestion_control: |_| Ok(()),
+            available_controls: None,
+            permitted_controls: None,
+            token: None,
+        }
+    }
+
     /// Holds a plan against this system. `alone` says that the server runs in this process too.
     pub(super) fn check(&self, plan: &Plan, alone: bool) -> Result<()> {
         self.check_pin("--pin", &plan.client.pin)?;
@@ -122,6 +133,22 @@ impl System {
         };
         let text = value.to_str().ok_or_else(|| refuse("allowed: UTF-8 text".to_owned()))?;
         Token::from_text(text).map(Some).map_err(|error| refuse(error.cause))
+    }
+}
+
+/// A document out of the file that `option` names, else out of the environment variable `variable`.
+pub(super) fn text_of(option: &str, file: Option<&Path>, variable: &str) -> Result<String> {
+    let refuse = |cause: &str| {
+        let operation = format!("invalid value of the environment variable {variable}");
+        Error::new(Kind::Usage, operation, cause).with_remedy(format!("or name a file by {option}"))
+    };
+    match (file, env::var(variable)) {
+        (Some(path), _) => {
+            fs::read_to_string(path).map_err(|error| Error::usage(option, path.display(), error))
+        }
+        (None, Ok(text)) => Ok(text),
+        (None, Err(env::VarError::NotPresent)) => Err(refuse("it is not set")),
+        (None, Err(env::VarError::NotUnicode(_))) => Err(refuse("allowed: UTF-8 text")),
     }
 }
 

@@ -330,6 +330,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ),
         ("rr h --peer-timeout 0", "'0' for '--peer-timeout'", "allowed: more than 0 seconds"),
         ("rr h --deadline 0s", "'0' for '--deadline'", "allowed: more than 0 seconds"),
+        ("rr h --wait-for-server 0", "'0' for '--wait-for-server'", "allowed: more than 0 seconds"),
         ("rr h:80 -p 81", "'81' for '--port'", "allowed: one port, but HOST names 80"),
         ("rr ::1 -4", "'::1' for 'HOST'", "allowed: an address of the family asked for"),
         (

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides what is right; that is the tests' part.
 
+pub(crate) mod agents;
 pub(crate) mod combinations;
 pub(crate) mod crowd;
 pub(crate) mod namespaces;

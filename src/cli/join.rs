@@ -1,0 +1,147 @@
+//! `podperf join`: measures in turn, as a conductor says.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::agents::PORT;
+use crate::agents::member::{JoinOptions, join, tests};
+use crate::agents::schedule::Part;
+use crate::cli::common::positive;
+use crate::cli::host::Host;
+use crate::cli::output::say;
+use crate::cli::system::{System, text_of};
+use crate::cli::{Command, Measurement, calibrate, parse, signals};
+use crate::control::client::Target;
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+use crate::units::parse_duration;
+
+/// Holds the part when no file is named.
+const PART_VARIABLE: &str = "PODPERF_PART";
+
+/// Joins a conductor (podperf conduct) and measures when it is this member's turn. Results go to
+/// the conductor.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct JoinArgs {
+    /// The conductor: name, IPv4 or IPv6 address, or host:port [default port: 5209]
+    #[arg(value_name = "HOST")]
+    host: Host,
+    /// File with this member's part, as JSON [default: the environment variable PODPERF_PART, which
+    /// holds the JSON itself]
+    #[arg(long, value_name = "FILE")]
+    part: Option<PathBuf>,
+    /// For the conductor to be there and to let this member in
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    join_timeout: Duration,
+    /// File with the secret shared with the conductor and with probed servers [default: the
+    /// environment variable PODPERF_TOKEN, if set]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Silence after which the conductor counts as lost
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
+          allow_hyphen_values = true)]
+    peer_timeout: Duration,
+    /// No talk on standard error
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = r#"A part names the member, its tests as the words of podperf command lines,
+and paths to be probed before:
+  {"member": "a", "tests": {"pod": ["stream", "192.0.2.2:5210", "-P", "3", "-t", "10"]},
+   "probes": [{"path": "pod", "address": "192.0.2.2:5210", "expect": "answer", "tests": ["pod"]}],
+   "probe_seconds": 30}
+
+Examples:
+  podperf join 192.0.2.9 --part part.json
+  PODPERF_PART="$(cat part.json)" podperf join conductor.example:5300 --join-timeout 5m
+
+Exit status: 0 the conductor has finished; 2 usage; 3 not let in; 4 the conductor was lost; 130 or
+143 ended by SIGINT or SIGTERM."#;
+
+/// Takes part until the conductor has finished, or until a signal; returns the exit status.
+pub(super) fn run(args: JoinArgs, system: &System) -> Result<u8> {
+    positive("--peer-timeout", args.peer_timeout)?;
+    positive("--join-timeout", args.join_timeout)?;
+    let part = Part::read(&text_of("--part", args.part.as_deref(), PART_VARIABLE)?)?;
+    let tests = tests(&part, &|words| measurement(words, system))?;
+    let conductor = Target {
+        port: args.host.port.unwrap_or(PORT),
+        host: Some(args.host.name),
+        family: None,
+        bind: None,
+        token: system.token(args.token_file.as_deref())?,
+        connect_timeout: args.join_timeout,
+        peer_timeout: args.peer_timeout,
+        deadline: None,
+    };
+    let finish = &calibrate::hold_against_stored;
+    let options = JoinOptions { conductor, join_timeout: args.join_timeout, part, tests, finish };
+    let stop = signals::watch()?;
+    let quiet = args.quiet;
+    let log = |line: &str| {
+        if !quiet {
+            say(line);
+        }
+    };
+    let ended_by = join(&options, &log, &stop)?;
+    Ok(ended_by.map_or(0, Kind::exit_status))
+}
+
+/// What the words of a command line ask for, if it is a measurement.
+pub(super) fn measurement(words: &[String], system: &System) -> Result<(Plan, Target)> {
+    let refuse = |cause: &str| Error::new(Kind::Usage, "parse", cause);
+    let name = OsString::from("podperf");
+    let arguments: Vec<OsString> =
+        std::iter::once(name).chain(words.iter().map(OsString::from)).collect();
+    let parsed = parse(&arguments).map_err(|message| {
+        let text = message.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        refuse(first.strip_prefix("error: ").unwrap_or(first))
+    })?;
+    let Measurement { plan, target, output, patience: _ } = match parsed.command {
+        Command::Stream(args) => args.resolve(system)?,
+        Command::Rr(args) => args.resolve(system)?,
+        Command::Crr(args) => args.resolve(system)?,
+        Command::Udp(args) => args.resolve(system)?,
+        _ => return Err(refuse("not a measurement; allowed: stream, rr, crr, udp")),
+    };
+    if output.asks() {
+        return Err(refuse("the result goes to the conductor; allowed: no -J and no --output"));
+    }
+    Ok((plan, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_plans_by_the_rules_of_the_command_line() {
+        let parsed = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+            measurement(&words, &System::example()).map_err(|error| error.to_string())
+        };
+        let (plan, target) = parsed("stream 192.0.2.2:5300 -P 3 -t 2").unwrap();
+        assert_eq!((plan.flows, target.port, target.host.as_deref()), (3, 5300, Some("192.0.2.2")));
+        for (line, cause) in [
+            ("", "Measures what a network path carries"),
+            ("stream ::1 -P 0", "'0' for '--streams': allowed: 1 to 16384"),
+            ("stream ::1 -P x", "invalid value 'x' for '--streams <N>'"),
+            ("stream ::1 --nosuch", "unexpected argument '--nosuch'"),
+            ("nosuch", "unrecognized subcommand 'nosuch'"),
+            ("serve", "not a measurement; allowed: stream, rr, crr, udp"),
+            ("join ::1", "not a measurement"),
+            ("rr ::1 -J", "no -J and no --output"),
+            ("rr ::1 -o f", "no -J and no --output"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(cause), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A conductor and its members as processes, and what the conductor's log says.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use podperf::agents::record::{Item, Reader, Record, ResultHeader};
+use podperf::outcome::run::Run;
+use serde_json::{Value, json};
+
+use super::process::{Client, podperf, send};
+use super::{PATIENCE, eventually};
+
+/// A window that is short, with a warm-up.
+pub(crate) const BRIEF: &[&str] = &["-t", "300ms", "-O", "100ms", "-i", "100ms"];
+/// A window that is still open whatever a test does meanwhile.
+pub(crate) const LONG: &[&str] = &["-t", "60s", "-O", "0s", "-i", "100ms"];
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// `podperf conduct` on a free port of loopback; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Conductor {
+    child: Child,
+    log: Lines,
+    talk: Lines,
+    readers: Vec<std::thread::JoinHandle<()>>,
+    pub(crate) port: u16,
+}
+
+/// A conductor's log at its end.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) status: i32,
+    pub(crate) records: Vec<Record>,
+    pub(crate) results: Vec<(ResultHeader, Run)>,
+    pub(crate) talk: Vec<String>,
+}
+
+impl Conductor {
+    pub(crate) fn start(schedule: &Value, args: &[&str], token: Option<&str>) -> Self {
+        let mut command = podperf(None);
+        command.args(["conduct", "-p", "0", "--bind", "127.0.0.1"]).args(args);
+        command.env("PODPERF_SCHEDULE", schedule.to_string());
+        command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("podperf starts");
+        let (log, talk) = (Lines::default(), Lines::default());
+        let out = child.stdout.take().expect("piped");
+        let err = child.stderr.take().expect("piped");
+        let readers = vec![gather(out, Arc::clone(&log)), gather(err, Arc::clone(&talk))];
+        let mut conductor = Self { child, log, talk, readers, port: 0 };
+        let line = conductor.wait_for_talk("conducting on ");
+        let address = line.split("conducting on ").nth(1).and_then(|rest| rest.split(',').next());
+        let port = address.and_then(|address| address.rsplit(':').next()).expect("an address");
+        conductor.port = port.parse().expect("a port");
+        conductor
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(self.child.id(), signal);
+    }
+
+    /// A line on standard error with `part` in it.
+    pub(crate) fn wait_for_talk(&self, part: &str) -> String {
+        self.wait(&self.talk, |line| line.contains(part), part)
+    }
+
+    /// A record of which `wanted` says so.
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&Record) -> bool) {
+        let record = |line: &str| serde_json::from_str(line).is_ok_and(|record| wanted(&record));
+        self.wait(&self.log, record, what);
+    }
+
+    /// A member of step `step` is in its window: it has brought an interval.
+    pub(crate) fn wait_mid_run(&self, step: u32) {
+        self.wait_for("beat with a rate", |record| {
+            matches!(record, Record::Beat { step: Some(number), bits_per_second: Some(_), .. }
+                if *number == step)
+        });
+    }
+
+    fn wait(&self, lines: &Lines, wanted: impl Fn(&str) -> bool, what: &str) -> String {
+        let mut found = None;
+        eventually(PATIENCE, || {
+            found = lines.lock().unwrap().iter().find(|line| wanted(line)).cloned();
+            found.is_some()
+        });
+        found.unwrap_or_else(|| {
+            let (log, talk) = (self.log.lock().unwrap(), self.talk.lock().unwrap());
+            panic!("no {what}; log: {log:#?}, talk: {talk:#?}")
+        })
+    }
+
+    /// Waits for its end, and reads its log, which is whole.
+    pub(crate) fn finish(mut self) -> Log {
+        let mut ended = None;
+        eventually(PATIENCE * 2, || {
+            ended = self.child.try_wait().expect("it can be asked");
+            ended.is_some()
+        });
+        let Some(status) = ended else {
+            panic!("the conductor goes on: {:#?}", self.talk.lock().unwrap());
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("it reads");
+        }
+        let mut reader = Reader::new();
+        let log = self.log.lock().unwrap().clone();
+        let (mut records, mut results) = (Vec::new(), Vec::new());
+        for line in &log {
+            assert!(line.len() <= 4000, "a line of {} characters", line.len());
+            match reader.line(line) {
+                Some(Item::Record(record)) => records.push(record),
+                Some(Item::Result { header, run }) => results.push((header, *run)),
+                Some(Item::Damaged { .. }) | None => {}
+            }
+        }
+        assert_eq!(reader.finish(), [], "damaged results");
+        assert!(matches!(records.first(), Some(Record::Started { .. })), "{records:#?}");
+        let talk = self.talk.lock().unwrap().clone();
+        assert!(!talk.iter().any(|line| line.contains("panicked")), "{talk:#?}");
+        Log { status: status.code().expect("it was not killed"), records, results, talk }
+    }
+}
+
+impl Drop for Conductor {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Log {
+    /// "step test/sample member" of each result, in their order.
+    pub(crate) fn order(&self) -> Vec<String> {
+        let name = |(header, _): &(ResultHeader, Run)| {
+            let ResultHeader { step, test, sample, member, .. } = header;
+            format!("{step} {test}/{sample} {member}")
+        };
+        self.results.iter().map(name).collect()
+    }
+
+    /// Step, member and cause of everything missing.
+    pub(crate) fn missing(&self) -> Vec<(u32, &str, &str)> {
+        let missing = |record: &'_ Record| match record {
+            Record::Missing { step, member: Some(_), .. } => Some(*step),
+            _ => None,
+        };
+        let with = self.records.iter().filter(|record| missing(record).is_some());
+        with.map(|record| match record {
+            Record::Missing { step, member: Some(member), cause, .. } => {
+                (*step, member.as_str(), cause.as_str())
+            }
+            _ => unreachable!("filtered above"),
+        })
+        .collect()
+    }
+
+    /// Who was lost.
+    pub(crate) fn lost(&self) -> Vec<&str> {
+        let lost = |record: &'_ Record| matches!(record, Record::Lost { .. });
+        let lost = self.records.iter().filter(|record| lost(record));
+        lost.map(|record| match record {
+            Record::Lost { member, .. } => member.as_str(),
+            _ => unreachable!("filtered above"),
+        })
+        .collect()
+    }
+
+    /// The last record: results, and why it is not all.
+    pub(crate) fn finished(&self) -> (u32, Option<&str>) {
+        match self.records.last() {
+            Some(Record::Finished { results, cause }) => (*results, cause.as_deref()),
+            other => panic!("the last record is {other:?}"),
+        }
+    }
+}
+
+fn gather(from: impl Read + Send + 'static, to: Lines) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            to.lock().unwrap().push(line);
+        }
+    })
+}
+
+/// A schedule of `(test, members)` steps, each with a limit of `limit` seconds.
+pub(crate) fn schedule(members: &[&str], steps: &[(&str, &[&str])], limit: u32) -> Value {
+    let mut samples = std::collections::BTreeMap::new();
+    let steps: Vec<Value> = steps
+        .iter()
+        .map(|(test, members)| {
+            let sample = samples.entry(*test).or_insert(0);
+            *sample += 1;
+            json!({"test": test, "sample": *sample, "members": members, "limit_seconds": limit})
+        })
+        .collect();
+    json!({"members": members, "join_seconds": 20, "steps": steps})
+}
+
+/// A member's part of tests, each the words and options of a command line.
+pub(crate) fn part(member: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
+    let tests: serde_json::Map<String, Value> = tests
+        .iter()
+        .map(|(name, words, options)| ((*name).to_owned(), json!([*words, *options].concat())))
+        .collect();
+    json!({"member": member, "tests": tests, "probes": [], "probe_seconds": 2})
+}
+
+/// `podperf join` with `part`.
+pub(crate) fn join(port: u16, part: &Value, args: &[&str], token: Option<&str>) -> Client {
+    let mut command = podperf(None);
+    command.env("PODPERF_PART", part.to_string());
+    command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
+    let target = format!("127.0.0.1:{port}");
+    Client::launch(command, &[&["join", target.as_str()], args].concat())
+}
+
+/// A member ends with `status`.
+pub(crate) fn ends(member: Client, status: i32) -> String {
+    let outcome = member.wait(PATIENCE + Duration::from_secs(10));
+    assert_eq!(outcome.status, status, "{outcome:#?}");
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, "");
+    outcome.stderr
+}
+
+/// All members end well.
+pub(crate) fn all_end(members: [Client; 2]) {
+    for member in members {
+        ends(member, 0);
+    }
+}
