@@ -16,15 +16,18 @@
 //! ```
 //!
 //! A lower part never imports a higher one: `sys` ← `transport` ← `workload` ← `engine` ←
-//! `control` ← `calibration` ← `agents` ← `netperf` ← `cli`; `metrics` and `outcome` stand
-//! beside the engine; `report` reads outcomes only.
+//! `control` ← `calibration` ← `agents` ← `netperf` ← `cli` ← `kubernetes`; `metrics` and `outcome`
+//! stand beside the engine; `analysis` and `report` only read outcomes.
 
 pub mod agents;
+pub mod analysis;
 pub mod calibration;
 pub mod cli;
 pub mod control;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "k8s")]
+pub mod kubernetes;
 pub mod metrics;
 pub mod netperf;
 pub mod outcome;

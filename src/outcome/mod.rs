@@ -6,6 +6,7 @@
 //! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
 
 pub mod calibration;
+pub mod cluster;
 pub mod half;
 pub mod intervals;
 pub mod merge;

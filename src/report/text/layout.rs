@@ -5,14 +5,14 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// Widest line, in columns.
-pub(super) const WIDTH: u16 = 120;
+pub(in crate::report) const WIDTH: u16 = 120;
 
 /// A line below the header and no other.
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table of figures: the first column to the left, the others to the right.
-pub(super) fn figures(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(in crate::report) fn figures(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = empty();
     table.set_header(header);
     table.add_rows(rows.iter().map(|row| row.iter().map(|cell| clean(cell))));
@@ -25,7 +25,7 @@ pub(super) fn figures(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Paragraphs, each behind its label.
-pub(super) fn paragraphs(rows: &[(String, String)]) -> String {
+pub(in crate::report) fn paragraphs(rows: &[(String, String)]) -> String {
     let mut table = empty();
     table.add_rows(rows.iter().map(|(label, text)| [clean(label), clean(text)]));
     for column in table.column_iter_mut() {
@@ -44,25 +44,27 @@ fn empty() -> Table {
     table
 }
 
-fn clean(text: &str) -> String {
+/// The same text without control characters.
+pub(in crate::report) fn clean(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// A figure with `digits` after the point; in powers of ten where it would fill the line.
-pub(super) fn number(value: f64, digits: usize) -> String {
+pub(in crate::report) fn number(value: f64, digits: usize) -> String {
     if value.abs() < 1e12 { format!("{value:.digits$}") } else { format!("{value:.3e}") }
 }
 
 /// The same, or `-` where the figure is not known.
-pub(super) fn maybe(value: Option<f64>, digits: usize) -> String {
+pub(in crate::report) fn maybe(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(unknown, |value| number(value, digits))
 }
 
 /// A count, or `-`.
-pub(super) fn maybe_count(value: Option<u64>) -> String {
+pub(in crate::report) fn maybe_count(value: Option<u64>) -> String {
     value.map_or_else(unknown, |value| value.to_string())
 }
 
-fn unknown() -> String {
+/// What stands for a figure that is not known.
+pub(in crate::report) fn unknown() -> String {
     "-".to_owned()
 }

@@ -2,7 +2,7 @@
 //! warnings with their remedies, and what went wrong.
 
 mod calibration;
-mod layout;
+pub(super) mod layout;
 mod tables;
 mod transports;
 mod udp;
@@ -41,7 +41,7 @@ pub fn render(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{}", paragraphs(&judgement(run)))
 }
 
-fn row(label: &str, text: String) -> (String, String) {
+pub(super) fn row(label: &str, text: String) -> (String, String) {
     (label.to_owned(), text)
 }
 
@@ -193,13 +193,13 @@ fn size(bytes: Bytes) -> String {
 }
 
 /// Rates in powers of 10^3.
-fn rate(bits_per_second: f64) -> String {
+pub(super) fn rate(bits_per_second: f64) -> String {
     let (unit, divisor) = rate_unit(bits_per_second);
     format!("{} {unit}", number(bits_per_second / divisor, 3))
 }
 
 /// The unit that suits a rate, and what to divide by.
-fn rate_unit(bits_per_second: f64) -> (&'static str, f64) {
+pub(super) fn rate_unit(bits_per_second: f64) -> (&'static str, f64) {
     match bits_per_second {
         rate if rate >= 1e9 => ("Gbit/s", 1e9),
         rate if rate >= 1e6 => ("Mbit/s", 1e6),
@@ -288,7 +288,7 @@ fn ceiling(own: &Ceiling) -> String {
     format!("{share} % of podperf's {loopback} over loopback ({})", own.of)
 }
 
-const fn bound(bound: Bound) -> &'static str {
+pub(super) const fn bound(bound: Bound) -> &'static str {
     match bound {
         Bound::Link => "link",
         Bound::Pacing => "pacing",

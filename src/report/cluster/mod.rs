@@ -1,0 +1,46 @@
+//! A run on Kubernetes for people, as text ([`text`]) and as Markdown to paste ([`markdown`]), and
+//! for programs ([`json`]).
+//!
+//! Enters: the launcher's document with its rows. Leaves: what was measured and where (`head`), the
+//! tables of each test (`tables`), then what failed or makes it doubtful (`judgement`). Both
+//! renderings have the same content, cell by cell.
+
+pub mod json;
+pub mod markdown;
+pub mod text;
+
+mod head;
+mod judgement;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+use super::text::layout::clean;
+
+/// A label and what it says.
+type Paragraph = (String, String);
+
+/// A title, a header whose cells may have several lines, and rows as wide as it.
+struct Table {
+    title: String,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// Longest name in a cell or title, in characters: names come from elsewhere.
+const NAME: usize = 40;
+
+/// A name that fits.
+fn short(name: &str) -> String {
+    let mut shown: String = clean(name).chars().take(NAME).collect();
+    if name.chars().nth(NAME).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Names one after the other.
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| short(name)).collect::<Vec<_>>().join(", ")
+}
