@@ -69,7 +69,7 @@ fn failed_samples(seen: &Seen<'_>) -> Option<Warning> {
     })?;
     Some(warning(
         "failed_samples",
-        format!("{} without a whole result are in no row: {rows}", count(total, "sample")),
+        format!("the rows leave out {} without a whole result: {rows}", count(total, "sample")),
         "see the errors; what an incomplete run had measured stands with its sample",
     ))
 }
