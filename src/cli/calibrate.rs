@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::calibration::{calibrate, store};
-use crate::cli::output::{print, say};
+use crate::cli::output::{print, talk};
 use crate::cli::signals;
 use crate::error::{Error, Kind, Result};
 use crate::outcome::run::Run;
@@ -64,12 +64,9 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
             .with_remedy("name a file with --output, or give --no-store"));
     }
     let stop = signals::watch()?;
-    let mut tell = |part: &str| {
-        if !args.quiet {
-            say(&format!("calibrating: {part}"));
-        }
-    };
-    let record = calibrate(args.time, &mut tell, &stop)?;
+    let tell = talk(args.quiet);
+    let mut begin = |part: &str| tell(&format!("calibrating: {part}"));
+    let record = calibrate(args.time, &mut begin, &stop)?;
     // Shown first: what cannot be stored is not lost.
     let printed = print(|to| {
         if args.json {
@@ -84,9 +81,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
             Error::new(Kind::Incomplete, operation, error)
                 .with_remedy("name another file with --output, or give --no-store")
         })?;
-        if !args.quiet {
-            say(&format!("calibration stored in {}", path.display()));
-        }
+        tell(&format!("calibration stored in {}", path.display()));
     }
     printed
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::agents::conductor::{ConductOptions, conduct};
 use crate::agents::schedule::Schedule;
 use crate::cli::common::positive;
-use crate::cli::output::say;
+use crate::cli::output::talk;
 use crate::cli::system::{System, text_of};
 use crate::cli::{signals, values};
 use crate::error::Result;
@@ -73,11 +73,5 @@ pub(super) fn run(args: &ConductArgs, system: &System) -> Result<u8> {
         schedule: Schedule::read(&text)?,
     };
     let stop = signals::watch()?;
-    let quiet = args.quiet;
-    let log = |line: &str| {
-        if !quiet {
-            say(line);
-        }
-    };
-    conduct(&options, &mut io::stdout(), &log, &stop)
+    conduct(&options, &mut io::stdout(), &talk(args.quiet), &stop)
 }

@@ -11,7 +11,7 @@ use crate::agents::member::{JoinOptions, join, tests};
 use crate::agents::schedule::Part;
 use crate::cli::common::positive;
 use crate::cli::host::Host;
-use crate::cli::output::say;
+use crate::cli::output::talk;
 use crate::cli::system::{System, text_of};
 use crate::cli::{Command, Measurement, calibrate, parse, signals};
 use crate::control::client::Target;
@@ -83,13 +83,7 @@ pub(super) fn run(args: JoinArgs, system: &System) -> Result<u8> {
     let finish = &calibrate::hold_against_stored;
     let options = JoinOptions { conductor, join_timeout: args.join_timeout, part, tests, finish };
     let stop = signals::watch()?;
-    let quiet = args.quiet;
-    let log = |line: &str| {
-        if !quiet {
-            say(line);
-        }
-    };
-    let ended_by = join(&options, &log, &stop)?;
+    let ended_by = join(&options, &talk(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 

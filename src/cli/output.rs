@@ -106,6 +106,15 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "podperf: {line}");
 }
 
+/// Tells such lines, unless told to be quiet.
+pub(super) fn talk(quiet: bool) -> impl Fn(&str) {
+    move |line| {
+        if !quiet {
+            say(line);
+        }
+    }
+}
+
 /// Writes to standard output; returns the exit status. A reader that went away early ends it
 /// quietly.
 ///

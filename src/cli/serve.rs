@@ -8,7 +8,7 @@ use clap::Args;
 use humantime::format_duration;
 
 use crate::cli::common::positive;
-use crate::cli::output::say;
+use crate::cli::output::talk;
 use crate::cli::system::System;
 use crate::cli::{signals, values};
 use crate::control::server::{ServeOptions, serve};
@@ -78,13 +78,7 @@ Examples:
 pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     let options = args.resolve(system)?;
     let stop = signals::watch()?;
-    let quiet = args.quiet;
-    let log = |line: &str| {
-        if !quiet {
-            say(line);
-        }
-    };
-    let ended_by = serve(&options, &log, &stop)?;
+    let ended_by = serve(&options, &talk(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 
