@@ -1,7 +1,7 @@
 //! Payload memory: aligned to pages and touched.
 //!
-//! The kernel copies fastest between buffers that are aligned alike, and an allocator's header
-//! would shift every copy by 16 bytes.
+//! Zero-copy sends pin whole pages and splice(2) moves them, so a message that begins with a page
+//! takes no page more than it fills.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,12 +1,12 @@
 //! recv(2): the kernel copies into one buffer, used for every flow of the worker. This is what an
-//! application pays.
+//! application pays, so the buffer is where the allocator puts it, as an application's is: at the
+//! start of a page the same copies took 1 % longer (docs/PERFORMANCE.md).
 
 use std::io::{self, Read as _};
 
 use socket2::Socket;
 
 use super::BulkReceive;
-use super::buffer::Buffer;
 use crate::outcome::half::ReceiveUse;
 use crate::plan::ReceiveMethod;
 
@@ -14,14 +14,15 @@ use crate::plan::ReceiveMethod;
 #[derive(Debug)]
 pub struct Read<'a> {
     sockets: Vec<&'a Socket>,
-    buffer: Buffer,
+    buffer: Vec<u8>,
 }
 
 impl<'a> Read<'a> {
     /// Receives at most `message_bytes` a call from `sockets`.
     #[must_use]
     pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
-        Self { sockets, buffer: Buffer::touched(message_bytes) }
+        // Not zero: zeroed memory may be left to the kernel to provide on first use.
+        Self { sockets, buffer: vec![0xa5; message_bytes] }
     }
 }
 
