@@ -37,6 +37,19 @@ struct Player {
     transactions_per_second: Option<f64>,
 }
 
+impl Player {
+    /// One that has done nothing yet.
+    const fn of(guest: usize) -> Self {
+        Self {
+            guest,
+            stage: Stage::Preparing,
+            outcome: None,
+            bits_per_second: None,
+            transactions_per_second: None,
+        }
+    }
+}
+
 /// A step under way.
 struct Turn<'a> {
     number: u32,
@@ -127,14 +140,7 @@ impl Conductor<'_> {
             return Ok(None);
         }
         let guests = step.members.iter().filter_map(|name| self.guests.number(name));
-        let player = |guest| Player {
-            guest,
-            stage: Stage::Preparing,
-            outcome: None,
-            bits_per_second: None,
-            transactions_per_second: None,
-        };
-        let mut turn = Turn { number, step, players: guests.map(player).collect() };
+        let mut turn = Turn { number, step, players: guests.map(Player::of).collect() };
         let (test, sample) = (step.test.clone(), step.sample);
         self.tell(&mut turn, &FromConductor::Prepare { step: number, test, sample })?;
         self.mark(&turn)?;
@@ -263,14 +269,7 @@ mod tests {
     fn what_comes_late_or_for_another_step_changes_nothing() {
         let members = vec!["a".into(), "b".into()];
         let step = Step { test: "t".into(), sample: 1, members, limit_seconds: 1 };
-        let player = |guest| Player {
-            guest,
-            stage: Stage::Preparing,
-            outcome: None,
-            bits_per_second: None,
-            transactions_per_second: None,
-        };
-        let mut turn = Turn { number: 7, step: &step, players: vec![player(3), player(5)] };
+        let mut turn = Turn { number: 7, step: &step, players: vec![Player::of(3), Player::of(5)] };
         turn.hear(3, FromMember::Prepared { step: 6 });
         turn.hear(4, FromMember::Prepared { step: 7 });
         turn.hear(3, FromMember::Ready);
