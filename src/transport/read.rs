@@ -1,6 +1,6 @@
 //! recv(2): the kernel copies into one buffer, used for every flow of the worker. This is what an
 //! application pays, so the buffer is where the allocator puts it, as an application's is: at the
-//! start of a page the same copies took 1 % longer (docs/PERFORMANCE.md).
+//! start of a page it gave 1 to 2 % less goodput (docs/PERFORMANCE.md).
 
 use std::io::{self, Read as _};
 

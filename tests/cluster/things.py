@@ -67,7 +67,8 @@ def late(name):
 
 def translated(node, namespace, service):
     """Ports of a Service that kube-proxy's rules on a node translate: a Service has no rule of this
-    kind before it has an endpoint, and kube-proxy writes its rules a second or more after that."""
+    kind before it has an endpoint, and kube-proxy writes its rules only after that, and at intervals
+    (iptables.minSyncPeriod, 1 s unless said)."""
     rules = bed.in_network(node, "iptables-save", "-t", "nat")
     comment = re.compile(rf'--comment "?{namespace}/{service}[:" ]')
     return sum(1 for line in rules.splitlines() if comment.search(line) and "-j DNAT" in line)

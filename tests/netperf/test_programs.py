@@ -219,8 +219,8 @@ class Programs:
             for form in (["-o", "all"], ["-k", "THROUGHPUT"], ["-O", "THROUGHPUT"]):
                 process = bed.Process(self.client, [
                     "netperf", "-H", SERVER4, "-p", str(netserver.port), *self.every("0.5"),
-                    "-c", "-C", "-f", "x", "-P", "0", "-t", "omni", "-l", "7200", "-v", "2", "--", "-r", "1",
-                    "-b", "1", "-e", "1", "-T", "udp", "-u", "0123", *form])
+                    "-c", "-C", "-f", "x", "-P", "0", "-t", "omni", "-l", "7200", "-v", "2", "--",
+                    "-r", "1", "-b", "1", "-e", "1", "-T", "udp", "-u", "0123", *form])
                 time.sleep(2)
                 process.signal(signal.SIGALRM)
                 run = process.finish(10)
