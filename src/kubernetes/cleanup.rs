@@ -18,8 +18,8 @@ use super::placement;
 use super::progress::Progress;
 use crate::error::{Error, Kind, Result};
 
-/// For everything to be gone: a kubelet may look for changes but once a minute after the API server
-/// was away.
+/// For everything to be gone: a kubelet and the controllers may look for changes but once a minute
+/// after the API server was away.
 const LIMIT: Duration = Duration::from_secs(150);
 /// A pod whose node does not answer is struck off after this.
 const FORCE_AFTER: Duration = Duration::from_secs(15);
@@ -94,9 +94,11 @@ pub(super) async fn delete(
             let known = most.entry(kind).or_default();
             *known = (*known).max(names.len());
         }
-        // The Job first, or it would replace its pod.
         delete_each::<Job>(cluster, &jobs, None).await.map_err(failed)?;
-        delete_each::<Pod>(cluster, &pods, Some(GRACE_SECONDS)).await.map_err(failed)?;
+        // Where its Job was gone before, nobody else may come for a pod.
+        let job_known = most.get("Job").is_some_and(|count| *count > 0);
+        let ours = pods.iter().filter(|pod| !(pod.of_job && job_known));
+        delete_each::<Pod>(cluster, ours, Some(GRACE_SECONDS)).await.map_err(failed)?;
         strike_off_idle(cluster, &pods).await.map_err(failed)?;
         delete_each::<Service>(cluster, &services, None).await.map_err(failed)?;
         if !policies.is_empty() {
@@ -130,6 +132,11 @@ struct There {
     ending: bool,
     /// A pod none of whose containers runs: they have ended, or never started.
     idle: bool,
+    /// A pod that a Job made. It goes with its Job: the garbage collector deletes it, which sees
+    /// Jobs by the same cache as the controller that makes their pods. Deleted by anybody else, it
+    /// is made anew by a controller that has not yet seen that its Job is gone, as after the API
+    /// server was away (the shared informers of Kubernetes' kube-controller-manager).
+    of_job: bool,
 }
 
 /// Everything of one kind.
@@ -142,7 +149,7 @@ async fn there<K: Kept>(cluster: &Cluster, selector: &str) -> Result<Vec<There>,
     let there = |object: K| {
         let meta = object.meta();
         let ending = meta.deletion_timestamp.is_some();
-        meta.name.clone().map(|name| There { name, ending, idle: false })
+        meta.name.clone().map(|name| There { name, ending, idle: false, of_job: false })
     };
     Ok(found.into_iter().filter_map(there).collect())
 }
@@ -158,7 +165,9 @@ async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<There>, Failure> 
             started && !ended
         };
         let idle = !statuses.iter().flatten().any(runs);
-        pod.metadata.name.map(|name| There { name, ending, idle })
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        let of_job = owners.any(|owner| owner.kind == "Job" && owner.controller == Some(true));
+        pod.metadata.name.map(|name| There { name, ending, idle, of_job })
     };
     Ok(found.into_iter().filter_map(there).collect())
 }
@@ -176,10 +185,10 @@ async fn strike_off_idle(cluster: &Cluster, pods: &[There]) -> Result<(), Failur
 /// Asks for the deletion of all that is not being deleted yet.
 async fn delete_each<K: Kept>(
     cluster: &Cluster,
-    found: &[There],
+    found: impl IntoIterator<Item = &There>,
     grace: Option<u32>,
 ) -> Result<(), Failure> {
-    let open = found.iter().filter(|object| !object.ending);
+    let open = found.into_iter().filter(|object| !object.ending);
     let answers: Vec<Result<(), Failure>> = stream::iter(open)
         .map(|object| cluster.delete::<K>(&object.name, grace))
         .buffer_unordered(AT_ONCE)
@@ -196,7 +205,7 @@ async fn strike_off(
 ) -> Result<(), Failure> {
     let pods: Vec<Pod> = cluster.list(selector).await?;
     let nodes = cluster.nodes().await.unwrap_or_default();
-    for pod in pods {
+    for pod in pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()) {
         let Some(name) = pod.metadata.name else { continue };
         let node = pod.spec.and_then(|spec| spec.node_name);
         let dead = node.is_some_and(|node| {

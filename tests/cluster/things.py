@@ -36,33 +36,52 @@ def apply(*things):
     kubectl("apply", "-f", str(file))
 
 
+def job(namespace, name, node, command):
+    """A Job of one such pod."""
+    one = pod(namespace, name, node, command)
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": one["metadata"],
+            "spec": {"template": {"metadata": {"labels": {"app": name}}, "spec": one["spec"]}}}
+
+
 def caught_up():
-    """Waits until both nodes have noticed what happens in the cluster: after the API server was away,
-    kubelet and kube-proxy ask it again at growing intervals of up to a minute (the backoff of a
-    Reflector in Kubernetes' client-go)."""
+    """Waits until all have noticed what happens in the cluster: after the API server was away,
+    kubelet, kube-proxy and the controllers ask it again at growing intervals of up to a minute (the
+    backoff of a Reflector in Kubernetes' client-go)."""
     name = f"{CANARY}-{time.monotonic_ns()}"
     meta = {"name": name, "namespace": "default"}
-    pods = [pod("default", f"{name}-{node}", node, ["/podperf", "--version"]) for node in NODES]
+    say = ["/podperf", "--version"]
+    pods = [pod("default", f"{name}-{node}", node, say) for node in NODES]
     apply({"apiVersion": "v1", "kind": "Service", "metadata": meta,
            "spec": {"ports": [{"port": 9}]}},
           {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta,
-           "subsets": [{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 9}]}]}, *pods)
+           "subsets": [{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 9}]}]},
+          job("default", f"{name}-job", NODES[0], say), *pods)
     try:
         bed.until(lambda: not late(name),
                   lambda: f"has not caught up: {', '.join(late(name))}", bed.GONE)
     finally:
-        kubectl("delete", "-n", "default", f"service/{name}",
+        kubectl("delete", "-n", "default", f"service/{name}", f"job/{name}-job",
                 *[f"pod/{name}-{node}" for node in NODES])
+    bed.until(lambda: not of_job(name), lambda: "the garbage collector has not caught up", bed.GONE)
+
+
+def canaries(name):
+    return [item for item in bed.objects("pods", namespace="default")
+            if item["metadata"]["name"].startswith(name)]
+
+
+def of_job(name):
+    """Those of the canaries of this name that a Job made."""
+    return [item for item in canaries(name) if item["metadata"].get("ownerReferences")]
 
 
 def late(name):
     """Who has not noticed the canaries of this name."""
-    kubelets = [f"kubelet of {item['spec']['nodeName']}"
-                for item in bed.objects("pods", namespace="default")
-                if item["metadata"]["name"].startswith(name)
-                and item["status"].get("phase") != "Succeeded"]
+    kubelets = [f"kubelet of {item['spec']['nodeName']}" for item in canaries(name)
+                if item["status"].get("phase") != "Succeeded"]
     proxies = [f"kube-proxy of {node}" for node in NODES if not translated(node, "default", name)]
-    return kubelets + proxies
+    controllers = [] if of_job(name) else ["the controller of Jobs"]
+    return kubelets + proxies + controllers
 
 
 def translated(node, namespace, service):

@@ -85,6 +85,43 @@ async fn everything_goes_the_job_first_and_policies_in_one_request() {
     assert!(asked.iter().filter(|it| it.starts_with("GET")).all(|it| it.contains("run%3Dr1")));
 }
 
+/// A namespace with the pod of a Job, with the Job or without it. The pod goes some looks after the
+/// Job, or when it is deleted itself.
+fn with_job(mut job: bool) -> Server {
+    let mut looks = 9_usize;
+    let mut pod = object("j-x");
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": true}]);
+    let state = Mutex::new(move |method: &str, kind: &str| {
+        match (method, kind) {
+            ("DELETE", "jobs") => job = false,
+            ("DELETE", _) => looks = 0,
+            (_, "pods") if !job => looks = looks.saturating_sub(1),
+            _ => (),
+        }
+        match kind {
+            "jobs" if job => list(vec![object("j")]),
+            "pods" if looks > 0 => list(vec![pod.clone()]),
+            _ => list(Vec::new()),
+        }
+    });
+    Server::new(move |(method, path, _), _| (state.lock().unwrap())(method, &place(path).0))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pod_of_a_job_goes_with_it_and_by_itself_where_the_job_is_gone() {
+    for (job, deletion, sentence) in
+        [(true, "/jobs/j", "deleted 1 Job, 1 pod"), (false, "/pods/j-x", "deleted 1 pod")]
+    {
+        let server = with_job(job);
+        let deleted = delete(&server.cluster, "run=r1", &Progress::new(true)).await.unwrap();
+        assert_eq!(deleted.sentence("podperf"), sentence);
+        let asked = server.asked();
+        let gone: Vec<&String> = asked.iter().filter(|it| it.starts_with("DELETE")).collect();
+        assert!(gone.len() == 1 && gone[0].contains(deletion), "{gone:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_there_is_nothing_to_delete_and_what_may_not_be_seen_was_not_made() {
     let progress = Progress::new(true);
