@@ -66,9 +66,11 @@ class Clients(Cases):
                      "-l", "2", *(("--", "-R", "1") if test == "UDP_STREAM" else ())]
             return bed.Process(self.client, words).finish(30)
 
-        tests = ("TCP_STREAM", "TCP_RR", "UDP_STREAM")
-        for test, run in zip(tests, self.together(*(lambda test=test: measure(test)
-                                                    for test in tests))):
+        tests = ("TCP_STREAM", "TCP_RR")
+        runs = self.together(*(lambda test=test: measure(test) for test in tests))
+        # Alone: so many floods make TCP lose so much that a real netserver, which waits some seconds
+        # and no longer, resets a connection that has not come to its end.
+        for test, run in (*zip(tests, runs), ("UDP_STREAM", measure("UDP_STREAM"))):
             with self.subTest(test):
                 self.assertEqual((run.status, run.err), (0, b""), run)
                 self.assertGreater(clients.super_netperf(run.text, 4), 0)
