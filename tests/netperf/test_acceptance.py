@@ -68,8 +68,8 @@ class Clients(Cases):
 
         tests = ("TCP_STREAM", "TCP_RR")
         runs = self.together(*(lambda test=test: measure(test) for test in tests))
-        # Alone: so many floods make TCP lose so much that a real netserver, which waits some seconds
-        # and no longer, resets a connection that has not come to its end.
+        # Alone: beside four floods a test may be so late that the real netserver, which waits some
+        # seconds and no longer, ends its data connection under it.
         for test, run in (*zip(tests, runs), ("UDP_STREAM", measure("UDP_STREAM"))):
             with self.subTest(test):
                 self.assertEqual((run.status, run.err), (0, b""), run)
