@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "scripts" / "lib"))
 from listening import listens  # noqa: E402
-from patience import Patient  # noqa: E402
+from retry import Retried  # noqa: E402
 
 ENGINE = os.environ.get("PODPERF_ENGINE")
 PREFIX = f"ppn{os.getpid()}"
@@ -62,7 +62,7 @@ def each_pair(*pairs):
         module = sys.modules[cases.__module__]
         for client, server in pairs or PAIRS:
             name = f"{cases.__name__}_{client}_to_{server}"
-            base = Patient if (client, server) == REAL_TO_REAL else unittest.TestCase
+            base = Retried if (client, server) == REAL_TO_REAL else unittest.TestCase
             made = type(name, (cases, base),
                         {"client": client, "server": server, "__module__": cases.__module__})
             setattr(module, name, on_bed(client, server)(made))

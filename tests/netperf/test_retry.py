@@ -1,18 +1,18 @@
-"""That a test which fails each time has failed, however patient one is."""
+"""That a test which fails each time has failed, however often it is tried."""
 
 import contextlib
 import io
 import unittest
 
 import bed
-import patience
+import retry
 
 
 def outcome(failures):
     """How often a test ran that fails so many times, and whether it passed."""
     counted = {"runs": 0, "set up": 0}
 
-    class Sample(patience.Patient):
+    class Sample(retry.Retried):
         @classmethod
         def setUpClass(cls):
             counted["set up"] += 1
@@ -30,7 +30,7 @@ def outcome(failures):
     return counted["runs"], result.wasSuccessful()
 
 
-class Patience(unittest.TestCase):
+class Retry(unittest.TestCase):
     def test_there_are_three_tries(self):
         self.assertEqual(outcome(0), (1, True))
         self.assertEqual(outcome(2), (3, True))
@@ -43,11 +43,11 @@ class Patience(unittest.TestCase):
         Cases.__module__ = __name__
         bed.each_pair()(Cases)
         made = {pair: globals().pop(f"Cases_{pair[0]}_to_{pair[1]}") for pair in bed.PAIRS}
-        patient = [pair for pair, cases in made.items() if issubclass(cases, patience.Patient)]
-        self.assertEqual(patient, [bed.REAL_TO_REAL])
+        retried = [pair for pair, cases in made.items() if issubclass(cases, retry.Retried)]
+        self.assertEqual(retried, [bed.REAL_TO_REAL])
 
     def test_what_is_left_out_is_said(self):
-        class Sample(patience.Patient):
+        class Sample(retry.Retried):
             def test(self):
                 self.skipTest("no")
 

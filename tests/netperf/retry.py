@@ -33,7 +33,7 @@ for _name in ("addSuccess", "addFailure", "addError", "addSkip", "addSubTest",
     setattr(Tape, _name, recorded(_name))
 
 
-class Patient(unittest.TestCase):
+class Retried(unittest.TestCase):
     """A test that has failed when it failed each time; its class is set up anew in between."""
 
     def run(self, result=None):
