@@ -12,21 +12,21 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group};
 use crossbeam_channel::Receiver;
-use podperf::calibration::calls::{messages, transfer};
-use podperf::calibration::steps::Spread;
-use podperf::calibration::{MESSAGE_BYTES, calibrate, runs};
-use podperf::error::{Kind, Result};
-use podperf::metrics::host_reader::HostReader;
-use podperf::metrics::latency::Latencies;
-use podperf::metrics::topology::Topology;
-use podperf::metrics::{flow, roots::Roots};
-use podperf::plan::{Extent, Plan, ReceiveMethod, SendMethod};
-use podperf::report::text::render_calibration;
-use podperf::units::Bytes;
-use podperf::workload::tally::Tally;
+use podperf_engine::calibration::calls::{messages, transfer};
+use podperf_engine::calibration::steps::Spread;
+use podperf_engine::calibration::{MESSAGE_BYTES, calibrate, runs};
+use podperf_engine::metrics::host_reader::HostReader;
+use podperf_engine::metrics::topology::Topology;
+use podperf_engine::metrics::{flow, roots::Roots};
+use podperf_engine::workload::tally::Tally;
+use podperf_model::error::{Kind, Result};
+use podperf_model::latency::Latencies;
+use podperf_model::plan::Choice as _;
+use podperf_model::plan::{Extent, Plan, ReceiveMethod, SendMethod};
+use podperf_model::units::Bytes;
+use podperf_report::text::render_calibration;
 
 /// For the table at the end.
 const LONG: Duration = Duration::from_secs(45);
@@ -69,7 +69,7 @@ fn call(criterion: &mut Criterion) {
     group.sample_size(10).warm_up_time(SHORT).measurement_time(SHORT);
     let sends = SendMethod::concrete();
     let sends = sends.map(|send| ("send", send.name(), send, ReceiveMethod::Read));
-    let receives = ReceiveMethod::value_variants().iter();
+    let receives = ReceiveMethod::ALL.iter();
     let receives = receives.map(|&receive| ("receive", receive.name(), SendMethod::Write, receive));
     for (way, method, send, receive) in sends.chain(receives) {
         if let Err(error) = transfer(send, receive, messages(1)) {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use podperf::netperf::Program;
+use podperf_netperf::Program;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();

@@ -10,9 +10,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use podperf::agents::record::Record;
-use podperf::outcome::run::Status;
-use podperf::plan::Expect;
+use podperf_model::plan::Expect;
+use podperf_model::result::run::Status;
+use podperf_model::run_log::Record;
 use serde_json::json;
 
 use support::agents::{BRIEF, Conductor, LONG, all_end, ends, join, part, schedule};

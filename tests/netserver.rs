@@ -7,11 +7,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use podperf::metrics::latency::Latencies;
-use podperf::netperf::wire::ask::{CONNECTIONS, MEASURE_CPU, OmniRequest};
-use podperf::netperf::wire::native::{Details, Identity, Said, Wishes, read_token};
-use podperf::netperf::wire::reply::{OmniResponse, PROC_STAT};
-use podperf::netperf::wire::{Message, UNKNOWN, classic, kind};
+use podperf_model::latency::Latencies;
+use podperf_netperf::wire::ask::{CONNECTIONS, MEASURE_CPU, OmniRequest};
+use podperf_netperf::wire::native::{Details, Identity, Said, Wishes, read_token};
+use podperf_netperf::wire::reply::{OmniResponse, PROC_STAT};
+use podperf_netperf::wire::{Message, UNKNOWN, classic, kind};
 
 use serde_json::Value;
 use support::netserver::{Client, Netserver, datagrams, netperf, netserver, stream, transactions};

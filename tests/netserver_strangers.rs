@@ -8,10 +8,10 @@ use std::io::Write as _;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use podperf::netperf::wire::ask::{CONNECTIONS, OmniRequest};
-use podperf::netperf::wire::native::{Identity, Said};
-use podperf::netperf::wire::reply::OmniResponse;
-use podperf::netperf::wire::{MESSAGE_BYTES, Message, UNKNOWN, kind};
+use podperf_netperf::wire::ask::{CONNECTIONS, OmniRequest};
+use podperf_netperf::wire::native::{Identity, Said};
+use podperf_netperf::wire::reply::OmniResponse;
+use podperf_netperf::wire::{MESSAGE_BYTES, Message, UNKNOWN, kind};
 
 use support::netserver::{Client, Netserver, datagrams, stream, transactions};
 use support::{PATIENCE, free_port};

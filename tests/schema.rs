@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use podperf::outcome::merge::merge;
-use podperf::outcome::schema::json_schema;
-use podperf::{metrics, outcome, plan, report, units};
+use podperf_model::result::merge::{Input, merge};
+use podperf_model::result::schema::json_schema;
+use podperf_model::result::testing;
+use podperf_report::json;
 use serde_json::Value;
-
-#[path = "../src/outcome/testing.rs"]
-#[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
-mod testing;
 
 #[test]
 fn the_file_in_docs_is_up_to_date() {
@@ -32,8 +29,8 @@ fn faults(document: &Value) -> Vec<String> {
         .collect()
 }
 
-fn document(input: outcome::Input) -> Value {
-    serde_json::from_str(&report::json::render(&merge(input))).expect("one JSON document")
+fn document(input: Input) -> Value {
+    serde_json::from_str(&json::render(&merge(input))).expect("one JSON document")
 }
 
 #[test]
@@ -47,9 +44,9 @@ fn documents_obey_the_schema() {
     for input in whole {
         assert_eq!(faults(&document(input.clone())), [""; 0]);
         for lose in [
-            |input: &mut outcome::Input| input.server = None,
-            |input: &mut outcome::Input| input.client = None,
-            |input: &mut outcome::Input| (input.client, input.server) = (None, None),
+            |input: &mut Input| input.server = None,
+            |input: &mut Input| input.client = None,
+            |input: &mut Input| (input.client, input.server) = (None, None),
         ] {
             let mut part = input.clone();
             lose(&mut part);

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use podperf::control::preamble::{Preamble, SessionId};
+use podperf_engine::control::preamble::{Preamble, SessionId};
 use serde_json::{Value, json};
 
 use support::process::{Client, Server, podperf_json};

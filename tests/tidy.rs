@@ -12,18 +12,8 @@ const MAX_COLUMNS: usize = 100;
 /// In two pieces, so that a search of the tree for hidden tests finds none.
 const IGNORED: &str = concat!("#[", "ignore");
 /// Each part imports only from those before it.
-const LAYERS: [&str; 10] = [
-    "sys",
-    "transport",
-    "workload",
-    "engine",
-    "control",
-    "calibration",
-    "agents",
-    "netperf",
-    "cli",
-    "kubernetes",
-];
+const LAYERS: [&str; 6] =
+    ["transport", "workload", "engine", "control", "calibration", "coordination"];
 
 /// A file in two views: as written, and as code: comments and the insides of literals blanked, the
 /// test module cut off. Both have the same lines up to the cut.
@@ -39,7 +29,7 @@ impl<'a> Source<'a> {
         let all_code = blank(text);
         // A test module in files of its own is all tests.
         let in_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
-        let all_tests = path.starts_with("src/") && in_tests;
+        let all_tests = path.contains("src/") && in_tests;
         let code = if all_tests { "" } else { without_test_module(&all_code) }.to_owned();
         Self { path, text, code, all_code }
     }
@@ -48,9 +38,9 @@ impl<'a> Source<'a> {
         self.path.starts_with(folder)
     }
 
-    /// The folder or file right below src/, without its ending.
+    /// The folder or file right below the engine's src/, without its ending.
     fn part(&self) -> Option<&str> {
-        let first = self.path.strip_prefix("src/")?.split('/').next()?;
+        let first = self.path.strip_prefix("crates/engine/src/")?.split('/').next()?;
         Some(first.trim_end_matches(".rs"))
     }
 
@@ -204,22 +194,27 @@ fn check_words(source: &Source<'_>, complaints: &mut Vec<String>) {
         source.forbid(&source.all_code, word, "is unfinished work", complaints);
     }
     source.forbid(&source.all_code, IGNORED, "hides a test", complaints);
-    if !source.under("src/sys") {
-        source.forbid(&source.all_code, "unsafe", "stands outside src/sys", complaints);
+    if !source.under("crates/sys/") {
+        source.forbid(&source.all_code, "unsafe", "stands outside crates/sys", complaints);
         source.forbid(&source.all_code, "allow(", "stands where `expect(` belongs", complaints);
     }
-    if !source.under("src/kubernetes") && source.path != "src/bin/kubectl-podperf.rs" {
+    if !source.under("crates/kubectl-podperf/") {
         for word in ["tokio", "kube"] {
-            source.forbid(&source.all_code, word, "stands outside src/kubernetes", complaints);
+            source.forbid(
+                &source.all_code,
+                word,
+                "stands outside crates/kubectl-podperf",
+                complaints,
+            );
         }
     }
-    if !source.under("src/") {
+    if !source.path.contains("src/") || source.under("crates/kubectl-podperf/") {
         return;
     }
     if !["src/main.rs", "src/cli/signals.rs"].contains(&source.path) {
         source.forbid(&source.code, "process::exit", "takes the exit from main", complaints);
     }
-    if !source.under("src/report/") && !source.under("src/cli/") {
+    if !source.under("crates/report/") && !source.under("src/cli/") {
         for word in ["println!", "print!", "eprintln!", "eprint!"] {
             source.forbid(&source.code, word, "prints outside report and cli", complaints);
         }
@@ -260,7 +255,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn the_tree_keeps_the_house_rules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    ["src", "tests", "benches"]
+    ["src", "crates", "tests", "benches"]
         .iter()
         .for_each(|folder| rust_files(&root.join(folder), &mut files));
     assert!(files.len() > 10, "only {} files found below {}", files.len(), root.display());
@@ -283,7 +278,7 @@ fn each_rule_sees_what_breaks_it() {
         ("src/a.rs", &"//! A.\n".repeat(401), "src/a.rs: 401 lines without tests, at most 400"),
         ("src/a.rs", &format!("//! {}", "ä".repeat(97)), "src/a.rs:1: 101 columns, at most 100"),
         ("src/a.rs", &long_function, "src/a.rs:2: long has 71 lines, at most 70"),
-        ("src/a.rs", "//! A.\nunsafe fn a() {}", "src/a.rs:2: `unsafe` stands outside src/sys"),
+        ("src/a.rs", "//! A.\nunsafe fn a() {}", "src/a.rs:2: `unsafe` stands outside crates/sys"),
         ("tests/a.rs", &ignored, &format!("tests/a.rs:2: `{IGNORED}` hides a test")),
         ("src/a.rs", "//! A.\nfn a() { todo!() }", "src/a.rs:2: `todo!` is unfinished work"),
         (
@@ -294,7 +289,7 @@ fn each_rule_sees_what_breaks_it() {
         (
             "src/cli/a.rs",
             "//! A.\nuse kube::Api;",
-            "src/cli/a.rs:2: `kube` stands outside src/kubernetes",
+            "src/cli/a.rs:2: `kube` stands outside crates/kubectl-podperf",
         ),
         (
             "src/cli/a.rs",
@@ -307,9 +302,9 @@ fn each_rule_sees_what_breaks_it() {
             "src/engine/a.rs:2: `print!` prints outside report and cli",
         ),
         (
-            "src/engine/a.rs",
+            "crates/engine/src/engine/a.rs",
             "//! A.\nuse crate::control::client;",
-            "src/engine/a.rs:2: `crate::control` is a higher part",
+            "crates/engine/src/engine/a.rs:2: `crate::control` is a higher part",
         ),
     ] {
         assert_eq!(complaints_about(path, text), [complaint]);
@@ -330,7 +325,7 @@ mod tests {
 }
 "####;
     assert_eq!(complaints_about("src/engine/a.rs", sample), [""; 0]);
-    assert_eq!(complaints_about("src/sys/a.rs", "//! A.\nunsafe fn a();"), [""; 0]);
+    assert_eq!(complaints_about("crates/sys/src/a.rs", "//! A.\nunsafe fn a();"), [""; 0]);
     let tests = format!("//! A.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(500));
     assert_eq!(complaints_about("src/a.rs", &tests), [""; 0]);
     let tests = format!("//! A.\n{}", "\n".repeat(500));

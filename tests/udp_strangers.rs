@@ -9,9 +9,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use podperf::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, REQUEST};
-use podperf::control::preamble::SessionId;
-use podperf::transport::datagram::SETUP;
+use podperf_engine::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, REQUEST};
+use podperf_engine::control::preamble::SessionId;
+use podperf_engine::transport::datagram::SETUP;
 use serde_json::{Value, json};
 
 use support::process::{Server, podperf_json};

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::calibration::{calibrate, store};
 use crate::cli::output::{print, talk};
 use crate::cli::signals;
-use crate::error::{Error, Kind, Result};
-use crate::outcome::run::Run;
-use crate::report::text;
-use crate::units::parse_duration;
+use podperf_engine::calibration::{calibrate, store};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::result::run::Run;
+use podperf_model::units::parse_duration;
+use podperf_report::text;
 
 /// Least and most time for all of it.
 const TIME: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(600)];
@@ -88,7 +88,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
 
 /// Holds a run against the calibration that is stored for this user, if there is one.
 pub(super) fn hold_against_stored(run: &mut Run) {
-    use crate::outcome::calibration::{hold_against, put_aside};
+    use podperf_model::result::calibration::{hold_against, put_aside};
     let Some(path) = store::path() else { return };
     match store::load(&path) {
         Ok(Some(record)) => hold_against(run, &record),

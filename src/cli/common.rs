@@ -12,11 +12,11 @@ use crate::cli::host::Host;
 use crate::cli::output::OutputArgs;
 use crate::cli::system::System;
 use crate::cli::{Measurement, values};
-use crate::control::client::{Family, Target};
-use crate::error::{Error, Result};
-use crate::plan::limits::Limits;
-use crate::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Wait, Workload, rules};
-use crate::units::{Bytes, parse_count, parse_duration};
+use podperf_engine::control::client::{Family, Target};
+use podperf_model::error::{Error, Result};
+use podperf_model::plan::limits::Limits;
+use podperf_model::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Wait, Workload, rules};
+use podperf_model::units::{Bytes, parse_count, parse_duration};
 
 /// Port of control and data unless another is named.
 pub(super) const PORT: u16 = 5210;

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::{Shell, generate};
 
 use crate::cli::output::print;
-use crate::error::Result;
+use podperf_model::error::Result;
 
 /// Prints a completion script for a shell.
 #[derive(Debug, Args)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::agents::conductor::{ConductOptions, conduct};
-use crate::agents::schedule::Schedule;
 use crate::cli::common::positive;
 use crate::cli::output::talk;
 use crate::cli::system::{System, text_of};
 use crate::cli::{signals, values};
-use crate::error::Result;
-use crate::units::parse_duration;
+use podperf_engine::coordination::conductor::{ConductOptions, conduct};
+use podperf_model::error::Result;
+use podperf_model::schedule::Schedule;
+use podperf_model::units::parse_duration;
 
 /// Holds the schedule when no file is named.
 const SCHEDULE_VARIABLE: &str = "PODPERF_SCHEDULE";

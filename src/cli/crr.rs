@@ -6,9 +6,10 @@ use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
-use crate::error::Result;
-use crate::plan::{Close, CrrPlan, Extent, SocketPlan, Workload};
-use crate::units::{parse_count, parse_frequency};
+use crate::cli::values::choice;
+use podperf_model::error::Result;
+use podperf_model::plan::{Close, CrrPlan, Extent, SocketPlan, Workload};
+use podperf_model::units::{parse_count, parse_frequency};
 
 /// Measures connections: each transaction opens one, sends a request, reads the response and closes
 /// it. Latency is from before the connection to the last byte of the response.
@@ -27,7 +28,8 @@ pub(super) struct CrrArgs {
           value_parser = parse_frequency, allow_hyphen_values = true)]
     rate: Option<f64>,
     /// How a connection ends
-    #[arg(long, value_name = "HOW", default_value = "server", help_heading = "Transactions")]
+    #[arg(long, value_name = "HOW", default_value = "server", help_heading = "Transactions",
+          value_parser = choice::<Close>())]
     close: Close,
     /// End after so many transactions over all flows, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
@@ -72,8 +74,8 @@ impl CrrArgs {
 mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
-    use crate::plan::{Plan, Wait};
-    use crate::units::Bytes;
+    use podperf_model::plan::{Plan, Wait};
+    use podperf_model::units::Bytes;
 
     #[test]
     fn crr_options_become_a_plan() {

@@ -8,9 +8,9 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use crate::cli::output::print;
-use crate::error::Result;
-use crate::metrics::doctor::{Check, Status, examine};
-use crate::metrics::roots::Roots;
+use podperf_engine::metrics::doctor::{Check, Status, examine};
+use podperf_engine::metrics::roots::Roots;
+use podperf_model::error::Result;
 
 /// Tells what this machine lets podperf do, and what will spoil a measurement.
 #[derive(Debug, Args)]

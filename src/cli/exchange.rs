@@ -6,7 +6,7 @@
 
 use clap::Args;
 
-use crate::units::Bytes;
+use podperf_model::units::Bytes;
 
 /// What goes each way.
 #[derive(Debug, Args)]

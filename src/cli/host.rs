@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::cli::values;
-use crate::control::client::Family;
-use crate::units::Invalid;
+use podperf_engine::control::client::Family;
+use podperf_model::units::Invalid;
 
 /// A host and, if it was typed with it, a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::agents::PORT;
-use crate::agents::member::{JoinOptions, join, tests};
-use crate::agents::schedule::Part;
 use crate::cli::common::positive;
 use crate::cli::host::Host;
 use crate::cli::output::talk;
 use crate::cli::system::{System, text_of};
 use crate::cli::{Command, Measurement, calibrate, parse, signals};
-use crate::control::client::Target;
-use crate::error::{Error, Kind, Result};
-use crate::plan::Plan;
-use crate::units::parse_duration;
+use podperf_engine::control::client::Target;
+use podperf_engine::coordination::PORT;
+use podperf_engine::coordination::member::{JoinOptions, join, tests};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::Plan;
+use podperf_model::schedule::Part;
+use podperf_model::units::parse_duration;
 
 /// Holds the part when no file is named.
 const PART_VARIABLE: &str = "PODPERF_PART";

@@ -6,7 +6,7 @@ use clap::Args;
 use clap_mangen::{Man, generate_to};
 
 use crate::cli::output::print;
-use crate::error::{Error, Result};
+use podperf_model::error::{Error, Result};
 
 /// Prints the manual page, or writes one for podperf and each of its subcommands.
 #[derive(Debug, Args)]

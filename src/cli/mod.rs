@@ -34,11 +34,11 @@ use std::time::Duration;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::control::client::{Target, measure};
-use crate::error::{Kind, Result};
-use crate::outcome::run::Interval;
-use crate::plan::Plan;
 use output::{Output, OutputArgs};
+use podperf_engine::control::client::{Target, measure};
+use podperf_model::error::{Kind, Result};
+use podperf_model::plan::Plan;
+use podperf_model::result::run::Interval;
 use system::System;
 
 /// Measures what a network path carries and what it costs: throughput, request/response latency,

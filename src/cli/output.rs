@@ -10,11 +10,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{Error, Kind, Result};
-use crate::outcome::run::Run;
-use crate::plan::Plan;
-use crate::report::live::Live;
-use crate::report::{json, text};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::Plan;
+use podperf_model::result::run::Run;
+use podperf_report::live::Live;
+use podperf_report::{json, text};
 
 /// What a shell reports for a program that SIGPIPE ended: standard output was closed early.
 const PIPE_CLOSED: u8 = 141;
@@ -143,7 +143,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::outcome::testing;
+    use podperf_model::result::testing;
 
     fn open(path: &Path) -> Result<Output> {
         Output::open(OutputArgs { json: false, output: Some(path.to_owned()), quiet: true })

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::control::client::{Family, Target};
-use crate::error::Kind;
+use podperf_engine::control::client::{Family, Target};
+use podperf_model::error::Kind;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -6,12 +6,13 @@ use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
-use crate::error::Result;
-use crate::plan::{
+use crate::cli::values::choice;
+use podperf_model::error::Result;
+use podperf_model::plan::{
     Backend, Direction, Extent, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
     StreamPlan, Workload,
 };
-use crate::units::{Bytes, parse_count, parse_frequency};
+use podperf_model::units::{Bytes, parse_count, parse_frequency};
 
 /// Measures the latency and rate of requests and responses: the full round trip of each, with mean,
 /// standard deviation and percentiles.
@@ -44,7 +45,8 @@ pub(super) struct RrArgs {
         value_name = "WAY",
         default_value = "up",
         help_heading = "Load",
-        requires = "load"
+        requires = "load",
+        value_parser = choice::<Direction>()
     )]
     load_direction: Direction,
     /// Bytes of one send call and of one receive call of the load
@@ -58,7 +60,8 @@ pub(super) struct RrArgs {
     )]
     load_length: Bytes,
     /// What moves and waits for the flows of a worker, on both ends
-    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Transactions")]
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Transactions",
+          value_parser = choice::<Backend>())]
     backend: Backend,
     /// End after so many transactions over all connections, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",

@@ -1,8 +1,8 @@
 //! `podperf schema`: the JSON Schema of the result document.
 
 use crate::cli::output::print;
-use crate::error::Result;
-use crate::outcome::schema::json_schema;
+use podperf_model::error::Result;
+use podperf_model::result::schema::json_schema;
 
 /// Prints the schema; returns the exit status.
 pub(super) fn run() -> Result<u8> {

@@ -11,10 +11,10 @@ use crate::cli::common::positive;
 use crate::cli::output::talk;
 use crate::cli::system::System;
 use crate::cli::{signals, values};
-use crate::control::server::{ServeOptions, serve};
-use crate::error::{Error, Kind, Result};
-use crate::plan::limits::Limits;
-use crate::units::{parse_count, parse_duration};
+use podperf_engine::control::server::{ServeOptions, serve};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::limits::Limits;
+use podperf_model::units::{parse_count, parse_duration};
 
 /// Waits for measurements, many at once; one TCP port carries control and data.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, bounded};
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::error::{Error, Kind, Result};
+use podperf_model::error::{Error, Kind, Result};
 
 /// Blocks both signals for the whole process and takes them up in a thread of its own. To be
 /// called before any other thread starts: threads inherit the mask.

@@ -5,9 +5,12 @@ use clap::Args;
 use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::system::System;
-use crate::error::Result;
-use crate::plan::{Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload};
-use crate::units::{BitRate, Bytes, parse_count};
+use crate::cli::values::choice;
+use podperf_model::error::Result;
+use podperf_model::plan::{
+    Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload,
+};
+use podperf_model::units::{BitRate, Bytes, parse_count};
 
 /// Measures the throughput of bulk transfers: what the receiver got in the window, and what it cost
 /// both ends.
@@ -35,10 +38,12 @@ pub(super) struct StreamArgs {
     #[arg(long, help_heading = "Streams")]
     bidir: bool,
     /// How the sender hands bytes to the kernel
-    #[arg(long, value_name = "METHOD", default_value = "auto", help_heading = "Streams")]
+    #[arg(long, value_name = "METHOD", default_value = "auto", help_heading = "Streams",
+          value_parser = choice::<SendMethod>())]
     send: SendMethod,
     /// How the receiver takes them
-    #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams")]
+    #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams",
+          value_parser = choice::<ReceiveMethod>())]
     recv: ReceiveMethod,
     /// End when so much has been received over all streams of one direction, instead of after a
     /// time

@@ -16,9 +16,9 @@ use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::values::cpu_list;
-use crate::control::token::Token;
-use crate::error::{Error, Kind, Result};
-use crate::plan::{Pin, Plan};
+use podperf_engine::control::token::Token;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::{Pin, Plan};
 
 /// Holds a token when no file is named.
 pub(super) const TOKEN_VARIABLE: &str = "PODPERF_TOKEN";

@@ -7,12 +7,12 @@ use clap::CommandFactory as _;
 
 use super::system::System;
 use super::{Cli, Command, Measurement, parse};
-use crate::control::client::{Family, Target};
-use crate::plan::{
+use podperf_engine::control::client::{Family, Target};
+use podperf_model::plan::{
     Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
     StreamPlan, Wait, Workload,
 };
-use crate::units::{BitRate, Bytes};
+use podperf_model::units::{BitRate, Bytes};
 
 fn resolve(line: &str) -> Result<Measurement, String> {
     let words: Vec<OsString> =

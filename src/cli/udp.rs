@@ -8,10 +8,11 @@ use crate::cli::Measurement;
 use crate::cli::common::{MeasureArgs, WaitArgs, Work};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
-use crate::error::Result;
-use crate::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use crate::plan::{Direction, Extent, SocketPlan, Workload};
-use crate::units::{BitRate, Bytes, parse_count, parse_duration};
+use crate::cli::values::choice;
+use podperf_model::error::Result;
+use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
+use podperf_model::plan::{Direction, Extent, SocketPlan, Workload};
+use podperf_model::units::{BitRate, Bytes, parse_count, parse_duration};
 
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
 /// the latency of requests and responses.
@@ -49,10 +50,12 @@ pub(super) struct UdpArgs {
     bidir: bool,
     /// Let the kernel cut one send into many datagrams (UDP_SEGMENT); auto: when unlimited, or
     /// where several datagrams fall due within 100 µs
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams",
+          value_parser = choice::<Offload>())]
     gso: Offload,
     /// Let the kernel hand over many datagrams at once (UDP_GRO); auto: where it can
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams",
+          value_parser = choice::<Offload>())]
     gro: Offload,
     /// Fragment what is larger than the path's MTU, instead of refusing it
     #[arg(long, help_heading = "Datagrams")]
@@ -134,7 +137,7 @@ impl UdpArgs {
 mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
-    use crate::plan::Plan;
+    use podperf_model::plan::Plan;
 
     #[test]
     fn udp_options_become_a_plan() {

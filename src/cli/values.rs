@@ -4,9 +4,18 @@
 
 use std::net::IpAddr;
 
-use crate::plan::rules::CPU_IDS;
-use crate::plan::{Pin, Wait};
-use crate::units::{Invalid, parse_count};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use podperf_model::plan::rules::CPU_IDS;
+use podperf_model::plan::{Choice, Pin, Wait};
+use podperf_model::units::{Invalid, parse_count};
+
+/// Parses the name of a choice; lists them all in the help.
+pub(super) fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {
+    let values = T::ALL.iter().map(|value| PossibleValue::new(value.name()).help(value.help()));
+    // Only names of choices get through the first parser.
+    PossibleValuesParser::new(values)
+        .try_map(|name| T::named(&name).ok_or_else(|| Invalid::allowed("one of those listed")))
+}
 
 /// A port to connect to.
 pub(super) fn port(text: &str) -> Result<u16, Invalid> {

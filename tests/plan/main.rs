@@ -4,13 +4,13 @@ mod udp;
 
 use std::time::Duration;
 
-use podperf::plan::limits::Limits;
-use podperf::plan::rules::check;
-use podperf::plan::{
+use podperf_model::plan::limits::Limits;
+use podperf_model::plan::rules::check;
+use podperf_model::plan::{
     Close, CrrPlan, Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
     SendMethod, SocketPlan, StreamPlan, Wait, Workload,
 };
-use podperf::units::{BitRate, Bytes};
+use podperf_model::units::{BitRate, Bytes};
 use proptest::prelude::*;
 
 fn stream_plan() -> StreamPlan {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use podperf::plan::limits::Limits;
-use podperf::plan::rules::check;
-use podperf::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf::plan::{Direction, EndPlan, Extent, Plan, SocketPlan, Wait, Workload};
-use podperf::units::{BitRate, Bytes};
+use podperf_model::plan::limits::Limits;
+use podperf_model::plan::rules::check;
+use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
+use podperf_model::plan::{Direction, EndPlan, Extent, Plan, SocketPlan, Wait, Workload};
+use podperf_model::units::{BitRate, Bytes};
 
 use super::{assert_refused, plan};
 

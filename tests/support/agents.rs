@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use podperf::agents::record::{Item, Reader, Record, ResultHeader};
-use podperf::outcome::run::Run;
+use podperf_model::result::run::Run;
+use podperf_model::run_log::{Item, Reader, Record, ResultHeader};
 use serde_json::{Value, json};
 
 use super::process::{Client, podperf, send};

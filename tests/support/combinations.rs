@@ -4,9 +4,8 @@
 //! The ways are podperf's own lists, so that a new one is in the tables by itself. What a plan
 //! refuses is left out; tests/plan has the refusals.
 
-use clap::ValueEnum as _;
-use podperf::plan::udp::Offload;
-use podperf::plan::{Backend, Close, ReceiveMethod, SendMethod};
+use podperf_model::plan::udp::Offload;
+use podperf_model::plan::{Backend, Choice, Close, ReceiveMethod, SendMethod};
 use serde_json::{Value, json};
 
 use super::path::Path;
@@ -65,8 +64,8 @@ enum Says {
 }
 
 /// What names a variant on the command line.
-fn name(value: &impl clap::ValueEnum) -> String {
-    value.to_possible_value().expect("none is skipped").get_name().to_owned()
+fn name(value: &impl Choice) -> String {
+    value.name().to_owned()
 }
 
 /// A stream by count; without a window nothing is probed, so `auto` gets one.
@@ -85,8 +84,8 @@ fn stream(send: SendMethod, receive: ReceiveMethod, message: &str, layout: &str)
 
 /// Every pair of methods.
 fn pairs() -> impl Iterator<Item = (SendMethod, ReceiveMethod)> {
-    let receives = ReceiveMethod::value_variants();
-    let sends = SendMethod::value_variants().iter();
+    let receives = ReceiveMethod::ALL;
+    let sends = SendMethod::ALL.iter();
     sends.flat_map(move |send| receives.iter().map(|receive| (*send, *receive)))
 }
 
@@ -123,7 +122,7 @@ pub(crate) fn exchanges(waits: &'static [&'static str]) -> impl Iterator<Item = 
         ("-P 3 --workers 1 --server-workers 1", "epoll", 2),
         ("-P 2 --burst 4 --request 3 --response 7000", "epoll", 7003),
     ];
-    let backends = Backend::value_variants().iter();
+    let backends = Backend::ALL.iter();
     backends.flat_map(move |backend| {
         layouts.into_iter().flat_map(move |(layout, by_itself, bytes)| {
             waits_of(waits).map(move |waits| {
@@ -154,7 +153,7 @@ pub(crate) fn loads() -> impl Iterator<Item = Row> {
 
 /// A connection a transaction, closed by each end, each end waiting in every way.
 pub(crate) fn connections(waits: &'static [&'static str]) -> impl Iterator<Item = Row> {
-    let closes = Close::value_variants().iter();
+    let closes = Close::ALL.iter();
     closes.flat_map(move |close| {
         let layouts = LAYOUTS.into_iter().zip(["blocking", "epoll"]);
         layouts.flat_map(move |(layout, multiplexing)| {
@@ -172,7 +171,7 @@ pub(crate) fn connections(waits: &'static [&'static str]) -> impl Iterator<Item 
 
 /// Datagrams with every use of the offloads, in every direction, and the smallest there are.
 pub(crate) fn datagrams() -> impl Iterator<Item = Row> {
-    let offloads = Offload::value_variants();
+    let offloads = Offload::ALL;
     let pairs = offloads.iter().flat_map(|gso| offloads.iter().map(|gro| (*gso, *gro)));
     pairs.flat_map(|(gso, gro)| {
         let layouts = [LAYOUTS[0], "-R -P 3 --workers 1 --server-workers 1", "--bidir"];
@@ -282,7 +281,7 @@ fn assert_methods(args: &[&str], json: &Value, send: SendMethod, receive: Receiv
         names.into_iter().map(|name| bytes_by(json, part, name)).sum()
     };
     let sent = by("send", SendMethod::concrete().map(SendMethod::name).collect());
-    let receives = ReceiveMethod::value_variants().iter();
+    let receives = ReceiveMethod::ALL.iter();
     let received = by("receive", receives.map(|method| method.name()).collect());
     assert_eq!(sent, sum(json, "/lifetime/bytes_sent"), "{args:?}: {:#}", json["transport"]);
     assert_eq!(received, sum(json, "/lifetime/bytes_received"), "{args:?}");

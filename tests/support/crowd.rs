@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum as _;
-use podperf::plan::{ReceiveMethod, SendMethod};
+use podperf_model::plan::Choice as _;
+use podperf_model::plan::{ReceiveMethod, SendMethod};
 use serde_json::Value;
 
 use super::namespaces::busy_connections;
@@ -24,9 +24,9 @@ const SHARED: &str = "--workers 1 --server-workers 1";
 /// connection to be known by what it moves.
 pub(crate) fn lasting() -> Vec<String> {
     let layouts = ["-P 1".to_owned(), format!("-P 2 {SHARED}")];
-    let sends = SendMethod::value_variants().iter().zip(layouts.iter().cycle());
+    let sends = SendMethod::ALL.iter().zip(layouts.iter().cycle());
     let sends = sends.map(|(send, layout)| format!("stream --send {} {layout}", send.name()));
-    let receives = ReceiveMethod::value_variants().iter().zip(layouts.iter().cycle());
+    let receives = ReceiveMethod::ALL.iter().zip(layouts.iter().cycle());
     let receives =
         receives.map(|(receive, layout)| format!("stream -R --recv {} {layout}", receive.name()));
     let exchanges = [

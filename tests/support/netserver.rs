@@ -6,11 +6,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use podperf::netperf::options::Family;
-use podperf::netperf::test::Protocol;
-use podperf::netperf::wire::ask::OmniRequest;
-use podperf::netperf::wire::reply::{OmniResponse, OmniResults};
-use podperf::netperf::wire::{Message, kind};
+use podperf_netperf::options::Family;
+use podperf_netperf::test::Protocol;
+use podperf_netperf::wire::ask::OmniRequest;
+use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
+use podperf_netperf::wire::{Message, kind};
 
 use super::wire::{connect, is_dropped};
 use super::{PATIENCE, eventually};

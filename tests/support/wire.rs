@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use podperf::control::preamble::Preamble;
+use podperf_engine::control::preamble::Preamble;
 use serde_json::{Value, json};
 
 use super::PATIENCE;

@@ -1,0 +1,237 @@
+//! One send and one receive by each method: real workers over one loopback connection, each timed
+//! by the CPU clock of its own thread.
+//!
+//! Enters: two methods and a number of bytes. Leaves: what the two workers used. On loopback the
+//! kernel receives in the sender's context (net/core/dev.c, __netif_rx), so that is in the
+//! sender's figure; waiting is in neither.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{CONGESTION_CONTROL, MESSAGE_BYTES, runs};
+use crate::metrics::process::thread_cpu_ns;
+use crate::transport::socket;
+use crate::workload::gate::{Gate, Phase};
+use crate::workload::manner::Manner;
+use crate::workload::stream::auto::Choice;
+use crate::workload::tally::Tally;
+use crate::workload::{self, Account, Ended, Share, Shared, Stand, Worker};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::{Extent, Part, Plan, ReceiveMethod, SendMethod};
+use podperf_model::units::Bytes;
+
+/// For a worker to prepare.
+const PREPARE: Duration = Duration::from_secs(5);
+
+/// What one worker used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// CPU time of its thread.
+    pub cpu: Duration,
+    /// Calls that moved bytes.
+    pub calls: u64,
+    /// Bytes moved.
+    pub bytes: u64,
+}
+
+impl Used {
+    /// CPU time of one call, in nanoseconds.
+    #[must_use]
+    pub fn cpu_ns(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e9 / float(self.calls.max(1))
+    }
+
+    /// Mean bytes of one call.
+    #[must_use]
+    pub fn mean_bytes(&self) -> f64 {
+        float(self.bytes) / float(self.calls.max(1))
+    }
+}
+
+/// Both workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The one that sent.
+    pub send: Used,
+    /// The one that received.
+    pub receive: Used,
+}
+
+/// Moves `bytes` (at least one) by these methods.
+///
+/// # Errors
+/// When a method is refused or falls back to another, or when bytes were lost.
+pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<Moved> {
+    let failed = |error: io::Error| Error::new(Kind::Unmeasured, "connect over loopback", error);
+    let plan = Plan {
+        extent: Extent::Bytes { total_bytes: Bytes(bytes) },
+        ..runs::stream_plan(send, receive, 1)
+    };
+    let (one, other) = pair(&plan).map_err(failed)?;
+    let ends = [End::new(&plan, Part::Send, one), End::new(&plan, Part::Receive, other)];
+    let (tell, told) = bounded(ends.len());
+    let [sent, received] = std::thread::scope(|scope| {
+        let workers = ends.each_ref().map(|end| {
+            let tell = tell.clone();
+            scope.spawn(move || end.work(&tell))
+        });
+        let ready = release(&ends, &told);
+        let done = workers.map(|worker| worker.join().map_err(|_| panicked()));
+        ready.map(|()| done)
+    })?;
+    let (sent, received) = (sent?, received?);
+    as_asked(send.name(), sent.1.send.and_then(|own| Some(own.used?.name())))?;
+    let used = received.1.receive.and_then(|own| Some(own.bytes.first()?.method.name()));
+    as_asked(receive.name(), used)?;
+    let moved = Moved { send: sent.0, receive: received.0 };
+    if moved.send.bytes != bytes || moved.receive.bytes != bytes {
+        let failures = ends.iter().filter_map(End::failure);
+        let failures: Vec<_> = failures.map(|failure| format!(": {failure}")).collect();
+        let cause = format!(
+            "{} of {bytes} B sent, {} B received{}",
+            moved.send.bytes,
+            moved.receive.bytes,
+            failures.concat()
+        );
+        return Err(Error::new(Kind::Unmeasured, "move bytes over loopback", cause));
+    }
+    Ok(moved)
+}
+
+/// Starts both workers once both are ready; after a refusal neither.
+fn release(ends: &[End; 2], told: &Receiver<Result<Stand>>) -> Result<()> {
+    let ready = ends.iter().try_for_each(|_| {
+        let late = |_| Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time");
+        let stand = told.recv_timeout(PREPARE).map_err(late)??;
+        stand.fallback.map_or(Ok(()), |why| Err(Error::new(Kind::Unmeasured, "fell back", why)))
+    });
+    for end in ends {
+        match &ready {
+            Ok(()) => end.shared.gate.start(Phase::Window),
+            Err(_) => end.shared.gate.advance(Phase::Stop),
+        }
+    }
+    ready
+}
+
+/// A method that gave way to another is not the one to be timed.
+fn as_asked(asked: &str, used: Option<&str>) -> Result<()> {
+    match used {
+        Some(used) if used != asked => {
+            let cause = format!("{used} was used");
+            Err(Error::new(Kind::Unmeasured, format!("use {asked}"), cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Unmeasured, "move bytes over loopback", "a worker panicked")
+}
+
+/// One worker's side.
+struct End {
+    shared: Shared,
+    share: Share,
+    events: Receiver<Ended>,
+}
+
+impl End {
+    fn new(plan: &Plan, part: Part, socket: Socket) -> Self {
+        let (tell, events) = bounded(1);
+        let shared = Shared {
+            plan: plan.clone(),
+            gate: Gate::new(),
+            sockets: vec![socket],
+            meeting: None,
+            tallies: vec![Tally::default()],
+            events: tell,
+            choice: Choice::default(),
+            manner: Manner::default(),
+        };
+        Self { shared, share: Share { part, flows: vec![0] }, events }
+    }
+
+    /// Works on the calling thread; what it used once it was released.
+    fn work(&self, tell: &Sender<Result<Stand>>) -> (Used, Account) {
+        let released = Cell::new(0);
+        let ready = |stand: Result<Stand>| {
+            let refused = stand.is_err();
+            let _ = tell.send(stand);
+            let go = !refused && self.shared.gate.wait();
+            released.set(thread_cpu_ns());
+            go
+        };
+        let worker = Worker { shared: &self.shared, share: &self.share, ready: &ready };
+        let account = workload::run(&worker);
+        let cpu = Duration::from_nanos(thread_cpu_ns().saturating_sub(released.get()));
+        let count = self.shared.tallies[0].read();
+        let (calls, bytes) = match self.share.part {
+            Part::Send => (count.send_calls, count.bytes_sent),
+            _ => (count.receive_calls, count.bytes_received),
+        };
+        // A worker that failed leaves nobody waiting on the other end.
+        let _ = self.shared.sockets[0].shutdown(match self.share.part {
+            Part::Send => std::net::Shutdown::Write,
+            _ => std::net::Shutdown::Both,
+        });
+        (Used { cpu, calls, bytes }, account)
+    }
+
+    fn failure(&self) -> Option<io::Error> {
+        Some(self.events.try_recv().ok()?.failure?.error)
+    }
+}
+
+/// Two ends of one loopback connection, tuned as the ends of a run are.
+fn pair(plan: &Plan) -> io::Result<(Socket, Socket)> {
+    let open = || Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::TCP));
+    let listener = open()?;
+    listener.set_tcp_congestion(CONGESTION_CONTROL.as_bytes())?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(1)?;
+    let one = open()?;
+    socket::before_connect(&one, &plan.socket).map_err(io::Error::other)?;
+    one.connect(&listener.local_addr()?)?;
+    Ok((one, listener.accept()?.0))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a mean; 53 bits are enough")]
+const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// What a stream of one message holds; so many iterations are that many bytes.
+#[must_use]
+pub const fn messages(count: u64) -> u64 {
+    count.saturating_mul(MESSAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use podperf_model::plan::Choice as _;
+
+    use super::*;
+
+    #[test]
+    fn every_method_moves_every_byte_or_says_why_not() {
+        for send in SendMethod::concrete() {
+            for &receive in ReceiveMethod::ALL {
+                // No whole number of messages.
+                match transfer(send, receive, messages(3) + 1) {
+                    Ok(moved) => {
+                        assert_eq!(moved.send.bytes, messages(3) + 1);
+                        assert!(moved.send.calls >= 4 && moved.receive.calls >= 1, "{moved:?}");
+                    }
+                    Err(error) => assert!(!error.cause.is_empty(), "{error}"),
+                }
+            }
+        }
+        assert!(transfer(SendMethod::Write, ReceiveMethod::Read, 1).is_ok());
+    }
+}

@@ -1,0 +1,338 @@
+//! Conducts a prepared run: start, warm-up, window, close, stop, report.
+//!
+//! Whatever breaks it off, the rest is still done as far as it can be: the window is closed at
+//! once, both ends are stopped, and what was measured comes home.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, at, never, select};
+
+use crate::control::link::Link;
+use crate::control::message::{Edge, FromClient, FromServer};
+use crate::control::{DRAIN, EDGE};
+use crate::engine::Engine;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::{Extent, Plan};
+use podperf_model::result::half::Half;
+use podperf_model::result::intervals::interval;
+use podperf_model::result::run::Interval;
+use podperf_model::sample::Sample;
+
+/// Errors kept of one run; thousands of streams may fail at once for one reason.
+const ERRORS_MOST: usize = 16;
+
+/// Readings kept of one run on one end.
+const READINGS_MOST: usize = 100_000;
+
+/// What a run is conducted by.
+#[derive(Debug)]
+pub(super) struct Ensemble<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) peer: SocketAddr,
+    /// How long the peer may be silent.
+    pub(super) patience: Duration,
+    /// Of the whole command.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Conducted {
+    /// As it was carried out; absent: it was not.
+    pub(super) plan: Option<Plan>,
+    pub(super) client: Option<Half>,
+    pub(super) server: Option<Half>,
+    pub(super) errors: Vec<Error>,
+    pub(super) warm_up: Duration,
+}
+
+impl Conducted {
+    /// A run that did not get as far as two ready ends.
+    pub(super) fn failed(error: Error) -> Self {
+        Self { errors: vec![error], ..Self::default() }
+    }
+}
+
+impl Ensemble<'_> {
+    /// Runs it.
+    pub(super) fn conduct(
+        &self,
+        link: Link,
+        incoming: &Receiver<Result<FromServer>>,
+        engine: Engine,
+        server: Half,
+        watch: &mut dyn FnMut(&Interval),
+        stop: &Receiver<Kind>,
+    ) -> Conducted {
+        let client = Half { facts: engine.facts().clone(), samples: Vec::new(), report: None };
+        let mut stage = Stage {
+            ensemble: self,
+            link,
+            incoming: incoming.clone(),
+            engine,
+            client,
+            server,
+            watch,
+            stop: stop.clone(),
+            errors: Vec::new(),
+            broken: false,
+            stopping: false,
+            server_closed: false,
+            server_lost: false,
+            shown: 0,
+        };
+        let begun = Instant::now();
+        let mut warm_up = Duration::ZERO;
+        stage.start();
+        if let Extent::Time { window } = self.plan.extent {
+            stage.until(begun + self.plan.warm_up, |_| false);
+            if !stage.broken {
+                warm_up = begun.elapsed();
+                stage.open();
+                stage.window(Some(window));
+            }
+        } else {
+            stage.window(None);
+        }
+        stage.close();
+        stage.finish(warm_up)
+    }
+}
+
+/// A run under way.
+struct Stage<'a, 'w> {
+    ensemble: &'a Ensemble<'a>,
+    link: Link,
+    incoming: Receiver<Result<FromServer>>,
+    engine: Engine,
+    client: Half,
+    server: Half,
+    watch: &'w mut dyn FnMut(&Interval),
+    stop: Receiver<Kind>,
+    errors: Vec<Error>,
+    /// Something went wrong: wind up.
+    broken: bool,
+    /// Both ends have been told to stop: streams end.
+    stopping: bool,
+    server_closed: bool,
+    server_lost: bool,
+    shown: usize,
+}
+
+impl Stage<'_, '_> {
+    fn start(&mut self) {
+        self.say(&FromClient::Start);
+        self.client.samples.extend(self.engine.start());
+    }
+
+    fn open(&mut self) {
+        self.say(&FromClient::Open);
+        self.client.samples.push(self.engine.open_window());
+    }
+
+    /// Takes readings until the window's time is up, or until every flow is done.
+    fn window(&mut self, length: Option<Duration>) {
+        let opened = Instant::now();
+        let end = length.map(|length| opened + length);
+        let interval = self.ensemble.plan.interval;
+        let mut tick = opened + interval;
+        loop {
+            let last = end.is_some_and(|end| tick + EDGE > end);
+            let until = if last { end.unwrap_or(tick) } else { tick };
+            self.until(until, Self::counted_out);
+            if self.broken || last || self.counted_out() {
+                return;
+            }
+            // A run by count has no planned length, so its readings have a cap of their own.
+            if self.client.samples.len() < READINGS_MOST {
+                self.client.samples.push(self.engine.sample());
+                self.show();
+            }
+            tick += interval;
+        }
+    }
+
+    /// A run by count: both ends have seen all their flows end. Where connections do not last,
+    /// only the client knows.
+    fn counted_out(&self) -> bool {
+        !matches!(self.ensemble.plan.extent, Extent::Time { .. })
+            && self.engine.all_ended()
+            && (self.server_closed || self.ensemble.plan.lasting() == 0)
+    }
+
+    fn close(&mut self) {
+        if self.client.samples.is_empty() {
+            return;
+        }
+        if !self.server_closed {
+            self.say(&FromClient::Close);
+        }
+        self.client.samples.push(self.engine.close_window());
+        // Flows go on until the server has read its counters too.
+        let patience = Instant::now() + self.ensemble.patience;
+        self.until_even_if_broken(patience, |stage| stage.server_closed);
+        self.show();
+    }
+
+    fn finish(mut self, warm_up: Duration) -> Conducted {
+        self.stopping = true;
+        let drain = if self.server_lost { Duration::ZERO } else { DRAIN };
+        if self.ensemble.plan.lasting() == 0 {
+            // The server goes on taking connections until the last transaction is over.
+            self.client.report = Some(self.engine.stop(drain));
+            self.say(&FromClient::Stop);
+        } else {
+            self.say(&FromClient::Stop);
+            self.client.report = Some(self.engine.stop(drain));
+        }
+        let patience = Instant::now() + DRAIN + self.ensemble.patience;
+        self.until_even_if_broken(patience, |stage| stage.server.report.is_some());
+        if self.server.report.is_none() && !self.server_lost {
+            let cause = "no report in time";
+            let error = Error::new(Kind::Incomplete, "read the report of", cause);
+            self.fail(error.with_peer(self.ensemble.peer));
+        }
+        Conducted {
+            plan: Some(self.ensemble.plan.clone()),
+            client: Some(self.client),
+            server: Some(self.server),
+            errors: self.errors,
+            warm_up,
+        }
+    }
+
+    fn say(&mut self, message: &FromClient) {
+        if self.server_lost {
+            return;
+        }
+        if let Err(error) = self.link.send(message) {
+            self.lose(error);
+        }
+    }
+
+    /// Handles events until `until`, `done`, or something breaks the run off.
+    fn until(&mut self, until: Instant, done: fn(&Self) -> bool) {
+        while !self.broken && !done(self) && Instant::now() < until {
+            self.event(until);
+        }
+    }
+
+    /// The same for winding up, where only a lost server ends the wait early.
+    fn until_even_if_broken(&mut self, until: Instant, done: fn(&Self) -> bool) {
+        while !self.server_lost && !done(self) && Instant::now() < until {
+            self.event(until);
+        }
+    }
+
+    /// Handles one event, or returns at `until`.
+    fn event(&mut self, until: Instant) {
+        let over = self.ensemble.deadline.filter(|_| !self.broken).map_or_else(never, at);
+        let signal = if self.broken { never() } else { self.stop.clone() };
+        select! {
+            recv(self.incoming) -> message => match message {
+                Ok(Ok(message)) => self.hear(message),
+                Ok(Err(error)) => self.lose(error),
+                Err(_) => self.server_lost = true,
+            },
+            recv(self.engine.events()) -> ended => {
+                let failure = ended.ok().and_then(|ended| self.engine.note(ended));
+                if let Some(error) = failure {
+                    self.fail(error);
+                }
+            }
+            recv(signal) -> kind => {
+                let error = match kind.unwrap_or(Kind::Interrupted) {
+                    Kind::Terminated => Error::new(Kind::Terminated, "measure", "ended by SIGTERM"),
+                    kind => Error::new(kind, "measure", "ended by SIGINT"),
+                };
+                self.fail(error);
+            }
+            recv(over) -> _ => {
+                let error = Error::new(Kind::Deadline, "measure", "the deadline has passed");
+                self.fail(error.with_remedy("raise --deadline, or ask for less"));
+            }
+            recv(at(until)) -> _ => {}
+        }
+    }
+
+    fn hear(&mut self, message: FromServer) {
+        match message {
+            FromServer::Sample { edge, sample } => {
+                if self.server.samples.len() < READINGS_MOST || edge == Edge::Close {
+                    self.server.samples.push(*sample);
+                }
+                self.server_closed |= edge == Edge::Close;
+                self.show();
+            }
+            FromServer::FlowEnded { flow, error } => self.server_flow_ended(flow, error),
+            FromServer::Report(report) => {
+                self.server_closed = true;
+                self.server.report = Some(*report);
+            }
+            FromServer::Refused(error) => self.lose(error.with_peer(self.ensemble.peer)),
+            FromServer::Heartbeat => {}
+            FromServer::Hello(_)
+            | FromServer::Welcome { .. }
+            | FromServer::Connect { .. }
+            | FromServer::Ready(_) => {
+                let error =
+                    Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
+                self.lose(error.with_peer(self.ensemble.peer));
+            }
+        }
+    }
+
+    /// A flow came to its end at the server. Before the stop that is an error, unless the run ends
+    /// by a count.
+    fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
+        let by_count = !matches!(self.ensemble.plan.extent, Extent::Time { .. });
+        let peer = self.ensemble.peer;
+        if let Some(error) = error {
+            self.fail(Error {
+                operation: format!("{} (seen by the server {peer})", error.operation),
+                ..error
+            });
+        } else if !by_count && !self.broken && !self.stopping {
+            let cause = "the stream ended before the run did";
+            self.fail(
+                Error::new(Kind::Incomplete, "receive at", cause).with_peer(peer).with_stream(flow),
+            );
+        }
+    }
+
+    fn fail(&mut self, mut error: Error) {
+        self.broken = true;
+        if error.at_seconds.is_none() {
+            error.at_seconds = self.engine.window_seconds();
+        }
+        if self.errors.len() < ERRORS_MOST {
+            self.errors.push(error);
+        }
+    }
+
+    fn lose(&mut self, error: Error) {
+        if !self.server_lost {
+            self.server_lost = true;
+            self.fail(error);
+        }
+    }
+
+    /// Shows each interval once both ends have read its end.
+    fn show(&mut self) {
+        fn pair(samples: &[Sample], number: usize) -> Option<(&Sample, &Sample)> {
+            Some((samples.get(number)?, samples.get(number + 1)?))
+        }
+        loop {
+            let client = pair(&self.client.samples, self.shown);
+            let server = pair(&self.server.samples, self.shown);
+            if client.is_none() || (server.is_none() && !self.server_lost) {
+                return;
+            }
+            let opened = self.client.samples[0].at_ns;
+            let whole = interval(self.ensemble.plan, client, server, opened);
+            (self.watch)(&whole);
+            self.shown += 1;
+        }
+    }
+}

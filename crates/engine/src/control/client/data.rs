@@ -1,0 +1,100 @@
+//! The data connections of a run, or its flows of datagrams, open and tuned; or, where each
+//! transaction opens its own, the proof that the way is open.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use socket2::{SockRef, Socket};
+
+use super::{dial, flows};
+use crate::control::preamble::SessionId;
+use crate::transport::fresh::{Dial, not_yet};
+use crate::transport::{datagram, socket};
+use crate::workload::crr::Way;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::{Close, CrrPlan, Part, Plan, Role, Workload};
+use podperf_model::result::run::SocketFacts;
+
+/// What an engine needs of them.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    pub(super) sockets: Vec<Socket>,
+    pub(super) granted: Vec<SocketFacts>,
+    pub(super) way: Option<(Way, SocketAddr)>,
+}
+
+/// Opens what `plan` needs to `peer`; `port` is where the server takes connections that do not
+/// last.
+///
+/// # Errors
+/// When one cannot be opened or tuned, or not all are there before `deadline`.
+pub(super) fn open(
+    plan: &Plan,
+    peer: SocketAddr,
+    bind: Option<IpAddr>,
+    (session, port): (SessionId, Option<u16>),
+    deadline: Instant,
+) -> Result<Data> {
+    if let Workload::Crr(crr) = &plan.workload {
+        let port = port.ok_or_else(|| {
+            let cause = "the server told no port for connections";
+            Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer)
+        })?;
+        return meet(plan, crr, peer, port, bind, deadline);
+    }
+    if plan.workload.is_udp() {
+        let sockets = flows::open(peer, bind, (session, plan.lasting()), deadline)?;
+        let granted = datagram::tune_all(&sockets, plan).map_err(|error| error.with_peer(peer))?;
+        return Ok(Data { sockets, granted, way: None });
+    }
+    let streams = dial::streams(peer, bind, &plan.socket, (session, plan.lasting()), deadline)?;
+    let mut data = Data::default();
+    for (id, stream) in (0..).zip(streams) {
+        let sends = plan.part(Role::Client, id) == Part::Send;
+        socket::after_connect(&stream, &plan.socket, sends)
+            .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.client.wait))
+            .map_err(|error| error.with_peer(peer).with_stream(id))?;
+        data.granted.push(socket::granted(&stream));
+        data.sockets.push(stream.into());
+    }
+    Ok(data)
+}
+
+/// Tries the way with one connection, whose socket stands for all.
+fn meet(
+    plan: &Plan,
+    crr: &CrrPlan,
+    peer: SocketAddr,
+    port: u16,
+    bind: Option<IpAddr>,
+    deadline: Instant,
+) -> Result<Data> {
+    let mut to = peer;
+    to.set_port(port);
+    let (socket, wait) = (plan.socket.clone(), plan.client.wait);
+    let dial = Dial { to, bind, plan: socket, wait, close: crr.close, ports: None };
+    // This one ends in order, whatever the others do.
+    let first = Dial { close: Close::Client, ..dial.clone() };
+    let connect = || {
+        let socket = first.socket(true)?;
+        match first.connect(&socket) {
+            Err(error) if !not_yet(&error) => return Err(error),
+            _ => {}
+        }
+        dial::wait_connected(&socket, deadline)?;
+        Ok(socket)
+    };
+    let socket = connect().map_err(|error: std::io::Error| {
+        let remedy = match error.raw_os_error() {
+            None | Some(libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) => {
+                "connections of this workload go to a port of their own: let it through, or fix it \
+                 with `podperf serve --data-port` there"
+            }
+            _ => dial::remedy(&error),
+        };
+        let failed = dial::failed(&error, &plan.socket, to);
+        if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
+    })?;
+    let granted = vec![socket::granted_to(&socket); plan.flows as usize];
+    Ok(Data { sockets: Vec::new(), granted, way: Some((Way::Dial(dial), to)) })
+}

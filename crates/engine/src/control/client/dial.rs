@@ -1,0 +1,190 @@
+//! Opens the connections of a run: the control connection, and all streams at once.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{SockAddr, Socket, Type};
+
+use super::{Family, Target};
+use crate::control::framing;
+use crate::control::preamble::{Preamble, SessionId};
+use crate::transport::{fresh, socket};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::SocketPlan;
+
+/// Connections that are opened at once: enough that a long path costs a round trip and not a
+/// round trip each, few enough for a server's backlog.
+const AT_ONCE: usize = 128;
+
+/// The addresses of `host` that `target` allows.
+///
+/// # Errors
+/// When the name has none.
+pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
+    let name = format!("{host}:{}", target.port);
+    let failed = |cause: String| Error::new(Kind::Unmeasured, "resolve", cause).with_peer(host);
+    let all = (host, target.port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let wanted = |address: &SocketAddr| match target.family {
+        None => true,
+        Some(Family::V4) => address.is_ipv4(),
+        Some(Family::V6) => address.is_ipv6(),
+    };
+    let own =
+        |address: &SocketAddr| target.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4());
+    let (mut seen, mut allowed) = (Vec::new(), Vec::new());
+    for address in all {
+        seen.push(address.ip().to_string());
+        if wanted(&address) && own(&address) {
+            allowed.push(address);
+        }
+    }
+    if allowed.is_empty() {
+        let family = match target.family {
+            Some(Family::V4) => "IPv4",
+            Some(Family::V6) => "IPv6",
+            None => "usable",
+        };
+        return Err(failed(format!("{name} has no {family} address, only [{}]", seen.join(", "))));
+    }
+    Ok(allowed)
+}
+
+/// Connects to the first of `addresses` that answers.
+///
+/// # Errors
+/// The last failure.
+pub(super) fn control(
+    addresses: &[SocketAddr],
+    bind: Option<IpAddr>,
+    deadline: Instant,
+) -> Result<TcpStream> {
+    let mut last = None;
+    for (tried, &address) in addresses.iter().enumerate() {
+        let failed = |error: &io::Error| {
+            Error::new(Kind::Unmeasured, "connect control connection to", error)
+                .with_peer(address)
+                .with_remedy(remedy(error))
+        };
+        // An address that swallows packets leaves the others their share of the time.
+        let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let left = deadline.saturating_duration_since(Instant::now()) / others;
+        let attempt = || {
+            let socket = open(address, bind, false)?;
+            socket.connect_timeout(&SockAddr::from(address), left.max(Duration::from_millis(1)))?;
+            socket.set_nonblocking(false)?;
+            socket.set_tcp_nodelay(true)?;
+            Ok(TcpStream::from(socket))
+        };
+        match attempt() {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(failed(&error)),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Kind::Unmeasured, "connect", "no address to try")))
+}
+
+/// Connects `count` streams to `address`, many at once, and names each by its preamble.
+///
+/// # Errors
+/// When one cannot be opened, or not all are there before `deadline`. None is left open then.
+pub(super) fn streams(
+    address: SocketAddr,
+    bind: Option<IpAddr>,
+    plan: &SocketPlan,
+    (session, count): (SessionId, u32),
+    deadline: Instant,
+) -> Result<Vec<TcpStream>> {
+    let mut open = Vec::with_capacity(count as usize);
+    let ids: Vec<u32> = (0..count).collect();
+    for batch in ids.chunks(AT_ONCE) {
+        open.extend(some_streams(address, bind, plan, (session, batch), deadline)?);
+    }
+    Ok(open)
+}
+
+fn some_streams(
+    address: SocketAddr,
+    bind: Option<IpAddr>,
+    plan: &SocketPlan,
+    (session, ids): (SessionId, &[u32]),
+    deadline: Instant,
+) -> Result<Vec<TcpStream>> {
+    let failed = |id: u32, error: &io::Error| {
+        let failed = failed(error, plan, address).with_stream(id);
+        if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy(error)) }
+    };
+    let mut opening = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let socket = open(address, bind, plan.mptcp).map_err(|error| failed(id, &error))?;
+        socket::before_connect(&socket, plan)?;
+        socket.set_nonblocking(true).map_err(|error| failed(id, &error))?;
+        match socket.connect(&SockAddr::from(address)) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) => return Err(failed(id, &error)),
+        }
+        opening.push(socket);
+    }
+    let mut streams = Vec::with_capacity(ids.len());
+    for (&id, socket) in ids.iter().zip(opening) {
+        let join = || {
+            wait_connected(&socket, deadline)?;
+            socket.set_nonblocking(false)?;
+            let stream = TcpStream::from(socket);
+            let preamble = Preamble::Data { session, stream: id }.encode();
+            framing::write_bytes(&stream, &preamble, deadline)?;
+            stream.set_write_timeout(None)?;
+            Ok(stream)
+        };
+        streams.push(join().map_err(|error: io::Error| failed(id, &error))?);
+    }
+    Ok(streams)
+}
+
+fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
+    let socket = socket::open(address, mptcp, Type::STREAM)?;
+    bind.map_or(Ok(()), |bind| fresh::bind_address(&socket, bind))?;
+    Ok(socket)
+}
+
+/// A data connection that cannot be opened; with a remedy where the kernel lacks what was asked.
+pub(super) fn failed(error: &io::Error, plan: &SocketPlan, address: SocketAddr) -> Error {
+    if plan.mptcp && socket::lacks_mptcp(error) {
+        return Error::new(Kind::Unmeasured, "make a socket of Multipath TCP to", error)
+            .with_peer(address)
+            .with_remedy(
+                "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out",
+            );
+    }
+    Error::new(Kind::Unmeasured, "connect to", error).with_peer(address)
+}
+
+/// Waits until a connection that is being opened is open.
+pub(super) fn wait_connected(socket: &Socket, deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "no answer in time"));
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut wait = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut wait, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return socket.take_error()?.map_or(Ok(()), Err),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What helps against a connection that cannot be opened.
+pub(super) fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => "start `podperf serve` there, or name its port with -p",
+        Some(libc::EADDRNOTAVAIL) => "give an address of this host to --bind, or use fewer streams",
+        Some(libc::EMFILE | libc::ENFILE) => "raise the limit on open files (ulimit -n)",
+        _ => "check that the address is right and that no firewall drops the port",
+    }
+}

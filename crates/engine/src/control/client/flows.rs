@@ -1,0 +1,140 @@
+//! Sets up the flows of a UDP run: names each to the server until it is accepted.
+
+use std::io::{self, Read as _};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, Proof};
+use crate::control::preamble::SessionId;
+use podperf_model::error::{Error, Kind, Result};
+
+/// Flows set up at once, so that neither end's queue overflows.
+const AT_ONCE: usize = 64;
+/// Between two requests for a flow that was not answered.
+const REPEAT: Duration = Duration::from_millis(50);
+
+/// Sets up `count` flows with `address`.
+///
+/// # Errors
+/// When one is refused, or not accepted before `deadline`. None is left open then.
+pub(super) fn open(
+    address: SocketAddr,
+    bind: Option<IpAddr>,
+    (session, count): (SessionId, u32),
+    deadline: Instant,
+) -> Result<Vec<Socket>> {
+    let mut all = Vec::with_capacity(count as usize);
+    let ids: Vec<u32> = (0..count).collect();
+    for batch in ids.chunks(AT_ONCE) {
+        let flows: Result<Vec<Flow>> =
+            batch.iter().map(|&id| Flow::open(address, bind, id)).collect();
+        let mut flows = flows?;
+        while flows.iter().any(|flow| !flow.accepted) {
+            for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
+                flow.request(session).map_err(|error| flow.failed(address, &error))?;
+            }
+            let repeat = Instant::now() + REPEAT;
+            while flows.iter().any(|flow| !flow.accepted) && Instant::now() < repeat {
+                wait(&flows, repeat);
+                for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
+                    flow.listen(session).map_err(|error| flow.failed(address, &error))?;
+                }
+            }
+            if let Some(flow) = flows.iter().find(|flow| !flow.accepted)
+                && Instant::now() >= deadline
+            {
+                let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                return Err(flow.failed(address, &silent));
+            }
+        }
+        for flow in flows {
+            flow.socket.set_nonblocking(false).map_err(|error| flow.failed(address, &error))?;
+            all.push(flow.socket);
+        }
+    }
+    Ok(all)
+}
+
+/// Waits until a flow has an answer, or until `until`.
+fn wait(flows: &[Flow], until: Instant) {
+    let waiting = flows.iter().filter(|flow| !flow.accepted);
+    let mut fds: Vec<PollFd<'_>> =
+        waiting.map(|flow| PollFd::new(flow.socket.as_fd(), PollFlags::POLLIN)).collect();
+    let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    // Whatever it says, the sockets are looked at next.
+    let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+}
+
+/// One flow that is being set up.
+struct Flow {
+    socket: Socket,
+    id: u32,
+    proof: Proof,
+    accepted: bool,
+}
+
+impl Flow {
+    fn open(address: SocketAddr, bind: Option<IpAddr>, id: u32) -> Result<Self> {
+        let open = || {
+            let domain = Domain::for_address(address);
+            let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+            if let Some(bind) = bind {
+                socket.bind(&SocketAddr::new(bind, 0).into())?;
+            }
+            socket.connect(&address.into())?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(|error: io::Error| failed(id, address, &error))?;
+        Ok(Self { socket, id, proof: Proof::default(), accepted: false })
+    }
+
+    fn failed(&self, address: SocketAddr, error: &io::Error) -> Error {
+        failed(self.id, address, error)
+    }
+
+    fn request(&self, session: SessionId) -> io::Result<()> {
+        let request = FlowRequest { session, flow: self.id, proof: self.proof };
+        self.socket.send(&request.encode()).map(|_| ())
+    }
+
+    /// Takes every answer that is there.
+    fn listen(&mut self, session: SessionId) -> io::Result<()> {
+        let mut bytes = [0; ANSWER + 1];
+        loop {
+            let length = match (&mut &self.socket).read(&mut bytes) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            match FlowAnswer::decode(&bytes[..length]) {
+                Some(FlowAnswer::Challenge { flow, proof }) if flow == self.id => {
+                    self.proof = proof;
+                    self.request(session)?;
+                }
+                Some(FlowAnswer::Accepted { flow }) if flow == self.id => self.accepted = true,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn failed(id: u32, address: SocketAddr, error: &io::Error) -> Error {
+    let remedy = match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => "raise the limit on open files (ulimit -n)",
+        Some(libc::EADDRNOTAVAIL) => "give an address of this host to --bind, or use fewer flows",
+        _ => {
+            "let the path carry UDP to that port as well as TCP: firewalls, and the ports of a \
+              Service, are set for each protocol; behind a load balancer, both must reach one \
+              server"
+        }
+    };
+    Error::new(Kind::Unmeasured, "set up a flow of datagrams with", error)
+        .with_peer(address)
+        .with_stream(id)
+        .with_remedy(remedy)
+}

@@ -1,0 +1,312 @@
+//! The client's side of a run: reach the server, agree on a plan, conduct it, and put both halves
+//! together.
+
+mod conduct;
+mod data;
+mod dial;
+mod flows;
+mod leash;
+mod local;
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use socket2::SockRef;
+
+use crate::control::descriptors;
+use crate::control::handshake;
+use crate::control::link::Link;
+use crate::control::message::{FromClient, FromServer, Hello};
+use crate::control::preamble::SessionId;
+use crate::control::token::Token;
+use crate::engine::{Engine, Setup};
+use crate::metrics::host::host_facts;
+use crate::metrics::roots::Roots;
+use crate::workload::manner::Manner;
+use conduct::{Conducted, Ensemble};
+use data::Data;
+use leash::Leash;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::facts::HostFacts;
+use podperf_model::plan::{Plan, Role, Workload};
+use podperf_model::result::half::{EndFacts, Half};
+use podperf_model::result::merge::{Input, merge};
+use podperf_model::result::run::{Interval, Run};
+
+/// Whom to measure against, and how long to wait.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name or address; absent: a server inside this process, on loopback.
+    pub host: Option<String>,
+    /// Port of control and data.
+    pub port: u16,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+    /// Own address, for control and data.
+    pub bind: Option<IpAddr>,
+    /// The shared secret.
+    pub token: Option<Token>,
+    /// Until the server has answered and accepted the plan; as long again for all streams.
+    pub connect_timeout: Duration,
+    /// Silence on the control connection after which the peer counts as lost.
+    pub peer_timeout: Duration,
+    /// For the whole command.
+    pub deadline: Option<Duration>,
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Where a caller takes part in a run.
+pub struct Hooks<'a> {
+    /// Sees every interval as it ends.
+    pub watch: &'a mut dyn FnMut(&Interval),
+    /// Called once, when both ends stand at the gate; the run starts when it returns. An error
+    /// ends the run there.
+    pub before_start: &'a mut dyn FnMut() -> Result<()>,
+}
+
+/// Carries out `plan` against `target`. `watch` sees every interval as it ends; a message on
+/// `stop` ends the run with what there is. Never fails as such: what went wrong stands in the
+/// result, with whatever was measured before.
+pub fn measure(
+    plan: &Plan,
+    target: &Target,
+    watch: &mut dyn FnMut(&Interval),
+    stop: &Receiver<Kind>,
+) -> Run {
+    measure_with(plan, target, Hooks { watch, before_start: &mut || Ok(()) }, stop)
+}
+
+/// The same, for a caller who says when it starts.
+pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Receiver<Kind>) -> Run {
+    let started_at = jiff::Timestamp::now().to_string();
+    let named = target.host.clone().unwrap_or_else(|| "this process".into());
+    // The colons of an IPv6 address are not that of the port.
+    let name = if named.contains(':') { format!("[{named}]") } else { named };
+    let name = format!("{name}:{}", target.port);
+    let limit = target.deadline.map(|limit| Instant::now() + limit);
+    let conducted = with_server(plan, target, Leash { stop, limit }, hooks);
+    let (name, conducted) = match conducted {
+        Ok((address, conducted)) if target.host.is_none() => (address.to_string(), conducted),
+        Ok((_, conducted)) => (name, conducted),
+        Err(error) if limit.is_some_and(|limit| Instant::now() >= limit) => {
+            let late = error.with_kind(Kind::Deadline).with_remedy("raise --deadline");
+            (name, Conducted::failed(late))
+        }
+        Err(error) => (name, Conducted::failed(error)),
+    };
+    merge(Input {
+        started_at,
+        command: std::env::args().collect(),
+        target: name,
+        plan: conducted.plan.unwrap_or_else(|| plan.clone()),
+        client: conducted.client,
+        server: conducted.server,
+        errors: conducted.errors,
+        warm_up_seconds: conducted.warm_up.as_secs_f64(),
+    })
+}
+
+/// Starts the server inside this process if none is named.
+fn with_server(
+    plan: &Plan,
+    target: &Target,
+    leash: Leash<'_>,
+    hooks: Hooks<'_>,
+) -> Result<(SocketAddr, Conducted)> {
+    // A server in this process has the other end of each.
+    let ends = if target.host.is_none() { 2 } else { 1 };
+    descriptors::check(u64::from(plan.connections()) * ends)?;
+    let Some(host) = &target.host else {
+        let server = local::LocalServer::start(target, plan.socket.mptcp)?;
+        let local = Target { port: server.address.port(), ..target.clone() };
+        return run(plan, &local, vec![server.address], leash, hooks)
+            .map(|conducted| (server.address, conducted));
+    };
+    let addresses = look_up(host, target, leash)?;
+    let first = addresses[0];
+    run(plan, target, addresses, leash, hooks).map(|conducted| (first, conducted))
+}
+
+fn look_up(host: &str, target: &Target, leash: Leash<'_>) -> Result<Vec<SocketAddr>> {
+    let (name, wanted) = (host.to_owned(), target.clone());
+    let resolve = move || dial::resolve(&name, &wanted);
+    leash.hold(("resolve", host), leash.deadline(target), resolve)
+}
+
+/// The addresses of the target, which names a host; a message on `stop` ends the wait for them.
+///
+/// # Errors
+/// When it has none, or not in time.
+pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>> {
+    let host = target.host.as_deref().unwrap_or_default();
+    look_up(host, target, Leash { stop, limit: None })
+}
+
+/// A control connection to the target, which names a host, behind the handshake; the other end's
+/// address, and what it says of itself.
+///
+/// # Errors
+/// Naming the step, when nobody answers as podperf does, in time.
+pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, SocketAddr, Hello)> {
+    let addresses = resolve(target, stop)?;
+    let leash = Leash { stop, limit: None };
+    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let reach = move || {
+        let stream = dial::control(&addresses, wanted.bind, deadline)?;
+        let peer = stream.peer_addr().unwrap_or(first);
+        let token = wanted.token.as_ref();
+        let hello = handshake::hello(token, None)?;
+        let hello = handshake::client(&stream, token, hello, deadline)
+            .map_err(|error| error.with_peer(peer))?;
+        Ok((stream, peer, hello))
+    };
+    leash.hold(("connect control connection to", &first.to_string()), deadline, reach)
+}
+
+/// A server that has welcomed this client.
+struct Host {
+    stream: TcpStream,
+    peer: SocketAddr,
+    own: HostFacts,
+    hello: Hello,
+}
+
+/// Connects to one of `addresses` and shakes hands.
+fn greet(addresses: &[SocketAddr], target: &Target, deadline: Instant) -> Result<Host> {
+    let stream = dial::control(addresses, target.bind, deadline)?;
+    let ends = |result: std::io::Result<SocketAddr>| {
+        result.map_err(|error| Error::new(Kind::Unmeasured, "look up the connection to", error))
+    };
+    let (local, peer) = (ends(stream.local_addr())?, ends(stream.peer_addr())?);
+    let own = host_facts(&Roots::default(), Some(local.ip()), Some(peer.ip()));
+    let hello = handshake::hello(target.token.as_ref(), own.boot_id.clone())?;
+    let hello = handshake::client(&stream, target.token.as_ref(), hello, deadline)
+        .map_err(|error| error.with_peer(peer))?;
+    Ok(Host { stream, peer, own, hello })
+}
+
+/// One run against a server that listens on one of `addresses`.
+fn run(
+    plan: &Plan,
+    target: &Target,
+    addresses: Vec<SocketAddr>,
+    leash: Leash<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Conducted> {
+    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let reach = move || greet(&addresses, &wanted, deadline);
+    let Host { stream, peer, own: host, hello } =
+        leash.hold(("connect control connection to", &first.to_string()), deadline, reach)?;
+    let plan = &settled(plan, &stream);
+    let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
+    let name = peer.to_string();
+    let (link, incoming) =
+        Link::start::<FromServer, FromClient>(stream, &name, target.peer_timeout)?;
+    let mut agreement = Agreement { link: &link, incoming: &incoming, stop: leash.stop, peer };
+    agreement.say(&FromClient::Prepare { plan: Box::new(plan.clone()) })?;
+    let session = agreement.session(deadline)?;
+
+    let deadline = leash.deadline(target);
+    let (wanted, bind) = (plan.clone(), target.bind);
+    let open = move || data::open(&wanted, peer, bind, session, deadline);
+    let Data { sockets, granted, way } =
+        leash.hold(("connect the streams to", &name), deadline, open)?;
+    let (plan, role) = (plan.clone(), Role::Client);
+    let manner = Manner::default();
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, manner };
+    let engine = Engine::prepare(setup)?;
+    let facts = agreement.ready(deadline)?;
+    (hooks.before_start)()?;
+    let server = Half { facts, samples: Vec::new(), report: None };
+    let plan = engine.plan().clone();
+    let ensemble =
+        Ensemble { plan: &plan, peer, patience: target.peer_timeout, deadline: leash.limit };
+    Ok(ensemble.conduct(link, &incoming, engine, server, hooks.watch, leash.stop))
+}
+
+/// The plan, with what was left to the path: datagrams fit the segments of the control connection,
+/// whose size both ends and the path between them have agreed on.
+fn settled(plan: &Plan, control: &TcpStream) -> Plan {
+    let mut plan = plan.clone();
+    if let (Workload::Udp(udp), Ok(mss)) = (&mut plan.workload, SockRef::from(control).tcp_mss()) {
+        *udp = udp.clone().settled(mss.into());
+    }
+    plan
+}
+
+/// The exchange until both ends are ready.
+struct Agreement<'a> {
+    link: &'a Link,
+    incoming: &'a Receiver<Result<FromServer>>,
+    stop: &'a Receiver<Kind>,
+    peer: SocketAddr,
+}
+
+impl Agreement<'_> {
+    fn say(&self, message: &FromClient) -> Result<()> {
+        self.link.send(message).map_err(|error| error.with_kind(Kind::Unmeasured))
+    }
+
+    /// The server accepts the plan; the session its streams belong to, and the port of
+    /// connections that do not last.
+    fn session(&mut self, deadline: Instant) -> Result<(SessionId, Option<u16>)> {
+        let FromServer::Connect { session, port } = self.next("accept the plan at", deadline)?
+        else {
+            return Err(self.out_of_order("accept the plan at"));
+        };
+        let session = SessionId::from_hex(&session).ok_or_else(|| {
+            Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
+                .with_peer(self.peer)
+        })?;
+        Ok((session, port))
+    }
+
+    /// The server has all streams and its workers stand at the gate.
+    fn ready(&mut self, deadline: Instant) -> Result<EndFacts> {
+        match self.next("wait for the streams at", deadline)? {
+            FromServer::Ready(facts) => Ok(*facts),
+            _ => Err(self.out_of_order("wait for the streams at")),
+        }
+    }
+
+    fn next(&mut self, step: &str, deadline: Instant) -> Result<FromServer> {
+        let failed = |cause: &str| Error::new(Kind::Unmeasured, step, cause).with_peer(self.peer);
+        crossbeam_channel::select! {
+            recv(self.incoming) -> message => match message {
+                Ok(Ok(FromServer::Refused(error))) => Err(refused(error, self.peer)),
+                Ok(Ok(message)) => Ok(message),
+                Ok(Err(error)) => {
+                    Err(Error { operation: step.into(), ..error }.with_kind(Kind::Unmeasured))
+                }
+                Err(_) => Err(failed("the control connection is gone")),
+            },
+            recv(self.stop) -> signal => {
+                let kind = signal.unwrap_or(Kind::Interrupted);
+                Err(failed("a signal ended the run").with_kind(kind))
+            }
+            recv(crossbeam_channel::at(deadline)) -> _ => Err(failed("no answer in time")
+                .with_remedy("raise --connect-timeout if the path is slow")),
+        }
+    }
+
+    fn out_of_order(&self, step: &str) -> Error {
+        Error::new(Kind::Unmeasured, step, "it sent another message").with_peer(self.peer)
+    }
+}
+
+/// What the server says when it refuses, with its address.
+fn refused(error: Error, peer: SocketAddr) -> Error {
+    let remedy = error.remedy.clone();
+    let cause = Error { remedy: None, ..error }.to_string();
+    let refused = Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer);
+    Error { remedy, ..refused }
+}

@@ -1,0 +1,179 @@
+//! A control connection once both ends know each other: messages out, messages in, and a pulse.
+//!
+//! One thread reads, one sends heartbeats, so that a busy owner never looks dead and a dead peer
+//! is noticed whatever its owner waits for. Dropping the link closes the connection and joins both.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::control::framing;
+use crate::control::message::{FromClient, FromServer};
+use podperf_model::error::{Error, Kind, Result};
+
+/// Between two heartbeats: several within any sensible peer timeout.
+const PULSE: Duration = Duration::from_millis(500);
+/// Messages read but not yet taken; past it the peer has to wait.
+const QUEUE: usize = 256;
+
+/// Messages of one direction.
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+    /// Largest on the wire, in bytes.
+    const MOST: u32;
+    /// The one that says nothing but "still there".
+    fn heartbeat() -> Self;
+    /// Is it that one?
+    fn is_heartbeat(&self) -> bool;
+}
+
+impl Message for FromClient {
+    const MOST: u32 = framing::CLIENT_MESSAGE_MAX;
+    fn heartbeat() -> Self {
+        Self::Heartbeat
+    }
+    fn is_heartbeat(&self) -> bool {
+        matches!(self, Self::Heartbeat)
+    }
+}
+
+impl Message for FromServer {
+    const MOST: u32 = framing::SERVER_MESSAGE_MAX;
+    fn heartbeat() -> Self {
+        Self::Heartbeat
+    }
+    fn is_heartbeat(&self) -> bool {
+        matches!(self, Self::Heartbeat)
+    }
+}
+
+/// The sending half, and the owner of the connection.
+#[derive(Debug)]
+pub struct Link {
+    stream: Arc<TcpStream>,
+    writing: Arc<Mutex<()>>,
+    peer: String,
+    patience: Duration,
+    quit: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Link {
+    /// Starts both threads. What the peer sends comes by the channel; an error is the last item.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start<In: Message, Out: Message>(
+        stream: TcpStream,
+        peer: &str,
+        patience: Duration,
+    ) -> Result<(Self, Receiver<Result<In>>)> {
+        let (tell, incoming) = bounded(QUEUE);
+        let (quit, quitting) = bounded(0);
+        let mut link = Self {
+            stream: Arc::new(stream),
+            writing: Arc::default(),
+            peer: peer.to_owned(),
+            patience,
+            quit: Some(quit),
+            threads: Vec::with_capacity(2),
+        };
+        let (stream, peer, quitted) = (Arc::clone(&link.stream), peer.to_owned(), quitting.clone());
+        link.spawn("podperf-read", move || {
+            read::<In>(&stream, &peer, patience, |item| {
+                // An owner that drops the link may have stopped taking messages before.
+                select! {
+                    send(tell, item) -> taken => taken.is_ok(),
+                    recv(quitted) -> _ => false,
+                }
+            });
+        })?;
+        let (stream, writing) = (Arc::clone(&link.stream), Arc::clone(&link.writing));
+        link.spawn("podperf-pulse", move || {
+            while quitting.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
+                // A connection that is gone is the reader's to tell.
+                let _ = send(&stream, &writing, &Out::heartbeat(), patience);
+            }
+        })?;
+        Ok((link, incoming))
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(256 << 10)
+            .spawn(body)
+            .map_err(|error| Error::new(Kind::Unmeasured, "start a control thread", error))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// When the connection is gone, or the peer takes nothing for as long as it may be silent.
+    pub fn send<Out: Message>(&self, message: &Out) -> Result<()> {
+        send(&self.stream, &self.writing, message, self.patience)
+            .map_err(|error| lost("send on the control connection to", &self.peer, &error))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.quit = None;
+        let _ = self.stream.shutdown(Shutdown::Both);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn send<Out: Message>(
+    stream: &TcpStream,
+    writing: &Mutex<()>,
+    message: &Out,
+    patience: Duration,
+) -> io::Result<()> {
+    // A writer that panicked left at worst a message cut short, which the peer recognises.
+    let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
+    framing::write(stream, message, Instant::now() + patience)
+}
+
+/// Reads to the end of the connection, or until `tell` says that nobody listens any more.
+fn read<In: Message>(
+    stream: &TcpStream,
+    peer: &str,
+    patience: Duration,
+    tell: impl Fn(Result<In>) -> bool,
+) {
+    loop {
+        let silence = Instant::now() + patience;
+        let item = match framing::read::<In>(stream, In::MOST, silence, patience) {
+            Ok(Some(message)) if message.is_heartbeat() => continue,
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => {
+                let end = io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed it");
+                Err(lost("read the control connection to", peer, &end))
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                let seconds = patience.as_secs_f64();
+                let silent = io::Error::other(format!("the peer was silent for {seconds:.1} s"));
+                Err(lost("read the control connection to", peer, &silent))
+            }
+            Err(error) => Err(lost("read the control connection to", peer, &error)),
+        };
+        let last = item.is_err();
+        if !tell(item) || last {
+            return;
+        }
+    }
+}
+
+fn lost(operation: &str, peer: &str, error: &io::Error) -> Error {
+    Error::new(Kind::Incomplete, operation, error).with_peer(peer)
+}

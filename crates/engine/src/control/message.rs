@@ -1,0 +1,123 @@
+//! What the ends tell each other. Unknown fields are ignored, unknown messages refused.
+//!
+//! Each message is an object with its name as the only key: such objects are read straight
+//! through, while a tag inside would have serde buffer them and lose the numeric keys of maps.
+
+use serde::{Deserialize, Serialize};
+
+use podperf_model::error::Error;
+use podperf_model::plan::{Plan, ReceiveMethod, SendMethod};
+use podperf_model::result::half::{EndFacts, EndReport};
+use podperf_model::sample::Sample;
+
+/// From client to server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromClient {
+    /// First: who is there.
+    Hello(Hello),
+    /// The client knows the token.
+    Prove {
+        /// HMAC-SHA256, in hexadecimal; see `token`.
+        proof: String,
+    },
+    /// Prepare this run.
+    Prepare {
+        /// What to do.
+        plan: Box<Plan>,
+    },
+    /// Release the workers.
+    Start,
+    /// Open the window.
+    Open,
+    /// Close the window; flows go on.
+    Close,
+    /// Senders and requesters stop; report.
+    Stop,
+    /// Still there.
+    Heartbeat,
+}
+
+/// From server to client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromServer {
+    /// Answer to the client's hello.
+    Hello(Hello),
+    /// The server knows the token too (empty where there is none): go on.
+    Welcome {
+        /// HMAC-SHA256, in hexadecimal.
+        proof: Option<String>,
+    },
+    /// The plan is accepted: connect the streams.
+    Connect {
+        /// The session's id, in hexadecimal.
+        session: String,
+        /// Where connections that do not last are taken; absent: there are none.
+        #[serde(default)]
+        port: Option<u16>,
+    },
+    /// All streams are connected and all workers stand at the gate.
+    Ready(Box<EndFacts>),
+    /// A reading inside the window.
+    Sample {
+        /// Where it was taken.
+        edge: Edge,
+        /// The reading.
+        sample: Box<Sample>,
+    },
+    /// A flow came to its end by itself.
+    FlowEnded {
+        /// Flow id.
+        flow: u32,
+        /// What went wrong; absent: the stream ended in order.
+        error: Option<Error>,
+    },
+    /// What the workers brought home; the last message.
+    Report(Box<EndReport>),
+    /// The session cannot go on; the last message.
+    Refused(Error),
+    /// Still there.
+    Heartbeat,
+}
+
+/// Where a sample was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edge {
+    /// At the opening of the window.
+    Open,
+    /// Between.
+    Interval,
+    /// At its close.
+    Close,
+}
+
+/// Who an end is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// podperf's version.
+    pub podperf: String,
+    /// What this end can do beyond the protocol's version.
+    pub features: Vec<String>,
+    /// Random, 32 hexadecimal digits; used once.
+    pub nonce: String,
+    /// This end has a token and expects the other to know it.
+    pub token: bool,
+    /// Boot id of the machine; equal ids mean one machine.
+    pub boot_id: Option<String>,
+}
+
+/// Features of this version, beyond those that its protocol version implies.
+#[must_use]
+pub fn features() -> Vec<String> {
+    use podperf_model::plan::Choice as _;
+    let send = SendMethod::ALL.iter().map(|method| format!("send:{}", method.name()));
+    let receive = ReceiveMethod::ALL.iter().map(|method| format!("recv:{}", method.name()));
+    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr"]
+        .map(String::from)
+        .into_iter()
+        .chain(send)
+        .chain(receive)
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The order in which a client may speak: a state machine without I/O.
+//!
+//! Whatever comes out of order, twice or too early is refused by name; nothing a client sends can
+//! bring a session into a state that is not listed here.
+
+use crate::control::message::FromClient;
+use podperf_model::error::{Error, Kind, Result};
+
+/// How far a session has come, seen from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing said.
+    New,
+    /// Said hello; must prove that it knows the token.
+    Unproved,
+    /// May ask for a run.
+    Welcome,
+    /// The plan is accepted; streams are being connected.
+    Preparing,
+    /// All workers stand at the gate.
+    Ready,
+    /// Workers run, the window is not open.
+    Running,
+    /// Inside the window.
+    Window,
+    /// Past the window; flows go on.
+    Tail,
+    /// Stopped; reporting.
+    Stopped,
+}
+
+impl State {
+    /// The state after `message`. `token`: the server asks for one; `counted`: the run ends by a
+    /// count, so its window opens with the start.
+    ///
+    /// # Errors
+    /// When the message may not come now.
+    pub fn after(self, message: &FromClient, token: bool, counted: bool) -> Result<Self> {
+        use FromClient as M;
+        Ok(match (self, message) {
+            (_, M::Heartbeat) => self,
+            (Self::New, M::Hello(_)) if token => Self::Unproved,
+            (Self::New, M::Hello(_)) => Self::Welcome,
+            (Self::Unproved, M::Prove { .. }) => Self::Welcome,
+            (Self::Welcome, M::Prepare { .. }) => Self::Preparing,
+            (Self::Ready, M::Start) if counted => Self::Window,
+            (Self::Ready, M::Start) => Self::Running,
+            (Self::Running, M::Open) => Self::Window,
+            (Self::Window, M::Close) => Self::Tail,
+            // A client may break off at any time after the plan is accepted.
+            (
+                Self::Preparing | Self::Ready | Self::Running | Self::Window | Self::Tail,
+                M::Stop,
+            ) => Self::Stopped,
+            _ => {
+                return Err(Error::new(
+                    Kind::Unmeasured,
+                    "follow the control protocol",
+                    format!("{} is not expected in state {self:?}", name(message)),
+                ));
+            }
+        })
+    }
+}
+
+/// The message's name, without what it carries.
+const fn name(message: &FromClient) -> &'static str {
+    match message {
+        FromClient::Hello(_) => "hello",
+        FromClient::Prove { .. } => "prove",
+        FromClient::Prepare { .. } => "prepare",
+        FromClient::Start => "start",
+        FromClient::Open => "open",
+        FromClient::Close => "close",
+        FromClient::Stop => "stop",
+        FromClient::Heartbeat => "heartbeat",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::control::message::Hello;
+
+    fn hello() -> FromClient {
+        FromClient::Hello(Hello {
+            podperf: String::new(),
+            features: Vec::new(),
+            nonce: String::new(),
+            token: false,
+            boot_id: None,
+        })
+    }
+
+    #[test]
+    fn a_token_cannot_be_walked_around() {
+        let state = State::New.after(&hello(), true, false).unwrap();
+        assert_eq!(state, State::Unproved);
+        for message in [hello(), FromClient::Start, FromClient::Stop, FromClient::Open] {
+            assert!(state.after(&message, true, false).is_err(), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_start_is_refused() {
+        let running = State::Ready.after(&FromClient::Start, false, false).unwrap();
+        assert!(running.after(&FromClient::Start, false, false).is_err());
+    }
+
+    proptest! {
+        /// Whatever is sent without a prepare, no session gets to run.
+        #[test]
+        fn nothing_runs_without_a_plan(choices in prop::collection::vec(0_usize..6, 0..40)) {
+            let mut state = State::New;
+            for choice in choices {
+                let message = [
+                    hello(),
+                    FromClient::Start,
+                    FromClient::Open,
+                    FromClient::Close,
+                    FromClient::Stop,
+                    FromClient::Heartbeat,
+                ][choice].clone();
+                state = state.after(&message, false, false).unwrap_or(state);
+                prop_assert!(matches!(state, State::New | State::Welcome));
+            }
+        }
+    }
+}

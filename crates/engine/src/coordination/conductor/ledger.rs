@@ -1,0 +1,176 @@
+//! The conductor's log on standard output, and the sums that its exit status rests on.
+
+use std::io::{self, Write};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::result::run::Status;
+use podperf_model::run_log::{self, Packed, Place, Record, SCHEMA};
+use podperf_model::schedule::Step;
+
+/// Most of a text of a member's in a record: no record is split by a container's runtime.
+const TEXT_MOST: usize = 600;
+
+/// What is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Now {
+    pub(super) number: u32,
+    pub(super) test: String,
+    pub(super) sample: u32,
+    pub(super) bits_per_second: Option<f64>,
+    pub(super) transactions_per_second: Option<f64>,
+}
+
+/// Writes the log.
+pub(super) struct Ledger<'a> {
+    to: &'a mut dyn Write,
+    began: Instant,
+    steps: u32,
+    results: u32,
+    complete: u32,
+    measured: u32,
+    missing: u32,
+}
+
+impl<'a> Ledger<'a> {
+    /// Opens it with its first record.
+    pub(super) fn open(to: &'a mut dyn Write, steps: u32) -> Result<Self> {
+        let began = Instant::now();
+        let mut ledger =
+            Self { to, began, steps, results: 0, complete: 0, measured: 0, missing: 0 };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ledger.say(&Record::Started {
+            schema: SCHEMA.into(),
+            podperf_version: env!("CARGO_PKG_VERSION").into(),
+            steps,
+            at_unix_seconds: since.as_secs_f64(),
+        })?;
+        Ok(ledger)
+    }
+
+    /// Writes one record.
+    pub(super) fn say(&mut self, record: &Record) -> Result<()> {
+        run_log::write(self.to, record).map_err(failed)
+    }
+
+    pub(super) fn beat(&mut self, now: Option<&Now>) -> Result<()> {
+        self.say(&Record::Beat {
+            elapsed_seconds: self.began.elapsed().as_secs_f64(),
+            step: now.map(|now| now.number),
+            steps: self.steps,
+            test: now.map(|now| now.test.clone()),
+            sample: now.map(|now| now.sample),
+            bits_per_second: now.and_then(|now| now.bits_per_second),
+            transactions_per_second: now.and_then(|now| now.transactions_per_second),
+        })
+    }
+
+    /// Writes what came of one member's part of a step: its result, or why there is none.
+    pub(super) fn outcome(
+        &mut self,
+        (number, step): (u32, &Step),
+        member: &str,
+        outcome: Result<Packed, String>,
+    ) -> Result<()> {
+        let opened = outcome.and_then(|packed| {
+            let run = packed.gist().map_err(|cause| format!("the result is damaged: {cause}"))?;
+            Ok((packed, run))
+        });
+        let (packed, run) = match opened {
+            Ok(both) => both,
+            Err(cause) => {
+                self.missing += 1;
+                return self.say(&Record::Missing {
+                    step: number,
+                    test: step.test.clone(),
+                    sample: step.sample,
+                    member: Some(member.to_owned()),
+                    cause: short(&cause),
+                });
+            }
+        };
+        let (test, member) = (step.test.clone(), member.to_owned());
+        let place = Place { step: number, test, sample: step.sample, member };
+        run_log::write_packed(self.to, &place, &packed).map_err(failed)?;
+        self.results += 1;
+        self.complete += u32::from(run.status == Status::Complete);
+        self.measured += u32::from(run.throughput.is_some());
+        Ok(())
+    }
+
+    /// Closes it with its last record.
+    pub(super) fn finish(&mut self, cause: Option<String>) -> Result<()> {
+        self.say(&Record::Finished { results: self.results, cause })
+    }
+
+    /// 0: a complete run for everything asked; 4: less; 3: nothing was measured.
+    pub(super) const fn exit_status(&self) -> u8 {
+        let all = self.missing == 0 && self.complete == self.results;
+        match (all, self.measured) {
+            (true, _) => 0,
+            (false, 0) => Kind::Unmeasured.exit_status(),
+            (false, _) => Kind::Incomplete.exit_status(),
+        }
+    }
+}
+
+/// A text's beginning.
+pub(super) fn short(text: &str) -> String {
+    let end = text.char_indices().map(|(at, char)| at + char.len_utf8());
+    let end = end.take_while(|end| *end <= TEXT_MOST).last().unwrap_or(0);
+    if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::new(Kind::Incomplete, "write to standard output", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podperf_model::result::run::Run;
+    use podperf_model::result::testing;
+    use podperf_model::run_log::{Item, Reader};
+
+    fn step() -> Step {
+        Step { test: "a".into(), sample: 2, members: vec!["m".into()], limit_seconds: 1 }
+    }
+
+    fn status(outcomes: &[Result<&Run, &str>]) -> u8 {
+        let mut log = Vec::new();
+        let mut ledger = Ledger::open(&mut log, 1).unwrap();
+        for (number, outcome) in (1..).zip(outcomes) {
+            let packed = outcome.map(|run| Packed::of(run).unwrap()).map_err(str::to_owned);
+            ledger.outcome((number, &step()), "m", packed).unwrap();
+        }
+        ledger.finish(None).unwrap();
+        let status = ledger.exit_status();
+        let mut reader = Reader::new();
+        let text = String::from_utf8(log).unwrap();
+        let items = text.lines().filter_map(|line| reader.line(line));
+        let results = items.filter(|item| matches!(item, Item::Result { .. })).count();
+        assert_eq!(results, outcomes.iter().filter(|outcome| outcome.is_ok()).count());
+        status
+    }
+
+    #[test]
+    fn the_exit_status_tells_all_some_and_nothing_apart() {
+        let complete = testing::stream_run();
+        let broken = Run { status: Status::Incomplete, ..complete.clone() };
+        let empty = Run { throughput: None, ..broken.clone() };
+        assert_eq!(status(&[Ok(&complete), Ok(&complete)]), 0);
+        assert_eq!(status(&[]), 0);
+        assert_eq!(status(&[Ok(&complete), Err("lost")]), 4);
+        assert_eq!(status(&[Ok(&broken)]), 4);
+        assert_eq!(status(&[Ok(&empty), Err("lost")]), 3);
+        assert_eq!(status(&[Err("lost")]), 3);
+    }
+
+    #[test]
+    fn texts_of_any_length_are_cut_between_characters() {
+        assert_eq!(short("a"), "a");
+        assert_eq!(short(""), "");
+        let cut = short(&"ä".repeat(TEXT_MOST));
+        assert_eq!(cut, format!("{}…", "ä".repeat(TEXT_MOST / 2)));
+    }
+}

@@ -1,0 +1,205 @@
+//! `podperf join`: measures when it is its turn.
+//!
+//! Enters: a part, whose words have become plans and targets, and where the conductor is. Leaves:
+//! results, to the conductor. What decides when to stop, the conductor or a signal, is listened to
+//! by one thread while another measures.
+
+mod arrive;
+mod attend;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, select};
+
+use crate::control::client::{Hooks, Target, measure_with};
+use crate::control::link::Link;
+use crate::control::server::Log;
+use crate::coordination::message::{FromConductor, FromMember};
+use attend::{End, Stand};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::Plan;
+use podperf_model::result::run::{Interval, Run, Status};
+use podperf_model::run_log::Packed;
+use podperf_model::schedule::Part;
+
+/// How to take part.
+pub struct JoinOptions<'a> {
+    /// The conductor.
+    pub conductor: Target,
+    /// For the conductor to let it in.
+    pub join_timeout: Duration,
+    /// What it can measure.
+    pub part: Part,
+    /// The same, as plans.
+    pub tests: Tests,
+    /// What else a client does to its result.
+    pub finish: &'a (dyn Fn(&mut Run) + Sync),
+}
+
+/// What is to be done, and with whom.
+pub type Test = (Plan, Target);
+/// Tests by name.
+pub type Tests = BTreeMap<String, Test>;
+
+/// Makes plans of a part's words by `parse`, which gets the words of one command line.
+///
+/// # Errors
+/// The first words that are none, with the test's name.
+pub fn tests(part: &Part, parse: &dyn Fn(&[String]) -> Result<Test>) -> Result<Tests> {
+    let test = |(name, words): (&String, &Vec<String>)| {
+        let parsed = parse(words).map_err(|error| {
+            let operation = format!("read the words of test '{name}'");
+            Error::new(Kind::Usage, operation, error)
+        })?;
+        Ok((name.clone(), parsed))
+    };
+    part.tests.iter().map(test).collect()
+}
+
+/// Takes part until the conductor says that it is over, or a message on `stop` does. Returns the
+/// kind of the signal that ended it, if one did.
+///
+/// # Errors
+/// When the conductor does not let it in in time, or is lost.
+pub fn join(
+    options: &JoinOptions<'_>,
+    log: Log<'_>,
+    stop: &Receiver<Kind>,
+) -> Result<Option<Kind>> {
+    let (stream, name) = arrive::arrive(options, log, stop)?;
+    log(&format!("joined {name} as {}", options.part.member));
+    let patience = options.conductor.peer_timeout;
+    let (link, incoming) = Link::start::<FromConductor, FromMember>(stream, &name, patience)?;
+    match (Member { options, name, link, incoming, stop, log }).take_part() {
+        End::Done => Ok(None),
+        End::Signal(kind) => Ok(Some(kind)),
+        End::Lost(error) => Err(error),
+    }
+}
+
+/// A member that has joined.
+struct Member<'a> {
+    options: &'a JoinOptions<'a>,
+    /// The conductor's.
+    name: String,
+    link: Link,
+    incoming: Receiver<Result<FromConductor>>,
+    stop: &'a Receiver<Kind>,
+    log: Log<'a>,
+}
+
+impl Member<'_> {
+    fn take_part(&self) -> End {
+        let Self { options, log, .. } = self;
+        let (probed, end) = self.attend(0, |stand| probe::all(options, stand, *log));
+        if let Some(end) = end.or_else(|| probed.err().map(End::Lost)) {
+            return end;
+        }
+        if let Err(error) = self.link.send(&FromMember::Ready) {
+            return self.lost(error);
+        }
+        (self.log)("ready; waiting for its turn");
+        loop {
+            select! {
+                recv(self.incoming) -> message => match message {
+                    Ok(Ok(FromConductor::Prepare { step, test, sample })) => {
+                        if let Some(end) = self.turn(step, &test, sample) {
+                            return end;
+                        }
+                    }
+                    Ok(Ok(message)) => if let Some(end) = self.ending(message) {
+                        return end;
+                    },
+                    Ok(Err(error)) => return self.lost(error),
+                    Err(_) => return self.lost(self.unheard()),
+                },
+                recv(self.stop) -> kind => return End::Signal(kind.unwrap_or(Kind::Interrupted)),
+            }
+        }
+    }
+
+    /// Carries out one step.
+    fn turn(&self, step: u32, test: &str, sample: u32) -> Option<End> {
+        let Some((plan, target)) = self.options.tests.get(test) else {
+            let cause = format!("it has no test '{test}'");
+            (self.log)(&format!("step {step}: {cause}"));
+            return self.bring(&FromMember::Failed { step, cause }).err();
+        };
+        let (run, end) = self.attend(step, |stand| measured(plan, target, step, stand));
+        let message = match run {
+            Ok(mut run) => {
+                let words = self.options.part.tests.get(test).into_iter().flatten();
+                run.command = std::iter::once("podperf".to_owned()).chain(words.cloned()).collect();
+                (self.options.finish)(&mut run);
+                (self.log)(&format!("step {step}: {test}, sample {sample}: {}", summary(&run)));
+                match Packed::of(&run) {
+                    Ok(packed) => FromMember::Result { step, packed },
+                    Err(error) => FromMember::Failed { step, cause: error.to_string() },
+                }
+            }
+            Err(error) => {
+                (self.log)(&format!("step {step}: {test}, sample {sample}: {error}"));
+                FromMember::Failed { step, cause: error.to_string() }
+            }
+        };
+        let brought = self.bring(&message);
+        end.or_else(|| brought.err())
+    }
+
+    fn bring(&self, message: &FromMember) -> Result<(), End> {
+        self.link.send(message).map_err(|error| self.lost(error))
+    }
+
+    /// What is no order ends the part or comes too late.
+    fn ending(&self, message: FromConductor) -> Option<End> {
+        match message {
+            FromConductor::Done => {
+                (self.log)("the conductor has finished");
+                Some(End::Done)
+            }
+            FromConductor::Refused(error) => Some(End::Lost(error.with_peer(&self.name))),
+            _ => None,
+        }
+    }
+
+    fn unheard(&self) -> Error {
+        Error::new(Kind::Incomplete, "listen to", "the connection is gone").with_peer(&self.name)
+    }
+
+    fn lost(&self, error: Error) -> End {
+        let cause = Error { peer: None, ..error };
+        End::Lost(
+            Error::new(Kind::Incomplete, "take part with the conductor", cause)
+                .with_peer(&self.name),
+        )
+    }
+}
+
+/// One run, with its start in the conductor's hand.
+fn measured(plan: &Plan, target: &Target, step: u32, stand: &Stand) -> Run {
+    let mut watch = |interval: &Interval| {
+        // Nobody listens any more when the conductor is lost; the run is being stopped then.
+        let _ = stand.tell.send(FromMember::Interval {
+            step,
+            bits_per_second: interval.bits_per_second,
+            transactions_per_second: interval.transactions_per_second,
+        });
+    };
+    let mut before_start = || stand.gate(step);
+    let hooks = Hooks { watch: &mut watch, before_start: &mut before_start };
+    measure_with(plan, target, hooks, &stand.stop)
+}
+
+/// A run in a line.
+fn summary(run: &Run) -> String {
+    let status = if run.status == Status::Complete { "complete" } else { "incomplete" };
+    let rate = match (&run.transactions, &run.throughput) {
+        (Some(transactions), _) => format!(", {:.0} transactions/s", transactions.per_second),
+        (None, Some(throughput)) => format!(", {:.3} Gbit/s", throughput.bits_per_second / 1e9),
+        (None, None) => String::new(),
+    };
+    let error = run.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{status}{rate}{error}")
+}

@@ -1,0 +1,122 @@
+//! What a conductor and its members tell each other once they have shaken hands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::framing;
+use crate::control::link::Message;
+use podperf_model::error::{Error, Kind};
+use podperf_model::plan::Expect;
+use podperf_model::run_log::Packed;
+
+/// From the conductor to a member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FromConductor {
+    /// Answer to `Join`: probe, and say when that is done.
+    Welcome,
+    /// There is no place for this member; the last message.
+    Refused(Error),
+    /// Its turn: bring both ends of the test to the gate.
+    Prepare {
+        /// Number of the step, from 1.
+        step: u32,
+        /// Name of the test.
+        test: String,
+        /// Its sample, from 1.
+        sample: u32,
+    },
+    /// Start at once.
+    Go {
+        /// As in `Prepare`.
+        step: u32,
+    },
+    /// End the step now, and send what there is of it.
+    Stop {
+        /// As in `Prepare`.
+        step: u32,
+        /// What the run's errors are to say.
+        kind: Kind,
+    },
+    /// Nothing more will be measured; the last message.
+    Done,
+    /// Still there.
+    Heartbeat,
+}
+
+/// From a member to the conductor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FromMember {
+    /// First: who it is.
+    Join {
+        /// Its name.
+        member: String,
+    },
+    /// A probe came to an end.
+    Probed(Probed),
+    /// All probes did.
+    Ready,
+    /// Both ends stand at the gate.
+    Prepared {
+        /// As in `Prepare`.
+        step: u32,
+    },
+    /// An interval of the run has ended.
+    Interval {
+        /// As in `Prepare`.
+        step: u32,
+        /// Goodput, in bit/s.
+        bits_per_second: Option<f64>,
+        /// Transactions a second.
+        transactions_per_second: Option<f64>,
+    },
+    /// The run is over, well or not.
+    Result {
+        /// As in `Prepare`.
+        step: u32,
+        /// The run.
+        packed: Packed,
+    },
+    /// There is no run.
+    Failed {
+        /// As in `Prepare`.
+        step: u32,
+        /// Why, in words.
+        cause: String,
+    },
+    /// Still there.
+    Heartbeat,
+}
+
+/// What came of a probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Probed {
+    pub(super) path: String,
+    pub(super) address: String,
+    pub(super) expect: Expect,
+    pub(super) met: bool,
+    pub(super) seconds: f64,
+    pub(super) cause: Option<String>,
+    /// Tests that are left out if an answer was expected and none came.
+    pub(super) tests: Vec<String>,
+}
+
+impl Message for FromConductor {
+    const MOST: u32 = 64 << 10;
+    fn heartbeat() -> Self {
+        Self::Heartbeat
+    }
+    fn is_heartbeat(&self) -> bool {
+        matches!(self, Self::Heartbeat)
+    }
+}
+
+impl Message for FromMember {
+    const MOST: u32 = framing::SERVER_MESSAGE_MAX;
+    fn heartbeat() -> Self {
+        Self::Heartbeat
+    }
+    fn is_heartbeat(&self) -> bool {
+        matches!(self, Self::Heartbeat)
+    }
+}

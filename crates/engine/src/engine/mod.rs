@@ -1,0 +1,399 @@
+//! One end's part of a run: prepare → start → window → stop.
+//!
+//! Enters: a plan, this end's role, and one connected socket a flow. Leaves: samples when asked
+//! for, an event for each flow that ends by itself, and a report at the end. The engine knows
+//! neither the control connection nor the other end.
+
+pub mod placement;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use socket2::{Socket, Type};
+
+use crate::metrics::flow;
+use crate::metrics::host_reader::HostReader;
+use crate::metrics::ports;
+use crate::metrics::roots::Roots;
+use crate::metrics::topology::Topology;
+use crate::transport::datagram::dropped;
+use crate::workload::crr::{Meeting, Way};
+use crate::workload::gate::{Gate, Phase};
+use crate::workload::manner::Manner;
+use crate::workload::stream::auto::Choice;
+use crate::workload::tally::Tally;
+use crate::workload::{Account, Ended, Pacing, Shared};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::facts::HostFacts;
+use podperf_model::latency::Latencies;
+use podperf_model::plan::{Extent, Part, Plan, Role};
+use podperf_model::result::half::{
+    ConnectionUse, EndFacts, EndReport, FlowReport, ReceiveUse, SendUse,
+};
+use podperf_model::result::run::{PlacementFacts, SocketFacts};
+use podperf_model::sample::{FlowCounters, Sample};
+
+/// For workers to prepare: allocate, pin, register.
+const PREPARE: Duration = Duration::from_secs(10);
+
+/// What an engine is made from.
+#[derive(Debug)]
+pub struct Setup {
+    /// What to do.
+    pub plan: Plan,
+    /// Which end this is.
+    pub role: Role,
+    /// One connected socket a flow, tuned as planned, in order of flow id; none where connections
+    /// do not last.
+    pub sockets: Vec<Socket>,
+    /// Where connections do not last: how they come about, and with whom.
+    pub way: Option<(Way, SocketAddr)>,
+    /// What the kernel granted each of them.
+    pub granted: Vec<SocketFacts>,
+    /// This end's fingerprint.
+    pub host: HostFacts,
+    /// Both ends are on one machine.
+    pub same_machine: bool,
+    /// How it is gone about.
+    pub manner: Manner,
+}
+
+/// One end of a run, its workers waiting at the gate or running.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    role: Role,
+    peers: Vec<SocketAddr>,
+    crew: worker::Crew,
+    events: Receiver<Ended>,
+    reader: HostReader,
+    facts: EndFacts,
+    ended: usize,
+    /// Connections in TIME-WAIT before the start.
+    time_wait: Option<u64>,
+}
+
+impl Engine {
+    /// Starts the workers and waits until each has pinned itself, allocated and touched what it
+    /// needs, and stands at the gate.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
+    /// left behind.
+    pub fn prepare(setup: Setup) -> Result<Self> {
+        let Setup { plan, role, sockets, way, granted, host, same_machine, manner } = setup;
+        let roots = Roots::default();
+        let topology = Topology::read(&roots);
+        let node = host.device.as_ref().and_then(|device| device.numa_node);
+        let cpus = topology.order(node);
+        let mut shares = placement::shares(&plan, role, cpus.len(), manner.pace.is_some());
+        let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
+        let steered = (role == Role::Server && !same_machine)
+            .then(|| placement::steer(&mut shares, &pinning.cpus, &incoming_cpus(&sockets)))
+            .flatten();
+        let peers = peers(&sockets, way.as_ref().map(|(_, peer)| *peer), plan.connections())?;
+        let alone = shares.iter().all(|share| share.flows.len() == 1);
+        // Every flow ends once, and every worker may fail once as a whole.
+        let (tell, events) = bounded(peers.len() + shares.len());
+        let shared = Arc::new(Shared {
+            tallies: peers.iter().map(|_| Tally::default()).collect(),
+            plan,
+            gate: Gate::new(),
+            sockets,
+            meeting: way.map(|(way, peer)| Meeting::new(way, peer, alone)),
+            events: tell,
+            choice: Choice::default(),
+            manner,
+        });
+        let time_wait = ports::time_wait(&roots);
+        let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
+        let ready = crew.wait_ready(Instant::now() + PREPARE)?;
+        let wait = shared.plan.end(role).wait;
+        let placement = PlacementFacts { wait, steered, ..place(&ready, pinning.reason) };
+        let reader = HostReader::open(&roots);
+        let mut host = host;
+        let reasons = reader.unknown().iter();
+        host.unknown.extend(reasons.map(|(name, why)| (format!("counters.{name}"), why.clone())));
+        let facts = EndFacts { host, placement, sockets: granted, pid: std::process::id() };
+        Ok(Self { shared, role, peers, crew, events, reader, facts, ended: 0, time_wait })
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    /// What this end says before the start.
+    #[must_use]
+    pub const fn facts(&self) -> &EndFacts {
+        &self.facts
+    }
+
+    /// Flows that ended by themselves, as they do.
+    #[must_use]
+    pub const fn events(&self) -> &Receiver<Ended> {
+        &self.events
+    }
+
+    /// Releases the workers. Where the run ends by a count there is no warm-up: the window opens
+    /// here, with the sample that is returned, before the first byte moves.
+    pub fn start(&mut self) -> Option<Sample> {
+        if matches!(self.shared.plan.extent, Extent::Time { .. }) {
+            self.shared.gate.start(Phase::WarmUp);
+            return None;
+        }
+        let mut sample = self.sample();
+        sample.at_ns = 0;
+        self.shared.gate.start(Phase::Window);
+        Some(sample)
+    }
+
+    /// Opens the window.
+    pub fn open_window(&mut self) -> Sample {
+        let sample = self.sample();
+        self.shared.gate.advance(Phase::Window);
+        sample
+    }
+
+    /// Closes the window; flows go on.
+    pub fn close_window(&mut self) -> Sample {
+        let sample = self.sample();
+        self.shared.gate.advance(Phase::Tail);
+        sample
+    }
+
+    /// Reads everything, clock and tallies first.
+    pub fn sample(&mut self) -> Sample {
+        let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
+        let udp = self.shared.plan.workload.is_udp();
+        let count = |tally| counters(tally, udp);
+        let mut flows: Vec<FlowCounters> = self.shared.tallies.iter().map(count).collect();
+        let host = self.reader.read();
+        for (counters, socket) in flows.iter_mut().zip(&self.shared.sockets) {
+            if let Some(datagrams) = &mut counters.datagrams {
+                datagrams.socket_drops = dropped(socket);
+            } else {
+                counters.tcp = flow::read(socket.as_fd());
+            }
+        }
+        Sample { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
+    }
+
+    /// Bytes sent, bytes received and transactions of all flows so far.
+    #[must_use]
+    pub fn progress(&self) -> [u64; 3] {
+        let counts = self.shared.tallies.iter().map(Tally::read);
+        counts.fold([0; 3], |[sent, received, transactions], count| {
+            [
+                sent + count.bytes_sent,
+                received + count.bytes_received,
+                transactions + count.transactions,
+            ]
+        })
+    }
+
+    /// Notes that a flow has ended; what went wrong, if it was not planned.
+    pub fn note(&mut self, ended: Ended) -> Option<Error> {
+        self.ended += 1;
+        let failure = ended.failure?;
+        let no_port = failure.error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
+        let mut error =
+            Error::new(Kind::Incomplete, failure.operation, failure.error).with_stream(ended.flow);
+        if no_port {
+            error = error.with_remedy(
+                "all ports towards this peer are taken, most in TIME-WAIT: widen \
+                 net.ipv4.ip_local_port_range, set net.ipv4.tcp_tw_reuse=1, close by rst or by the \
+                 server (--close), or use more addresses",
+            );
+        }
+        if let Some(peer) = self.peers.get(ended.flow as usize) {
+            error = error.with_peer(peer);
+        }
+        error.at_seconds = self.window_seconds();
+        Some(error)
+    }
+
+    /// Seconds since the window opened.
+    #[must_use]
+    pub fn window_seconds(&self) -> Option<f64> {
+        self.shared.gate.opened_at().map(|at| at.elapsed().as_secs_f64())
+    }
+
+    /// Every flow of this end has ended.
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        self.ended >= self.shared.tallies.len()
+    }
+
+    /// Senders and requesters stop, receivers read to the end. Flows go on telling their ends.
+    pub fn wind_down(&mut self) {
+        self.shared.gate.advance(Phase::Stop);
+        for (id, socket) in (0..).zip(&self.shared.sockets) {
+            // Wakes a sender that is blocked on a full socket; what it holds is still sent.
+            // Datagrams are never waited for long, and a UDP socket could not say its end any more.
+            if self.shared.plan.part(self.role, id) == Part::Send
+                && !self.shared.plan.workload.is_udp()
+            {
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+        }
+        if let Some(meeting) = &self.shared.meeting {
+            meeting.close();
+        }
+    }
+
+    /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
+    /// within `drain` is cut off.
+    pub fn stop(&mut self, drain: Duration) -> EndReport {
+        self.wind_down();
+        let deadline = Instant::now() + drain;
+        while Instant::now() < deadline && self.crew.running() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut report = report(&self.shared, self.crew.join());
+        if let Some(uses) = &mut report.connections {
+            let roots = Roots::default();
+            uses.time_wait_before = self.time_wait;
+            uses.time_wait_after = ports::time_wait(&roots);
+            uses.local_ports = ports::local_ports(&roots);
+        }
+        report
+    }
+}
+
+/// The peer of each flow: that of its socket, or `meeting` of all.
+fn peers(sockets: &[Socket], meeting: Option<SocketAddr>, flows: u32) -> Result<Vec<SocketAddr>> {
+    if let Some(peer) = meeting {
+        return Ok(vec![peer; flows as usize]);
+    }
+    sockets
+        .iter()
+        .map(peer)
+        .collect::<io::Result<_>>()
+        .map_err(|error| Error::new(Kind::Unmeasured, "look up the peer of a stream", error))
+}
+
+/// The CPU that handled each flow's last packet (SO_INCOMING_CPU, socket(7)), where it is told.
+fn incoming_cpus(sockets: &[Socket]) -> Vec<Option<u32>> {
+    let cpu = |socket: &Socket| u32::try_from(socket.cpu_affinity().ok()?).ok();
+    sockets.iter().map(cpu).collect()
+}
+
+/// A socket of datagrams may get its peer later, before the start.
+fn peer(socket: &Socket) -> io::Result<SocketAddr> {
+    match socket.peer_addr() {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotConnected && socket.r#type()? == Type::DGRAM =>
+        {
+            Ok((Ipv4Addr::UNSPECIFIED, 0).into())
+        }
+        address => address?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// What the workers at the gate say of themselves.
+fn place(ready: &[worker::Ready], reason: String) -> PlacementFacts {
+    let mut multiplexing: Vec<_> = ready.iter().map(|ready| ready.stand.multiplexing).collect();
+    multiplexing.sort_unstable();
+    multiplexing.dedup();
+    let mut fallbacks: Vec<_> =
+        ready.iter().filter_map(|ready| ready.stand.fallback.clone()).collect();
+    fallbacks.sort_unstable();
+    fallbacks.dedup();
+    PlacementFacts {
+        workers: u32::try_from(ready.len()).unwrap_or(u32::MAX),
+        pinned_cpus: ready.iter().map(|ready| ready.cpu).collect(),
+        reason,
+        multiplexing,
+        fallbacks,
+        ..PlacementFacts::default()
+    }
+}
+
+fn counters(tally: &Tally, udp: bool) -> FlowCounters {
+    let count = tally.read();
+    FlowCounters {
+        bytes_sent: count.bytes_sent,
+        bytes_received: count.bytes_received,
+        transactions: count.transactions,
+        latency_sum_ns: count.latency_sum_ns,
+        tcp: None,
+        datagrams: udp.then_some(count.datagrams),
+    }
+}
+
+/// Merges what the workers brought home.
+fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
+    let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
+        let count = tally.read();
+        FlowReport {
+            id,
+            first_step_ns: count.first_step_ns,
+            bytes_sent: count.bytes_sent,
+            bytes_received: count.bytes_received,
+            send_calls: count.send_calls,
+            receive_calls: count.receive_calls,
+            drained: count.drained,
+            datagrams: None,
+        }
+    });
+    let mut own = EndReport { flows: flows.collect(), ..EndReport::default() };
+    let (mut latency, mut service_time, mut connect_time) = (None, None, None);
+    let mut pacing: Option<Pacing> = None;
+    let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
+    for account in accounts {
+        merge(&mut latency, account.latency, Latencies::merge);
+        merge(&mut service_time, account.service_time, Latencies::merge);
+        merge(&mut connect_time, account.connect_time, Latencies::merge);
+        merge(&mut pacing, account.pacing, Pacing::merge);
+        if let Some(part) = account.connections {
+            own.connections.get_or_insert_with(ConnectionUse::default).add(part);
+        }
+        if let Some(part) = account.send {
+            send.get_or_insert_default().add(part);
+        }
+        if let Some(part) = account.receive {
+            receive.get_or_insert_default().add(part);
+        }
+        if let Some(part) = account.schedule {
+            own.schedule = Some(own.schedule.unwrap_or_default().plus(part));
+        }
+        if let Some(part) = account.datagrams {
+            own.datagrams.get_or_insert_default().add(part);
+        }
+        if let Some(part) = account.lost_transactions {
+            *own.lost_transactions.get_or_insert_default() += part;
+        }
+        if let Some(part) = account.failed_sends {
+            *own.failed_sends.get_or_insert_default() += part;
+        }
+        for (flow, datagrams) in account.flow_datagrams {
+            own.flows[flow].datagrams = Some(datagrams);
+        }
+    }
+    EndReport {
+        latency: latency.as_ref().map(Latencies::to_wire),
+        service_time: service_time.as_ref().map(Latencies::to_wire),
+        connect_time: connect_time.as_ref().map(Latencies::to_wire),
+        pacing: pacing.as_ref().map(Pacing::to_wire),
+        send,
+        receive,
+        ..own
+    }
+}
+
+fn merge<T>(whole: &mut Option<T>, part: Option<T>, add: fn(&mut T, &T)) {
+    match (whole.as_mut(), part) {
+        (Some(whole), Some(part)) => add(whole, &part),
+        (None, Some(part)) => *whole = Some(part),
+        (_, None) => {}
+    }
+}

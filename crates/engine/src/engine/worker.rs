@@ -1,0 +1,163 @@
+//! The threads: each pins itself, leaves the others' descriptors to them, prepares, waits at the
+//! gate, works, and never takes others down.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+use socket2::Socket;
+
+use crate::workload::crr::Meeting;
+use crate::workload::gate::Phase;
+use crate::workload::{self, Account, Ended, Failure, Share, Shared, Stand, Worker};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_sys::files;
+
+/// Room for the loop and the system calls; buffers are on the heap.
+const STACK_BYTES: usize = 256 << 10;
+
+/// A worker stands at the gate, on this CPU if it is pinned.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) cpu: Option<u32>,
+    pub(super) stand: Stand,
+}
+
+/// A worker's number, and that it is ready or why it cannot be.
+type Told = (usize, Result<Ready>);
+
+/// All workers of one end. However it is dropped, no thread stays behind.
+#[derive(Debug)]
+pub(super) struct Crew {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<Account>>,
+    ready: Receiver<Told>,
+}
+
+impl Crew {
+    /// Starts one thread a share.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        shares: Vec<Share>,
+        cpus: &[Option<u32>],
+    ) -> Result<Self> {
+        let (tell, ready) = bounded(shares.len());
+        let mut crew =
+            Self { shared: Arc::clone(shared), threads: Vec::with_capacity(shares.len()), ready };
+        let count = shares.len();
+        for (number, share) in shares.into_iter().enumerate() {
+            let (shared, tell) = (Arc::clone(shared), tell.clone());
+            let cpu = cpus.get(number).copied().flatten();
+            let thread = std::thread::Builder::new()
+                .name(format!("podperf-w{number}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || work(&shared, &share, number, cpu, &tell))
+                .map_err(|error| {
+                    Error::new(Kind::Unmeasured, format!("start worker {number} of {count}"), error)
+                        .with_remedy("use fewer --workers, or raise the limit on processes")
+                })?;
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    /// Waits until every worker stands at the gate; how each does.
+    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<Ready>> {
+        let mut all = vec![None; self.threads.len()];
+        for _ in 0..self.threads.len() {
+            let (number, ready) = self.ready.recv_deadline(deadline).map_err(|_| {
+                Error::new(Kind::Unmeasured, "prepare workers", "one did not get ready in time")
+            })?;
+            all[number] = Some(ready?);
+        }
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// Some worker has not come to its end.
+    pub(super) fn running(&self) -> bool {
+        self.threads.iter().any(|thread| !thread.is_finished())
+    }
+
+    /// Ends whatever still runs and collects what the workers bring home. A worker that panicked
+    /// has said so by an event and brings nothing.
+    pub(super) fn join(&mut self) -> Vec<Account> {
+        self.cut_off()
+    }
+
+    fn cut_off(&mut self) -> Vec<Account> {
+        self.shared.gate.advance(Phase::Cut);
+        if let Some(meeting) = &self.shared.meeting {
+            meeting.cut_off();
+        }
+        for socket in &self.shared.sockets {
+            // Wakes whatever still waits; a socket that is closed already does not mind.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect()
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.cut_off();
+    }
+}
+
+/// One worker's life.
+fn work(
+    shared: &Shared,
+    share: &Share,
+    number: usize,
+    cpu: Option<u32>,
+    tell: &Sender<Told>,
+) -> Account {
+    let cpu = match cpu.map(pin).transpose() {
+        Ok(cpu) => cpu,
+        Err(error) => {
+            let _ = tell.send((number, Err(error)));
+            return Account::default();
+        }
+    };
+    let listener = shared.meeting.as_ref().and_then(Meeting::listener);
+    let own = share.flows.iter().filter_map(|&flow| shared.sockets.get(flow));
+    // An old kernel or a filter may refuse: each system call costs a little more then.
+    let _ = files::separate(own.chain(listener).map(Socket::as_fd));
+    let ready = |stand: Result<Stand>| {
+        let refused = stand.is_err();
+        // The engine may have given up waiting; the gate then says stop.
+        let _ = tell.send((number, stand.map(|stand| Ready { cpu, stand })));
+        !refused && shared.gate.wait()
+    };
+    let worker = Worker { shared, share, ready: &ready };
+    catch_unwind(AssertUnwindSafe(|| workload::run(&worker))).unwrap_or_else(|_| {
+        for flow in share.flows.clone() {
+            let failure = Failure { operation: "work on", error: io::Error::other("a panic") };
+            let flow = u32::try_from(flow).unwrap_or(u32::MAX);
+            let _ = shared.events.try_send(Ended { flow, failure: Some(failure) });
+        }
+        Account::default()
+    })
+}
+
+/// Pins the calling thread and reads back where it may run.
+fn pin(cpu: u32) -> Result<u32> {
+    let failed = |cause: String| {
+        Error::new(Kind::Unmeasured, format!("pin a worker to CPU {cpu}"), cause)
+            .with_remedy("choose among the allowed CPUs with --pin, or use --pin none")
+    };
+    let id = cpu as usize;
+    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+        return Err(failed("the kernel refused".into()));
+    }
+    let set = sched_getaffinity(Pid::from_raw(0)).map_err(|error| failed(error.to_string()))?;
+    let granted: Vec<usize> =
+        (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect();
+    if granted == [id] { Ok(cpu) } else { Err(failed(format!("it may run on {granted:?}"))) }
+}

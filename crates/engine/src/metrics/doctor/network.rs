@@ -1,0 +1,210 @@
+//! Checks of the kernel's network settings.
+
+use std::str::FromStr;
+
+use super::{Check, Machine};
+use crate::metrics::source::{Reading, number, numbers};
+use podperf_sys::socket_probe;
+
+/// TCP_TIMEWAIT_LEN of the kernel, in seconds.
+const TIME_WAIT_SECONDS: u64 = 60;
+
+pub(super) fn congestion_control(machine: &Machine<'_>) -> Check {
+    const NAME: &str = "congestion_control";
+    let tcp = &machine.facts.tcp;
+    let Some(default) = &tcp.congestion_control else {
+        return Check::unknown(NAME, machine.why("tcp.congestion_control"));
+    };
+    let available = tcp.available_congestion_controls.join(", ");
+    let finding = format!("default {default}; available {available}");
+    if !default.starts_with("bbr") {
+        return Check::ok(NAME, finding);
+    }
+    Check::warn(
+        NAME,
+        format!("{finding}. {default} paces: it sends at the rate it estimates, not at the most"),
+        "give -C cubic on both sides of a comparison",
+    )
+}
+
+pub(super) fn pacing(_: &Machine<'_>) -> Check {
+    const NAME: &str = "pacing";
+    // Any rate below the kernel's 32-bit bound will do.
+    const BYTES_PER_SECOND: u32 = 125_000_000;
+    match socket_probe::max_pacing_rate(BYTES_PER_SECOND) {
+        Ok(BYTES_PER_SECOND) => Check::ok(NAME, "SO_MAX_PACING_RATE is granted"),
+        Ok(granted) => not_paced(format!(
+            "SO_MAX_PACING_RATE: {granted} bytes/s granted of {BYTES_PER_SECOND} bytes/s"
+        )),
+        Err(error) => not_paced(format!("SO_MAX_PACING_RATE: {error}")),
+    }
+}
+
+fn not_paced(finding: String) -> Check {
+    Check::warn("pacing", finding, "leave -b out, or shape the device with tc")
+}
+
+pub(super) fn receive_buffer(machine: &Machine<'_>) -> Check {
+    let tcp = &machine.facts.tcp;
+    let why = [machine.why("tcp.core_rmem_max_bytes"), machine.why("tcp.rmem_bytes")];
+    buffer(("receive_buffer", "rmem"), tcp.core_rmem_max_bytes, tcp.rmem_bytes, why)
+}
+
+pub(super) fn send_buffer(machine: &Machine<'_>) -> Check {
+    let tcp = &machine.facts.tcp;
+    let why = [machine.why("tcp.core_wmem_max_bytes"), machine.why("tcp.wmem_bytes")];
+    buffer(("send_buffer", "wmem"), tcp.core_wmem_max_bytes, tcp.wmem_bytes, why)
+}
+
+/// An explicit size is capped by net.core.*_max, autotuning by net.ipv4.tcp_*mem: asking may give
+/// less than leaving it be.
+fn buffer(
+    (name, memory): (&'static str, &str),
+    explicit: Option<u64>,
+    tuned: Option<[u64; 3]>,
+    [why_explicit, why_tuned]: [&str; 2],
+) -> Check {
+    let Some([_, _, tuned]) = tuned else {
+        return Check::unknown(name, why_tuned);
+    };
+    let (kib, limit) = (tuned / 1_024, format!("net.ipv4.tcp_{memory}"));
+    let Some(explicit) = explicit else {
+        let finding = format!("autotuned up to {kib} KiB ({limit}); cap on -w: {why_explicit}");
+        return Check::unknown(name, finding);
+    };
+    let finding = format!(
+        "autotuned up to {kib} KiB ({limit}); -w is capped at {} KiB (net.core.{memory}_max)",
+        explicit / 1_024
+    );
+    if explicit >= tuned {
+        return Check::ok(name, finding);
+    }
+    let remedy = format!("leave -w out, or sysctl -w net.core.{memory}_max={tuned}");
+    Check::warn(name, finding, remedy)
+}
+
+pub(super) fn local_ports(machine: &Machine<'_>) -> Check {
+    const NAME: &str = "local_ports";
+    let range = numbers::<2>(&machine.roots.sysctl("net/ipv4/ip_local_port_range"));
+    let [first, last] = match range {
+        Ok(range) => range,
+        Err(reason) => return Check::unknown(NAME, reason),
+    };
+    let ports = last.saturating_add(1).saturating_sub(first);
+    let finding = format!(
+        "{ports} local ports ({first} to {last}): {} new connections/s to one server port before \
+         TIME_WAIT ({TIME_WAIT_SECONDS} s) holds them all",
+        ports / TIME_WAIT_SECONDS
+    );
+    if ports >= 16_384 {
+        return Check::ok(NAME, finding);
+    }
+    Check::warn(NAME, finding, "sysctl -w net.ipv4.ip_local_port_range='10000 65000'")
+}
+
+pub(super) fn time_wait_reuse(machine: &Machine<'_>) -> Check {
+    const NAME: &str = "time_wait_reuse";
+    match sysctl::<u8>(machine, "net/ipv4/tcp_tw_reuse") {
+        Err(reason) => Check::unknown(NAME, reason),
+        Ok(0) => Check::warn(
+            NAME,
+            "tcp_tw_reuse 0: ports in TIME_WAIT are not reused for new connections",
+            "sysctl -w net.ipv4.tcp_tw_reuse=1 on the client, for connection rates",
+        ),
+        Ok(1) => Check::ok(NAME, "tcp_tw_reuse 1: ports in TIME_WAIT are reused after 1 s"),
+        Ok(mode) => Check::ok(
+            NAME,
+            format!("tcp_tw_reuse {mode}: ports in TIME_WAIT are reused on loopback alone"),
+        ),
+    }
+}
+
+pub(super) fn optmem(machine: &Machine<'_>) -> Check {
+    const NAME: &str = "optmem";
+    // The default since Linux 6.7; before, 20 KiB.
+    const ROOMY_BYTES: u64 = 128 << 10;
+    let bytes: u64 = match sysctl(machine, "net/core/optmem_max") {
+        Ok(bytes) => bytes,
+        Err(reason) => return Check::unknown(NAME, reason),
+    };
+    let finding = format!(
+        "net.core.optmem_max {} KiB a socket, which holds the notices of MSG_ZEROCOPY",
+        bytes / 1_024
+    );
+    if bytes >= ROOMY_BYTES {
+        return Check::ok(NAME, finding);
+    }
+    Check::warn(
+        NAME,
+        format!("{finding}: sends with many notices pending fail with ENOBUFS"),
+        format!("sysctl -w net.core.optmem_max={}", 1 << 20),
+    )
+}
+
+fn sysctl<T: FromStr>(machine: &Machine<'_>, path: &str) -> Reading<T> {
+    number(&machine.roots.sysctl(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::super::tests::on;
+
+    #[test]
+    fn a_pacing_default_is_warned_of() {
+        let with = |name| {
+            let files = [
+                ("proc/sys/net/ipv4/tcp_congestion_control", name),
+                ("proc/sys/net/ipv4/tcp_available_congestion_control", "reno bbr cubic\n"),
+            ];
+            on("congestion_control", &files)
+        };
+        assert_eq!(with("cubic\n").status, Status::Ok);
+        let bbr = with("bbr\n");
+        assert_eq!(bbr.status, Status::Warn);
+        assert!(bbr.finding.contains("available reno, bbr, cubic"), "{bbr:?}");
+    }
+
+    #[test]
+    fn an_explicit_buffer_may_be_capped_below_autotuning() {
+        let tcp = ("proc/sys/net/ipv4/tcp_rmem", "4096 131072 33554432\n");
+        let capped = on("receive_buffer", &[tcp, ("proc/sys/net/core/rmem_max", "212992\n")]);
+        assert_eq!(capped.status, Status::Warn);
+        assert!(capped.finding.contains("32768 KiB") && capped.finding.contains("208 KiB"));
+        let roomy = on("receive_buffer", &[tcp, ("proc/sys/net/core/rmem_max", "33554432\n")]);
+        assert_eq!(roomy.status, Status::Ok);
+        // Older kernels hide net.core from other network namespaces than the first.
+        assert_eq!(on("receive_buffer", &[tcp]).status, Status::Unknown);
+    }
+
+    #[test]
+    fn ports_bound_the_rate_of_connections() {
+        let path = "proc/sys/net/ipv4/ip_local_port_range";
+        let usual = on("local_ports", &[(path, "32768\t60999\n")]);
+        assert_eq!(usual.status, Status::Ok);
+        assert!(usual.finding.contains("28232 local ports"), "{usual:?}");
+        assert!(usual.finding.contains("470 new connections/s"), "{usual:?}");
+        assert_eq!(on("local_ports", &[(path, "60000 60999")]).status, Status::Warn);
+        assert_eq!(on("local_ports", &[(path, "9 1")]).status, Status::Warn);
+        assert_eq!(on("local_ports", &[(path, "many")]).status, Status::Unknown);
+    }
+
+    #[test]
+    fn little_room_for_notices_is_warned_of() {
+        let path = "proc/sys/net/core/optmem_max";
+        assert_eq!(on("optmem", &[(path, "20480\n")]).status, Status::Warn);
+        assert_eq!(on("optmem", &[(path, "131072\n")]).status, Status::Ok);
+    }
+
+    #[test]
+    fn reuse_of_ports() {
+        let path = "proc/sys/net/ipv4/tcp_tw_reuse";
+        assert_eq!(on("time_wait_reuse", &[(path, "0\n")]).status, Status::Warn);
+        assert!(on("time_wait_reuse", &[(path, "2\n")]).finding.contains("loopback alone"));
+    }
+
+    #[test]
+    fn pacing_is_tried_on_a_real_socket() {
+        assert_eq!(on("pacing", &[]).status, Status::Ok);
+    }
+}

@@ -1,0 +1,27 @@
+//! What is read on each end: counters at an instant ([`sample`]), facts that hold for the whole run
+//! ([`facts`]), and the latency histogram ([`latency`]).
+//!
+//! Enters: /proc, /sys, cgroup, netdev and socket state, below roots that tests replace by
+//! fixtures. Leaves: plain serialisable records of counters since boot; differences are taken in
+//! `outcome`. A figure that cannot be read is absent with a reason, never a guess.
+
+mod cgroup;
+mod container;
+mod device;
+pub mod doctor;
+pub mod flow;
+pub mod host;
+pub mod host_reader;
+mod kernel;
+mod mounts;
+pub mod ports;
+mod proc_stat;
+pub mod process;
+mod processor;
+pub mod rings;
+pub mod roots;
+mod softirqs;
+mod softnet;
+mod source;
+mod tcp_settings;
+pub mod topology;

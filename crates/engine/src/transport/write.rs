@@ -1,0 +1,37 @@
+//! send(2): the kernel copies from one buffer, used for every flow of the worker.
+
+use std::io::{self, Write as _};
+
+use socket2::Socket;
+
+use super::BulkSend;
+use super::buffer::Buffer;
+use podperf_model::plan::SendMethod;
+use podperf_model::result::half::SendUse;
+
+/// Sends by copying.
+#[derive(Debug)]
+pub struct Write<'a> {
+    sockets: Vec<&'a Socket>,
+    message: Buffer,
+}
+
+impl<'a> Write<'a> {
+    /// Sends `message` on `sockets`, again and again.
+    #[must_use]
+    pub const fn open(sockets: Vec<&'a Socket>, message: Buffer) -> Self {
+        Self { sockets, message }
+    }
+}
+
+impl BulkSend for Write<'_> {
+    #[inline]
+    fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
+        let length = self.message.len().min(limit);
+        (&mut &*self.sockets[flow]).write(&self.message[..length])
+    }
+
+    fn finish(&mut self, bytes: u64) -> SendUse {
+        SendUse::all_by(SendMethod::Write, bytes)
+    }
+}

@@ -1,0 +1,197 @@
+//! Connect, request, response, close, and again: the client's flows connect, the server's workers
+//! accept from one listener.
+//!
+//! Enters: how to connect, or where to accept. Leaves: transactions in the flows' tallies, latency
+//! from before the connection to the last byte of the response, and an account of the connections.
+//! One flow a worker runs calls that block (or spin), several share a worker by epoll. The server
+//! does not know which flow a connection is of: the bytes of one worker's connections go to its
+//! own flows in turn, so that only sums over all flows compare with the client's.
+
+mod blocking;
+mod call;
+mod epoll;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use crate::transport::fresh::{Dial, Listener};
+use crate::workload::gate::Gate;
+use crate::workload::rr::record::{Record, Stamp};
+use crate::workload::schedule::nanoseconds;
+use crate::workload::sizes::Sizes;
+use crate::workload::tally::Tally;
+use crate::workload::{Account, Failure, Worker};
+use podperf_model::latency::Latencies;
+use podperf_model::plan::{CrrPlan, Part};
+use podperf_model::result::half::ConnectionUse;
+
+/// First pause after a connection that could not be opened, and the longest.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// A flow that could open nothing for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How the connections of one end come about.
+#[derive(Debug)]
+pub enum Way {
+    /// The client opens them.
+    Dial(Dial),
+    /// The server accepts them.
+    Listen(Listener),
+}
+
+/// Where the ends of a run meet again and again.
+#[derive(Debug)]
+pub struct Meeting {
+    way: Way,
+    peer: SocketAddr,
+    /// Whatever still waits gives up.
+    cut: AtomicBool,
+    /// Each worker has one flow.
+    alone: bool,
+}
+
+impl Meeting {
+    /// A meeting with `peer`. `alone`: each worker of this end has one flow.
+    #[must_use]
+    pub const fn new(way: Way, peer: SocketAddr, alone: bool) -> Self {
+        Self { way, peer, cut: AtomicBool::new(false), alone }
+    }
+
+    /// Whom with.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Where connections come in, of a server.
+    #[must_use]
+    pub const fn listener(&self) -> Option<&Socket> {
+        match &self.way {
+            Way::Listen(listener) => Some(listener.socket()),
+            Way::Dial(_) => None,
+        }
+    }
+
+    /// The run is over: a server accepts nothing more.
+    pub fn close(&self) {
+        if let Way::Listen(listener) = &self.way {
+            listener.shut();
+        }
+    }
+
+    /// Whatever still waits gives up within 100 ms.
+    pub fn cut_off(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// Connects or accepts, as the share says.
+#[must_use]
+pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> Account {
+    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+    let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
+    match (&meeting.way, worker.share.part, meeting.alone) {
+        (Way::Dial(dial), Part::Request, true) => blocking::request(worker, plan, dial, sizes),
+        (Way::Dial(dial), Part::Request, false) => epoll::request(worker, plan, dial, sizes),
+        (Way::Listen(listener), _, true) => serve::respond(worker, plan, listener, sizes),
+        (Way::Listen(listener), ..) => serve::respond_to_many(worker, plan, listener, sizes),
+        // A client has no other parts.
+        (Way::Dial(_), ..) => Account::default(),
+    }
+}
+
+/// What one calling worker keeps of its transactions and connections.
+struct Book {
+    record: Record,
+    connect_time: Latencies,
+    uses: ConnectionUse,
+}
+
+impl Book {
+    fn open(plan: &CrrPlan) -> Self {
+        Self {
+            record: Record::new(plan.rate_per_second.is_some()),
+            connect_time: Latencies::new(),
+            uses: ConnectionUse::default(),
+        }
+    }
+
+    /// A connection that was begun at `begun` stands since `now`.
+    fn connected(&mut self, gate: &Gate, begun: Instant, now: Instant) {
+        if gate.counting() {
+            self.connect_time.record(nanoseconds(now - begun));
+        }
+    }
+
+    /// The last byte of a response came at `now`.
+    fn completed(&mut self, gate: &Gate, tally: &Tally, stamp: Stamp, now: Instant) {
+        self.record.completed(gate, tally, stamp, now);
+        self.uses.connections += 1;
+    }
+
+    fn account(self) -> Account {
+        Account {
+            connect_time: Some(self.connect_time),
+            connections: Some(self.uses),
+            ..self.record.account()
+        }
+    }
+}
+
+/// How long one flow has been waiting for a connection that it may open.
+#[derive(Debug, Default)]
+struct Trouble {
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl Trouble {
+    /// The next pause before another attempt; nothing: it has lasted too long, or trying again
+    /// helps nothing.
+    fn pause(&mut self, error: &io::Error, uses: &mut ConnectionUse) -> Option<Duration> {
+        match error.raw_os_error()? {
+            // No port is free, for this peer or at all.
+            libc::EADDRNOTAVAIL => uses.no_port += 1,
+            libc::ECONNRESET | libc::ECONNABORTED | libc::ETIMEDOUT | libc::EAGAIN => {
+                uses.failed += 1;
+            }
+            _ => return None,
+        }
+        if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return None;
+        }
+        self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+        Some(self.pause)
+    }
+
+    fn over(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// For `map_err`: connecting.
+const fn connecting(error: io::Error) -> Failure {
+    Failure { operation: "connect to", error }
+}
+
+/// What has to be there before the gate: a socket as each connection will have, so that what the
+/// kernel refuses is known.
+fn try_out(dial: &Dial) -> podperf_model::error::Result<Socket> {
+    use podperf_model::error::{Error, Kind};
+    dial.socket(true).map_err(|error| {
+        Error::new(Kind::Unmeasured, "prepare a connection to", error).with_peer(dial.to)
+    })
+}

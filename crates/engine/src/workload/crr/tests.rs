@@ -1,0 +1,92 @@
+//! Both ends over loopback: connections alone, and from ports of choice.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Meeting, Way};
+use crate::transport::fresh::{Dial, Listener, Ports};
+use crate::workload::Account;
+use crate::workload::manner::{Manner, Pace};
+use crate::workload::testing::{End, plan, play};
+use podperf_model::plan::{Close, CrrPlan, Extent, Part, Plan, SocketPlan, Wait, Workload};
+use podperf_model::units::Bytes;
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn crr((request, response): (u64, u64), close: Close, total: u64, flows: u32) -> Plan {
+    let workload = Workload::Crr(CrrPlan {
+        request_bytes: Bytes(request),
+        response_bytes: Bytes(response),
+        rate_per_second: None,
+        close,
+    });
+    plan(workload, Extent::Transactions { total }, flows)
+}
+
+/// Carries `plan` out; what both ends and the client's workers bring home.
+fn meet(
+    plan: &Plan,
+    close: Close,
+    ports: Option<Ports>,
+    manner: Manner,
+) -> (End, Account, Account) {
+    let socket = SocketPlan::default();
+    let address = SocketAddr::new(LOCAL, 0);
+    let listener = Listener::open(address, LOCAL, &socket, Wait::Block, plan.flows).unwrap();
+    let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
+    let ports = ports.map(Arc::new);
+    let dial = Dial { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
+    let [client, server] = [Way::Dial(dial), Way::Listen(listener)].map(|way| {
+        let mut end = End::new(plan.clone(), Vec::new(), manner.clone());
+        end.shared.meeting = Some(Meeting::new(way, to, plan.flows == 1));
+        end
+    });
+    let (asked, answered) = play((&client, Part::Request), (&server, Part::Respond));
+    assert_eq!((client.ended(), server.ended()), (plan.flows as usize, plan.flows as usize));
+    (client, asked, answered)
+}
+
+#[test]
+fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
+    for sizes in [(0, 0), (3, 0), (0, 3), (3, 3)] {
+        for close in [Close::Server, Close::Client] {
+            for flows in [1, 3] {
+                let plan = crr(sizes, close, 9, flows);
+                let (client, asked, answered) = meet(&plan, close, None, Manner::default());
+                let told = format!("{sizes:?} {close:?} {flows}");
+                assert_eq!(asked.latency.unwrap().count(), 9, "{told}");
+                assert_eq!(asked.connections.unwrap().connections, 9, "{told}");
+                let served = answered.connections.unwrap();
+                assert_eq!((served.connections, served.broken), (9, 0), "{told}");
+                let counts = client.shared.tallies.iter().map(|tally| tally.read());
+                let bytes = counts.fold((0, 0), |(sent, received), count| {
+                    (sent + count.bytes_sent, received + count.bytes_received)
+                });
+                assert_eq!(bytes, (9 * sizes.0, 9 * sizes.1), "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_come_from_the_ports_of_a_range() {
+    let ports = Ports::new(20_011..=20_030);
+    let plan = crr((1, 1), Close::Server, 40, 1);
+    let (_, asked, answered) = meet(&plan, Close::Server, Some(ports), Manner::default());
+    let uses = asked.connections.unwrap();
+    assert_eq!((uses.connections, answered.connections.unwrap().connections), (40, 40));
+}
+
+#[test]
+fn transactions_come_in_bursts_where_that_is_asked_for() {
+    let pace = Some(Pace { operations: 2, every: Duration::from_millis(20) });
+    let since = Instant::now();
+    let plan = crr((1, 1), Close::Server, 6, 1);
+    let manner = Manner { pace, ..Manner::default() };
+    let (_, asked, _) = meet(&plan, Close::Server, None, manner);
+    assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
+    let latency = asked.latency.unwrap();
+    assert_eq!(latency.count(), 6);
+    assert!(latency.quantile_ns(0.5) < Some(20_000_000));
+}

@@ -1,0 +1,270 @@
+//! What one worker does with its flows, from the gate to the end.
+//!
+//! Enters: the run's shared state and the share of flows that is this worker's. Leaves: tallies as
+//! it goes, an [`Ended`] for every flow that comes to an end by itself, and one [`Account`].
+//! Inside the loops: the measured system call, one look at the gate, one update of the flow's own
+//! tally, and for rr one clock read. Nothing else.
+
+pub mod crr;
+pub mod gate;
+pub mod manner;
+pub mod multiplex;
+mod open;
+mod pace;
+mod rings;
+pub mod rr;
+mod schedule;
+mod sizes;
+pub mod stream;
+pub mod tally;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod udp;
+
+use std::io;
+
+use crossbeam_channel::Sender;
+use socket2::Socket;
+
+use crate::transport::buffer::Buffer;
+use crr::Meeting;
+use gate::Gate;
+use manner::Manner;
+use podperf_model::error::Result;
+use podperf_model::latency::Latencies;
+use podperf_model::plan::{Extent, Part, Plan, Wait, Workload};
+use podperf_model::result::half::{
+    ConnectionUse, DatagramUse, FlowDatagrams, ReceiveUse, Schedule, SendUse,
+};
+use podperf_model::result::run::Multiplexing;
+pub use schedule::Pacing;
+use stream::auto::Choice;
+use tally::Tally;
+
+/// What all workers of one end share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What to do.
+    pub plan: Plan,
+    /// When to do it.
+    pub gate: Gate,
+    /// One connected socket a flow, by flow id; none where connections do not last.
+    pub sockets: Vec<Socket>,
+    /// Where connections that do not last are made.
+    pub meeting: Option<Meeting>,
+    /// One tally a flow, by flow id.
+    pub tallies: Vec<Tally>,
+    /// Where ended flows are told.
+    pub events: Sender<Ended>,
+    /// How this end's streams are sent, where that is found out during the warm-up.
+    pub choice: Choice,
+    /// How it is gone about.
+    pub manner: Manner,
+}
+
+/// The flows of one worker, all playing the same part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// What the worker does on each of them.
+    pub part: Part,
+    /// Their ids.
+    pub flows: Vec<usize>,
+}
+
+/// A flow that came to an end, as planned or not.
+#[derive(Debug)]
+pub struct Ended {
+    /// Flow id.
+    pub flow: u32,
+    /// Why, when it was not planned.
+    pub failure: Option<Failure>,
+}
+
+/// A system call that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which: "send to", "receive from".
+    pub operation: &'static str,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl Failure {
+    /// For `map_err`: sending.
+    #[must_use]
+    pub const fn send(error: io::Error) -> Self {
+        Self { operation: "send to", error }
+    }
+
+    /// For `map_err`: receiving.
+    #[must_use]
+    pub const fn receive(error: io::Error) -> Self {
+        Self { operation: "receive from", error }
+    }
+}
+
+/// What a worker brings home.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Latencies of transactions that ended in the window.
+    pub latency: Option<Latencies>,
+    /// Open loop: latencies from the real send.
+    pub service_time: Option<Latencies>,
+    /// Times to open a connection, of transactions in the window.
+    pub connect_time: Option<Latencies>,
+    /// Connections that the worker opened or accepted.
+    pub connections: Option<ConnectionUse>,
+    /// Open loop: how the schedule was kept.
+    pub schedule: Option<Schedule>,
+    /// How evenly the schedule was kept.
+    pub pacing: Option<Pacing>,
+    /// Requests without a response in time.
+    pub lost_transactions: Option<u64>,
+    /// Bare datagrams that the kernel refused to send.
+    pub failed_sends: Option<u64>,
+    /// How datagrams were sent or received.
+    pub datagrams: Option<DatagramUse>,
+    /// What became of the datagrams of each flow, by flow id.
+    pub flow_datagrams: Vec<(usize, FlowDatagrams)>,
+    /// How a sender of streams handed its bytes over.
+    pub send: Option<SendUse>,
+    /// How a receiver of streams took them.
+    pub receive: Option<ReceiveUse>,
+}
+
+/// How a worker stands at the gate: everything it needs is allocated, registered and probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    /// How it waits for its flows.
+    pub multiplexing: Multiplexing,
+    /// Why it does not work as asked, where something was refused that has a substitute.
+    pub fallback: Option<String>,
+}
+
+impl Stand {
+    /// Ready as asked.
+    #[must_use]
+    pub const fn by(multiplexing: Multiplexing) -> Self {
+        Self { multiplexing, fallback: None }
+    }
+}
+
+/// One worker's view of the run.
+#[derive(Clone, Copy)]
+pub struct Worker<'a> {
+    /// What all share.
+    pub shared: &'a Shared,
+    /// What is its own.
+    pub share: &'a Share,
+    /// Called once, when everything is prepared or something was refused; returns when the gate
+    /// opens (false: refused, or stopped before that).
+    pub ready: &'a dyn Fn(Result<Stand>) -> bool,
+}
+
+impl<'a> Worker<'a> {
+    /// The sockets of the worker's flows.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<&'a Socket> {
+        self.share.flows.iter().map(|&flow| &self.shared.sockets[flow]).collect()
+    }
+
+    /// The tallies of the worker's flows.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<&'a Tally> {
+        self.share.flows.iter().map(|&flow| &self.shared.tallies[flow]).collect()
+    }
+
+    /// The socket of the worker's flow number `index`.
+    #[must_use]
+    pub fn socket(&self, index: usize) -> &'a Socket {
+        &self.shared.sockets[self.share.flows[index]]
+    }
+
+    /// What the worker sends: `length` bytes of the payload that was asked for, or of podperf's
+    /// pattern.
+    #[must_use]
+    pub fn outgoing(&self, length: usize) -> Buffer {
+        Buffer::filled(length, self.shared.manner.payload.as_deref().unwrap_or_default())
+    }
+
+    /// How the worker waits for requests or responses.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        match self.share.part {
+            Part::Request => self.shared.plan.client.wait,
+            Part::Respond => self.shared.plan.server.wait,
+            Part::Send | Part::Receive => Wait::Block,
+        }
+    }
+
+    /// The tally of the worker's flow number `index`.
+    #[must_use]
+    pub fn tally(&self, index: usize) -> &'a Tally {
+        &self.shared.tallies[self.share.flows[index]]
+    }
+
+    /// The gate.
+    #[must_use]
+    pub const fn gate(&self) -> &'a Gate {
+        &self.shared.gate
+    }
+
+    /// Stands at the gate with what was prepared, or says what was refused. Absent: there is
+    /// nothing to do.
+    #[must_use]
+    pub fn stand<T>(&self, prepared: Result<(T, Stand)>) -> Option<T> {
+        let (value, stand) = match prepared {
+            Ok((value, stand)) => (Some(value), Ok(stand)),
+            Err(error) => (None, Err(error)),
+        };
+        if (self.ready)(stand) { value } else { None }
+    }
+
+    /// Tells that the worker's flow number `index` ended. An error after the stop is part of it. An
+    /// end of stream that comes of this end's own cut is not the peer's.
+    pub fn ended(&self, index: usize, result: Result<(), Failure>) {
+        if result.is_ok() && !self.gate().cut() {
+            self.tally(index).drained();
+        }
+        let failure = result.err().filter(|_| !self.gate().stopped());
+        let flow = u32::try_from(self.share.flows[index]).unwrap_or(u32::MAX);
+        // Nobody listens any more once the run is torn down.
+        let _ = self.shared.events.send(Ended { flow, failure });
+    }
+
+    /// Nanoseconds since the workers were released.
+    #[must_use]
+    pub fn since_release_ns(&self) -> u64 {
+        let elapsed = self.gate().origin().map_or(0, |origin| origin.elapsed().as_nanos());
+        u64::try_from(elapsed).unwrap_or(u64::MAX)
+    }
+
+    /// How much the worker's flow number `index` has to do when the run ends by a count: bytes to
+    /// send, or transactions. The first flows of a direction do what an even split leaves over.
+    #[must_use]
+    pub fn budget(&self, index: usize) -> u64 {
+        let total = match self.shared.plan.extent {
+            Extent::Time { .. } => return u64::MAX,
+            Extent::Bytes { total_bytes } => total_bytes.0,
+            Extent::Transactions { total } => total,
+        };
+        let flows = u64::from(self.shared.plan.flows);
+        let place = self.share.flows[index] as u64 % flows;
+        total / flows + u64::from(place < total % flows)
+    }
+}
+
+/// Does the worker's part until the gate says stop or the flows end.
+#[must_use]
+pub fn run(worker: &Worker<'_>) -> Account {
+    let plan = &worker.shared.plan;
+    match (&plan.workload, worker.share.part, plan.streams()) {
+        (_, Part::Send | Part::Receive, Some(streams)) => stream::run(worker, streams),
+        (Workload::Rr(plan), ..) => rr::run(worker, plan),
+        (Workload::Crr(plan), ..) => crr::run(worker, plan),
+        (Workload::Udp(plan), ..) => udp::run(worker, plan),
+        (Workload::UdpRr(plan), ..) => udp::exchange(worker, plan),
+        // Streams have no other parts.
+        (Workload::Stream(_), ..) => Account::default(),
+    }
+}

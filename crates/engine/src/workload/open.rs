@@ -1,0 +1,96 @@
+//! Which flows of a worker have not ended yet, and what is said and awaited at an end.
+
+use std::io::{ErrorKind, Read as _};
+use std::net::Shutdown;
+
+use super::{Failure, Worker};
+use podperf_model::plan::Part;
+
+/// The flows of one worker that have not ended.
+pub(super) struct Open<'a> {
+    worker: &'a Worker<'a>,
+    says_end: bool,
+    flows: Vec<bool>,
+    count: usize,
+    /// Ends are told only once the peer has ended its streams too.
+    awaits_peer: bool,
+    /// Flows whose peer is waited for when all others have ended.
+    awaiting: Vec<usize>,
+}
+
+impl<'a> Open<'a> {
+    /// All of the worker's flows. With `says_end`, this end tells the other when it sends no more.
+    pub(super) fn all(worker: &'a Worker<'a>, says_end: bool) -> Self {
+        let count = worker.share.flows.len();
+        let awaits_peer = says_end && awaits_peer(worker);
+        Self { worker, says_end, flows: vec![true; count], count, awaits_peer, awaiting: vec![] }
+    }
+
+    /// Some flow has not ended.
+    pub(super) const fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// `flow` has not ended.
+    pub(super) fn has(&self, flow: usize) -> bool {
+        self.flows[flow]
+    }
+
+    /// `flow` ends. Only the first end of a flow counts.
+    pub(super) fn end(&mut self, flow: usize, result: Result<(), Failure>) {
+        if !std::mem::replace(&mut self.flows[flow], false) {
+            return;
+        }
+        self.count -= 1;
+        if self.says_end {
+            // The end of the stream; after a stop the engine may have said it already.
+            let _ = self.worker.socket(flow).shutdown(Shutdown::Write);
+        }
+        if self.awaits_peer && result.is_ok() {
+            self.awaiting.push(flow);
+        } else {
+            self.worker.ended(flow, result);
+        }
+        if self.count == 0 {
+            for flow in std::mem::take(&mut self.awaiting) {
+                await_peer(self.worker, flow);
+                self.worker.ended(flow, Ok(()));
+            }
+        }
+    }
+}
+
+/// The worker has to end its streams before its peer does, and is to see that the peer has.
+fn awaits_peer(worker: &Worker<'_>) -> bool {
+    worker.shared.manner.awaits_peer && matches!(worker.share.part, Part::Send | Part::Request)
+}
+
+/// The end of a stream, said on a flow that has a worker to itself; where that is asked for, the
+/// peer's is waited for.
+pub(super) fn say_end(worker: &Worker<'_>, flow: usize, whole: bool) {
+    // After a stop the engine may have said it already.
+    let _ = worker.socket(flow).shutdown(Shutdown::Write);
+    if whole && awaits_peer(worker) {
+        await_peer(worker, flow);
+    }
+}
+
+/// Waits until the peer has ended its stream too, or this end breaks the connection off. What the
+/// peer still sends is dropped.
+fn await_peer(worker: &Worker<'_>, flow: usize) {
+    let mut socket = worker.socket(flow);
+    if socket.set_nonblocking(false).is_err() {
+        return;
+    }
+    let mut scrap = [0; 4096];
+    while !worker.gate().cut() {
+        match socket.read(&mut scrap) {
+            Ok(0) => return,
+            Ok(_) => {}
+            // Interrupted, or a socket with a time to wait.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            Err(_) => return,
+        }
+    }
+}

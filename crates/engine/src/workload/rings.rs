@@ -1,0 +1,69 @@
+//! Rings of workers: how one is opened, what a refusal becomes, and how long one is waited for.
+
+use std::io;
+use std::time::Duration;
+
+use crate::metrics::rings::{Refusal, understand};
+use crate::metrics::roots::Roots;
+use crate::workload::{Failure, Worker};
+use podperf_model::error::{Error, Kind};
+use podperf_sys::uring::{Completion, Refused, Ring, Setup, Wait};
+
+/// How long a wait lasts at the most, so that a stop is seen even where nothing completes.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// A ring over the worker's sockets.
+///
+/// # Errors
+/// The call that was refused.
+pub(super) fn open(worker: &Worker<'_>, setup: Setup<'_>) -> Result<Ring, Refused> {
+    Ring::open(&worker.sockets(), setup)
+}
+
+/// A refusal where io_uring was asked for by name.
+pub(super) fn error(refused: &Refused) -> Error {
+    let Refusal { cause, remedy } = understand(&refused.error, &Roots::default());
+    Error::new(Kind::Unmeasured, refused.call, format!("{}: {cause}", refused.error))
+        .with_remedy(remedy)
+}
+
+/// A refusal where `substitute` stands in: which call, why, and what does it instead.
+pub(super) fn fallback(refused: &Refused, substitute: &str) -> String {
+    let Refusal { cause, .. } = understand(&refused.error, &Roots::default());
+    format!("{}: {}: {cause}; {substitute} stands in", refused.call, refused.error)
+}
+
+/// For `map_err`: the ring itself failed.
+pub(super) const fn failed(error: io::Error) -> Failure {
+    Failure { operation: "io_uring_enter for", error }
+}
+
+/// Hands over what was pushed, waits, and fills `batch` with what has completed.
+///
+/// # Errors
+/// The ring itself failed.
+pub(super) fn round(ring: &mut Ring, batch: &mut Vec<Completion>) -> Result<(), Failure> {
+    batch.clear();
+    ring.enter(Wait::AtMost(LONGEST_WAIT)).map_err(failed)?;
+    ring.reap(batch);
+    Ok(())
+}
+
+/// A completion that says nothing about the flow: the operation is to be repeated.
+pub(super) fn again(error: &io::Error) -> bool {
+    // ENOBUFS: all buffers were taken; they are back once their completions have been read.
+    const AGAIN: [i32; 4] = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECANCELED];
+    error.raw_os_error().is_some_and(|errno| AGAIN.contains(&errno))
+}
+
+/// Starts a receive on each of `sockets` sockets, and sees whether the kernel takes them.
+///
+/// # Errors
+/// The call that was refused.
+pub(super) fn receive_all(ring: &mut Ring, sockets: usize) -> Result<(), Refused> {
+    let call = "io_uring_enter";
+    for socket in 0..sockets {
+        ring.receive(socket).map_err(|error| Refused { call, error })?;
+    }
+    ring.enter(Wait::Poll).map_err(|error| Refused { call, error })
+}

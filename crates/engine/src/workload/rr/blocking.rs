@@ -1,0 +1,185 @@
+//! One flow, one request in flight, blocking calls.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::time::Instant;
+
+use socket2::Socket;
+
+use super::record::{Record, Stamp, first_step};
+use crate::transport::buffer::Buffer;
+use crate::workload::pace::Bursts;
+use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::sizes::Sizes;
+use crate::workload::tally::Tally;
+use crate::workload::{Account, Failure, Stand, Worker, open};
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::RrPlan;
+use podperf_model::result::run::Multiplexing;
+
+/// Requests until the stop or until the budget is used up, then ends the stream.
+pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Account {
+    let mut record = Record::new(plan.rate_per_second.is_some());
+    let flow = Flow::prepare(worker, sizes.request, sizes.response);
+    let Some(mut flow) = worker.stand(flow) else {
+        return record.account();
+    };
+    first_step(worker, 0);
+    let result = match (plan.rate_per_second, Bursts::of(worker)) {
+        (None, None) => closed_loop(worker, &mut flow, &mut record, Some),
+        (None, Some(mut bursts)) => {
+            closed_loop(worker, &mut flow, &mut record, |_| bursts.pass(worker.gate()))
+        }
+        (Some(rate), _) => open_loop(worker, rate, &mut flow, &mut record),
+    };
+    open::say_end(worker, 0, result.is_ok());
+    worker.ended(0, result);
+    record.account()
+}
+
+/// `begin` says when a request goes out that follows what ended then; absent: it does not.
+fn closed_loop(
+    worker: &Worker<'_>,
+    flow: &mut Flow<'_>,
+    record: &mut Record,
+    mut begin: impl FnMut(Instant) -> Option<Instant>,
+) -> Result<(), Failure> {
+    let gate = worker.gate();
+    let mut left = worker.budget(0);
+    let mut end = Instant::now();
+    while left > 0 && !gate.stopped() {
+        let Some(start) = begin(end) else { break };
+        flow.send()?;
+        if !flow.receive()? {
+            return flow.closed_early(worker);
+        }
+        let now = Instant::now();
+        record.completed(gate, flow.tally, Stamp::closed_loop(start), now);
+        end = now;
+        left -= 1;
+    }
+    Ok(())
+}
+
+fn open_loop(
+    worker: &Worker<'_>,
+    rate: f64,
+    flow: &mut Flow<'_>,
+    record: &mut Record,
+) -> Result<(), Failure> {
+    let gate = worker.gate();
+    let mut schedule = Schedule::of(worker, rate, 0);
+    let mut left = worker.budget(0);
+    while left > 0 {
+        let Some(now) = wait_until(gate, schedule.next()) else { break };
+        let stamp = Stamp { due: schedule.take(), sent: now };
+        record.sent(gate, &mut schedule, stamp);
+        flow.send()?;
+        if !flow.receive()? {
+            return flow.closed_early(worker);
+        }
+        record.completed(gate, flow.tally, stamp, Instant::now());
+        if gate.closed_at().is_none() {
+            schedule.completed();
+        }
+        left -= 1;
+    }
+    record.owed(gate, &schedule);
+    Ok(())
+}
+
+/// Responds until the end of the stream.
+pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
+    let flow = Flow::prepare(worker, sizes.response, sizes.request);
+    let Some(mut flow) = worker.stand(flow) else {
+        return;
+    };
+    let mut serve = || {
+        while flow.receive()? {
+            flow.send()?;
+        }
+        Ok(())
+    };
+    worker.ended(0, serve());
+}
+
+/// A worker that spins asks again; one that blocks was interrupted. However the run ends, the
+/// engine shuts the socket down in the end, and the call has an answer.
+#[inline]
+fn again(error: &io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::WouldBlock => {
+            std::hint::spin_loop();
+            true
+        }
+        kind => kind == ErrorKind::Interrupted,
+    }
+}
+
+/// One socket, what is sent on it and room for what comes back.
+struct Flow<'a> {
+    socket: &'a Socket,
+    tally: &'a Tally,
+    outgoing: Buffer,
+    incoming: Buffer,
+}
+
+impl<'a> Flow<'a> {
+    /// A flow that waits as planned: awake, its socket never blocks.
+    fn prepare(worker: &Worker<'a>, outgoing: usize, incoming: usize) -> Result<(Self, Stand)> {
+        let socket = worker.socket(0);
+        socket
+            .set_nonblocking(worker.wait().spins())
+            .map_err(|error| Error::new(Kind::Unmeasured, "set O_NONBLOCK", error))?;
+        let flow = Self {
+            socket,
+            tally: worker.tally(0),
+            outgoing: worker.outgoing(outgoing),
+            incoming: Buffer::touched(incoming),
+        };
+        Ok((flow, Stand::by(Multiplexing::Blocking)))
+    }
+
+    /// Sends one whole message.
+    #[inline]
+    fn send(&self) -> Result<(), Failure> {
+        let mut rest = &self.outgoing[..];
+        while !rest.is_empty() {
+            match (&mut &*self.socket).write(rest) {
+                Ok(bytes) => {
+                    self.tally.sent(bytes);
+                    rest = &rest[bytes..];
+                }
+                Err(error) if again(&error) => {}
+                Err(error) => return Err(Failure::send(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives one whole message. False: the stream ended before its first byte.
+    #[inline]
+    fn receive(&mut self) -> Result<bool, Failure> {
+        let mut filled = 0;
+        while filled < self.incoming.len() {
+            match (&mut &*self.socket).read(&mut self.incoming[filled..]) {
+                Ok(0) if filled == 0 => return Ok(false),
+                Ok(0) => return Err(Failure::receive(ErrorKind::UnexpectedEof.into())),
+                Ok(bytes) => {
+                    self.tally.received(bytes);
+                    filled += bytes;
+                }
+                Err(error) if again(&error) => {}
+                Err(error) => return Err(Failure::receive(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The server ended a stream that was to go on.
+    fn closed_early(&self, worker: &Worker<'_>) -> Result<(), Failure> {
+        if worker.gate().stopped() {
+            return Ok(());
+        }
+        Err(Failure::receive(ErrorKind::UnexpectedEof.into()))
+    }
+}

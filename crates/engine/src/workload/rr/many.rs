@@ -1,0 +1,403 @@
+//! Several flows in one worker, or several requests in flight on one, whatever moves their bytes.
+//!
+//! A [`Wire`] moves bytes and says what arrived; here stands what is to be sent, when, and how long
+//! it took. Messages are counts of bytes, which serves requesting and responding alike, and no
+//! size or number in flight can lock the two ends against each other.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use super::record::{Record, Stamp, first_step};
+use crate::workload::open::Open;
+use crate::workload::pace::Bursts;
+use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::sizes::Sizes;
+use crate::workload::{Account, Failure, Stand, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::RrPlan;
+
+/// Most bytes that one call moves.
+pub(super) const CHUNK: usize = 256 << 10;
+
+/// Moves the bytes of a worker's flows.
+pub(super) trait Wire {
+    /// Waits until some flow can go on; may come back early.
+    fn wait(&mut self, patience: Patience) -> Result<(), Failure>;
+
+    /// What has arrived on one of the flows that can go on. Absent: wait again.
+    fn next(&mut self) -> Option<(usize, Result<Arrived, Failure>)>;
+
+    /// When what [`Self::next`] tells of had arrived.
+    fn now(&self) -> Instant;
+
+    /// Issues `bytes` more on `flow`.
+    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), Failure>;
+
+    /// Leaves `flow` alone from now on.
+    fn forget(&mut self, flow: usize);
+}
+
+/// How long a wait may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Look, and come back at once.
+    Look,
+    /// Sleep until something comes, or so long at the most where that is said.
+    Sleep(Option<Duration>),
+}
+
+/// What one receive brought.
+pub(super) enum Arrived {
+    Messages(usize),
+    EndOfStream,
+}
+
+/// The message that is coming in on a flow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incoming {
+    size: usize,
+    missing: usize,
+}
+
+impl Incoming {
+    pub(super) const fn of(size: usize) -> Self {
+        Self { size, missing: size }
+    }
+
+    /// `bytes` have come; 0 is the end of the stream. Counts the messages that they complete.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<Arrived, Failure> {
+        if bytes == 0 {
+            let whole = self.missing == self.size;
+            let cut = || Failure::receive(ErrorKind::UnexpectedEof.into());
+            return whole.then_some(Arrived::EndOfStream).ok_or_else(cut);
+        }
+        if bytes < self.missing {
+            self.missing -= bytes;
+            return Ok(Arrived::Messages(0));
+        }
+        if bytes == self.missing {
+            // As a rule, and without a division.
+            self.missing = self.size;
+            return Ok(Arrived::Messages(1));
+        }
+        let beyond = bytes - self.missing;
+        self.missing = self.size - beyond % self.size;
+        Ok(Arrived::Messages(1 + beyond / self.size))
+    }
+}
+
+/// Sizes of what a worker sends and receives on each flow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Traffic {
+    pub(super) outgoing: usize,
+    pub(super) incoming: usize,
+    /// Messages that one call may move.
+    pub(super) at_once: usize,
+}
+
+impl Traffic {
+    /// What the requesting end moves.
+    pub(super) const fn requesting(plan: &RrPlan, sizes: Sizes) -> Self {
+        let (outgoing, incoming) = (sizes.request, sizes.response);
+        Self { outgoing, incoming, at_once: plan.burst as usize }
+    }
+
+    /// What the responding end moves.
+    pub(super) fn responding(sizes: Sizes) -> Self {
+        let at_once = CHUNK / sizes.response.max(sizes.request).max(1);
+        let (outgoing, incoming) = (sizes.response, sizes.request);
+        Self { outgoing, incoming, at_once: at_once.clamp(1, 64) }
+    }
+
+    /// Most bytes that one call sends.
+    pub(super) fn send_bytes(self) -> usize {
+        self.outgoing.saturating_mul(self.at_once).clamp(1, CHUNK)
+    }
+
+    /// Most bytes that one call receives.
+    pub(super) fn receive_bytes(self) -> usize {
+        self.incoming.saturating_mul(self.at_once).clamp(1, CHUNK)
+    }
+}
+
+/// A worker's flows over their wire.
+struct Flows<'a, W> {
+    worker: &'a Worker<'a>,
+    wire: W,
+    open: Open<'a>,
+    spin: bool,
+}
+
+impl<'a, W: Wire> Flows<'a, W> {
+    fn new(worker: &'a Worker<'a>, wire: W) -> Self {
+        Self { worker, wire, open: Open::all(worker, true), spin: worker.wait().spins() }
+    }
+
+    /// Waits as the plan says: a worker that spins never sleeps.
+    fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
+        self.wire.wait(if self.spin { Patience::Look } else { patience })
+    }
+
+    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
+        self.wire.forget(flow);
+        self.open.end(flow, result);
+    }
+
+    /// What has arrived on a flow that has not ended.
+    fn next(&mut self) -> Option<(usize, Arrived)> {
+        loop {
+            match self.wire.next()? {
+                (flow, Ok(arrived)) if self.open.has(flow) => return Some((flow, arrived)),
+                (flow, Err(failure)) => self.end(flow, Err(failure)),
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, flow: usize, bytes: usize) {
+        if let Err(failure) = self.wire.send(flow, bytes) {
+            self.end(flow, Err(failure));
+        }
+    }
+}
+
+/// Responds on every flow until the end of its stream.
+pub(super) fn respond<W: Wire>(
+    worker: &Worker<'_>,
+    sizes: Sizes,
+    prepared: Result<(W, Stand)>,
+) -> Account {
+    let Some(wire) = worker.stand(prepared) else { return Account::default() };
+    let mut flows = Flows::new(worker, wire);
+    while flows.open.any() {
+        if let Err(failure) = flows.wait(Patience::Sleep(None)) {
+            worker.ended(0, Err(failure));
+            break;
+        }
+        while let Some((flow, arrived)) = flows.next() {
+            match arrived {
+                Arrived::Messages(0) => {}
+                Arrived::Messages(count) => flows.send(flow, count * sizes.response),
+                Arrived::EndOfStream => flows.end(flow, Ok(())),
+            }
+        }
+    }
+    Account::default()
+}
+
+/// Requests on every flow until the stop or until its budget is used up.
+pub(super) fn request<W: Wire>(
+    worker: &Worker<'_>,
+    plan: &RrPlan,
+    sizes: Sizes,
+    prepared: Result<(W, Stand)>,
+) -> Account {
+    let record = Record::new(plan.rate_per_second.is_some());
+    let Some(wire) = worker.stand(prepared) else { return record.account() };
+    let askers = (0..worker.share.flows.len())
+        .map(|flow| Asker {
+            in_flight: VecDeque::with_capacity(plan.burst as usize),
+            left: worker.budget(flow),
+            timing: match (plan.rate_per_second, Bursts::of(worker)) {
+                (None, None) => Timing::AtOnce,
+                (None, Some(bursts)) => Timing::Bursts(bursts),
+                (Some(rate), _) => Timing::Schedule(Schedule::of(worker, rate, flow)),
+            },
+        })
+        .collect();
+    let flows = Flows::new(worker, wire);
+    let due = BinaryHeap::new();
+    let mut requester = Requester { flows, askers, record, due, request: sizes.request };
+    requester.start(plan.burst);
+    if let Err(failure) = requester.run() {
+        worker.ended(0, Err(failure));
+    }
+    requester.account()
+}
+
+/// The requesting side of one flow.
+struct Asker {
+    in_flight: VecDeque<Stamp>,
+    left: u64,
+    timing: Timing,
+}
+
+/// When a flow's next request goes out.
+enum Timing {
+    /// Behind a response.
+    AtOnce,
+    /// The same, but so many at a tick.
+    Bursts(Bursts),
+    /// When it is due: open loop.
+    Schedule(Schedule),
+}
+
+struct Requester<'a, W> {
+    flows: Flows<'a, W>,
+    askers: Vec<Asker>,
+    record: Record,
+    /// Requests that may not go out yet, by the time they are due.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    request: usize,
+}
+
+impl<W: Wire> Requester<'_, W> {
+    fn start(&mut self, burst: u32) {
+        for flow in 0..self.askers.len() {
+            first_step(self.flows.worker, flow);
+            if let Timing::Schedule(schedule) = &self.askers[flow].timing {
+                self.due.push(Reverse((schedule.next(), flow)));
+                continue;
+            }
+            let now = Instant::now();
+            for _ in 0..u64::from(burst).min(self.askers[flow].left) {
+                self.ask_in_time(flow, now);
+            }
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        while self.flows.open.any() {
+            let patience = self.ask_what_is_due();
+            self.flows.wait(patience)?;
+            let stopped = self.flows.worker.gate().stopped();
+            while let Some((flow, arrived)) = self.flows.next() {
+                match arrived {
+                    Arrived::Messages(0) => {}
+                    Arrived::Messages(count) => self.completed(flow, count, stopped),
+                    Arrived::EndOfStream => {
+                        let early = Failure::receive(ErrorKind::UnexpectedEof.into());
+                        self.flows.end(flow, Err(early));
+                    }
+                }
+            }
+            if stopped {
+                self.end_idle();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is due. How long to wait until something else is: not at all where it
+    /// is so near that sleeping would miss it.
+    fn ask_what_is_due(&mut self) -> Patience {
+        while let Some(&Reverse((due, flow))) = self.due.peek() {
+            let now = Instant::now();
+            if due > now {
+                return match (due - now).checked_sub(SPIN) {
+                    Some(left) if !left.is_zero() => Patience::Sleep(Some(left)),
+                    _ => Patience::Look,
+                };
+            }
+            self.due.pop();
+            if !self.flows.open.has(flow) || self.flows.worker.gate().stopped() {
+                continue;
+            }
+            let asker = &mut self.askers[flow];
+            if let Timing::Schedule(schedule) = &mut asker.timing {
+                let stamp = Stamp { due: schedule.take(), sent: now };
+                self.record.sent(self.flows.worker.gate(), schedule, stamp);
+                self.ask(flow, stamp);
+            } else if asker.left > 0 {
+                self.ask(flow, Stamp::closed_loop(now));
+            }
+        }
+        Patience::Sleep(None)
+    }
+
+    /// Closed loop: asks at `now`, or at the tick that is to come.
+    fn ask_in_time(&mut self, flow: usize, now: Instant) {
+        if let Timing::Bursts(bursts) = &mut self.askers[flow].timing
+            && let Some(due) = bursts.take(now)
+        {
+            return self.due.push(Reverse((due, flow)));
+        }
+        self.ask(flow, Stamp::closed_loop(now));
+    }
+
+    fn ask(&mut self, flow: usize, stamp: Stamp) {
+        let asker = &mut self.askers[flow];
+        asker.left -= 1;
+        asker.in_flight.push_back(stamp);
+        self.flows.send(flow, self.request);
+    }
+
+    /// `count` responses are there: records them and asks again.
+    fn completed(&mut self, flow: usize, count: usize, stopped: bool) {
+        let gate = self.flows.worker.gate();
+        let now = self.flows.wire.now();
+        for _ in 0..count {
+            // A peer that answers more than it was asked is not counted.
+            let Some(stamp) = self.askers[flow].in_flight.pop_front() else { break };
+            self.record.completed(gate, self.flows.worker.tally(flow), stamp, now);
+            let asker = &mut self.askers[flow];
+            match &mut asker.timing {
+                Timing::Schedule(schedule) => {
+                    if gate.closed_at().is_none() {
+                        schedule.completed();
+                    }
+                    if asker.left > 0 {
+                        self.due.push(Reverse((schedule.next(), flow)));
+                    }
+                }
+                _ if asker.left == 0 || stopped => {}
+                Timing::AtOnce => self.ask(flow, Stamp::closed_loop(now)),
+                Timing::Bursts(_) => self.ask_in_time(flow, now),
+            }
+        }
+        let asker = &self.askers[flow];
+        if asker.left == 0 && asker.in_flight.is_empty() {
+            self.flows.end(flow, Ok(()));
+        }
+    }
+
+    /// After the stop: flows with nothing in flight end.
+    fn end_idle(&mut self) {
+        for flow in 0..self.askers.len() {
+            if self.flows.open.has(flow) && self.askers[flow].in_flight.is_empty() {
+                self.flows.end(flow, Ok(()));
+            }
+        }
+    }
+
+    fn account(mut self) -> Account {
+        let gate = self.flows.worker.gate();
+        for asker in &self.askers {
+            if let Timing::Schedule(schedule) = &asker.timing {
+                self.record.owed(gate, schedule);
+            }
+        }
+        self.record.account()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages that arrivals of these sizes complete, one after the other; none: it fails.
+    fn completed(size: usize, arrivals: &[usize]) -> Vec<Option<usize>> {
+        let mut incoming = Incoming::of(size);
+        let messages = |bytes: &usize| match incoming.take(*bytes) {
+            Ok(Arrived::Messages(count)) => Some(count),
+            Ok(Arrived::EndOfStream) => Some(usize::MAX),
+            Err(_) => None,
+        };
+        arrivals.iter().map(messages).collect()
+    }
+
+    #[test]
+    fn messages_are_counted_however_they_are_cut() {
+        assert_eq!(completed(1, &[1, 5]), [Some(1), Some(5)]);
+        assert_eq!(completed(3, &[2, 1, 6, 1, 4]), [Some(0), Some(1), Some(2), Some(0), Some(1)]);
+        assert_eq!(completed(3, &[7, 2]), [Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn a_stream_may_end_between_messages_only() {
+        assert_eq!(completed(3, &[3, 0]), [Some(1), Some(usize::MAX)]);
+        assert_eq!(completed(3, &[4, 0]), [Some(1), None]);
+    }
+}

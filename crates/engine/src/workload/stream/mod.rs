@@ -1,0 +1,140 @@
+//! Bulk transfer: senders send until the gate says stop (or their bytes are used up), receivers
+//! receive until the end of the stream.
+//!
+//! One flow a worker runs blocking, several share a worker by epoll. Both are generic over the
+//! transport, which is chosen here. io_uring has loops of its own, for any number of flows.
+
+pub mod auto;
+mod blocking;
+mod epoll;
+mod mannered;
+mod probe;
+#[cfg(test)]
+mod tests;
+mod uring;
+
+use super::multiplex::{self, Interest, Multiplex};
+use crate::transport::mmap::Mmap;
+use crate::transport::read::Read;
+use crate::transport::sendfile::Sendfile;
+use crate::transport::splice::{Layout, Splice};
+use crate::transport::trunc::Trunc;
+use crate::transport::write::Write;
+use crate::transport::zerocopy::Zerocopy;
+use crate::transport::{BulkReceive, BulkSend};
+use crate::workload::{Account, Stand, Worker};
+use auto::Auto;
+use mannered::Mannered;
+use podperf_model::error::Result;
+use podperf_model::plan::{Part, ReceiveMethod, SendMethod, StreamPlan};
+use podperf_model::result::run::Multiplexing;
+
+/// Bytes of each flow's first step where several share a worker: little, so that the last flow does
+/// not wait for whole messages of all before it.
+const OPENING: usize = 1024;
+
+/// Moves the worker's bytes by the methods of the plan.
+#[must_use]
+pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> Account {
+    let sockets = worker.sockets();
+    let message = plan.message_bytes.as_usize();
+    // Only single pages can be mapped by a receiver on the same machine.
+    let layout = if plan.receive == ReceiveMethod::Mmap { Layout::Pages } else { Layout::Runs };
+    match worker.share.part {
+        Part::Send => match plan.send {
+            SendMethod::Auto => match auto::no_probe(&worker.shared.plan) {
+                None => send(worker, Ok(Auto::open(worker, message, layout))),
+                Some(reason) => {
+                    let mut account =
+                        send_mannered(worker, Ok(Write::open(sockets, worker.outgoing(message))));
+                    account.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
+                    account
+                }
+            },
+            SendMethod::Write => {
+                send_mannered(worker, Ok(Write::open(sockets, worker.outgoing(message))))
+            }
+            SendMethod::Zerocopy => send(worker, Zerocopy::open(sockets, message)),
+            SendMethod::Sendfile => {
+                send_mannered(worker, Sendfile::open(sockets, &worker.outgoing(message)))
+            }
+            SendMethod::Splice => send(worker, Splice::open(sockets, message, layout)),
+            method @ (SendMethod::Uring | SendMethod::UringZc) => {
+                uring::send(worker, method, message)
+            }
+        },
+        _ => match plan.receive {
+            ReceiveMethod::Read => receive_mannered(worker, Ok(Read::open(sockets, message))),
+            ReceiveMethod::Trunc => receive(worker, Ok(Trunc::open(sockets, message))),
+            ReceiveMethod::Mmap => receive(worker, Mmap::open(sockets, message)),
+            ReceiveMethod::Uring => uring::receive(worker, message),
+        },
+    }
+}
+
+fn send<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> Account {
+    send_by(worker, sender).1
+}
+
+fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> Account {
+    receive_by(worker, receiver).1
+}
+
+/// For the methods that other programs have too: each has a second copy of the loops.
+fn send_mannered<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> Account {
+    if Mannered::<S>::is_plain(worker) {
+        return send_by(worker, sender).1;
+    }
+    let (sender, account) = send_by(worker, sender.map(|own| Mannered::new(worker, own)));
+    sender.map_or_else(Account::default, |sender| sender.account(account))
+}
+
+fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, Account) {
+    let prepared = sender.and_then(|sender| beside(worker, Interest::Send, sender));
+    let Some((mut sender, multiplex)) = worker.stand(prepared) else {
+        return (None, Account::default());
+    };
+    match multiplex {
+        None => blocking::send(worker, &mut sender),
+        Some(multiplex) => epoll::send(worker, multiplex, &mut sender),
+    }
+    let sent = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
+    let account = Account { send: Some(sender.finish(sent)), ..Account::default() };
+    (Some(sender), account)
+}
+
+/// See [`send_mannered`].
+fn receive_mannered<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> Account {
+    if Mannered::<R>::is_plain(worker) {
+        return receive_by(worker, receiver).1;
+    }
+    let (receiver, account) = receive_by(worker, receiver.map(|own| Mannered::new(worker, own)));
+    receiver.map_or_else(Account::default, |receiver| receiver.account(account))
+}
+
+fn receive_by<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> (Option<R>, Account) {
+    let prepared = receiver.and_then(|receiver| beside(worker, Interest::Receive, receiver));
+    let Some((mut receiver, multiplex)) = worker.stand(prepared) else {
+        return (None, Account::default());
+    };
+    match multiplex {
+        None => blocking::receive(worker, &mut receiver),
+        Some(multiplex) => epoll::receive(worker, multiplex, &mut receiver),
+    }
+    let received = worker.tallies().iter().map(|tally| tally.read().bytes_received).sum();
+    let account = Account { receive: Some(receiver.finish(received)), ..Account::default() };
+    (Some(receiver), account)
+}
+
+/// Adds to a transport what several flows need to share the worker.
+fn beside<T>(
+    worker: &Worker<'_>,
+    interest: Interest,
+    transport: T,
+) -> Result<((T, Option<Multiplex>), Stand)> {
+    if worker.share.flows.len() == 1 {
+        return Ok(((transport, None), Stand::by(Multiplexing::Blocking)));
+    }
+    let multiplex = Multiplex::open(&worker.sockets(), interest).map_err(multiplex::refused)?;
+    Ok(((transport, Some(multiplex)), Stand::by(Multiplexing::Epoll)))
+}

@@ -1,0 +1,64 @@
+//! Receives by io_uring: each flow's receive repeats itself into buffers that all flows of the
+//! worker share, several of them in one completion where the kernel has bundles (Linux 6.10).
+
+use crate::workload::open::Open;
+use crate::workload::rings;
+use crate::workload::{Account, Failure, Stand, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::ReceiveMethod;
+use podperf_model::result::half::ReceiveUse;
+use podperf_model::result::run::Multiplexing;
+use podperf_sys::uring::{Completion, Ring, Setup, Shape};
+
+/// Memory of all buffers together, unless [`LEAST_BUFFERS`] take more.
+const BUFFERS_BYTES: usize = 2 << 20;
+const LEAST_BUFFERS: usize = 2;
+const MOST_BUFFERS: usize = 4096;
+
+/// Receives on every flow to the end of its stream, into buffers of `message` bytes.
+pub(in super::super) fn receive(worker: &Worker<'_>, message: usize) -> Account {
+    let Some(mut ring) = worker.stand(prepare(worker, message)) else { return Account::default() };
+    let mut open = Open::all(worker, false);
+    let mut batch = Vec::with_capacity(MOST_BUFFERS);
+    while open.any() {
+        if let Err(failure) = rings::round(&mut ring, &mut batch) {
+            worker.ended(0, Err(failure));
+            break;
+        }
+        for done in &batch {
+            if open.has(done.socket)
+                && let Some(result) = received(worker, &mut ring, *done)
+            {
+                open.end(done.socket, result);
+            }
+        }
+    }
+    let bytes = worker.tallies().iter().map(|tally| tally.read().bytes_received).sum();
+    Account { receive: Some(ReceiveUse::all_by(ReceiveMethod::Uring, bytes)), ..Account::default() }
+}
+
+fn prepare(worker: &Worker<'_>, message: usize) -> Result<(Ring, Stand)> {
+    let count = (BUFFERS_BYTES / message).clamp(LEAST_BUFFERS, MOST_BUFFERS);
+    let receive = Some(Shape { count, bytes: message, bundles: true });
+    let ring = rings::open(worker, Setup { message: &[], fixed: false, receive })
+        .and_then(|mut ring| {
+            rings::receive_all(&mut ring, worker.share.flows.len())?;
+            Ok(ring)
+        })
+        .map_err(|refused| rings::error(&refused))?;
+    Ok((ring, Stand::by(Multiplexing::Uring)))
+}
+
+/// What a completion comes to. Present: the flow has ended.
+fn received(worker: &Worker<'_>, ring: &mut Ring, done: Completion) -> Option<Result<(), Failure>> {
+    match done.bytes() {
+        Ok(0) => return Some(Ok(())),
+        Ok(bytes) => worker.tally(done.socket).received(bytes),
+        Err(error) if rings::again(&error) => {}
+        Err(error) => return Some(Err(Failure::receive(error))),
+    }
+    if done.more {
+        return None;
+    }
+    ring.receive(done.socket).err().map(|error| Err(rings::failed(error)))
+}

@@ -1,0 +1,316 @@
+//! Sends by io_uring, copied or zero copy. Each flow has one chain of sends under way, so that its
+//! bytes keep their order: one send of a large message, or several small ones in a row.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::super::OPENING;
+use crate::workload::open::Open;
+use crate::workload::rings;
+use crate::workload::{Account, Failure, Stand, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::SendMethod;
+use podperf_model::result::half::{MovedBy, SendUse};
+use podperf_model::result::run::Multiplexing;
+use podperf_sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Wait};
+
+/// Bytes that one chain hands over, unless one message is more.
+const CHAIN_BYTES: usize = 64 << 10;
+/// Sends of one chain at the most.
+const CHAIN: usize = 16;
+/// Zero-copy sends of one flow that the kernel has not reported on; the next waits.
+const MOST_HELD: usize = 256;
+/// For the kernel's last reports to come once all flows have ended.
+const REPORTS: Duration = Duration::from_millis(500);
+
+/// Sends messages of `message` bytes on every flow until the stop or until its budget is used up,
+/// then ends the streams.
+pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: usize) -> Account {
+    let Some(ring) = worker.stand(prepare(worker, method, message)) else {
+        return Account::default();
+    };
+    let mut sender = Sender::new(worker, ring, method, message);
+    if let Err(failure) = sender.run() {
+        worker.ended(0, Err(failure));
+    }
+    let bytes: u64 = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
+    let mut used = SendUse { used: Some(method), ..sender.used };
+    used.bytes.push(MovedBy { method, bytes: bytes.saturating_sub(sender.copied_instead) });
+    if sender.copied_instead > 0 {
+        used.bytes.push(MovedBy { method: SendMethod::Uring, bytes: sender.copied_instead });
+    }
+    Account { send: Some(used), ..Account::default() }
+}
+
+fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, Stand)> {
+    let fixed = method == SendMethod::UringZc;
+    let setup = Setup { message: &worker.outgoing(message), fixed, receive: None };
+    let ring = rings::open(worker, setup)
+        .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
+        .map_err(|refused| rings::error(&refused))?;
+    Ok((ring, Stand::by(Multiplexing::Uring)))
+}
+
+/// Sends nothing by zero copy, to see whether kernel and sockets can do it at all.
+fn probed(mut ring: Ring) -> Result<Ring, Refused> {
+    let refused = |error| Refused { call: "IORING_OP_SEND_ZC", error };
+    ring.send(0, 0, Send::ZeroCopy).map_err(refused)?;
+    let mut batch = Vec::new();
+    while ring.under_way() > 0 {
+        ring.enter(Wait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
+        ring.reap(&mut batch);
+    }
+    for done in batch.iter().filter(|done| done.kind == Kind::Send) {
+        done.bytes().map_err(refused)?;
+    }
+    Ok(ring)
+}
+
+/// The sending side of one flow.
+#[derive(Default)]
+struct Flow {
+    /// Bytes that no send has been made for.
+    left: u64,
+    started: bool,
+    /// Sends that have not completed.
+    sends: usize,
+    /// Zero-copy sends that the kernel has not reported on.
+    held: usize,
+    /// The last send has waited for room already.
+    waited: bool,
+    /// The next send is copied, for want of room.
+    copies: bool,
+}
+
+struct Sender<'a> {
+    worker: &'a Worker<'a>,
+    ring: Ring,
+    how: Send,
+    message: usize,
+    chain: usize,
+    flows: Vec<Flow>,
+    /// Flows for whose last send the kernel had no room.
+    starved: Vec<usize>,
+    open: Open<'a>,
+    used: SendUse,
+    /// Bytes sent by copying, for want of room.
+    copied_instead: u64,
+}
+
+impl<'a> Sender<'a> {
+    fn new(worker: &'a Worker<'a>, ring: Ring, method: SendMethod, message: usize) -> Self {
+        let flow = |index| Flow { left: worker.budget(index), ..Flow::default() };
+        let flows = (0..worker.share.flows.len()).map(flow).collect();
+        let zero_copy = method == SendMethod::UringZc;
+        Self {
+            worker,
+            ring,
+            how: if zero_copy { Send::ZeroCopy } else { Send::Copy },
+            message,
+            chain: if zero_copy { 1 } else { (CHAIN_BYTES / message).clamp(1, CHAIN) },
+            flows,
+            starved: Vec::new(),
+            open: Open::all(worker, true),
+            used: SendUse::default(),
+            copied_instead: 0,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        let mut batch = Vec::new();
+        let mut cancelled = false;
+        for flow in 0..self.flows.len() {
+            self.go_on(flow)?;
+        }
+        while self.open.any() {
+            rings::round(&mut self.ring, &mut batch)?;
+            // Something else has completed since they found no room, or 100 ms have passed.
+            let starved = std::mem::take(&mut self.starved);
+            for done in &batch {
+                self.done(*done)?;
+            }
+            for number in starved {
+                self.go_on(number)?;
+            }
+            if self.worker.gate().stopped() {
+                (0..self.flows.len()).try_for_each(|flow| self.go_on(flow))?;
+                if batch.is_empty() && !std::mem::replace(&mut cancelled, true) {
+                    self.ring.cancel_all().map_err(rings::failed)?;
+                }
+            }
+        }
+        let deadline = Instant::now() + REPORTS;
+        while self.flows.iter().any(|flow| flow.held > 0) && Instant::now() < deadline {
+            rings::round(&mut self.ring, &mut batch)?;
+            for done in &batch {
+                self.done(*done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the flow's next chain where nothing stands against it, or ends the flow.
+    fn go_on(&mut self, number: usize) -> Result<(), Failure> {
+        let many = self.flows.len() > 1;
+        let flow = &mut self.flows[number];
+        if flow.sends > 0 || !self.open.has(number) {
+            return Ok(());
+        }
+        if flow.left == 0 || self.worker.gate().stopped() {
+            self.open.end(number, Ok(()));
+            return Ok(());
+        }
+        if flow.held >= MOST_HELD {
+            return Ok(());
+        }
+        let (mut chain, mut longest) = (self.chain, self.message);
+        if !std::mem::replace(&mut flow.started, true) {
+            self.worker.tally(number).first_step(self.worker.since_release_ns());
+            if many {
+                (chain, longest) = (1, longest.min(OPENING));
+            }
+        }
+        self.ring.make_room(chain).map_err(rings::failed)?;
+        for link in 1..=chain {
+            let length = usize::try_from(flow.left).unwrap_or(usize::MAX).min(longest);
+            flow.left -= length as u64;
+            flow.sends += 1;
+            let last = link == chain || flow.left == 0;
+            let how = match (last, flow.copies) {
+                (false, _) => Send::Linked,
+                (true, true) => Send::Copy,
+                (true, false) => self.how,
+            };
+            self.ring.send(number, length, how).map_err(rings::failed)?;
+            if last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Completion) -> Result<(), Failure> {
+        match done.kind {
+            Kind::Send => self.sent(done),
+            Kind::Released { copied } => {
+                self.flows[done.socket].held -= 1;
+                self.used.zerocopy_sends += 1;
+                self.used.zerocopy_copied += u64::from(copied);
+                self.go_on(done.socket)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sent(&mut self, done: Completion) -> Result<(), Failure> {
+        let flow = &mut self.flows[done.socket];
+        flow.sends -= 1;
+        flow.held += usize::from(done.more);
+        let how = if flow.copies { Send::Copy } else { self.how };
+        let moved = match done.bytes() {
+            Ok(moved) => {
+                if flow.copies {
+                    self.copied_instead += moved as u64;
+                }
+                (flow.waited, flow.copies) = (false, false);
+                moved
+            }
+            Err(error) => {
+                self.used.enobufs += u64::from(how == Send::ZeroCopy && no_room(&error));
+                match after(&error, how, flow.waited, self.ring.under_way() > 0) {
+                    After::Repeat => {}
+                    After::Wait => {
+                        flow.waited = true;
+                        flow.left = flow.left.saturating_add(done.asked as u64);
+                        self.starved.push(done.socket);
+                        return Ok(());
+                    }
+                    After::Copy => flow.copies = true,
+                    After::End => {
+                        let stopped = self.worker.gate().stopped();
+                        let result = if stopped { Ok(()) } else { Err(Failure::send(error)) };
+                        self.open.end(done.socket, result);
+                        return Ok(());
+                    }
+                }
+                0
+            }
+        };
+        if moved > 0 {
+            self.worker.tally(done.socket).sent(moved);
+        }
+        flow.left = flow.left.saturating_add((done.asked - moved.min(done.asked)) as u64);
+        self.go_on(done.socket)
+    }
+}
+
+/// What follows a send that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// The same bytes once more.
+    Repeat,
+    /// Likewise, when something else has completed: that makes room.
+    Wait,
+    /// Likewise, by copying: there is no room to wait for.
+    Copy,
+    /// The flow has failed.
+    End,
+}
+
+/// As for MSG_ZEROCOPY (`transport::zerocopy`): a zero-copy send without room waits once, where
+/// `others` are under way whose end makes room, and is copied in the end.
+fn after(error: &io::Error, how: Send, waited: bool, others: bool) -> After {
+    match how {
+        _ if !no_room(error) && rings::again(error) => After::Repeat,
+        _ if !no_room(error) => After::End,
+        Send::ZeroCopy if waited || !others => After::Copy,
+        _ if others => After::Wait,
+        _ => After::End,
+    }
+}
+
+/// The kernel had no room for what a zero-copy send needs.
+fn no_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_without_room_waits_once_and_is_copied_then() {
+        for errno in [libc::ENOBUFS, libc::ENOMEM] {
+            let error = io::Error::from_raw_os_error(errno);
+            for (how, waited, others, expected) in [
+                (Send::ZeroCopy, false, true, After::Wait),
+                (Send::ZeroCopy, true, true, After::Copy),
+                // Nobody would make room.
+                (Send::ZeroCopy, false, false, After::Copy),
+                // What is copied already can only wait.
+                (Send::Copy, false, true, After::Wait),
+                (Send::Copy, true, true, After::Wait),
+                (Send::Copy, true, false, After::End),
+            ] {
+                assert_eq!(after(&error, how, waited, others), expected, "{error}: {how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_flow_is_repeated_and_all_else_ends_it() {
+        for how in [Send::ZeroCopy, Send::Copy] {
+            for (errno, expected) in [
+                (libc::EAGAIN, After::Repeat),
+                (libc::EINTR, After::Repeat),
+                (libc::ECANCELED, After::Repeat),
+                (libc::EPIPE, After::End),
+                (libc::ECONNRESET, After::End),
+                (libc::EMSGSIZE, After::End),
+            ] {
+                let error = io::Error::from_raw_os_error(errno);
+                assert_eq!(after(&error, how, false, true), expected, "{error}");
+            }
+        }
+    }
+}

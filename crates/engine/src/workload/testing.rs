@@ -1,0 +1,129 @@
+//! Workers without an engine, for the tests of what they do.
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use socket2::Socket;
+
+use super::gate::{Gate, Phase};
+use super::manner::Manner;
+use super::stream::auto::Choice;
+use super::tally::Tally;
+use super::{Account, Ended, Share, Shared, Worker};
+use crate::transport::datagram::tune_all;
+use podperf_model::plan::{EndPlan, Extent, Part, Plan, SocketPlan, Workload};
+
+/// "Until told."
+pub const ENDLESS: Extent = Extent::Transactions { total: u64::MAX };
+
+/// A plan of `workload` on `flows` flows.
+pub fn plan(workload: Workload, extent: Extent, flows: u32) -> Plan {
+    Plan {
+        workload,
+        extent,
+        warm_up: Duration::ZERO,
+        interval: Duration::from_secs(1),
+        flows,
+        client: EndPlan::default(),
+        server: EndPlan::default(),
+        socket: SocketPlan::default(),
+    }
+}
+
+/// Both ends of `flows` connections.
+pub fn connections(flows: u32) -> (Vec<Socket>, Vec<Socket>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pair = |_| {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (stream.into(), listener.accept().unwrap().0.into())
+    };
+    (0..flows).map(pair).unzip()
+}
+
+/// Both ends of flows of datagrams, tuned as `plan` says.
+pub fn datagrams(plan: &Plan) -> (Vec<Socket>, Vec<Socket>) {
+    let pair = |_| {
+        let [one, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        one.connect(other.local_addr().unwrap()).unwrap();
+        other.connect(one.local_addr().unwrap()).unwrap();
+        (one.into(), other.into())
+    };
+    let (one, other): (Vec<Socket>, Vec<Socket>) = (0..plan.flows).map(pair).unzip();
+    tune_all(&one, plan).unwrap();
+    tune_all(&other, plan).unwrap();
+    (one, other)
+}
+
+/// One end with a worker for all flows.
+pub struct End {
+    /// What the workers share.
+    pub shared: Shared,
+    /// Flows that ended.
+    pub events: Receiver<Ended>,
+    /// Its worker is past the gate.
+    moving: AtomicBool,
+}
+
+impl End {
+    /// Its window is open.
+    pub fn new(plan: Plan, sockets: Vec<Socket>, manner: Manner) -> Self {
+        let flows = plan.connections() as usize;
+        let (tell, events) = bounded(flows + 1);
+        let gate = Gate::new();
+        gate.start(Phase::Window);
+        let shared = Shared {
+            plan,
+            gate,
+            sockets,
+            meeting: None,
+            tallies: (0..flows).map(|_| Tally::default()).collect(),
+            events: tell,
+            choice: Choice::default(),
+            manner,
+        };
+        Self { shared, events, moving: AtomicBool::new(false) }
+    }
+
+    /// Plays `part` on all flows.
+    pub fn play(&self, part: Part) -> Account {
+        let share = Share { part, flows: (0..self.shared.tallies.len()).collect() };
+        let shared = &self.shared;
+        let ready = |stand: podperf_model::error::Result<super::Stand>| {
+            stand.unwrap();
+            let open = shared.gate.wait();
+            self.moving.store(true, Ordering::Relaxed);
+            open
+        };
+        super::run(&Worker { shared, share: &share, ready: &ready })
+    }
+
+    /// Senders and requesters stop.
+    pub fn stop(&self) {
+        self.shared.gate.advance(Phase::Stop);
+    }
+
+    /// The flows that have ended, none of them by a failure.
+    pub fn ended(&self) -> usize {
+        self.events
+            .try_iter()
+            .inspect(|ended| assert!(ended.failure.is_none(), "{ended:?}"))
+            .count()
+    }
+}
+
+/// What both ends bring home when each plays its part and the second is stopped once the first has
+/// come to its end.
+pub fn play((one, part): (&End, Part), (other, against): (&End, Part)) -> (Account, Account) {
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| other.play(against));
+        let first = one.play(part);
+        while !other.moving.load(Ordering::Relaxed) {
+            assert!(!second.is_finished());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        other.stop();
+        (first, second.join().unwrap())
+    })
+}

@@ -1,0 +1,116 @@
+//! Datagrams of payload alone, as other programs send them: any size, one system call each.
+//!
+//! With no number in them nothing is known of a single datagram: streams are counted on either end,
+//! and a response answers the oldest request that has none. Three empty datagrams end a flow; who
+//! waits for one gives up when the run is over and nothing comes any more.
+
+mod receive;
+mod request;
+mod respond;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::workload::{Account, Failure, Worker};
+use podperf_model::plan::Part;
+use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
+
+/// End markers, which nobody answers.
+const MARKERS: u32 = 3;
+/// Between two of them: what the first finds no room for may have it by the last.
+const MARKER_GAP: Duration = Duration::from_millis(2);
+/// After the stop, who hears nothing for so long gives up waiting for an end marker.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Streams datagrams, as the share says.
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+    match worker.share.part {
+        Part::Send => send::run(worker, plan),
+        _ => receive::run(worker, plan),
+    }
+}
+
+/// Requests or responds, as the share says.
+pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+    match worker.share.part {
+        Part::Request => request::run(worker, plan),
+        _ => respond::run(worker, plan),
+    }
+}
+
+/// Says on each of `flows` that nothing more comes.
+fn say_end(worker: &Worker<'_>, flows: &[usize]) {
+    for marker in 0..MARKERS {
+        if marker > 0 {
+            std::thread::sleep(MARKER_GAP);
+        }
+        for &flow in flows {
+            // A refusal of an earlier datagram may be told here, in place of the send.
+            let socket = worker.socket(flow);
+            let _ = socket.send(&[]).or_else(|_| socket.send(&[]));
+        }
+    }
+}
+
+/// An earlier datagram found no socket at the other end (ICMP port unreachable).
+fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECONNREFUSED)
+}
+
+/// Which of a worker's flows still wait for an end marker.
+struct Waiting<'a> {
+    worker: &'a Worker<'a>,
+    lines: Vec<Line>,
+    open: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    ended: bool,
+    /// Since when nothing has come, as far as somebody looked.
+    quiet: Option<Instant>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(worker: &'a Worker<'a>) -> Self {
+        let open = worker.share.flows.len();
+        Self { worker, lines: vec![Line::default(); open], open }
+    }
+
+    const fn any(&self) -> bool {
+        self.open > 0
+    }
+
+    fn has(&self, flow: usize) -> bool {
+        !self.lines[flow].ended
+    }
+
+    /// Something came.
+    #[inline]
+    fn heard(&mut self, flow: usize) {
+        self.lines[flow].quiet = None;
+    }
+
+    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
+        if !std::mem::replace(&mut self.lines[flow].ended, true) {
+            self.open -= 1;
+            self.worker.ended(flow, result);
+        }
+    }
+
+    /// After the stop: ends the flows on which nothing comes any more.
+    fn end_silent(&mut self) {
+        let now = Instant::now();
+        for flow in 0..self.lines.len() {
+            let since = *self.lines[flow].quiet.get_or_insert(now);
+            if now.duration_since(since) >= QUIET {
+                // No failure of the run then, but the flow was not drained either.
+                let silent = io::Error::new(io::ErrorKind::TimedOut, "no end marker came");
+                self.end(flow, Err(Failure::receive(silent)));
+            }
+        }
+    }
+}

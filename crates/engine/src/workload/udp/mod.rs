@@ -1,0 +1,165 @@
+//! Datagrams: streams with sequence numbers and stamps, and requests and responses of one datagram
+//! each.
+//!
+//! UDP has no end of a stream, so an empty datagram stands for it. It is sent again until the other
+//! end answers with one, a bounded number of times; a receiver that never sees it ends some time
+//! after the stop. A receiver goes on for a moment after it, for what was overtaken.
+
+mod bare;
+mod exchange;
+mod receive;
+mod request;
+mod respond;
+mod send;
+mod track;
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::multiplex::{self, Interest, Multiplex};
+use crate::workload::{Account, Failure, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::Part;
+use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
+use podperf_model::result::run::Multiplexing;
+
+/// Between two end markers.
+const MARKER_GAP: Duration = Duration::from_millis(10);
+/// End markers sent at the most: answers may take this many gaps.
+const MARKERS: u32 = 30;
+/// After the end marker a receiver waits so long for datagrams that it overtook.
+const LINGER: Duration = Duration::from_millis(50);
+/// After the stop, a receiver that hears nothing for so long gives up waiting for the end marker.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Streams datagrams, as the share says.
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+    match worker.share.part {
+        _ if worker.shared.manner.bare => bare::run(worker, plan),
+        Part::Send => send::run(worker, plan),
+        _ => receive::run(worker, plan),
+    }
+}
+
+/// Requests or responds, as the share says.
+pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+    match worker.share.part {
+        _ if worker.shared.manner.bare => bare::exchange(worker, plan),
+        Part::Request => exchange::run(worker, plan),
+        _ => respond::run(worker, plan),
+    }
+}
+
+/// Nothing was there within the socket's timeout, or the call was interrupted.
+fn again(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::TimedOut)
+}
+
+/// What went wrong, in words where the system's say little about UDP.
+fn explained(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => io::Error::new(
+            error.kind(),
+            format!("{error}: its UDP port is closed (ICMP port unreachable)"),
+        ),
+        Some(libc::EMSGSIZE) => io::Error::new(
+            error.kind(),
+            format!("{error}: the path's MTU has become smaller; use -l or --fragment"),
+        ),
+        _ => error,
+    }
+}
+
+/// How a worker waits for something to receive.
+enum Watch {
+    /// One flow: in the receive call.
+    Alone,
+    Many(Multiplex),
+}
+
+impl Watch {
+    fn open(worker: &Worker<'_>) -> Result<(Self, Multiplexing)> {
+        if worker.share.flows.len() == 1 {
+            return Ok((Self::Alone, Multiplexing::Blocking));
+        }
+        let multiplex =
+            Multiplex::open(&worker.sockets(), Interest::Receive).map_err(multiplex::refused)?;
+        Ok((Self::Many(multiplex), Multiplexing::Epoll))
+    }
+
+    /// Waits until a flow can receive, or a moment; which ones.
+    fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), Failure> {
+        ready.clear();
+        match self {
+            Self::Alone => ready.push(0),
+            Self::Many(multiplex) => {
+                let wait = multiplex.wait(false);
+                let wait = wait.map_err(|error| Failure { operation: "wait for", error })?;
+                ready.extend(wait.map(|ready| ready.flow));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the receiver of a flow knows about its end.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
+    /// When something last came.
+    heard: Instant,
+    /// When the first end marker came.
+    marked: Option<Instant>,
+}
+
+impl Ending {
+    const fn new(now: Instant) -> Self {
+        Self { heard: now, marked: None }
+    }
+
+    /// An end marker came: answers it.
+    fn mark(&mut self, socket: &Socket, now: Instant) {
+        self.marked.get_or_insert(now);
+        // Another one comes if this answer is lost.
+        let _ = socket.send(&[]);
+    }
+
+    /// Whether the flow is over. False within: no end marker came.
+    fn over(&self, now: Instant, stopped: bool) -> Option<bool> {
+        match self.marked {
+            Some(marked) => (now.duration_since(marked) >= LINGER).then_some(true),
+            None => (stopped && now.duration_since(self.heard) >= QUIET).then_some(false),
+        }
+    }
+}
+
+/// Ends the worker's flows among `open` by end markers, until all are answered or as many as may be
+/// have been sent.
+fn say_end(worker: &Worker<'_>, open: &[usize]) {
+    let mut unanswered: Vec<usize> = open.to_vec();
+    for _ in 0..MARKERS {
+        // A socket that refuses is ended already.
+        unanswered.retain(|&flow| worker.socket(flow).send(&[]).is_ok());
+        if unanswered.is_empty() {
+            return;
+        }
+        std::thread::sleep(MARKER_GAP);
+        unanswered.retain(|&flow| !answered(worker.socket(flow)));
+    }
+}
+
+/// Whether the peer has answered an end marker; late responses before it are passed over.
+fn answered(socket: &Socket) -> bool {
+    /// Passed over at the most.
+    const MOST: usize = 64;
+    let mut scrap = [std::mem::MaybeUninit::uninit(); 64];
+    for _ in 0..MOST {
+        match socket.recv_with_flags(&mut scrap, libc::MSG_DONTWAIT) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return !again(&error),
+        }
+    }
+    false
+}

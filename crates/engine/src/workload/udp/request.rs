@@ -1,0 +1,163 @@
+//! What every requester of datagrams does: waits for responses, gives up what has not been answered
+//! in time, and ends its flows. What a request is and which response answers it is its [`Asks`]'s.
+
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use super::{Watch, again, explained};
+use crate::transport::buffer::Buffer;
+use crate::workload::rr::record::{Record, Stamp, first_step};
+use crate::workload::{Account, Failure, Stand, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::udp::UdpRrPlan;
+
+/// Requests of a kind, for all flows of a worker.
+pub(super) trait Asks {
+    /// Sends what goes out when nothing is in flight on a flow.
+    fn ask_anew(&mut self, flows: &mut Flows<'_>, flow: usize, now: Instant);
+
+    /// A datagram of so many bytes stands at the front of `flows.incoming`.
+    fn take(&mut self, flows: &mut Flows<'_>, flow: usize, bytes: usize, now: Instant);
+
+    /// How many transactions of a flow are lost, because nothing came for the timeout.
+    fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64>;
+
+    /// Says on each of the flows that nothing more comes.
+    fn say_end(worker: &Worker<'_>, flows: &[usize]);
+}
+
+/// A worker's flows, as far as it does not matter what they ask.
+pub(super) struct Flows<'a> {
+    pub(super) worker: &'a Worker<'a>,
+    pub(super) outgoing: Buffer,
+    pub(super) incoming: Buffer,
+    open: Vec<bool>,
+    failed: Vec<usize>,
+    record: Record,
+    timeout: Duration,
+    lost: u64,
+}
+
+/// Requests on every flow until the stop or until its budget is used up. `prepare` makes the
+/// requests and the buffers that they go out of and come into.
+pub(super) fn run<A: Asks>(
+    worker: &Worker<'_>,
+    plan: &UdpRrPlan,
+    prepare: impl FnOnce() -> Result<(A, [Buffer; 2])>,
+) -> Account {
+    let prepared = || {
+        let (asks, [outgoing, incoming]) = prepare()?;
+        let (watch, multiplexing) = Watch::open(worker)?;
+        let flows = Flows {
+            worker,
+            outgoing,
+            incoming,
+            open: vec![true; worker.share.flows.len()],
+            failed: Vec::new(),
+            record: Record::new(false),
+            timeout: plan.timeout,
+            lost: 0,
+        };
+        Ok(((flows, asks, watch), Stand::by(multiplexing)))
+    };
+    let Some((mut flows, mut asks, watch)) = worker.stand(prepared()) else {
+        return Account::default();
+    };
+    if let Err(failure) = flows.run(&mut asks, watch) {
+        worker.ended(0, Err(failure));
+    }
+    // A flow that failed has said so.
+    let whole: Vec<usize> =
+        (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
+    A::say_end(worker, &whole);
+    whole.iter().for_each(|&flow| worker.ended(flow, Ok(())));
+    Account { lost_transactions: Some(flows.lost), ..flows.record.account() }
+}
+
+impl Flows<'_> {
+    fn run<A: Asks>(&mut self, asks: &mut A, mut watch: Watch) -> Result<(), Failure> {
+        for flow in 0..self.open.len() {
+            first_step(self.worker, flow);
+            asks.ask_anew(self, flow, Instant::now());
+        }
+        let gate = self.worker.gate();
+        let mut ready = Vec::with_capacity(self.open.len());
+        let mut swept = Instant::now();
+        while self.open.contains(&true) && !gate.stopped() {
+            watch.wait(&mut ready)?;
+            let mut now = Instant::now();
+            for &flow in &ready {
+                now = self.step(asks, flow);
+            }
+            // Often enough that a lost transaction is noticed little after its time.
+            if now.saturating_duration_since(swept) > self.timeout / 16 {
+                swept = now;
+                self.give_up_late_ones(asks, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives one datagram of a flow; the time then.
+    #[inline]
+    fn step<A: Asks>(&mut self, asks: &mut A, flow: usize) -> Instant {
+        let result = (&mut self.worker.socket(flow)).read(&mut self.incoming);
+        let now = Instant::now();
+        match result {
+            Ok(bytes) if self.open[flow] => asks.take(self, flow, bytes, now),
+            Ok(_) => {}
+            Err(error) if again(&error) => {}
+            Err(error) => self.fail(flow, Failure::receive(explained(error))),
+        }
+        now
+    }
+
+    /// A response of so many bytes has come at `now` to what was sent at `sent`.
+    #[inline]
+    pub(super) fn completed(&mut self, flow: usize, bytes: usize, sent: Instant, now: Instant) {
+        let tally = self.worker.tally(flow);
+        tally.received(bytes);
+        self.record.completed(self.worker.gate(), tally, Stamp::closed_loop(sent), now);
+    }
+
+    /// Sends what stands in `outgoing`.
+    #[inline]
+    pub(super) fn send(&mut self, flow: usize) {
+        match self.worker.socket(flow).send(&self.outgoing) {
+            Ok(bytes) => self.worker.tally(flow).sent(bytes),
+            // No room: as if it had been lost on its way.
+            Err(error) if again(&error) => {}
+            Err(error) => self.fail(flow, Failure::send(explained(error))),
+        }
+    }
+
+    pub(super) fn is_open(&self, flow: usize) -> bool {
+        self.open[flow]
+    }
+
+    /// A flow has nothing more to ask and nothing to wait for.
+    pub(super) fn close(&mut self, flow: usize) {
+        self.open[flow] = false;
+    }
+
+    /// Counts what was not answered in time as lost and goes on.
+    fn give_up_late_ones<A: Asks>(&mut self, asks: &mut A, now: Instant) {
+        for flow in 0..self.open.len() {
+            if self.open[flow]
+                && let Some(lost) = asks.late(flow, now, self.timeout)
+            {
+                if self.worker.gate().counting() {
+                    self.lost += lost;
+                }
+                asks.ask_anew(self, flow, now);
+            }
+        }
+    }
+
+    fn fail(&mut self, flow: usize, failure: Failure) {
+        if std::mem::replace(&mut self.open[flow], false) {
+            self.failed.push(flow);
+            self.worker.ended(flow, Err(failure));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Sends streams of datagrams, numbered and stamped: as fast as the kernel takes them, or by a
+//! schedule on absolute times.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::{again, explained, say_end};
+use crate::transport::datagram::{DatagramSend, Header};
+use crate::workload::schedule::{self, Schedule, nanoseconds, wait_until};
+use crate::workload::tally::Tally;
+use crate::workload::{Account, Failure, Stand, Worker};
+use podperf_model::error::Result;
+use podperf_model::plan::Extent;
+use podperf_model::plan::udp::UdpPlan;
+use podperf_model::result::half::{DatagramUse, FlowDatagrams};
+use podperf_model::result::run::Multiplexing;
+use podperf_model::sample::Datagrams;
+
+/// One flow's sending side.
+struct Line<'a> {
+    tally: &'a Tally,
+    /// Datagrams still to be sent.
+    left: u64,
+    counts: FlowDatagrams,
+    open: bool,
+}
+
+/// Sends on every flow until the stop or until its budget is used up, then ends the streams.
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+    let Some(sender) = worker.stand(prepare(worker, plan)) else { return Account::default() };
+    let size = plan.size() as u64;
+    let lines = (0..worker.share.flows.len()).map(|flow| Line {
+        tally: worker.tally(flow),
+        left: match worker.shared.plan.extent {
+            Extent::Time { .. } => u64::MAX,
+            _ => worker.budget(flow).div_ceil(size),
+        },
+        counts: FlowDatagrams::default(),
+        open: true,
+    });
+    let release = worker.gate().origin().unwrap_or_else(Instant::now);
+    let mut sending = Sending { worker, lines: lines.collect(), sender, release };
+    let pacing = match plan.bits_per_second {
+        None => {
+            sending.unpaced();
+            None
+        }
+        // Payload bits of one flow, over all flows of a direction, as batches.
+        Some(rate) => {
+            let batch_bits = float(size) * 8.0 * float(sending.sender.datagrams() as u64);
+            let batches = float(rate.0) * f64::from(worker.shared.plan.flows) / batch_bits;
+            Some(sending.paced(batches))
+        }
+    };
+    sending.end(pacing)
+}
+
+fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<(DatagramSend<'a>, Stand)> {
+    let (sender, fallback) = DatagramSend::open(worker.sockets(), plan)?;
+    // However many flows: a datagram hardly ever waits for room.
+    Ok((sender, Stand { fallback, ..Stand::by(Multiplexing::Blocking) }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+struct Sending<'a> {
+    worker: &'a Worker<'a>,
+    lines: Vec<Line<'a>>,
+    sender: DatagramSend<'a>,
+    release: Instant,
+}
+
+impl Sending<'_> {
+    /// In turn, as fast as the kernel takes them.
+    fn unpaced(&mut self) {
+        let gate = self.worker.gate();
+        loop {
+            let mut open = false;
+            for flow in 0..self.lines.len() {
+                if gate.stopped() {
+                    return;
+                }
+                open |= self.step(flow, Instant::now());
+            }
+            if !open {
+                return;
+            }
+        }
+    }
+
+    /// By the schedules of all flows, `batches` a second over all flows of a direction.
+    fn paced(&mut self, batches: f64) -> schedule::Account {
+        let (worker, gate) = (self.worker, self.worker.gate());
+        let mut account = schedule::Account::default();
+        let mut schedules: Vec<Schedule> =
+            (0..self.lines.len()).map(|flow| Schedule::of(worker, batches, flow)).collect();
+        let mut due: BinaryHeap<Reverse<(Instant, usize)>> = schedules
+            .iter()
+            .enumerate()
+            .map(|(flow, schedule)| Reverse((schedule.next(), flow)))
+            .collect();
+        while let Some(Reverse((at, flow))) = due.pop() {
+            let Some(now) = wait_until(gate, at) else { break };
+            let schedule = &mut schedules[flow];
+            schedule.take();
+            account.sent(gate, at, now, schedule.sent(now));
+            if self.step(flow, now) {
+                due.push(Reverse((schedule.next(), flow)));
+            }
+            if gate.closed_at().is_none() {
+                schedule.completed();
+            }
+        }
+        schedules.iter().for_each(|schedule| account.owed(schedule, gate));
+        account
+    }
+
+    /// Sends one batch, stamped `now`, on a flow. False: the flow has ended.
+    #[inline]
+    fn step(&mut self, flow: usize, now: Instant) -> bool {
+        let line = &mut self.lines[flow];
+        if !line.open {
+            return false;
+        }
+        let life = &mut line.counts.life;
+        if life.sent == 0 {
+            line.tally.first_step(self.worker.since_release_ns());
+        }
+        let most = self.sender.datagrams();
+        let count = usize::try_from(line.left).unwrap_or(usize::MAX).min(most);
+        let gate = self.worker.gate();
+        let sent_ns = nanoseconds(now.saturating_duration_since(self.release));
+        let first = Header { sequence: life.sent, in_window: gate.counting(), sent_ns };
+        let result = loop {
+            match self.sender.step(flow, count, first) {
+                Err(error) if again(&error) && !gate.stopped() => {}
+                other => break other,
+            }
+        };
+        match result {
+            Ok(sent) => {
+                line.sent(sent, self.sender.size(), first.in_window);
+                line.open = line.left > 0;
+            }
+            // A sender that was blocked when the run stopped.
+            Err(_) if gate.stopped() => return false,
+            Err(error) => {
+                line.open = false;
+                line.left = u64::MAX;
+                self.worker.ended(flow, Err(Failure::send(explained(error))));
+            }
+        }
+        line.open
+    }
+
+    /// Ends all streams and tells how they went.
+    fn end(self, pacing: Option<schedule::Account>) -> Account {
+        // A flow that failed has said so, and has something left.
+        let whole = |line: &Line<'_>| line.open || line.left == 0;
+        let flows: Vec<usize> =
+            (0..self.lines.len()).filter(|&flow| whole(&self.lines[flow])).collect();
+        say_end(self.worker, &flows);
+        flows.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
+        let (kept, pacing) = pacing.map(|own| (own.kept, own.pacing)).unzip();
+        let ids = self.worker.share.flows.iter().copied();
+        Account {
+            schedule: kept,
+            pacing,
+            datagrams: Some(DatagramUse {
+                segmented: Some(self.sender.segments()),
+                per_send: u32::try_from(self.sender.datagrams()).ok(),
+                joined: None,
+            }),
+            flow_datagrams: ids.zip(self.lines.iter().map(|line| line.counts)).collect(),
+            ..Account::default()
+        }
+    }
+}
+
+impl Line<'_> {
+    #[inline]
+    fn sent(&mut self, datagrams: usize, size: usize, in_window: bool) {
+        let count = datagrams as u64;
+        self.left = self.left.saturating_sub(count);
+        self.counts.life.sent += count;
+        if in_window {
+            self.counts.window.sent += count;
+        }
+        self.tally.sent(datagrams * size);
+        self.tally.datagrams(&Datagrams { sent: self.counts.life.sent, ..Datagrams::default() });
+    }
+}

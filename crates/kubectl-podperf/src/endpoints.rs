@@ -1,0 +1,105 @@
+//! Waits until Services lead somewhere.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Endpoints;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use tokio::time::{Instant, sleep};
+
+use super::api::{Cluster, Failure};
+use super::layout::{Layout, Seat};
+use super::manifest::service_name;
+use super::options::Settings;
+use super::progress::Progress;
+use super::scenario::Server;
+use super::targets::{self, Seen};
+use super::trial::Family;
+use podperf_model::error::{Error, Kind, Result};
+
+const LOOK: Duration = Duration::from_millis(400);
+
+/// Waits for an endpoint behind each Service whose server runs.
+///
+/// # Errors
+/// Naming the Services that have none in time.
+pub(super) async fn wait(
+    cluster: &Cluster,
+    settings: &Settings,
+    layout: &Layout,
+    seen: &Seen,
+    progress: &Progress,
+) -> Result<()> {
+    let mut open: Vec<String> = Vec::new();
+    // A hairpin's server comes with its client; its probe waits for the Service.
+    let seats = layout.services.iter().filter(|seat| seat.role != Server::Hairpin);
+    for seat in seats {
+        for family in targets::families(settings) {
+            let name = service_name(&settings.run_id, *seat, family.map(Family::name));
+            if seen.services.contains_key(&name) && possible(seen, settings, *seat, family) {
+                open.push(name);
+            }
+        }
+    }
+    let end = Instant::now() + settings.deadlines.ready_timeout;
+    while !open.is_empty() {
+        let mut without = Vec::new();
+        for name in open {
+            let found = has_endpoint(cluster, &name).await.map_err(|failure| {
+                failure.of(format!("look at the endpoints of Service {name}"))
+            })?;
+            if !found {
+                without.push(name);
+            }
+        }
+        open = without;
+        if open.is_empty() {
+            break;
+        }
+        if Instant::now() >= end {
+            let cause = format!(
+                "no endpoint within {} behind {}",
+                humantime::format_duration(settings.deadlines.ready_timeout),
+                open.join(", ")
+            );
+            return Err(Error::new(Kind::Unmeasured, "wait for the Services", cause).with_remedy(
+                "the pods are ready, so look at the controller of endpoints; or raise \
+                 --ready-timeout",
+            ));
+        }
+        progress.wait(&format!("{} Services have no endpoint yet", open.len()));
+        sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// The server has an address of the family, so that there can be an endpoint.
+fn possible(seen: &Seen, settings: &Settings, seat: Seat<Server>, family: Option<Family>) -> bool {
+    let Some(family) = family else { return true };
+    let pod = seen.pods.get(&seat.pod(&settings.run_id));
+    pod.is_some_and(|pod| {
+        let of_family = |address: &String| address.contains(':') == (family == Family::V6);
+        pod.addresses.iter().any(of_family)
+    })
+}
+
+/// By EndpointSlices, or by Endpoints where there are none (before 1.21, or not to be read).
+async fn has_endpoint(cluster: &Cluster, service: &str) -> Result<bool, Failure> {
+    let selector = format!("kubernetes.io/service-name={service}");
+    match cluster.list::<EndpointSlice>(&selector).await {
+        Ok(slices) => {
+            let mut endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter().flatten());
+            return Ok(endpoints.any(|endpoint| {
+                let conditions = endpoint.conditions.as_ref();
+                conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
+            }));
+        }
+        Err(failure) if failure.is(404) || failure.is(403) => {}
+        Err(failure) => return Err(failure),
+    }
+    let endpoints: Option<Endpoints> = cluster.get(service).await?;
+    let subsets = endpoints.and_then(|endpoints| endpoints.subsets).unwrap_or_default();
+    Ok(subsets.iter().any(|subset| subset.addresses.as_ref().is_some_and(|it| !it.is_empty())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! What is measured on a path: tests, rows, the words of the engine's command line, and the order
+//! of the samples.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::options::{IpFamily, Settings};
+use super::scenario::{Scenario, Way};
+use podperf::cli;
+use podperf_model::error::{Error, Result};
+use podperf_model::schedule::Step;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum TestKind {
+    /// Throughput of bulk transfers
+    TcpStream,
+    /// Latency of requests and responses
+    TcpRr,
+    /// The same with a connection each
+    TcpCrr,
+    /// Loss and jitter of datagrams at a rate (--udp-rate)
+    UdpStream,
+    /// Latency of datagrams
+    UdpRr,
+}
+
+impl TestKind {
+    /// Its name, as typed.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    const fn transacts(self) -> bool {
+        matches!(self, Self::TcpRr | Self::TcpCrr | Self::UdpRr)
+    }
+
+    /// Connections that do not last, and datagrams, use the port number that the server has,
+    /// which a NodePort or a given address does not.
+    const fn passes(self, way: Way) -> bool {
+        match self {
+            Self::TcpStream | Self::TcpRr => true,
+            Self::TcpCrr | Self::UdpStream | Self::UdpRr => {
+                matches!(way, Way::Direct | Way::ClusterIp)
+            }
+        }
+    }
+}
+
+/// A path and the family of its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) scenario: Scenario,
+    /// Absent: the cluster's first.
+    pub(super) family: Option<Family>,
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Path {
+    /// `pod`, and `pod-v6` where both families are measured or the sixth alone.
+    pub(super) fn name(self) -> String {
+        match self.family {
+            Some(Family::V6) => format!("{}-v6", self.scenario.name()),
+            _ => self.scenario.name(),
+        }
+    }
+}
+
+/// One row of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) path: Path,
+    pub(super) test: TestKind,
+    pub(super) flows: u32,
+}
+
+impl Row {
+    /// Name of the row's test in schedules: `tcp_stream.8@clusterip`.
+    pub(super) fn id(self) -> String {
+        format!("{}.{}@{}", self.test.name(), self.flows, self.path.name())
+    }
+}
+
+/// Test, flows and path of such a name.
+pub(super) fn parse_id(id: &str) -> Option<(&str, u32, &str)> {
+    let (test, path) = id.split_once('@')?;
+    let (test, flows) = test.rsplit_once('.')?;
+    Some((test, flows.parse().ok()?, path))
+}
+
+/// The paths, each by every family asked for; a given address has its own.
+pub(super) fn paths(settings: &Settings) -> Vec<Path> {
+    let families: &[Option<Family>] = match settings.measure.ip_family {
+        None => &[None],
+        Some(IpFamily::V4) => &[Some(Family::V4)],
+        Some(IpFamily::V6) => &[Some(Family::V6)],
+        Some(IpFamily::Both) => &[Some(Family::V4), Some(Family::V6)],
+    };
+    let mut paths = Vec::new();
+    for &family in families {
+        for &scenario in &settings.scenarios {
+            let family = if scenario == Scenario::Via { None } else { family };
+            let path = Path { scenario, family };
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths
+}
+
+/// The rows: every path with every test that passes it and every number of flows.
+pub(super) fn rows(settings: &Settings) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for path in paths(settings) {
+        for &test in settings.tests.iter().filter(|test| test.passes(path.scenario.way())) {
+            let flows = if test.transacts() { &settings.rr_flows } else { &settings.streams };
+            rows.extend(flows.iter().map(|&flows| Row { path, test, flows }));
+        }
+    }
+    rows
+}
+
+/// Paths and tests that do not go together, for the reader of the result.
+pub(super) fn left_out(settings: &Settings) -> Vec<(Path, TestKind)> {
+    let pairs = paths(settings)
+        .into_iter()
+        .flat_map(|path| settings.tests.iter().map(move |&test| (path, test)));
+    pairs.filter(|(path, test)| !test.passes(path.scenario.way())).collect()
+}
+
+/// The words of the engine's command line for one row against `target`.
+pub(super) fn words(settings: &Settings, row: Row, target: &str) -> Vec<String> {
+    let measure = &settings.measure;
+    let mut words: Vec<String> = Vec::new();
+    let subcommand = match row.test {
+        TestKind::TcpStream => "stream",
+        TestKind::TcpRr => "rr",
+        TestKind::TcpCrr => "crr",
+        TestKind::UdpStream | TestKind::UdpRr => "udp",
+    };
+    let seconds = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
+    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    option(subcommand, target.to_owned());
+    option("-P", row.flows.to_string());
+    option("-t", seconds(settings.duration));
+    option("-O", seconds(settings.warmup));
+    if row.test.transacts() {
+        option("--request", measure.req_size.0.to_string());
+        option("--response", measure.resp_size.0.to_string());
+    }
+    match row.test {
+        TestKind::TcpStream | TestKind::UdpStream => {
+            if let Some(size) = measure.msg_size {
+                option("-l", size.0.to_string());
+            }
+        }
+        TestKind::TcpRr => {
+            if let Some(rate) = &measure.rr_rate {
+                option("--rate", rate.clone());
+            }
+        }
+        TestKind::TcpCrr | TestKind::UdpRr => {}
+    }
+    if row.test == TestKind::UdpStream {
+        option("-b", measure.udp_rate.0.to_string());
+    }
+    let tcp = !matches!(row.test, TestKind::UdpStream | TestKind::UdpRr);
+    if let Some(name) = measure.congestion.as_ref().filter(|_| tcp) {
+        option("-C", name.clone());
+    }
+    if row.test == TestKind::UdpRr {
+        words.push("--rr".to_owned());
+    }
+    words.extend(
+        measure.engine_options.iter().flat_map(|more| more.split_whitespace().map(str::to_owned)),
+    );
+    words
+}
+
+/// Holds every row's command line against the engine's rules.
+///
+/// # Errors
+/// That of the engine, naming the test.
+pub(super) fn check(settings: &Settings) -> Result<()> {
+    for row in rows(settings) {
+        let words = words(settings, row, "192.0.2.1:5210");
+        cli::check_words(&words).map_err(|error| Error {
+            operation: format!("{} (test {})", error.operation, row.test.name()),
+            ..error
+        })?;
+    }
+    Ok(())
+}
+
+/// The samples in the order of measuring: each round has every row once, in an order drawn by lot.
+/// What changes with time then meets all rows alike.
+pub(super) fn order(settings: &Settings, members: impl Fn(Row) -> Vec<String>) -> Vec<Step> {
+    let mut lot = fastrand::Rng::with_seed(settings.seed);
+    let mut rows = rows(settings);
+    let mut steps = Vec::new();
+    for sample in 1..=settings.samples {
+        lot.shuffle(&mut rows);
+        steps.extend(rows.iter().map(|row| Step {
+            test: row.id(),
+            sample,
+            members: members(*row),
+            limit_seconds: step_limit(settings),
+        }));
+    }
+    steps
+}
+
+/// A step is given up after this: the run itself, connecting, draining and reporting.
+fn step_limit(settings: &Settings) -> u32 {
+    let run = settings.duration + settings.warmup + Duration::from_secs(60);
+    u32::try_from(run.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// How long all samples take, with a second each for opening, draining and reporting.
+pub(super) fn expected(settings: &Settings) -> Duration {
+    let one = settings.duration + settings.warmup + Duration::from_secs(1);
+    let steps = rows(settings).len() * settings.samples as usize;
+    one * u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

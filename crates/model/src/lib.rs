@@ -1,0 +1,16 @@
+//! Plain data that both ends and every tool share: units, errors, the checked plan, what is read
+//! on each end, the result's schema and the pure functions that make it.
+//!
+//! Enters: values. Leaves: values. No I/O, no clock, and nothing of podperf below it.
+
+pub mod error;
+pub mod facts;
+pub mod latency;
+pub mod plan;
+pub mod result;
+pub mod run_log;
+pub mod sample;
+pub mod schedule;
+pub mod units;
+
+pub use error::{Error, Kind, Result};

@@ -1,0 +1,50 @@
+//! Connect, request, response, close: what each flow does again and again.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::choice::choice;
+
+use crate::units::Bytes;
+
+/// A connection a transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CrrPlan {
+    /// Size of a request.
+    pub request_bytes: Bytes,
+    /// Size of a response.
+    pub response_bytes: Bytes,
+    /// Open loop: transactions started per second over all flows, on a fixed schedule. Absent:
+    /// closed loop, the next connection is opened when the last one is closed.
+    pub rate_per_second: Option<f64>,
+    /// How a connection ends.
+    pub close: Close,
+}
+
+/// How a connection ends. Whoever closes first keeps its port for a minute (TIME-WAIT, RFC 9293,
+/// section 3.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Close {
+    /// The server closes behind its response, as for netperf's TCP_CRR: TIME-WAIT stays there, and
+    /// the client's ports are free again at once.
+    #[default]
+    Server,
+    /// The client closes behind the response: TIME-WAIT stays with the client, which runs out of
+    /// ports.
+    Client,
+    /// The client resets the connection behind the response (SO_LINGER of 0): no TIME-WAIT at all.
+    Rst,
+}
+
+choice!(Close {
+    Server = "server",
+        "The server closes behind its response, as for netperf's TCP_CRR: TIME-WAIT stays \
+          there, and the client's ports are free again at once";
+    Client = "client",
+        "The client closes behind the response: TIME-WAIT stays with the client, which runs out \
+          of ports";
+    Rst = "rst",
+        "The client resets the connection behind the response (SO_LINGER of 0): no TIME-WAIT at \
+          all";
+});

@@ -1,0 +1,337 @@
+//! What will be done: a validated, serialisable [`Plan`].
+//!
+//! Enters: values typed by a user (through `cli`) or received from a peer. Leaves: a plan that
+//! [`rules::check`] has accepted. Every rule about options lives in [`rules`]; nothing past it
+//! checks again. No I/O here.
+
+mod backend;
+mod choice;
+mod crr;
+mod expect;
+pub mod limits;
+mod methods;
+mod rr;
+pub mod rules;
+pub mod udp;
+mod wait;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{BitRate, Bytes, seconds};
+pub use backend::Backend;
+pub use choice::Choice;
+use choice::choice;
+pub use crr::{Close, CrrPlan};
+pub use expect::Expect;
+pub use methods::{ReceiveMethod, SendMethod};
+pub use rr::{LoadPlan, RrPlan};
+use udp::{UdpPlan, UdpRrPlan};
+pub use wait::{MAX_BUSY_POLL_US, Wait};
+
+/// One measurement, as both ends carry it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// What every flow does.
+    pub workload: Workload,
+    /// When the window closes.
+    pub extent: Extent,
+    /// Time between the common start and the opening of the window; not counted.
+    #[serde(rename = "warm_up_seconds", with = "seconds")]
+    #[schemars(with = "f64")]
+    pub warm_up: Duration,
+    /// Time between two intermediate readings.
+    #[serde(rename = "interval_seconds", with = "seconds")]
+    #[schemars(with = "f64")]
+    pub interval: Duration,
+    /// Streams per direction, or request/response flows.
+    pub flows: u32,
+    /// How the client lays out its workers.
+    pub client: EndPlan,
+    /// How the server lays out its workers.
+    pub server: EndPlan,
+    /// What is asked of every data socket.
+    pub socket: SocketPlan,
+}
+
+/// What a flow does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Workload {
+    /// One-way bulk transfer.
+    Stream(StreamPlan),
+    /// A request, a response, and again.
+    Rr(RrPlan),
+    /// The same with a connection each time.
+    Crr(CrrPlan),
+    /// One-way datagrams.
+    Udp(UdpPlan),
+    /// A request, a response, and again, a datagram each.
+    UdpRr(UdpRrPlan),
+}
+
+/// Bulk transfer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StreamPlan {
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// Bytes handed to the kernel by one send call, and asked for by one receive call.
+    pub message_bytes: Bytes,
+    /// How the sender hands bytes to the kernel.
+    pub send: SendMethod,
+    /// How the receiver takes them.
+    pub receive: ReceiveMethod,
+}
+
+/// Direction of bulk streams, as seen from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Client sends, server receives.
+    Up,
+    /// Server sends, client receives.
+    Down,
+    /// As many streams each way, at once.
+    Both,
+}
+
+choice!(Direction {
+    Up = "up", "Client sends, server receives";
+    Down = "down", "Server sends, client receives";
+    Both = "both", "As many streams each way, at once";
+});
+
+impl Direction {
+    /// Directions in which bytes go.
+    #[must_use]
+    pub const fn ways(self) -> u32 {
+        match self {
+            Self::Up | Self::Down => 1,
+            Self::Both => 2,
+        }
+    }
+
+    /// What `role` does on stream number `place` of `streams` a direction: with both, the first
+    /// half goes up.
+    fn part(self, role: Role, place: u32, streams: u32) -> Part {
+        let up = match self {
+            Self::Up => true,
+            Self::Down => false,
+            Self::Both => place < streams,
+        };
+        if up == (role == Role::Client) { Part::Send } else { Part::Receive }
+    }
+}
+
+/// When the window closes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Extent {
+    /// After a time.
+    Time {
+        /// Length of the window.
+        #[serde(rename = "window_seconds", with = "seconds")]
+        #[schemars(with = "f64")]
+        window: Duration,
+    },
+    /// When so many bytes have been received, over all streams of one direction.
+    Bytes {
+        /// Bytes per direction.
+        total_bytes: Bytes,
+    },
+    /// When so many transactions have been completed, over all flows.
+    Transactions {
+        /// Transactions over all flows.
+        total: u64,
+    },
+}
+
+/// How one end lays out its workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct EndPlan {
+    /// Worker threads; absent: one a flow while there are few, else one a CPU.
+    pub workers: Option<u32>,
+    /// Where the workers run.
+    pub pin: Pin,
+    /// How they wait for requests or responses.
+    #[serde(default)]
+    pub wait: Wait,
+}
+
+/// Where workers run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pin {
+    /// Each worker a CPU of its own out of the allowed set; the NIC's NUMA node first, physical
+    /// cores before siblings. Left to the scheduler where both ends share a machine.
+    #[default]
+    Auto,
+    /// Left to the scheduler.
+    None,
+    /// These CPUs in turn.
+    List(Vec<u32>),
+}
+
+/// What is asked of every data socket. Absent: the system's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SocketPlan {
+    /// TCP_CONGESTION.
+    pub congestion_control: Option<String>,
+    /// SO_SNDBUF and SO_RCVBUF. Setting them ends the kernel's autotuning.
+    pub buffer_bytes: Option<Bytes>,
+    /// TCP_MAXSEG.
+    pub mss_bytes: Option<u32>,
+    /// SO_MAX_PACING_RATE of every sending socket.
+    pub pacing_bits_per_second: Option<BitRate>,
+    /// Differentiated services code point, 0 to 63 (RFC 2474).
+    pub dscp: Option<u8>,
+    /// TCP_NODELAY: on for rr, off for streams unless said.
+    pub no_delay: bool,
+    /// TCP_CORK of every sending socket: only whole segments leave.
+    #[serde(default)]
+    pub cork: bool,
+    /// TCP_QUICKACK, set once: the kernel leaves it again by itself (tcp(7)).
+    #[serde(default)]
+    pub quick_ack: bool,
+    /// Multipath TCP (RFC 8684).
+    #[serde(default)]
+    pub mptcp: bool,
+}
+
+/// The part one flow plays, seen from one end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Sends a stream.
+    Send,
+    /// Receives a stream.
+    Receive,
+    /// Sends requests.
+    Request,
+    /// Answers them.
+    Respond,
+}
+
+/// Which end of the control connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The end that was told to measure.
+    Client,
+    /// The end that listens.
+    Server,
+}
+
+impl Workload {
+    /// It is made of transactions, each of which is timed.
+    #[must_use]
+    pub const fn transacts(&self) -> bool {
+        matches!(self, Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_))
+    }
+
+    /// Transactions started per second on a fixed schedule; absent: closed loop, or no
+    /// transactions.
+    #[must_use]
+    pub const fn rate_per_second(&self) -> Option<f64> {
+        match self {
+            Self::Rr(rr) => rr.rate_per_second,
+            Self::Crr(crr) => crr.rate_per_second,
+            Self::Stream(_) | Self::Udp(_) | Self::UdpRr(_) => None,
+        }
+    }
+
+    /// It sends by a schedule of its own: transactions, or datagrams at a rate.
+    #[must_use]
+    pub const fn is_scheduled(&self) -> bool {
+        match self {
+            Self::Udp(udp) => udp.bits_per_second.is_some(),
+            _ => self.rate_per_second().is_some(),
+        }
+    }
+
+    /// Its flows are made of datagrams.
+    #[must_use]
+    pub const fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_) | Self::UdpRr(_))
+    }
+
+    /// Which way payload goes; absent: requests one way, responses the other.
+    #[must_use]
+    pub const fn direction(&self) -> Option<Direction> {
+        match self {
+            Self::Stream(stream) => Some(stream.direction),
+            Self::Udp(udp) => Some(udp.direction),
+            Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_) => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Ids of the flows that are measured: twice the streams when both directions run.
+    #[must_use]
+    pub const fn measured(&self) -> Range<u32> {
+        match self.workload.direction() {
+            Some(direction) => 0..self.flows * direction.ways(),
+            None => 0..self.flows,
+        }
+    }
+
+    /// The streams that load the path beside the flows that are measured.
+    #[must_use]
+    pub const fn load(&self) -> Option<&LoadPlan> {
+        match &self.workload {
+            Workload::Rr(rr) => rr.load.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What the run's bulk streams do, measured or load; absent where there are none.
+    #[must_use]
+    pub const fn streams(&self) -> Option<&StreamPlan> {
+        match (&self.workload, self.load()) {
+            (Workload::Stream(stream), _) | (_, Some(LoadPlan { stream, .. })) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Number of data connections at one time, those of the load included. Their ids come last.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.measured().end + self.load().map_or(0, LoadPlan::connections)
+    }
+
+    /// Data connections that are opened before the start and last to the end.
+    #[must_use]
+    pub fn lasting(&self) -> u32 {
+        match self.workload {
+            Workload::Crr(_) => 0,
+            _ => self.connections(),
+        }
+    }
+
+    /// What `role` does on flow `id`.
+    #[must_use]
+    pub fn part(&self, role: Role, id: u32) -> Part {
+        match &self.workload {
+            Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
+                load.stream.direction.part(role, id - self.flows, load.streams)
+            }
+            workload => match (workload.direction(), role) {
+                (Some(direction), _) => direction.part(role, id, self.flows),
+                (None, Role::Client) => Part::Request,
+                (None, Role::Server) => Part::Respond,
+            },
+        }
+    }
+
+    /// The layout of `role`'s workers.
+    #[must_use]
+    pub const fn end(&self, role: Role) -> &EndPlan {
+        match role {
+            Role::Client => &self.client,
+            Role::Server => &self.server,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Readings between the window's edges: one [`Interval`] from two readings of each end.
+//!
+//! The same function feeds the live line and the document. The ends read on their own schedules;
+//! their intervals are matched by time since each end's window opened.
+
+use std::ops::Range;
+
+use crate::plan::{Plan, Role};
+use crate::result::cpu;
+use crate::result::run::{Ends, Interval};
+use crate::result::span::{Sides, Span, float, seconds};
+use crate::result::udp;
+use crate::sample::Sample;
+
+/// An interval shorter than this share of what was asked for is a partial one.
+const WHOLE: f64 = 0.95;
+
+/// One interval from an end's readings at its start and its end. `opened_ns` is when the window
+/// opened: `at_ns` of the first sample of the client, or of the server where the client's pair is
+/// missing. A pair between which no time passed counts as missing.
+#[must_use]
+pub fn interval(
+    plan: &Plan,
+    client: Option<(&Sample, &Sample)>,
+    server: Option<(&Sample, &Sample)>,
+    opened_ns: u64,
+) -> Interval {
+    let span = |(first, last)| Span::between(first, last);
+    let sides = Sides { plan, client: client.and_then(span), server: server.and_then(span) };
+    let Some(clock) = sides.client.or(sides.server) else {
+        return Interval::default();
+    };
+    let since_opening = |sample: &Sample| seconds(sample.at_ns.saturating_sub(opened_ns));
+    let goodput = |flows: Range<u32>| {
+        let arrived = |to| Some(sides.all_arrived(to, flows.clone())?.amount.bits_per_second);
+        [Role::Server, Role::Client].into_iter().filter_map(arrived).reduce(|a, b| a + b)
+    };
+    let tcp = || sides.flows().filter_map(|id| sides.end(sides.speaker(id))?.flow(id)?.1.tcp);
+    let done = sides.flows().filter_map(|id| sides.transactions(id));
+    let done = done.reduce(|(count, sum), (more, longer)| {
+        (count.saturating_add(more), sum.saturating_add(longer))
+    });
+    let (datagrams_lost, jitter_us) = udp::interval(&sides);
+    Interval {
+        start_seconds: since_opening(clock.first),
+        end_seconds: since_opening(clock.last),
+        partial: clock.seconds < WHOLE * plan.interval.as_secs_f64(),
+        bits_per_second: goodput(sides.measured()),
+        load_bits_per_second: goodput(sides.load()),
+        sent_bits_per_second: sides.all_handed(sides.measured()).map(|sent| sent.bits_per_second),
+        stream_bits_per_second: sides
+            .flows()
+            .map(|id| Some(sides.flow_arrived(id)?.amount.bits_per_second))
+            .collect(),
+        retransmits: sides.total(sides.flows(), Sides::retransmits),
+        rtt_us: tcp().map(|tcp| tcp.rtt_us).max(),
+        cwnd_bytes: tcp()
+            .map(|tcp| u64::from(tcp.cwnd_segments) * u64::from(tcp.mss_bytes))
+            .reduce(u64::saturating_add),
+        transactions_per_second: done.map(|(count, _)| float(count) / clock.seconds),
+        latency_mean_ns: done
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, sum)| float(sum) / float(count)),
+        datagrams_lost,
+        jitter_us,
+        cpu: Ends {
+            client: sides.client.as_ref().and_then(cpu::interval),
+            server: sides.server.as_ref().and_then(cpu::interval),
+        },
+    }
+}
+
+/// All intervals of two ends' samples, by the client's readings; by the server's when the client
+/// has no two.
+#[must_use]
+pub fn intervals(plan: &Plan, client: &[Sample], server: &[Sample]) -> Vec<Interval> {
+    let opened_ns = |samples: &[Sample]| samples.first().map_or(0, |sample| sample.at_ns);
+    let mut server_pairs = pairs(server).peekable();
+    if client.len() < 2 {
+        return server_pairs
+            .map(|pair| interval(plan, None, Some(pair), opened_ns(server)))
+            .collect();
+    }
+    let start = |pair: &Pair<'_>, samples| pair.0.at_ns.saturating_sub(opened_ns(samples));
+    pairs(client)
+        .map(|pair| {
+            // Half an interval's slack: nearer to this one's start than to its neighbours'.
+            let slack = pair.1.at_ns.saturating_sub(pair.0.at_ns) / 2;
+            let here = start(&pair, client);
+            while server_pairs
+                .next_if(|other| start(other, server).saturating_add(slack) < here)
+                .is_some()
+            {}
+            let other =
+                server_pairs.next_if(|other| start(other, server) <= here.saturating_add(slack));
+            interval(plan, Some(pair), other, opened_ns(client))
+        })
+        .collect()
+}
+
+type Pair<'a> = (&'a Sample, &'a Sample);
+
+/// Neighbouring readings between which time passed.
+fn pairs(samples: &[Sample]) -> impl Iterator<Item = Pair<'_>> {
+    samples.iter().zip(samples.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
+}

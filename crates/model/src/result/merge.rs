@@ -1,0 +1,216 @@
+//! Two halves, a plan and what went wrong become one [`Run`].
+//!
+//! Either half may be missing, cut short or lie; what they do not tell is null in the result. A
+//! run is complete only when nothing went wrong and both halves are whole.
+
+use crate::error::{Error, Kind};
+use crate::latency::LatencyWire;
+use crate::plan::{Plan, Role, Workload};
+use crate::result::half::{EndReport, Half};
+use crate::result::run::{
+    Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
+};
+use crate::result::span::{ROLES, Sides, Span, float};
+use crate::result::words::end_name;
+use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
+use crate::sample::Sample;
+
+/// What a run leaves behind.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// When it was asked for (RFC 3339, UTC).
+    pub started_at: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The server that was named, `host:port`.
+    pub target: String,
+    /// What was to be done.
+    pub plan: Plan,
+    /// The client's half; absent: it never got ready.
+    pub client: Option<Half>,
+    /// The server's half, as far as it arrived.
+    pub server: Option<Half>,
+    /// What went wrong outside the ends' own reports, in order of time.
+    pub errors: Vec<Error>,
+    /// Time between the common start and the window's opening, in seconds.
+    pub warm_up_seconds: f64,
+}
+
+/// Makes the result document.
+#[must_use]
+pub fn merge(input: Input) -> Run {
+    let halves = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
+    let sides = Sides {
+        plan: &input.plan,
+        client: Span::over(samples(halves.client)),
+        server: Span::over(samples(halves.server)),
+    };
+    let mut errors = input.errors.clone();
+    let client = report(halves.client);
+    let mut summary = |what, wire: Option<&LatencyWire>| {
+        latency::summary(wire?).map_err(|cause| errors.push(damaged(what, cause))).ok()
+    };
+    let round_trips = summary("latency histogram", client.and_then(|own| own.latency.as_ref()));
+    let service =
+        summary("service time histogram", client.and_then(|own| own.service_time.as_ref()));
+    let connect_time =
+        summary("connect time histogram", client.and_then(|own| own.connect_time.as_ref()));
+    let schedule = udp::schedule(&halves, |what, summary| {
+        summary.map_err(|cause| errors.push(damaged(what, cause))).ok()
+    });
+    add_reported(&mut errors, &halves, &sides);
+    let throughput = streams::throughput(&sides, sides.measured());
+    let streams = streams::streams(&sides, &halves);
+    let transactions = transactions(&sides, round_trips.as_ref());
+    // With a load beside them, transactions are not what the CPU went to.
+    let alone = input.plan.load().is_none();
+    let work = cpu::Work {
+        bits_per_second: throughput.as_ref().filter(|_| alone).map(|all| all.bits_per_second),
+        transactions_per_second: transactions.as_ref().filter(|_| alone).map(|all| all.per_second),
+    };
+    let mut run = Run {
+        schema: SCHEMA.to_owned(),
+        status: if errors.is_empty() { Status::Complete } else { Status::Incomplete },
+        errors,
+        window: window(&sides, &halves, input.warm_up_seconds),
+        fairness: streams::fairness(&streams),
+        udp: udp::udp(&sides, &halves, &streams),
+        streams,
+        latency: round_trips,
+        service_time: service,
+        schedule,
+        connect_time,
+        connections: connections(&sides, &halves),
+        cpu: both(|role| cpu_of(*halves.get(role), work)),
+        packets: both(|role| -> Option<Packets> { packets::packets(sides.end(role)?) }),
+        throughput,
+        load: streams::throughput(&sides, sides.load()),
+        transactions,
+        host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
+        placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
+        transport: both(|role| transport::transport(&input.plan, report(*halves.get(role))?)),
+        ceiling: None,
+        no_ceiling: None,
+        intervals: intervals::intervals(
+            &input.plan,
+            samples(halves.client),
+            samples(halves.server),
+        ),
+        verdict: Verdict::default(),
+        warnings: Vec::new(),
+        started_at: input.started_at,
+        command: input.command,
+        target: input.target,
+        plan: input.plan.clone(),
+    };
+    run.warnings = warnings::warnings(&run, &halves, &sides);
+    run.verdict = verdict::judge(&run);
+    run
+}
+
+/// A part of a report that cannot be read.
+fn damaged(what: &str, cause: String) -> Error {
+    Error::new(Kind::Incomplete, format!("read the {what}"), cause)
+}
+
+fn samples(half: Option<&Half>) -> &[Sample] {
+    half.map_or(&[], |half| &half.samples)
+}
+
+fn report(half: Option<&Half>) -> Option<&EndReport> {
+    half.and_then(|half| half.report.as_ref())
+}
+
+fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
+    Ends { client: of(Role::Client), server: of(Role::Server) }
+}
+
+/// Adds what the ends reported and, where nothing else explains it, what of them is missing;
+/// sorts by time. Errors without a time come last.
+fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) {
+    for role in ROLES {
+        for error in report(*halves.get(role)).map_or(&[][..], |report| &report.errors) {
+            let error = match (role, error.kind) {
+                // A signal to the server is not one to the client: here the run broke off.
+                (Role::Server, Kind::Interrupted | Kind::Terminated | Kind::Deadline) => {
+                    error.clone().with_kind(Kind::Incomplete)
+                }
+                _ => error.clone(),
+            };
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+    }
+    if errors.is_empty() {
+        for role in ROLES {
+            let half = halves.get(role);
+            let cause = if sides.end(role).is_none() {
+                "fewer than two readings of its counters arrived"
+            } else if report(*half).is_none() {
+                "its workers' report did not arrive"
+            } else {
+                continue;
+            };
+            let operation = format!("collect the {}'s half of the result", end_name(role));
+            errors.push(Error::new(Kind::Incomplete, operation, cause));
+        }
+    }
+    let time = |error: &Error| error.at_seconds.unwrap_or(f64::INFINITY);
+    errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
+}
+
+fn window(sides: &Sides<'_>, halves: &Ends<Option<&Half>>, warm_up: f64) -> Option<Window> {
+    let own = sides.client.or(sides.server)?;
+    Some(Window {
+        seconds: own.seconds,
+        server_seconds: sides.server.map(|span| span.seconds),
+        start_skew_us: ROLES
+            .into_iter()
+            .filter_map(|role| start_skew_us(report(*halves.get(role))?))
+            .reduce(f64::max),
+        warm_up_seconds: if warm_up.is_finite() { warm_up } else { 0.0 },
+    })
+}
+
+/// Between the first and the last flow's first payload.
+fn start_skew_us(report: &EndReport) -> Option<f64> {
+    let steps = || report.flows.iter().filter_map(|flow| flow.first_step_ns);
+    let skew_ns = steps().max()? - steps().min()?;
+    Some(float(skew_ns) / 1e3)
+}
+
+/// What the ends told of connections that do not last.
+fn connections(sides: &Sides<'_>, halves: &Ends<Option<&Half>>) -> Option<Connections> {
+    if !matches!(sides.plan.workload, Workload::Crr(_)) {
+        return None;
+    }
+    let uses = |role| report(*halves.get(role))?.connections;
+    let connections = Connections {
+        lifetime: streams::lifetime_of_all(halves),
+        client: uses(Role::Client),
+        server: uses(Role::Server),
+    };
+    (connections != Connections::default()).then_some(connections)
+}
+
+fn cpu_of(half: Option<&Half>, work: cpu::Work) -> Option<Cpu> {
+    let half = half?;
+    cpu::usage(&half.samples, work, half.facts.host.proc_filtered == Some(true))
+}
+
+/// What the histogram counted; while there is none, what the client's workers had tallied.
+fn transactions(sides: &Sides<'_>, latency: Option<&Latency>) -> Option<Transactions> {
+    if !sides.plan.workload.transacts() {
+        return None;
+    }
+    let seconds = sides.client.as_ref()?.seconds;
+    let tallied = || {
+        sides.total(sides.measured(), |sides, id| sides.transactions(id).map(|(count, _)| count))
+    };
+    let count = match latency {
+        Some(latency) => latency.count,
+        None => tallied()?,
+    };
+    Some(Transactions { count, per_second: float(count) / seconds })
+}

@@ -1,0 +1,36 @@
+//! The result: what each end brings ([`half`]), and the one document both become ([`run`]).
+//!
+//! Enters: two [`half::Half`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
+//! `podperf.run/v1`; held against what podperf itself can do
+//! ([`calibration`]). Everything here is a pure function over samples and reports; nothing is
+//! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
+
+pub mod calibration;
+pub mod cluster;
+pub mod half;
+pub mod intervals;
+pub mod merge;
+pub mod run;
+pub mod schema;
+pub mod verdict;
+
+pub mod cpu;
+mod latency;
+mod packets;
+mod span;
+mod status;
+mod streams;
+mod transport;
+pub mod udp;
+mod warnings;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, feature = "testing"))]
+pub mod wild;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use merge::{Input, merge};

@@ -1,0 +1,270 @@
+//! Two readings of one end, and what both ends together say about a flow between theirs.
+//!
+//! Enters: samples. Leaves: differences of counters and rates, each over its own end's clock. An
+//! end or a flow without two readings yields nothing, so that no rate is ever divided by zero.
+
+use std::ops::Range;
+
+use crate::plan::{Part, Plan, Role};
+use crate::sample::{FlowCounters, Sample, TcpInfo};
+
+/// Two readings of one end, the second later than the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span<'a> {
+    pub(super) first: &'a Sample,
+    pub(super) last: &'a Sample,
+    /// Time between them by this end's clock; above zero.
+    pub(super) seconds: f64,
+}
+
+impl<'a> Span<'a> {
+    /// Between two readings; nothing when no time passed.
+    pub(super) fn between(first: &'a Sample, last: &'a Sample) -> Option<Self> {
+        let ns = last.at_ns.checked_sub(first.at_ns).filter(|ns| *ns > 0)?;
+        Some(Self { first, last, seconds: seconds(ns) })
+    }
+
+    /// From the first reading to the last.
+    pub(super) fn over(samples: &'a [Sample]) -> Option<Self> {
+        Self::between(samples.first()?, samples.last()?)
+    }
+
+    /// One flow's counters at both readings.
+    pub(super) fn flow(&self, id: u32) -> Option<(&'a FlowCounters, &'a FlowCounters)> {
+        let id = usize::try_from(id).ok()?;
+        Some((self.first.flows.get(id)?, self.last.flows.get(id)?))
+    }
+
+    /// One flow's TCP_INFO at both readings.
+    pub(super) fn tcp(&self, id: u32) -> Option<(&'a TcpInfo, &'a TcpInfo)> {
+        let (first, last) = self.flow(id)?;
+        Some((first.tcp.as_ref()?, last.tcp.as_ref()?))
+    }
+
+    /// A count of bytes over this span.
+    pub(super) fn amount(&self, bytes: u64) -> Amount {
+        Amount { bytes, bits_per_second: float(bytes) * 8.0 / self.seconds }
+    }
+}
+
+/// Nanoseconds as seconds.
+pub(super) fn seconds(ns: u64) -> f64 {
+    float(ns) / 1e9
+}
+
+/// A counter as a float, for a rate.
+#[expect(clippy::cast_precision_loss, reason = "a rate or share; 53 bits are enough")]
+pub(super) const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Bytes, and their rate over the clock of the end that counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Amount {
+    pub(super) bytes: u64,
+    pub(super) bits_per_second: f64,
+}
+
+impl Amount {
+    /// Both together. Counters come from a peer: the sum stops at the top.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            bits_per_second: self.bits_per_second + other.bits_per_second,
+        }
+    }
+}
+
+/// What arrived one way on a flow.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Arrived {
+    pub(super) amount: Amount,
+    /// The receiver's count is missing; what the sender's kernel saw acknowledged stands in.
+    pub(super) from_sender: bool,
+}
+
+impl Arrived {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            amount: self.amount.plus(other.amount),
+            from_sender: self.from_sender || other.from_sender,
+        }
+    }
+}
+
+/// Both ends over the same stretch of time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sides<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) client: Option<Span<'a>>,
+    pub(super) server: Option<Span<'a>>,
+}
+
+/// Both ends, client first.
+pub(super) const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
+/// The opposite end.
+pub(super) const fn other(role: Role) -> Role {
+    match role {
+        Role::Client => Role::Server,
+        Role::Server => Role::Client,
+    }
+}
+
+impl<'a> Sides<'a> {
+    pub(super) const fn end(&self, role: Role) -> Option<&Span<'a>> {
+        match role {
+            Role::Client => self.client.as_ref(),
+            Role::Server => self.server.as_ref(),
+        }
+    }
+
+    /// Ids of all flows.
+    pub(super) fn flows(&self) -> Range<u32> {
+        0..self.plan.connections()
+    }
+
+    /// Ids of the flows that are measured.
+    pub(super) const fn measured(&self) -> Range<u32> {
+        self.plan.measured()
+    }
+
+    /// Ids of the streams that load the path beside them.
+    pub(super) fn load(&self) -> Range<u32> {
+        self.measured().end..self.flows().end
+    }
+
+    /// Whether payload reaches `role` on flow `id`.
+    pub(super) fn receives(&self, role: Role, id: u32) -> bool {
+        self.plan.part(role, id) != Part::Send
+    }
+
+    /// The ends that send payload on flow `id`: one of a stream, both of request/response.
+    pub(super) fn senders(&self, id: u32) -> impl Iterator<Item = Role> {
+        ROLES.into_iter().filter(move |role| self.receives(other(*role), id))
+    }
+
+    /// The end whose TCP_INFO speaks for flow `id`: the sender, of request/response the client.
+    pub(super) fn speaker(&self, id: u32) -> Role {
+        if self.receives(Role::Server, id) { Role::Client } else { Role::Server }
+    }
+
+    /// What `receiver` got on flow `id`; nothing where nothing goes that way or nobody counted.
+    pub(super) fn arrived(&self, receiver: Role, id: u32) -> Option<Arrived> {
+        if !self.receives(receiver, id) {
+            return None;
+        }
+        let counted = self.end(receiver).and_then(|span| {
+            let (first, last) = span.flow(id)?;
+            Some(span.amount(last.bytes_received.saturating_sub(first.bytes_received)))
+        });
+        let acknowledged = || {
+            let span = self.end(other(receiver))?;
+            let (first, last) = span.tcp(id)?;
+            Some(span.amount(last.bytes_acked.saturating_sub(first.bytes_acked)))
+        };
+        match counted {
+            Some(amount) => Some(Arrived { amount, from_sender: false }),
+            None => Some(Arrived { amount: acknowledged()?, from_sender: true }),
+        }
+    }
+
+    /// What `sender` handed to its kernel on flow `id`.
+    pub(super) fn handed(&self, sender: Role, id: u32) -> Option<Amount> {
+        if !self.receives(other(sender), id) {
+            return None;
+        }
+        let span = self.end(sender)?;
+        let (first, last) = span.flow(id)?;
+        Some(span.amount(last.bytes_sent.saturating_sub(first.bytes_sent)))
+    }
+
+    /// What `receiver` got over those of `flows` that were counted.
+    pub(super) fn all_arrived(&self, receiver: Role, flows: Range<u32>) -> Option<Arrived> {
+        flows.filter_map(|id| self.arrived(receiver, id)).reduce(Arrived::plus)
+    }
+
+    /// What was sent over those of `flows` that were counted.
+    pub(super) fn all_handed(&self, flows: Range<u32>) -> Option<Amount> {
+        let pairs = flows.flat_map(|id| ROLES.map(|role| (role, id)));
+        pairs.filter_map(|(role, id)| self.handed(role, id)).reduce(Amount::plus)
+    }
+
+    /// Both ends count by the same flows. Where each transaction has a connection of its own, the
+    /// server does not know whose it is, and only sums over all flows compare.
+    pub(super) fn paired(&self) -> bool {
+        self.plan.lasting() == self.plan.connections()
+    }
+
+    /// What arrived on one flow, both ways of request/response; nothing when a way is unknown.
+    pub(super) fn flow_arrived(&self, id: u32) -> Option<Arrived> {
+        if !self.paired() {
+            return None;
+        }
+        let mut ways = self.senders(id).map(|sender| self.arrived(other(sender), id));
+        let first = ways.next()??;
+        ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
+    }
+
+    /// What was sent on one flow, likewise.
+    pub(super) fn flow_handed(&self, id: u32) -> Option<Amount> {
+        if !self.paired() {
+            return None;
+        }
+        let mut ways = self.senders(id).map(|sender| self.handed(sender, id));
+        let first = ways.next()??;
+        ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
+    }
+
+    /// What the receiving kernels counted on flow `id`; nothing when one could not be read.
+    pub(super) fn tcp_received(&self, id: u32) -> Option<u64> {
+        let received = |sender: Role| {
+            let (first, last) = self.end(other(sender))?.tcp(id)?;
+            Some(last.bytes_received.saturating_sub(first.bytes_received))
+        };
+        self.senders(id)
+            .map(received)
+            .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
+    }
+
+    /// Segments retransmitted on flow `id` by the senders whose TCP_INFO could be read. The
+    /// kernel's counter is 32 bits wide and wraps.
+    pub(super) fn retransmits(&self, id: u32) -> Option<u64> {
+        self.tcp_sum(id, |first, last| last.retransmits.wrapping_sub(first.retransmits))
+    }
+
+    /// Segments sent on flow `id`, likewise.
+    pub(super) fn segments(&self, id: u32) -> Option<u64> {
+        self.tcp_sum(id, |first, last| last.segments_out.wrapping_sub(first.segments_out))
+    }
+
+    fn tcp_sum(&self, id: u32, difference: impl Fn(&TcpInfo, &TcpInfo) -> u32) -> Option<u64> {
+        let sum = |role| {
+            let (first, last) = self.end(role)?.tcp(id)?;
+            Some(u64::from(difference(first, last)))
+        };
+        self.senders(id).filter_map(sum).reduce(u64::saturating_add)
+    }
+
+    /// The sum over `flows` of what is known of each.
+    pub(super) fn total(
+        &self,
+        flows: Range<u32>,
+        of: impl Fn(&Self, u32) -> Option<u64>,
+    ) -> Option<u64> {
+        flows.filter_map(|id| of(self, id)).reduce(u64::saturating_add)
+    }
+
+    /// Transactions that the client completed on flow `id`, and the sum of their latencies in
+    /// nanoseconds; request/response only.
+    pub(super) fn transactions(&self, id: u32) -> Option<(u64, u64)> {
+        if self.plan.part(Role::Client, id) != Part::Request {
+            return None;
+        }
+        let (first, last) = self.client.as_ref()?.flow(id)?;
+        Some((
+            last.transactions.saturating_sub(first.transactions),
+            last.latency_sum_ns.saturating_sub(first.latency_sum_ns),
+        ))
+    }
+}

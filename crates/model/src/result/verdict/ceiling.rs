@@ -1,0 +1,118 @@
+//! Ceilings that were asked for or are known: pacing, offered rate, line rate, the generator's own.
+
+use super::{bound, cpu};
+use crate::plan::{Direction, Workload};
+use crate::result::run::{Bound, Run, Verdict};
+use crate::result::span::float;
+
+/// A rate asked for counts as reached within this share of it.
+const REACHED: f64 = 0.05;
+/// Late sends that a kept schedule may have.
+const LATE_SHARE: f64 = 0.01;
+/// Share of the line rate's payload from which on the line bound the run.
+const LINE_SHARE: f64 = 0.9;
+/// How near to podperf's own ceiling a run is bound by it, and how far beyond it the comparison
+/// still holds between two machines: a share of the ceiling.
+const NEAR: f64 = 0.1;
+/// What Ethernet adds to a packet on the wire, in bytes: header 14, check sequence 4, preamble 8,
+/// gap 12 (IEEE 802.3).
+const ETHERNET_BYTES: f64 = 38.0;
+/// IPv4 and TCP headers with timestamps, in bytes, where the MSS is not known.
+const HEADERS_BYTES: f64 = 52.0;
+
+/// Pacing asked for on every stream, and the goodput as high as that.
+pub(super) fn pacing(run: &Run) -> Option<Verdict> {
+    let rate = match &run.plan.workload {
+        Workload::Udp(udp) => udp.bits_per_second,
+        _ => run.plan.socket.pacing_bits_per_second,
+    };
+    let rate = rate.filter(|rate| rate.0 > 0)?;
+    let ways = if run.plan.workload.direction()? == Direction::Both { 2.0 } else { 1.0 };
+    let asked = float(rate.0) * f64::from(run.plan.flows) * ways;
+    let goodput = run.throughput.as_ref()?.bits_per_second;
+    ((goodput - asked).abs() <= REACHED * asked).then(|| {
+        bound(
+            Bound::Pacing,
+            format!("goodput {} of {} asked for by pacing", gigabits(goodput), gigabits(asked)),
+        )
+    })
+}
+
+/// An open loop whose schedule was kept and answered.
+pub(super) fn offered_rate(run: &Run) -> Option<Verdict> {
+    let asked = run.plan.workload.rate_per_second().filter(|rate| *rate > 0.0)?;
+    let done = run.transactions.as_ref()?.per_second;
+    let schedule = run.schedule.clone().unwrap_or_default();
+    let in_time = float(schedule.late) <= LATE_SHARE * float(schedule.due);
+    (in_time && (done - asked).abs() <= REACHED * asked).then(|| {
+        bound(
+            Bound::OfferedRate,
+            format!("{done:.0} of {asked:.0} transactions/s asked for, the schedule was kept"),
+        )
+    })
+}
+
+/// The slower device's line rate less headers, and goodput one way near it. Links are taken as full
+/// duplex.
+pub(super) fn link(run: &Run) -> Option<Verdict> {
+    let devices = run.host.named().into_iter().filter_map(|(end, host)| {
+        let device = host.as_ref()?.device.as_ref()?;
+        let speed = device.speed_bits_per_second.filter(|speed| *speed > 0)?;
+        Some((end, device, speed))
+    });
+    let (end, device, speed) = devices.min_by_key(|(_, _, speed)| *speed)?;
+    let throughput = run.throughput.as_ref()?;
+    let goodput = throughput.up_bits_per_second.into_iter().chain(throughput.down_bits_per_second);
+    let goodput = goodput.reduce(f64::max)?;
+    let mtu = f64::from(device.mtu_bytes?);
+    let segments = run.streams.iter().flat_map(|stream| stream.tcp.named());
+    let mss = segments.filter_map(|(_, tcp)| tcp.as_ref()).map(|tcp| f64::from(tcp.mss_bytes));
+    let payload = mss.reduce(f64::max).unwrap_or(mtu - HEADERS_BYTES).clamp(0.0, mtu);
+    let capacity = float(speed) * payload / (mtu + ETHERNET_BYTES);
+    (goodput >= LINE_SHARE * capacity && capacity > 0.0).then(|| {
+        bound(
+            Bound::Link,
+            format!(
+                "goodput {} is {:.0} % of the {} payload that {end}'s {} can carry at {}",
+                gigabits(goodput),
+                100.0 * goodput / capacity,
+                gigabits(capacity),
+                device.name,
+                gigabits(float(speed))
+            ),
+        )
+    })
+}
+
+/// As fast as podperf is over loopback. Beyond that, between two machines, loopback tells nothing:
+/// there each end has CPUs of its own.
+pub(super) fn generator(run: &Run) -> Option<Verdict> {
+    let ceiling = run.ceiling.as_ref()?;
+    let most = if run.same_machine() { f64::INFINITY } else { 1.0 + NEAR };
+    if !(1.0 - NEAR..=most).contains(&ceiling.share) {
+        return None;
+    }
+    let share = 100.0 * ceiling.share;
+    let figure = match (ceiling.bits_per_second, ceiling.latency_p50_ns) {
+        (Some(rate), _) => {
+            let goodput = gigabits(run.throughput.as_ref()?.bits_per_second);
+            format!("goodput {goodput} is {share:.0} % of the {} over loopback", gigabits(rate))
+        }
+        (_, Some(floor_ns)) => {
+            let p50_us = float(run.latency.as_ref()?.p50?) / 1e3;
+            format!(
+                "median latency {p50_us:.1} µs; the {:.1} µs over loopback are {share:.0} % of it",
+                float(floor_ns) / 1e3
+            )
+        }
+        _ => return None,
+    };
+    let basis = format!("{}, calibrated {}", ceiling.of, ceiling.taken_at);
+    let mut verdict = bound(Bound::Generator, format!("{figure} ({basis})"));
+    verdict.evidence.extend(cpu::spare(run));
+    Some(verdict)
+}
+
+fn gigabits(bits_per_second: f64) -> String {
+    format!("{:.3} Gbit/s", bits_per_second / 1e9)
+}

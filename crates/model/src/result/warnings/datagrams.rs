@@ -1,0 +1,139 @@
+//! Datagrams that were lost at the receiver's socket or on the path, reordered, or fragmented.
+
+use super::{Check, Seen, warn};
+use crate::plan::udp::UdpPlan;
+use crate::plan::{Direction, Workload};
+use crate::result::run::{DatagramFacts, SocketFacts, Warning};
+use crate::result::span::float;
+
+pub(super) const CHECKS: &[Check] =
+    &[receive_buffer_full, datagrams_lost, datagrams_reordered, lost_transactions, fragmented];
+
+/// Losses and reordered datagrams that are told, as a share of those sent.
+const TOLD: f64 = 0.001;
+/// IP and UDP headers, in bytes.
+const IPV4_HEADERS: u64 = 28;
+const IPV6_HEADERS: u64 = 48;
+
+fn totals(seen: &Seen<'_>) -> Option<DatagramFacts> {
+    seen.run.udp.as_ref()?.datagrams.filter(|all| all.sent > 0)
+}
+
+/// The end that receives, in words.
+const fn receiver(udp: &UdpPlan) -> &'static str {
+    match udp.direction {
+        Direction::Up => "server",
+        Direction::Down => "client",
+        Direction::Both => "both ends",
+    }
+}
+
+fn receive_buffer_full(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let Workload::Udp(udp) = &seen.run.plan.workload else { return };
+    let Some((all, drops)) = totals(seen).and_then(|all| Some((all, all.socket_drops?))) else {
+        return;
+    };
+    if drops > 0 {
+        let joined = seen.run.udp.iter().flat_map(|udp| udp.calls.named());
+        let joined = joined.filter_map(|(_, calls)| calls.as_ref()?.gro_used).any(|used| used);
+        warn(
+            found,
+            "receive_buffer_full",
+            format!(
+                "{}: the receive buffers were full and the kernel dropped {drops} buffers{}; {} \
+                 of {} datagrams were lost in all",
+                receiver(udp),
+                if joined { ", each of one or, with UDP_GRO, several datagrams" } else { "" },
+                all.lost,
+                all.sent
+            ),
+            "a larger -w (and net.core.rmem_max there), a lower -b, or more CPU for the receiver",
+        );
+    }
+}
+
+fn datagrams_lost(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let Some(all) = totals(seen) else { return };
+    // A dropped buffer held one datagram or more, so what is left was lost elsewhere at the most.
+    let elsewhere = all.lost.saturating_sub(all.socket_drops.unwrap_or(0));
+    if all.socket_drops.unwrap_or(0) == 0 && float(elsewhere) > TOLD * float(all.sent) {
+        let remedy = if all.received == 0 {
+            "see whether the path carries datagrams of this size (-l), and UDP at all"
+        } else {
+            "look for drops along the path (ethtool -S, tc -s qdisc, softnet), or lower -b"
+        };
+        warn(
+            found,
+            "datagrams_lost",
+            format!(
+                "{} of {} datagrams ({:.2} %) were lost, none of them at the receiver's socket as \
+                 far as it tells",
+                all.lost,
+                all.sent,
+                100.0 * float(all.lost) / float(all.sent)
+            ),
+            remedy,
+        );
+    }
+}
+
+fn datagrams_reordered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let Some(all) = totals(seen) else { return };
+    if float(all.reordered) > TOLD * float(all.sent) {
+        warn(
+            found,
+            "datagrams_reordered",
+            format!(
+                "{} of {} datagrams ({:.2} %) came after one that was sent later, by up to {} \
+                 numbers",
+                all.reordered,
+                all.sent,
+                100.0 * float(all.reordered) / float(all.sent),
+                all.reorder_distance_max
+            ),
+            "look for parallel links or queues along the path that one flow is spread over",
+        );
+    }
+}
+
+fn lost_transactions(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let lost = seen.run.udp.as_ref().and_then(|udp| udp.lost_transactions).unwrap_or(0);
+    if lost > 0 {
+        let done = seen.run.transactions.as_ref().map_or(0, |done| done.count);
+        warn(
+            found,
+            "lost_transactions",
+            format!(
+                "{lost} requests had no response in time, {done} had: the lost ones are in no \
+                 latency figure"
+            ),
+            "read the rate as that of a path with loss; look for drops along it",
+        );
+    }
+}
+
+fn fragmented(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+    let (fragment, largest) = match &seen.run.plan.workload {
+        Workload::Udp(udp) => (udp.fragment, udp.datagram_bytes.map_or(0, |bytes| bytes.0)),
+        Workload::UdpRr(rr) => (rr.fragment, rr.request_bytes.0.max(rr.response_bytes.0)),
+        _ => return,
+    };
+    let sockets = seen.present().flat_map(|(_, half)| &half.facts.sockets);
+    let payload = |socket: &SocketFacts| {
+        // An IPv6 address stands in brackets before its port.
+        let headers = if socket.local.starts_with('[') { IPV6_HEADERS } else { IPV4_HEADERS };
+        Some(u64::from(socket.path_mtu_bytes?).saturating_sub(headers))
+    };
+    let Some(most) = sockets.filter_map(payload).min() else { return };
+    if fragment && largest > most {
+        warn(
+            found,
+            "fragmented",
+            format!(
+                "datagrams of {largest} B do not fit the path, which carries {most} B of payload \
+                 in one packet: they went in fragments, and each lost fragment loses its datagram"
+            ),
+            format!("use datagrams of {most} B or less"),
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Doubt as data: what makes a figure of a run doubtful, and what to do about it.
+//!
+//! Enters: the merged run and the halves it came from. Leaves: warnings with stable codes, texts
+//! with figures and units, and remedies. One small function a warning; the order of the lists is
+//! the order in the document. Nothing here changes a figure.
+
+mod connections;
+mod datagrams;
+mod flows;
+mod machines;
+mod sockets;
+mod timing;
+mod transports;
+
+use crate::result::half::Half;
+use crate::result::run::{Ends, Run, Warning};
+use crate::result::span::Sides;
+use crate::result::words::{count, few};
+
+/// What a check looks at.
+struct Seen<'a> {
+    run: &'a Run,
+    halves: &'a Ends<Option<&'a Half>>,
+    sides: &'a Sides<'a>,
+}
+
+/// Adds what it finds.
+type Check = fn(&Seen<'_>, &mut Vec<Warning>);
+
+/// All that is doubtful about a run.
+pub(super) fn warnings(run: &Run, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) -> Vec<Warning> {
+    let seen = Seen { run, halves, sides };
+    let mut found = Vec::new();
+    let checks = [
+        machines::CHECKS,
+        sockets::CHECKS,
+        timing::CHECKS,
+        flows::CHECKS,
+        connections::CHECKS,
+        datagrams::CHECKS,
+        transports::CHECKS,
+    ];
+    checks.into_iter().flatten().for_each(|check| check(&seen, &mut found));
+    found
+}
+
+/// Adds one warning.
+fn warn(to: &mut Vec<Warning>, code: &str, text: String, remedy: impl Into<String>) {
+    to.push(Warning { code: code.to_owned(), text, remedy: remedy.into() });
+}
+
+impl<'a> Seen<'a> {
+    /// The halves that arrived, each with the name of its end.
+    fn present(&self) -> impl Iterator<Item = (&'static str, &'a Half)> {
+        self.halves.named().into_iter().filter_map(|(end, half)| Some((end, (*half)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Writes records and results: each record, and each result with its markers, in one piece.
+
+use std::io::{self, Write};
+
+use super::{LINE, Packed, Record, ResultHeader};
+use crate::result::run::Run;
+
+/// Where a result belongs in a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the step, from 1.
+    pub step: u32,
+    /// Its test.
+    pub test: String,
+    /// Its sample, from 1.
+    pub sample: u32,
+    /// Who measured.
+    pub member: String,
+}
+
+/// Writes one record, and flushes.
+///
+/// # Errors
+/// What `to` says.
+pub fn write(to: &mut (impl Write + ?Sized), record: &Record) -> io::Result<()> {
+    let mut text = Vec::new();
+    line(&mut text, record)?;
+    to.write_all(&text)?;
+    to.flush()
+}
+
+/// Writes a run with its markers, and flushes.
+///
+/// # Errors
+/// What `to` says; when the run is larger than any reader takes.
+pub fn write_result(to: &mut (impl Write + ?Sized), place: &Place, run: &Run) -> io::Result<()> {
+    write_packed(to, place, &Packed::of(run)?)
+}
+
+/// Writes a run that is packed already, and flushes.
+///
+/// # Errors
+/// What `to` says; when it has more lines than can be announced.
+pub fn write_packed(
+    to: &mut (impl Write + ?Sized),
+    place: &Place,
+    packed: &Packed,
+) -> io::Result<()> {
+    let Place { step, test, sample, member } = place.clone();
+    let lines = u32::try_from(packed.base64.len().div_ceil(LINE)).map_err(io::Error::other)?;
+    let sha256 = packed.sha256.clone();
+    let mut text = Vec::with_capacity(packed.base64.len() + packed.base64.len() / LINE + 1000);
+    let header = ResultHeader { step, test, sample, member: member.clone(), lines, sha256 };
+    line(&mut text, &Record::Result(header))?;
+    for part in packed.base64.as_bytes().chunks(LINE) {
+        text.extend_from_slice(part);
+        text.push(b'\n');
+    }
+    line(&mut text, &Record::ResultEnd { step, member })?;
+    to.write_all(&text)?;
+    to.flush()
+}
+
+fn line(text: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    serde_json::to_writer(&mut *text, record)?;
+    text.push(b'\n');
+    Ok(())
+}

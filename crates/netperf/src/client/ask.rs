@@ -1,0 +1,162 @@
+//! What the options ask of either end: the record for netserver, and the own job.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::data::socket::{Ask, Granted};
+use crate::data::{Extent, Job, Pace};
+use crate::options::{Buffers, Family, Length, Options, Pair};
+use crate::test::{Direction, Protocol, Test};
+use crate::wire::ask::{
+    CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES,
+    SERVER_SENDS,
+};
+use podperf_model::plan::Role;
+
+/// Largest payload of a UDP datagram (RFC 768, RFC 791).
+const DATAGRAM_MOST: u32 = 65_507;
+/// A UDP response that has not come after this time is lost, unless `-e` says otherwise.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is asked of the own data sockets.
+pub(super) fn of_sockets(options: &Options) -> Ask {
+    let data = &options.data;
+    Ask {
+        buffers: data.local_buffers,
+        no_delay: data.no_delay,
+        cork: data.cork,
+        mss: data.mss,
+        congestion_control: data.congestion_control.local.clone(),
+        tos: options.tos.local,
+        priority: options.priority.local,
+        keepalive: options.keepalive,
+        pacing_bytes_per_second: data.pacing_bytes_per_second,
+        dont_route: !data.routing,
+        dont_fragment: data.dont_fragment,
+    }
+}
+
+/// What is asked of netserver. `client_port`: where the own datagrams come from.
+pub(super) fn of_server(
+    options: &Options,
+    family: Family,
+    client: Option<SocketAddr>,
+    server_address: Option<IpAddr>,
+) -> OmniRequest {
+    let data = &options.data;
+    let sizes = |transacts: bool, bytes: u32| if transacts { signed(Some(bytes)) } else { -1 };
+    let Buffers { send, receive } = data.remote_buffers;
+    let shape = options.shape;
+    let transacts = shape.direction.transacts();
+    let layout = &options.layout;
+    OmniRequest {
+        cpu: options.cpus.remote.map_or(-1, |cpu| signed(Some(cpu))),
+        send_buffer: signed(send),
+        send_size: signed(data.send_bytes.remote),
+        send_ring: [layout.align.remote, layout.offset.remote, layout.width.remote.unwrap_or(1)],
+        request_size: sizes(transacts, data.request_bytes),
+        receive_buffer: signed(receive),
+        receive_size: signed(data.receive_bytes.remote),
+        receive_ring: [layout.align.remote, layout.offset.remote, layout.width.remote.unwrap_or(1)],
+        response_size: sizes(transacts, data.response_bytes),
+        flags: flags(options),
+        cpu_rate: 0.0,
+        test_length: match options.length {
+            Length::Seconds(seconds) => signed(Some(seconds)),
+            Length::Units(units) => i32::try_from(units).map_or(i32::MIN + 1, |units| -units),
+            Length::UntilSignal => 0,
+        },
+        copy_avoidance: [0; 2],
+        data_port: data.ports.remote,
+        family: Some(family),
+        socket_type: if shape.protocol == Protocol::Udp { 2 } else { 1 },
+        protocol: Some(shape.protocol),
+        direction: match shape.direction {
+            Direction::Send => SERVER_RECEIVES,
+            Direction::Receive => SERVER_SENDS,
+            Direction::RequestResponse | Direction::ConnectRequestResponse => {
+                SERVER_RECEIVES | SERVER_SENDS
+            }
+            Direction::Connect => 0,
+        },
+        client_port: client.map_or(0, |address| address.port()),
+        pace: options.pace.remote.map_or([0; 2], |pace| {
+            [pace.operations, u32::try_from(pace.every.as_micros()).unwrap_or(u32::MAX)]
+        }),
+        client_address: client.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()),
+        server_address,
+        priority: options.priority.remote.unwrap_or(-1),
+        tos: options.tos.remote.map_or(-1, i32::from),
+        congestion_control: data.congestion_control.remote.clone().unwrap_or_default(),
+        fill_file: options.fill.remote.clone().unwrap_or_default(),
+    }
+}
+
+/// On which ends CPU is measured: a document has both.
+pub(super) fn wants_cpu(options: &Options) -> Pair<bool> {
+    let Pair { local, remote } = options.cpu;
+    Pair { local: local || options.json, remote: remote || options.json }
+}
+
+fn flags(options: &Options) -> u32 {
+    let set = [
+        (options.data.no_delay, NO_DELAY),
+        (!options.shape.direction.lasts(), CONNECTIONS),
+        (wants_cpu(options).remote, MEASURE_CPU),
+        // Without it a netserver tells no congestion control, so it is always asked for.
+        (true, ROUTING),
+        (options.keepalive, KEEPALIVE),
+    ];
+    set.into_iter().filter(|(asked, _)| *asked).fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// A size as a signed word; absent or beyond it: -1.
+fn signed(value: Option<u32>) -> i32 {
+    value.and_then(|value| i32::try_from(value).ok()).unwrap_or(-1)
+}
+
+/// What this end does. Sizes that were not asked for follow the socket's buffers, as netperf's do.
+pub(super) fn of_self(
+    options: &Options,
+    granted: &Granted,
+    payload: Option<Arc<[u8]>>,
+    timed: bool,
+) -> Job {
+    let data = &options.data;
+    let most = |bytes: u32| match options.shape.protocol {
+        Protocol::Tcp => bytes,
+        Protocol::Udp => bytes.min(DATAGRAM_MOST),
+    };
+    let size = |asked: Option<u32>, buffer: Option<u32>| {
+        asked.unwrap_or_else(|| most(buffer.unwrap_or(DATAGRAM_MOST))).max(1)
+    };
+    let shape = options.shape;
+    let ended_by_sender = shape.direction == Direction::Receive && shape.protocol == Protocol::Tcp;
+    let extent = match (ended_by_sender, options.length) {
+        (true, _) | (_, Length::UntilSignal) => Extent::UntilTold,
+        (_, Length::Seconds(seconds)) => Extent::Time(Duration::from_secs(seconds.into())),
+        (_, Length::Units(units)) => Extent::Units(units),
+    };
+    let connects_only = shape.direction == Direction::Connect;
+    Job {
+        role: Role::Client,
+        shape,
+        send_bytes: size(data.send_bytes.local, granted.send_buffer),
+        receive_bytes: size(data.receive_bytes.local, granted.receive_buffer),
+        request_bytes: if connects_only { 0 } else { data.request_bytes },
+        response_bytes: if connects_only { 0 } else { data.response_bytes },
+        extent,
+        in_flight: 1 + data.burst.unwrap_or(0),
+        streams: options.streams,
+        cpu: options.cpus.local,
+        timed,
+        sendfile: options.test == Test::TcpSendfile,
+        pace: options
+            .pace
+            .local
+            .map(|pace| Pace { operations: pace.operations, every: pace.every }),
+        payload,
+        receive_timeout: data.receive_timeout.unwrap_or(RECEIVE_TIMEOUT),
+    }
+}

@@ -1,0 +1,280 @@
+//! netperf's control connection: one record there, one back, each with a deadline.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::options::{Family, Options, Refusal};
+use crate::wire::native::{Details, Identity, Said};
+use crate::wire::{Message, UNKNOWN};
+use podperf_model::error::Kind;
+
+/// For the answer to a request, and for results after the end, as netperf waits.
+const ANSWER: Duration = Duration::from_secs(120);
+/// For the connection.
+const CONNECT: Duration = Duration::from_secs(30);
+/// An idle control connection is kept known to whatever keeps track of connections on the way, and
+/// a peer that is gone is noticed: probes after 10 s, five seconds apart, three in vain.
+const IDLE: Duration = Duration::from_secs(10);
+const APART: Duration = Duration::from_secs(5);
+const IN_VAIN: u32 = 3;
+/// Between two looks at whether anybody still wants to know.
+const LOOK_MS: u8 = 100;
+
+/// The connection, and with whom.
+#[derive(Debug)]
+pub(super) struct Control {
+    stream: TcpStream,
+    /// netserver's address as it was reached.
+    pub(super) peer: SocketAddr,
+}
+
+impl Control {
+    /// Connects to netserver, by the addresses of its host in turn.
+    pub(super) fn connect(options: &Options) -> Result<Self, Refusal> {
+        let addresses = resolve(&options.host, options.ports.remote, options.family)?;
+        let own = match &options.local_host {
+            Some(host) => Some(resolve(host, options.ports.local, options.family)?),
+            None => None,
+        };
+        let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+        for address in addresses {
+            let local = own_address(own.as_deref(), address, options.ports.local);
+            match dial(address, local) {
+                Ok(stream) => return Ok(Self { stream, peer: address }),
+                Err(error) => last = error,
+            }
+        }
+        Err(unreachable(options, &last))
+    }
+
+    /// Sends a record.
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), Refusal> {
+        message.write(&mut self.stream).map_err(|error| {
+            let err = format!("send_request: data send error: {error}\n");
+            Refusal { err, status: 1, ..Refusal::default() }
+        })
+    }
+
+    /// The next record, within `patience`.
+    pub(super) fn receive(&mut self, patience: Duration) -> Result<Message, Refusal> {
+        let timeout = self.stream.set_read_timeout(Some(patience));
+        let answer = timeout.and_then(|()| Message::read(&mut self.stream));
+        answer.map_err(|error| lost(&error))
+    }
+
+    /// Asks, and has the answer; an errno of the server's is a refusal.
+    pub(super) fn ask(&mut self, message: &Message) -> Result<Message, Refusal> {
+        self.send(message)?;
+        accepted(self.receive(ANSWER)?)
+    }
+
+    /// The results of a test.
+    pub(super) fn results(&mut self, patience: Option<Duration>) -> Result<Message, Refusal> {
+        accepted(self.receive(patience.unwrap_or(ANSWER))?)
+    }
+
+    /// Whether the server is podperf; one that is not stays as it was.
+    pub(super) fn is_native(&mut self) -> Result<bool, Refusal> {
+        self.send(&Said::Probe.write())?;
+        let answer = self.receive(ANSWER)?;
+        if answer.int(4) == UNKNOWN {
+            return Ok(false);
+        }
+        Ok(Identity::read(&accepted(answer)?).is_some())
+    }
+
+    /// All that a podperf counted over the last test, where it has that to tell.
+    pub(super) fn details(&mut self) -> Option<Details> {
+        self.send(&Said::Details.write()).ok()?;
+        self.stream.set_read_timeout(Some(ANSWER)).ok()?;
+        Details::read(&mut self.stream).ok()
+    }
+
+    /// TCP_MAXSEG.
+    pub(super) fn mss(&self) -> Option<u32> {
+        SockRef::from(&self.stream).tcp_mss().ok()
+    }
+
+    /// The connection once more, to be looked at or written to.
+    pub(super) fn clone_stream(&self) -> Option<TcpStream> {
+        self.stream.try_clone().ok()
+    }
+
+    /// Says through `stop` when the peer is gone, until the guard is dropped.
+    pub(super) fn watch(&self, stop: &Sender<Kind>) -> Guard {
+        let over = Arc::new(AtomicBool::new(false));
+        let guard = Guard(Arc::clone(&over));
+        let (Some(stream), stop) = (self.clone_stream(), stop.clone()) else { return guard };
+        let look = move || {
+            let timeout = PollTimeout::from(LOOK_MS);
+            let events = PollFlags::POLLIN;
+            while !over.load(Ordering::Relaxed) {
+                let mut polled = [PollFd::new(stream.as_fd(), events)];
+                if !matches!(poll(&mut polled, timeout), Ok(1..)) {
+                    continue;
+                }
+                // Results that come early say nothing about the peer's end.
+                let gone = !matches!(stream.peek(&mut [0]), Ok(1..));
+                if gone && !over.load(Ordering::Relaxed) {
+                    let _ = stop.try_send(Kind::Incomplete);
+                }
+                return;
+            }
+        };
+        // Without it the end of the peer is noticed by the data connections alone.
+        let _ = std::thread::Builder::new().name("control".into()).spawn(look);
+        guard
+    }
+}
+
+/// As long as it lives, the control connection is watched.
+#[derive(Debug)]
+pub(super) struct Guard(Arc<AtomicBool>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(local) = local {
+        socket.set_reuse_address(true)?;
+        socket.bind(&local.into())?;
+    }
+    socket.connect_timeout(&address.into(), CONNECT)?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(APART).with_retries(IN_VAIN);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    Ok(stream)
+}
+
+/// An own address of the family of `peer`; a port without an address is one of any.
+pub(super) fn own_address(
+    own: Option<&[SocketAddr]>,
+    peer: SocketAddr,
+    port: u16,
+) -> Option<SocketAddr> {
+    let fits = |own: &&SocketAddr| own.is_ipv4() == peer.is_ipv4();
+    let any: IpAddr =
+        if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    match own.and_then(|own| own.iter().find(fits)) {
+        Some(own) => Some(SocketAddr::new(own.ip(), port)),
+        None => (port != 0).then_some(SocketAddr::new(any, port)),
+    }
+}
+
+/// The addresses of a host, of one family if asked.
+pub(super) fn resolve(
+    host: &str,
+    port: u16,
+    family: Option<Family>,
+) -> Result<Vec<SocketAddr>, Refusal> {
+    let unknown = |cause: String| {
+        let family = family_name(family);
+        let out = format!(
+            "resolve_host: could not resolve host '{host}' port '(null)' af {family}\n\
+             \tgetaddrinfo returned {cause}\n\
+             Netperf could not resolve {host} as a host name\n"
+        );
+        Refusal { out, status: 255, ..Refusal::default() }
+    };
+    let all = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    let wanted: Vec<SocketAddr> = all
+        .filter(|address| match family {
+            None => true,
+            Some(Family::V4) => address.is_ipv4(),
+            Some(Family::V6) => address.is_ipv6(),
+        })
+        .collect();
+    if wanted.is_empty() { Err(unknown("no address of that family".into())) } else { Ok(wanted) }
+}
+
+fn family_name(family: Option<Family>) -> &'static str {
+    match family {
+        None => "AF_UNSPEC",
+        Some(Family::V4) => "AF_INET",
+        Some(Family::V6) => "AF_INET6",
+    }
+}
+
+fn unreachable(options: &Options, error: &io::Error) -> Refusal {
+    let why =
+        if options.debug > 0 { format!("netperf: connect: {error}\n") } else { String::new() };
+    let (host, port) = (&options.host, options.ports.remote);
+    let address: Option<IpAddr> = host.parse().ok();
+    let any = if options.family == Some(Family::V6) || address.is_some_and(|ip| ip.is_ipv6()) {
+        "::0"
+    } else {
+        "0.0.0.0"
+    };
+    let local = options.local_host.as_deref().unwrap_or(any);
+    let (own_port, family) = (options.ports.local, family_name(options.family));
+    let peer_family = match (options.family, address) {
+        (None, Some(IpAddr::V4(_))) => "AF_INET",
+        (None, Some(IpAddr::V6(_))) => "AF_INET6",
+        _ => family,
+    };
+    let out = format!(
+        "establish control: are you sure there is a netserver listening on {host} at port {port}?\n\
+         establish_control could not establish the control connection from {local} port {own_port} \
+         address family {family} to {host} port {port} address family {peer_family}\n"
+    );
+    Refusal { out, err: why, status: 255 }
+}
+
+/// The connection ended, or nothing came.
+fn lost(error: &io::Error) -> Refusal {
+    let mut refusal = Refusal { status: 1, ..Refusal::default() };
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            let errno = error.raw_os_error().unwrap_or(0);
+            refusal.out =
+                format!("recv_response_timed_n: no response received. errno {errno} counter 0\n");
+        }
+        ErrorKind::UnexpectedEof => {
+            refusal.err = "recv_response: partial response received: 0 bytes\n".into();
+        }
+        _ => {
+            let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
+            refusal.err = format!("recv_response: {text}\n");
+        }
+    }
+    refusal
+}
+
+/// The answer, unless it brings an errno.
+fn accepted(answer: Message) -> Result<Message, Refusal> {
+    let errno = answer.int(4);
+    if errno == 0 {
+        return Ok(answer);
+    }
+    let text = if errno == UNKNOWN {
+        "the server does not know this test".to_owned()
+    } else {
+        words(errno)
+    };
+    Err(Refusal {
+        out: format!("netperf: remote error {errno}"),
+        err: format!("{text}\n"),
+        status: 255,
+    })
+}
+
+/// What the system says of an errno, without its number.
+pub(super) fn words(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

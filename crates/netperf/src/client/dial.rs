@@ -1,0 +1,181 @@
+//! netperf's data sockets: made and tuned before netserver is asked, connected when its port is
+//! known.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::control::words;
+use crate::data::Ends;
+use crate::data::socket::{self, Ask, Granted};
+use crate::options::Refusal;
+use crate::test::{Protocol, Shape};
+use crate::wire::native::{Said, Token};
+use podperf_engine::transport::fresh::{Dial, Ports};
+use podperf_model::plan::{Close, SocketPlan, Wait};
+use podperf_model::units::Bytes;
+
+/// For each data connection.
+const CONNECT: Duration = Duration::from_secs(30);
+/// Connections to itself that are given up for another port.
+const TRIES: u32 = 16;
+
+/// Where data comes from and goes to.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    /// Own address; absent: left to the system.
+    pub(super) own: Option<IpAddr>,
+    /// Own port; 0: any.
+    pub(super) own_port: u16,
+    /// netserver's address.
+    pub(super) peer: IpAddr,
+    /// Own ports of connections that do not last.
+    pub(super) ports: Option<(u16, u16)>,
+}
+
+/// Sockets that are there before netserver is asked: of datagrams the one that is used, of
+/// connections one that shows what the kernel grants.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    sockets: Vec<Socket>,
+    /// What they were granted.
+    pub(super) granted: Granted,
+    /// Where datagrams come from.
+    pub(super) local: Option<SocketAddr>,
+}
+
+/// Makes and tunes the sockets.
+pub(super) fn prepare(
+    shape: Shape,
+    streams: u32,
+    route: &Route,
+    ask: &Ask,
+) -> Result<Prepared, Refusal> {
+    let make = || -> io::Result<Prepared> {
+        let count = if shape.direction.lasts() { streams } else { 1 };
+        let mut sockets = Vec::new();
+        for _ in 0..count {
+            sockets.push(match shape.protocol {
+                Protocol::Tcp => socket::tcp(route.peer, ask)?,
+                Protocol::Udp => {
+                    let socket = socket::udp(route.peer, ask)?;
+                    socket.bind(&route.from().into())?;
+                    socket
+                }
+            });
+        }
+        let local = match shape.protocol {
+            Protocol::Udp => sockets[0].local_addr()?.as_socket(),
+            Protocol::Tcp => None,
+        };
+        Ok(Prepared { granted: socket::granted(&sockets[0]), sockets, local })
+    };
+    make().map_err(|error| failed("create_data_socket", &error))
+}
+
+impl Prepared {
+    /// Connects them to netserver's data port; or, with a token, to the port of the control
+    /// connection, where each says first whose it is.
+    pub(super) fn connect(
+        self,
+        shape: Shape,
+        route: &Route,
+        (port, token): (u16, Option<Token>),
+        ask: &Ask,
+    ) -> Result<Ends, Refusal> {
+        let peer = SocketAddr::new(route.peer, port);
+        if !shape.direction.lasts() {
+            return Ok(Ends::Dial(route.dial(peer, ask)));
+        }
+        let mut connected = Vec::with_capacity(self.sockets.len());
+        for (stream, socket) in (0..).zip(self.sockets) {
+            let socket = match (shape.protocol, token) {
+                (Protocol::Udp, _) => socket.connect(&peer.into()).map(|()| socket),
+                (Protocol::Tcp, None) => connect(socket, route, peer, ask),
+                (Protocol::Tcp, Some(token)) => {
+                    connect(socket, route, peer, ask).and_then(|socket| {
+                        Said::Join { token, stream }.write().write(&mut &socket)?;
+                        Ok(socket)
+                    })
+                }
+            };
+            connected.push(socket.map_err(|error| failed("connect_data_socket", &error))?);
+        }
+        Ok(Ends::Connected(connected))
+    }
+}
+
+impl Route {
+    fn from(&self) -> SocketAddr {
+        let any: IpAddr = if self.peer.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        SocketAddr::new(self.own.unwrap_or(any), self.own_port)
+    }
+
+    fn dial(&self, to: SocketAddr, ask: &Ask) -> Dial {
+        let buffers = ask.buffers;
+        let plan = SocketPlan {
+            congestion_control: ask.congestion_control.clone(),
+            // One figure for both here; netperf's lone value is one for both as well.
+            buffer_bytes: buffers.send.max(buffers.receive).map(|bytes| Bytes(bytes.into())),
+            mss_bytes: ask.mss,
+            dscp: ask.tos.map(|octet| octet >> 2),
+            no_delay: ask.no_delay,
+            ..SocketPlan::default()
+        };
+        let ports = self.ports.map(|(low, high)| Arc::new(Ports::new(low..=high)));
+        Dial { to, bind: self.own, plan, wait: Wait::Block, close: Close::Server, ports }
+    }
+}
+
+/// Connects from the own port that was asked for. On one host a lone port is both ends': then the
+/// server has it, and another one is taken; and where the system gives both ends one port, so that
+/// a connection would be to itself, another one is tried.
+fn connect(socket: Socket, route: &Route, peer: SocketAddr, ask: &Ask) -> io::Result<Socket> {
+    let mut socket = socket;
+    let mut from = route.from();
+    for _ in 0..TRIES {
+        if from.port() != 0 || route.own.is_some() {
+            socket.set_reuse_address(true)?;
+            match bind(&socket, from) {
+                Err(error)
+                    if error.kind() == ErrorKind::AddrInUse && from.port() == peer.port() =>
+                {
+                    from.set_port(0);
+                    bind(&socket, from)?;
+                }
+                other => other?,
+            }
+        }
+        let connected = socket.connect_timeout(&peer.into(), CONNECT);
+        let itself =
+            socket.local_addr().ok().and_then(|own| own.as_socket()).is_some_and(|own| own == peer);
+        if !itself {
+            connected?;
+            return Ok(socket);
+        }
+        from.set_port(0);
+        socket = socket::tcp(peer.ip(), ask)?;
+    }
+    Err(io::Error::other("every connection was to itself"))
+}
+
+fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
+    if from.port() == 0 {
+        return podperf_engine::transport::fresh::bind_address(socket, from.ip());
+    }
+    socket.bind(&from.into())
+}
+
+/// A data socket that is not to be had.
+fn failed(step: &str, error: &io::Error) -> Refusal {
+    let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
+    let err = format!("netperf: send_omni: {step} failed: {text}\n");
+    Refusal { err, status: 1, ..Refusal::default() }
+}

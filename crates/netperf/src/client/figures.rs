@@ -1,0 +1,191 @@
+//! Both ends' counts of one test as netperf's figures.
+
+use super::ask::wants_cpu;
+use crate::data::socket::Granted;
+use crate::data::{Job, Totals};
+use crate::figures::{BufferSize, Cpu, End, Figures};
+use crate::options::Options;
+use crate::test::{Direction, Protocol};
+use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
+use crate::wire::native::Details;
+use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
+use podperf_model::error::Kind;
+use podperf_model::latency::Latencies;
+
+/// One test, as far as it came.
+#[derive(Debug)]
+pub(super) struct Test<'a> {
+    pub(super) options: &'a Options,
+    pub(super) job: &'a Job,
+    /// The own socket before the start.
+    pub(super) granted: &'a Granted,
+    pub(super) totals: Totals,
+    pub(super) response: OmniResponse,
+    /// Absent: they did not come.
+    pub(super) results: Option<OmniResults>,
+    /// What a podperf tells beyond them.
+    pub(super) details: Option<Details>,
+}
+
+impl Test<'_> {
+    /// All of it.
+    pub(super) fn figures(self) -> Figures {
+        let seconds = self.totals.elapsed.as_secs_f64().max(1e-9);
+        let transacts = self.options.shape.direction.transacts();
+        let totals = &self.totals;
+        let received = match (self.options.shape.direction, &self.results) {
+            (Direction::Send, Some(results)) => {
+                self.details.as_ref().map_or(results.bytes_received, |more| more.bytes_received)
+            }
+            // Not known what arrived: what was handed over is the most it can have been.
+            (Direction::Send, None) => totals.bytes_sent,
+            (Direction::Receive, _) => totals.bytes_received,
+            _ => totals.bytes_sent + totals.bytes_received,
+        };
+        Figures {
+            elapsed_seconds: seconds,
+            bytes_per_second: float(received) / seconds,
+            transactions_per_second: transacts.then(|| float(totals.transactions) / seconds),
+            local: self.local(),
+            remote: match &self.details {
+                None => self.remote(),
+                Some(details) => detailed(self.remote(), details),
+            },
+            latency: totals.latency.clone(),
+            remote_latency: self.details.as_ref().and_then(latency),
+            mss_bytes: totals.end.mss.or(self.granted.mss),
+            lost_transactions: totals.lost_transactions,
+            tcp_info: totals.tcp_info,
+            confidence: None,
+            stopped: false,
+            native: false,
+            incomplete: incomplete(totals, self.results.is_some()),
+        }
+    }
+
+    fn local(&self) -> End {
+        let (totals, data) = (&self.totals, &self.options.data);
+        let first = self.granted;
+        // Connections that did not last told nothing at the end.
+        let last = if totals.end == Granted::default() { first } else { &totals.end };
+        let tcp = self.options.shape.protocol == Protocol::Tcp;
+        let direction = self.options.shape.direction;
+        // Of connections that are gone nothing can be asked any more.
+        let lasts = tcp && direction.lasts();
+        End {
+            send_buffer: BufferSize { initial: first.send_buffer, end: last.send_buffer },
+            receive_buffer: BufferSize { initial: first.receive_buffer, end: last.receive_buffer },
+            send_bytes: (direction == Direction::Send).then_some(self.job.send_bytes),
+            receive_bytes: (direction == Direction::Receive).then_some(self.job.receive_bytes),
+            send_calls: totals.send_calls,
+            failed_sends: totals.failed_sends,
+            receive_calls: totals.receive_calls,
+            bytes_sent: totals.bytes_sent,
+            bytes_received: totals.bytes_received,
+            cpu: totals.cpu.filter(|_| wants_cpu(self.options).local),
+            retransmits: lasts.then(|| last.retransmits.unwrap_or(0)),
+            no_delay: data.no_delay,
+            cork: data.cork,
+            congestion_control: last.congestion_control.clone().filter(|_| lasts),
+            tos: last.tos,
+            priority: last.priority,
+        }
+    }
+
+    fn remote(&self) -> End {
+        let response = &self.response;
+        let direction = self.options.shape.direction;
+        let empty = OmniResults { peak_cpu: -1, retransmits: -1, ..OmniResults::default() };
+        let results = self.results.as_ref().unwrap_or(&empty);
+        let end = |bytes: i32| size(bytes).filter(|_| self.results.is_some());
+        let told = response.flags & MEASURE_CPU != 0 && wants_cpu(self.options).remote;
+        End {
+            send_buffer: BufferSize {
+                initial: size(response.send_buffer),
+                end: end(results.send_buffer),
+            },
+            receive_buffer: BufferSize {
+                initial: size(response.receive_buffer),
+                end: end(results.receive_buffer),
+            },
+            send_bytes: size(response.send_size).filter(|_| direction == Direction::Receive),
+            receive_bytes: size(response.receive_size).filter(|_| direction == Direction::Send),
+            send_calls: results.send_calls.into(),
+            failed_sends: 0,
+            receive_calls: results.receive_calls.into(),
+            bytes_sent: results.bytes_sent,
+            bytes_received: results.bytes_received,
+            cpu: self.results.as_ref().filter(|_| told).and_then(cpu),
+            retransmits: u32::try_from(results.retransmits).ok(),
+            no_delay: response.flags & NO_DELAY != 0,
+            cork: false,
+            congestion_control: Some(results.congestion_control.clone())
+                .filter(|name| direction.lasts() && !name.is_empty()),
+            tos: u32::try_from(response.tos).ok(),
+            priority: Some(response.priority).filter(|&priority| priority >= 0),
+        }
+    }
+}
+
+/// The same with what a podperf tells of it: wide counters, and all connections.
+fn detailed(end: End, details: &Details) -> End {
+    let socket = &details.socket;
+    End {
+        send_calls: details.send_calls,
+        failed_sends: details.failed_sends,
+        receive_calls: details.receive_calls,
+        bytes_sent: details.bytes_sent,
+        bytes_received: details.bytes_received,
+        retransmits: end.retransmits.map(|first| details.retransmits.unwrap_or(first)),
+        cork: socket.cork,
+        ..end
+    }
+}
+
+/// What a podperf timed; nothing where it timed nothing, or it came damaged.
+fn latency(details: &Details) -> Option<Latencies> {
+    Latencies::from_wire(details.latency.as_ref()?).ok()
+}
+
+/// What netserver tells of its CPU; nothing where it does not read /proc/stat, or tells leftovers.
+fn cpu(results: &OmniResults) -> Option<Cpu> {
+    let percents = results.cpu_percent.map(f64::from);
+    let sane = percents.iter().all(|percent| percent.is_finite() && *percent >= 0.0);
+    if results.cpu_method != PROC_STAT || !sane {
+        return None;
+    }
+    let [util, user, system, iowait, irq, softirq] = percents;
+    let peak = u32::try_from(results.peak_cpu).ok();
+    Some(Cpu {
+        cpus: results.cpus,
+        util_percent: util,
+        user_percent: user,
+        system_percent: system,
+        iowait_percent: iowait,
+        irq_percent: irq,
+        softirq_percent: softirq,
+        peak: peak.map(|cpu| (cpu, f64::from(results.peak_percent))),
+    })
+}
+
+/// Why it is not the whole test, where it is not. A signal ends a test as if its time were over.
+fn incomplete(totals: &Totals, results: bool) -> Option<String> {
+    if let Some(error) = totals.errors.first() {
+        return Some(format!("netperf: send_omni: data error: {error}"));
+    }
+    if totals.stopped == Some(Kind::Incomplete) {
+        let text = "netperf: send_omni: the peer closed the control connection before the end of \
+                    the test; is netserver still running there?";
+        return Some(text.to_owned());
+    }
+    (!results).then(|| "netperf: send_omni: no results came from the peer".to_owned())
+}
+
+fn size(bytes: i32) -> Option<u32> {
+    u32::try_from(bytes).ok()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate; 53 bits are enough")]
+const fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,173 @@
+//! netperf: asks netserver for a test, does its own half, and prints what came of it.
+//!
+//! Enters: options. Leaves: netperf's output on both streams and its exit status.
+
+mod ask;
+mod control;
+mod dial;
+mod figures;
+mod test;
+
+use std::io::Write as _;
+
+use crossbeam_channel::{Receiver, Sender};
+use nix::sys::signal::Signal;
+
+use super::confidence;
+use super::figures::Figures;
+use super::options::{Options, Refusal};
+use super::output;
+use super::signals;
+use super::test::Test;
+use super::wire::{Message, kind};
+use control::Control;
+use podperf_model::error::Kind;
+
+/// CPU rate that netperf and netserver tell where they read /proc/stat: clock ticks a second.
+const CPU_RATE: &str = "100";
+
+/// Carries out what was asked; the exit status.
+#[must_use]
+pub fn run(options: &Options) -> u8 {
+    for note in &options.notes {
+        tell(&format!("{note}\n"));
+    }
+    match carry_out(options) {
+        Ok(status) => status,
+        Err(refusal) => {
+            print(&refusal.out);
+            tell(&refusal.err);
+            refusal.status
+        }
+    }
+}
+
+fn carry_out(options: &Options) -> Result<u8, Refusal> {
+    let failed = |error: podperf_model::Error| Refusal {
+        err: format!("netperf: {error}\n"),
+        status: 1,
+        ..Refusal::default()
+    };
+    let (tell_stop, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(failed)?;
+    match options.test {
+        Test::LocCpu => {
+            let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+            print(&rate(options, CPU_RATE, "local", cpus));
+            return Ok(0);
+        }
+        Test::Uuid => {
+            print(&uuid(options));
+            return Ok(0);
+        }
+        _ => {}
+    }
+    let payload = test::payload(options)?;
+    let mut control = Control::connect(options)?;
+    if let Some(passphrase) = &options.passphrase {
+        let mut message = Message::of(kind::PASSPHRASE);
+        message.put_text(8, 648, passphrase);
+        control.send(&message)?;
+    }
+    if options.test == Test::RemCpu {
+        let answer = control.ask(&Message::of(kind::CPU_CALIBRATE))?;
+        let cpus = usize::try_from(answer.word(12)).unwrap_or(usize::MAX);
+        print(&rate(options, &format!("{:.0}", answer.float(8)), "remote", cpus));
+        return Ok(0);
+    }
+    let names = test::names(options, control.peer);
+    if options.header && !options.json {
+        print(&output::banner(options, &names));
+    }
+    let native = options.native && control.is_native()?;
+    if options.streams > 1 && !native {
+        let err = format!(
+            "netperf: {} streams: the netserver at {} is not podperf's, which takes one; run as \
+             many netperfs instead\n",
+            options.streams, control.peer
+        );
+        return Err(Refusal { err, status: 1, ..Refusal::default() });
+    }
+    let ends = Ends { control, payload, native, tell_stop, stop };
+    measure(options, ends, names)
+}
+
+/// A CPU rate, which stands without a line end where nothing follows it.
+fn rate(options: &Options, rate: &str, end: &str, cpus: usize) -> String {
+    if options.verbosity > 1 {
+        format!("{rate}\nThere are {cpus} {end} cpus\n")
+    } else {
+        rate.to_owned()
+    }
+}
+
+/// What a measurement needs beside its options.
+struct Ends {
+    control: Control,
+    payload: Option<std::sync::Arc<[u8]>>,
+    native: bool,
+    tell_stop: Sender<Kind>,
+    stop: Receiver<Kind>,
+}
+
+/// All iterations of a test.
+fn measure(options: &Options, mut ends: Ends, names: output::Names) -> Result<u8, Refusal> {
+    let mut done: Vec<Figures> = Vec::new();
+    let (fewest, most) = options.confidence.map_or((1, 1), |goal| goal.iterations);
+    for number in 1..=most {
+        let figures = test::once(options, &mut ends)?;
+        let over = figures.incomplete.is_some() || figures.stopped;
+        done.push(figures);
+        let reached = options.confidence.is_some_and(|goal| confidence::of(&goal, &done).reached);
+        if over || (number >= fewest && reached) {
+            break;
+        }
+    }
+    let merged = match &options.confidence {
+        Some(goal) => confidence::merge(goal, done),
+        None => done.pop(),
+    };
+    let Some(figures) = merged else { return Ok(1) };
+    let facts = output::Facts { uuid: uuid(options), names };
+    Ok(finish(options, &figures, &facts))
+}
+
+/// Prints the result. What is incomplete is told on standard error, where nobody takes it for a
+/// whole one; as a document it says so itself.
+fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
+    if std::env::var_os("DUMP_TCP_INFO").is_some()
+        && let Some(dump) = &figures.tcp_info
+    {
+        tell(&output::tcp_info(dump));
+    }
+    let Some(reason) = &figures.incomplete else {
+        print(&output::result(options, figures, facts));
+        return 0;
+    };
+    if options.json {
+        print(&output::result(options, figures, facts));
+    }
+    tell(&format!("{reason}\n"));
+    tell(&format!(
+        "netperf: incomplete: {} over {:.2} s until then\n",
+        output::rate(options, figures),
+        figures.elapsed_seconds
+    ));
+    1
+}
+
+/// What `-u` said, or a new one.
+fn uuid(options: &Options) -> String {
+    options.data.uuid.clone().unwrap_or_else(test::random_uuid)
+}
+
+/// On standard output; a reader that is gone is no reason to break off.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// On standard error.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,190 @@
+//! One test over the control connection, from the request to both ends' counts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dial::{self, Route};
+use super::{Ends, ask, control, figures, print};
+use crate::data::{Course, Phase, Totals};
+use crate::figures::{Figures, Interim};
+use crate::options::{Family, Length, Options, Refusal};
+use crate::output;
+use crate::test::{Direction, Protocol};
+use crate::wire::native::{Said, Token, Wishes, read_token};
+use crate::wire::reply::{OmniResponse, OmniResults};
+use podperf_model::error::Kind;
+
+/// After a data phase that broke off, netserver may have nothing more to say.
+const SHORT: Duration = Duration::from_secs(3);
+/// A netserver that sends goes on for this long beyond its time at the most.
+const OVERTIME: Duration = Duration::from_secs(20);
+/// Bytes of a fill file that are used: a few messages' worth, repeated.
+const FILL_MOST: usize = 1 << 20;
+
+/// Runs a test once.
+pub(super) fn once(options: &Options, ends: &mut Ends) -> Result<Figures, Refusal> {
+    let route = route(options, ends.control.peer)?;
+    let sockets = ask::of_sockets(options);
+    let shape = options.shape;
+    let prepared = dial::prepare(shape, options.streams, &route, &sockets)?;
+    let mut granted = prepared.granted.clone();
+    if !shape.direction.lasts() {
+        // The socket that was kept never connected; the control connection goes the same way.
+        granted.mss = ends.control.mss();
+    }
+    let family = if route.peer.is_ipv4() { Family::V4 } else { Family::V6 };
+    let client = prepared.local.or_else(|| route.own.map(|own| SocketAddr::new(own, 0)));
+    let named = options.data.host.as_ref().map(|_| route.peer);
+    let request = ask::of_server(options, family, client, named);
+
+    let timed = output::wants_latency(options);
+    let token = arrange(options, ends)?;
+    let response = OmniResponse::read(&ends.control.ask(&request.write())?);
+    std::thread::sleep(options.settle);
+    let port = if token.is_some() { ends.control.peer.port() } else { response.data_port };
+    let connected = prepared.connect(shape, &route, (port, token), &sockets)?;
+    let job = ask::of_self(options, &granted, ends.payload.clone(), timed);
+    let phase = Phase::prepare(job.clone(), connected).map_err(|error| Refusal {
+        err: format!("netperf: {error}\n"),
+        status: 1,
+        ..Refusal::default()
+    })?;
+    let totals = conduct(options, ends, phase);
+    let results = results(options, ends, &totals)?;
+    let details = results.as_ref().filter(|_| ends.native).and_then(|_| ends.control.details());
+    let stopped = totals.stopped.is_some();
+    let granted = &granted;
+    let test = figures::Test { options, job: &job, granted, totals, response, results, details };
+    Ok(Figures { stopped, native: ends.native, ..test.figures() })
+}
+
+/// Between two podperfs: how many connections there will be, and whether netserver times its calls;
+/// and, unless data is to go elsewhere, that they come over the port of the control connection, so
+/// that a Service or a firewall has to let through no other.
+fn arrange(options: &Options, ends: &mut Ends) -> Result<Option<Token>, Refusal> {
+    if !ends.native {
+        return Ok(None);
+    }
+    // The document alone shows them.
+    let times_calls = options.json && !options.shape.direction.transacts();
+    let wishes = Wishes { streams: options.streams, times_calls };
+    if wishes != Wishes::default() {
+        ends.control.ask(&Said::Next(wishes).write())?;
+    }
+    let data = &options.data;
+    let lasts = options.shape.direction.lasts() && options.shape.protocol == Protocol::Tcp;
+    if !lasts || data.host.is_some() || data.ports.remote != 0 {
+        return Ok(None);
+    }
+    Ok(read_token(&ends.control.ask(&Said::Token.write())?))
+}
+
+/// The data phase, watched.
+fn conduct(options: &Options, ends: &Ends, phase: Phase) -> Totals {
+    let guard = ends.control.watch(&ends.tell_stop);
+    let mut show = |interim: Interim| print(&output::interim(options, &interim));
+    let interim = options.interim.map(|every| {
+        let show: &mut dyn FnMut(Interim) = &mut show;
+        (every, show)
+    });
+    let limit = match (options.shape.direction, options.length) {
+        (Direction::Receive, Length::Seconds(seconds)) => {
+            Some(Duration::from_secs(seconds.into()) + OVERTIME)
+        }
+        _ => None,
+    };
+    // Who receives, and who makes connections, has no other way to say that it is over.
+    let says_end = ends.native
+        && (options.shape.direction == Direction::Receive || !options.shape.direction.lasts());
+    let mut control = ends.control.clone_stream().filter(|_| says_end);
+    let mut ending = || {
+        if let Some(control) = &mut control {
+            // A peer that is gone needs not be told.
+            let _ = Said::End.write().write(control);
+        }
+    };
+    let totals = phase.run(Course { stop: &ends.stop, limit, interim, ending: &mut ending });
+    drop(guard);
+    totals
+}
+
+/// netserver's half. Where the own one broke off, it is no surprise if there is none.
+fn results(
+    options: &Options,
+    ends: &mut Ends,
+    totals: &Totals,
+) -> Result<Option<OmniResults>, Refusal> {
+    let broken = !totals.errors.is_empty() || totals.stopped == Some(Kind::Incomplete);
+    let cut = totals.stopped.is_some() && options.shape.direction == Direction::Receive;
+    let patience = (broken || cut).then_some(SHORT);
+    match ends.control.results(patience) {
+        Ok(message) => Ok(Some(OmniResults::read(&message))),
+        Err(_) if broken || cut => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Where data comes from and goes to: the options of the test come before those of the control
+/// connection.
+fn route(options: &Options, peer: SocketAddr) -> Result<Route, Refusal> {
+    let data = &options.data;
+    let of_control = if peer.is_ipv4() { Family::V4 } else { Family::V6 };
+    let family = data.family.or(Some(of_control));
+    let peer = match &data.host {
+        Some(host) => control::resolve(host, 0, family)?[0].ip(),
+        None => peer.ip(),
+    };
+    let own = match data.local_host.as_ref().or(options.local_host.as_ref()) {
+        Some(host) => {
+            let own = control::resolve(host, 0, None)?;
+            own.into_iter().map(|own| own.ip()).find(|own| own.is_ipv4() == peer.is_ipv4())
+        }
+        None => None,
+    };
+    let own = own.filter(|own| !own.is_unspecified());
+    Ok(Route { own, own_port: data.ports.local, peer, ports: data.client_ports })
+}
+
+/// What `-F` gives to be sent.
+pub(super) fn payload(options: &Options) -> Result<Option<Arc<[u8]>>, Refusal> {
+    use std::io::Read as _;
+    let Some(name) = &options.fill.local else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(name)
+        .and_then(|file| file.take(FILL_MOST as u64).read_to_end(&mut bytes));
+    match read {
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(bytes.into())),
+        Err(error) => Err(Refusal {
+            err: format!("netperf: open fill file '{name}': {error}\n"),
+            status: 1,
+            ..Refusal::default()
+        }),
+    }
+}
+
+/// The names of the banner, as they were typed or stand for any.
+pub(super) fn names(options: &Options, peer: SocketAddr) -> output::Names {
+    let (any, any_address) = if peer.is_ipv4() { ("0.0.0.0", "0.0.0.0") } else { ("::0", "::") };
+    let data = &options.data;
+    let local = data.local_host.as_ref().or(options.local_host.as_ref());
+    let local_address = local.map_or(any_address, String::as_str).to_owned();
+    let local = local.cloned().unwrap_or_else(|| any.to_owned());
+    let remote = data.host.clone().unwrap_or_else(|| options.host.clone());
+    output::Names {
+        local_name: local,
+        local_address,
+        remote_name: remote,
+        remote_address: peer.ip().to_string(),
+    }
+}
+
+/// A version 4 UUID (RFC 9562, section 5.4).
+pub(super) fn random_uuid() -> String {
+    let mut octets = fastrand::u128(..).to_be_bytes();
+    octets[6] = octets[6] & 0x0f | 0x40;
+    octets[8] = octets[8] & 0x3f | 0x80;
+    let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

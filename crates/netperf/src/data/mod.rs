@@ -1,0 +1,133 @@
+//! The data phase of either end: a job becomes a plan, the engine runs it, and what it counted
+//! becomes totals.
+//!
+//! Enters: what to move and the sockets to move it on. Leaves: [`Totals`], with whatever was
+//! measured when something went wrong. Nothing here knows of the control connection or of output.
+
+pub(super) mod cpu;
+mod phase;
+mod plan;
+pub mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use socket2::Socket;
+
+use super::figures::{Cpu, Interim};
+use super::test::Shape;
+pub use phase::Phase;
+use podperf_engine::transport::fresh::{Dial, Listener};
+pub use podperf_engine::workload::manner::Pace;
+use podperf_model::error::{Error, Kind};
+use podperf_model::latency::Latencies;
+use podperf_model::plan::Role;
+use podperf_sys::tcp_info::TcpInfo;
+use socket::Granted;
+
+/// What one end does.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Client: netperf; server: netserver.
+    pub role: Role,
+    /// What goes over the connections.
+    pub shape: Shape,
+    /// Bytes of each send call, where this end sends a stream.
+    pub send_bytes: u32,
+    /// Bytes of each receive call, where it receives one.
+    pub receive_bytes: u32,
+    /// Bytes of a request.
+    pub request_bytes: u32,
+    /// Bytes of a response.
+    pub response_bytes: u32,
+    /// When this end ends it.
+    pub extent: Extent,
+    /// Requests in flight on a connection.
+    pub in_flight: u32,
+    /// Connections at one time.
+    pub streams: u32,
+    /// The CPU to run on.
+    pub cpu: Option<u32>,
+    /// Send and receive calls of streams are timed.
+    pub timed: bool,
+    /// Streams are sent by sendfile(2).
+    pub sendfile: bool,
+    /// Operations come in bursts.
+    pub pace: Option<Pace>,
+    /// What is sent; absent: podperf's pattern.
+    pub payload: Option<Arc<[u8]>>,
+    /// A UDP response that has not come after this time is lost.
+    pub receive_timeout: Duration,
+}
+
+/// When an end ends the data phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// After a time.
+    Time(Duration),
+    /// After so many bytes or transactions, over all streams.
+    Units(u64),
+    /// When it is told, or when the other end has ended it.
+    UntilTold,
+}
+
+/// Where the data goes.
+#[derive(Debug)]
+pub enum Ends {
+    /// Over these, one a stream.
+    Connected(Vec<Socket>),
+    /// Over connections that are opened one after the other.
+    Dial(Dial),
+    /// Over connections that are accepted one after the other, from a peer.
+    Listen(Listener, SocketAddr),
+}
+
+/// What goes on beside the data phase.
+pub struct Course<'a> {
+    /// [`Kind::Incomplete`]: the peer is gone, break off; any other: come to an end.
+    pub stop: &'a Receiver<Kind>,
+    /// When whatever has not ended is broken off.
+    pub limit: Option<Duration>,
+    /// How often interim results are wanted, and by whom.
+    pub interim: Option<(Duration, &'a mut dyn FnMut(Interim))>,
+    /// Called once when the flows are told to end, by the time or by `stop`.
+    pub ending: &'a mut dyn FnMut(),
+}
+
+/// What one end counted over the data phase.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// From the start to the end: of requests and datagrams to when the last were to be sent, of
+    /// streams to when the last had come to its end.
+    pub elapsed: Duration,
+    /// Payload sent.
+    pub bytes_sent: u64,
+    /// Payload received.
+    pub bytes_received: u64,
+    /// Send calls that moved bytes.
+    pub send_calls: u64,
+    /// Receive calls that moved bytes.
+    pub receive_calls: u64,
+    /// Sends of datagrams that failed.
+    pub failed_sends: u64,
+    /// Transactions completed.
+    pub transactions: u64,
+    /// Requests without a response in time.
+    pub lost_transactions: u64,
+    /// Of transactions, or of timed calls.
+    pub latency: Option<Latencies>,
+    /// CPU of the machine; absent: /proc/stat could not be read, or nothing passed.
+    pub cpu: Option<Cpu>,
+    /// What the sockets said at the end; of several, the first, with all retransmits.
+    pub end: Granted,
+    /// TCP_INFO of the first socket at the end.
+    pub tcp_info: Option<TcpInfo>,
+    /// What went wrong.
+    pub errors: Vec<Error>,
+    /// Why it ended before its time.
+    pub stopped: Option<Kind>,
+}

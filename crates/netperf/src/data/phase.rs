@@ -1,0 +1,286 @@
+//! Conducts one end's engine from the start to the totals.
+
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, at, never, select};
+use socket2::Socket;
+
+use super::socket::granted;
+use super::{Course, Ends, Extent, Job, Totals, cpu, plan};
+use crate::figures::Interim;
+use crate::test::{Direction, Protocol};
+use podperf_engine::engine::{Engine, Setup};
+use podperf_engine::workload::crr::Way;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::facts::HostFacts;
+use podperf_model::latency::Latencies;
+use podperf_model::plan::Role;
+use podperf_model::result::half::EndReport;
+use podperf_model::result::run::SocketFacts;
+use podperf_model::sample::Sample;
+use podperf_sys::tcp_info;
+
+/// For what is under way when the time is over: streams to be read to their end, responses to come.
+const DRAIN: Duration = Duration::from_secs(60);
+/// The same for datagrams and connections, where nothing is owed.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// One end, ready to start.
+#[derive(Debug)]
+pub struct Phase {
+    job: Job,
+    engine: Engine,
+    /// The data sockets once more, to be read when the engine has done with its own.
+    sockets: Vec<Socket>,
+}
+
+impl Phase {
+    /// Prepares the workers; nothing moves yet.
+    ///
+    /// # Errors
+    /// When a worker cannot be prepared.
+    pub fn prepare(job: Job, ends: Ends) -> Result<Self> {
+        let (sockets, way) = match ends {
+            Ends::Connected(sockets) => (sockets, None),
+            Ends::Dial(dial) => {
+                let peer = dial.to;
+                (Vec::new(), Some((Way::Dial(dial), peer)))
+            }
+            Ends::Listen(listener, peer) => (Vec::new(), Some((Way::Listen(listener), peer))),
+        };
+        let copies = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<_>>();
+        let copies = copies
+            .map_err(|error| Error::new(Kind::Unmeasured, "keep hold of a data socket", error))?;
+        let engine = Engine::prepare(Setup {
+            plan: plan::of(&job),
+            role: job.role,
+            granted: vec![SocketFacts::default(); sockets.len()],
+            sockets,
+            way,
+            host: HostFacts::default(),
+            same_machine: true,
+            manner: plan::manner(&job),
+        })?;
+        Ok(Self { job, engine, sockets: copies })
+    }
+
+    /// Runs it to its end.
+    pub fn run(mut self, course: Course<'_>) -> Totals {
+        let before = self.engine.start().unwrap_or_default();
+        let began = Instant::now();
+        let (interval, watch) = course.interim.unzip();
+        let ending = course.ending;
+        let mut run = Run {
+            timer: self.timer().map(|time| began + time),
+            limit: course.limit.map(|limit| began + limit),
+            marks: interval.zip(watch).map(|(every, watch)| Marks::new(every, began, watch)),
+            began,
+            ended: None,
+            late: None,
+            ending,
+            totals: Totals::default(),
+        };
+        while !self.engine.all_ended() {
+            if !self.step(&mut run, course.stop) {
+                break;
+            }
+        }
+        self.finish(run, &before)
+    }
+
+    /// How long this end goes on by itself.
+    fn timer(&self) -> Option<Duration> {
+        match self.job.extent {
+            Extent::Time(time) => Some(time),
+            Extent::Units(_) | Extent::UntilTold => None,
+        }
+    }
+
+    /// Waits for whatever comes first. False: it is broken off.
+    fn step(&mut self, run: &mut Run<'_>, stop: &Receiver<Kind>) -> bool {
+        let next = |time: Option<Instant>| time.map_or_else(never, at);
+        let tick = next(run.marks.as_ref().map(|marks| marks.due));
+        let ending = run.ended.is_some();
+        let (timer, late) = (next(run.timer.filter(|_| !ending)), next(run.late));
+        let limit = next(run.limit);
+        let stop = if ending { &never() } else { stop };
+        select! {
+            recv(self.engine.events()) -> ended => {
+                if let Ok(ended) = ended {
+                    // Whatever part this end had, it is over: the peer waits for that.
+                    if let Some(socket) = self.sockets.get(ended.flow as usize) && self.lasts() {
+                        let _ = socket.shutdown(Shutdown::Write);
+                    }
+                    run.totals.errors.extend(self.engine.note(ended));
+                }
+            }
+            recv(tick) -> _ => {
+                let progress = self.engine.progress();
+                if let Some(marks) = &mut run.marks { marks.take(progress, Instant::now()) }
+            }
+            recv(timer) -> _ => self.end(run),
+            recv(stop) -> kind => {
+                let kind = kind.unwrap_or(Kind::Incomplete);
+                run.totals.stopped = Some(kind);
+                if kind == Kind::Incomplete {
+                    return false;
+                }
+                self.end(run);
+            }
+            recv(late) -> _ => {
+                // Datagrams have no end that anybody waits for.
+                if self.owes() {
+                    run.totals.errors.push(unfinished(DRAIN));
+                }
+                return false;
+            }
+            recv(limit) -> _ => {
+                run.totals.errors.push(unfinished(run.began.elapsed()));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The time is over. Of transactions and datagrams it is the end of the window.
+    fn end(&mut self, run: &mut Run<'_>) {
+        run.ended = Some(Instant::now());
+        run.late = Some(Instant::now() + if self.owes() { DRAIN } else { MOMENT });
+        self.engine.wind_down();
+        (run.ending)();
+    }
+
+    /// Connections that last come to an end that both ends know.
+    fn lasts(&self) -> bool {
+        self.job.shape.protocol == Protocol::Tcp && self.job.shape.direction.lasts()
+    }
+
+    /// What is under way has to come to an end: but for a receiver, whose sender ends it.
+    fn owes(&self) -> bool {
+        let receives = match self.job.role {
+            Role::Client => self.job.shape.direction == Direction::Receive,
+            Role::Server => self.job.shape.direction == Direction::Send,
+        };
+        self.lasts() && !receives
+    }
+
+    /// Streams end when their last byte is there, all else when it was told to end.
+    fn finish(mut self, run: Run<'_>, before: &Sample) -> Totals {
+        let now = Instant::now();
+        let end = match run.ended {
+            Some(ended) if !self.lasts() || self.job.shape.direction.transacts() => ended,
+            _ => now,
+        };
+        let mut totals = run.totals;
+        totals.elapsed = end - run.began;
+        if let Some(mut marks) = run.marks {
+            marks.last(self.engine.progress(), end);
+        }
+        let after = self.engine.sample();
+        totals.cpu = cpu::between(before, &after);
+        totals.end = self.sockets.first().map(granted).unwrap_or_default();
+        let resent = self.sockets.iter().filter_map(|socket| granted(socket).retransmits);
+        totals.end.retransmits = resent.reduce(u32::saturating_add);
+        let first = self.sockets.first();
+        totals.tcp_info = first.and_then(|socket| tcp_info::tcp_info(socket.as_fd()).ok());
+        let [_, _, transactions] = self.engine.progress();
+        totals.transactions = transactions;
+        let report = self.engine.stop(Duration::ZERO);
+        take(&mut totals, &report, &self.job);
+        totals
+    }
+}
+
+/// What is kept while it runs.
+struct Run<'a> {
+    began: Instant,
+    timer: Option<Instant>,
+    limit: Option<Instant>,
+    marks: Option<Marks<'a>>,
+    /// When it was told to come to an end.
+    ended: Option<Instant>,
+    /// When it has to have come to it.
+    late: Option<Instant>,
+    ending: &'a mut dyn FnMut(),
+    totals: Totals,
+}
+
+fn unfinished(after: Duration) -> Error {
+    let cause = format!("the data phase did not come to its end within {} s", after.as_secs());
+    Error::new(Kind::Incomplete, "end the test", cause)
+}
+
+/// What the workers brought home.
+fn take(totals: &mut Totals, report: &EndReport, job: &Job) {
+    for flow in &report.flows {
+        totals.bytes_sent += flow.bytes_sent;
+        totals.bytes_received += flow.bytes_received;
+        totals.send_calls += flow.send_calls;
+        totals.receive_calls += flow.receive_calls;
+    }
+    totals.lost_transactions = report.lost_transactions.unwrap_or(0);
+    totals.latency = report.latency.as_ref().and_then(|latency| Latencies::from_wire(latency).ok());
+    totals.errors.extend(report.errors.iter().cloned());
+    // Who answers counts no transactions by itself.
+    if job.role == Role::Server && job.shape.direction.transacts() {
+        let answered = match &report.connections {
+            Some(connections) => connections.connections,
+            None if job.response_bytes > 0 => totals.bytes_sent / u64::from(job.response_bytes),
+            None => 0,
+        };
+        totals.transactions = answered;
+    }
+}
+
+/// Interim results, each as long as asked, however late a look comes.
+struct Marks<'a> {
+    every: Duration,
+    due: Instant,
+    since: Instant,
+    before: [u64; 3],
+    number: u32,
+    watch: &'a mut dyn FnMut(Interim),
+}
+
+impl<'a> Marks<'a> {
+    fn new(every: Duration, began: Instant, watch: &'a mut dyn FnMut(Interim)) -> Self {
+        Self { every, due: began + every, since: began, before: [0; 3], number: 0, watch }
+    }
+
+    fn take(&mut self, progress: [u64; 3], now: Instant) {
+        self.tell(progress, now);
+        self.due += self.every;
+        // Ticks that were slept through are not made up for.
+        while self.due <= now {
+            self.due += self.every;
+        }
+    }
+
+    /// The rest, however short.
+    fn last(&mut self, progress: [u64; 3], end: Instant) {
+        if end > self.since {
+            self.tell(progress, end);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
+    fn tell(&mut self, progress: [u64; 3], now: Instant) {
+        let [sent, received, transactions] = progress;
+        let [sent_before, received_before, transactions_before] = self.before;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = wall.saturating_sub(now.elapsed());
+        let bytes = (sent - sent_before) + (received - received_before);
+        (self.watch)(Interim {
+            number: self.number,
+            bytes,
+            transactions: transactions - transactions_before,
+            seconds: (now - self.since).as_secs_f64(),
+            ending_seconds: wall.as_millis() as f64 / 1e3,
+        });
+        self.number += 1;
+        self.before = progress;
+        self.since = now;
+    }
+}

@@ -1,0 +1,203 @@
+//! Both ends of a test against each other, over loopback.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+use socket2::Socket;
+
+use super::socket::{Ask, tcp, udp};
+use super::*;
+use crate::options::Buffers;
+use crate::test::{Direction, Protocol};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn job(role: Role, protocol: Protocol, direction: Direction, extent: Extent) -> Job {
+    Job {
+        role,
+        shape: Shape { protocol, direction },
+        send_bytes: 1000,
+        receive_bytes: 4096,
+        request_bytes: 7,
+        response_bytes: 11,
+        extent,
+        in_flight: 1,
+        streams: 1,
+        cpu: None,
+        timed: false,
+        sendfile: false,
+        pace: None,
+        payload: None,
+        receive_timeout: Duration::from_millis(200),
+    }
+}
+
+fn address(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().unwrap()
+}
+
+/// Connected ends: netperf's, netserver's.
+fn pairs(protocol: Protocol, count: u32) -> (Vec<Socket>, Vec<Socket>) {
+    let ask = Ask::default();
+    let any = SocketAddr::new(LOOPBACK, 0);
+    let pair = |_| match protocol {
+        Protocol::Tcp => {
+            let listener = tcp(LOOPBACK, &ask).unwrap();
+            listener.bind(&any.into()).unwrap();
+            listener.listen(1).unwrap();
+            let client = tcp(LOOPBACK, &ask).unwrap();
+            client.connect(&address(&listener).into()).unwrap();
+            (client, listener.accept().unwrap().0)
+        }
+        Protocol::Udp => {
+            let [client, server] = [(); 2].map(|()| udp(LOOPBACK, &ask).unwrap());
+            client.bind(&any.into()).unwrap();
+            server.bind(&any.into()).unwrap();
+            client.connect(&address(&server).into()).unwrap();
+            server.connect(&address(&client).into()).unwrap();
+            (client, server)
+        }
+    };
+    (0..count).map(pair).unzip()
+}
+
+fn run(job: Job, ends: Ends, stop: &Receiver<Kind>) -> Totals {
+    let phase = Phase::prepare(job, ends).unwrap();
+    phase.run(Course {
+        stop,
+        limit: Some(Duration::from_secs(20)),
+        interim: None,
+        ending: &mut || {},
+    })
+}
+
+/// Both ends of a test; the client's extent decides.
+fn both(client: Job, server: Job) -> (Totals, Totals) {
+    let (here, there) = pairs(client.shape.protocol, client.streams);
+    let (_keep, never): (Sender<Kind>, _) = bounded(1);
+    let stop = never.clone();
+    let other = thread::spawn(move || run(server, Ends::Connected(there), &stop));
+    let own = run(client, Ends::Connected(here), &never);
+    (own, other.join().unwrap())
+}
+
+#[test]
+fn streams_are_received_to_the_last_byte() {
+    for (protocol, extent) in [
+        (Protocol::Tcp, Extent::Time(Duration::from_millis(200))),
+        (Protocol::Tcp, Extent::Units(1_000_001)),
+    ] {
+        let direction = Direction::Send;
+        let client = Job { streams: 3, ..job(Role::Client, protocol, direction, extent) };
+        let server =
+            Job { streams: 3, ..job(Role::Server, protocol, direction, Extent::UntilTold) };
+        let (own, other) = both(client, server);
+        assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
+        assert_eq!(own.bytes_sent, other.bytes_received);
+        assert!(own.bytes_sent > 0 && own.elapsed > Duration::ZERO);
+        if let Extent::Units(_) = extent {
+            // Whole messages.
+            assert_eq!(own.bytes_sent, 1_001_000);
+        } else {
+            assert!(own.elapsed >= Duration::from_millis(200), "{own:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_sends_ends_it_by_its_time() {
+    let extent = Extent::Time(Duration::from_millis(200));
+    let client = job(Role::Client, Protocol::Tcp, Direction::Receive, Extent::UntilTold);
+    let server = job(Role::Server, Protocol::Tcp, Direction::Receive, extent);
+    let (own, other) = both(client, server);
+    assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
+    assert_eq!(own.bytes_received, other.bytes_sent);
+    assert!(own.elapsed >= Duration::from_millis(190), "{own:?}");
+}
+
+#[test]
+fn transactions_are_counted_by_both_ends() {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let direction = Direction::RequestResponse;
+        let counted = job(Role::Client, protocol, direction, Extent::Units(500));
+        let server = job(Role::Server, protocol, direction, Extent::UntilTold);
+        let (own, other) = both(counted.clone(), server.clone());
+        assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
+        assert_eq!((own.transactions, other.transactions), (500, 500), "{protocol:?}");
+        assert_eq!((own.bytes_sent, own.bytes_received), (3500, 5500));
+        assert_eq!(own.latency.as_ref().unwrap().count(), 500);
+        let timed =
+            Job { extent: Extent::Time(Duration::from_millis(150)), in_flight: 4, ..counted };
+        let (own, _) = both(timed, server);
+        assert!(own.errors.is_empty() && own.transactions > 10, "{own:?}");
+        assert!(own.elapsed < Duration::from_millis(400), "{own:?}");
+    }
+}
+
+#[test]
+fn datagrams_are_counted_one_by_one() {
+    let extent = Extent::Time(Duration::from_millis(100));
+    let sends = job(Role::Client, Protocol::Udp, Direction::Send, extent);
+    let receives = job(Role::Server, Protocol::Udp, Direction::Send, Extent::UntilTold);
+    let (own, other) = both(sends, receives);
+    assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
+    assert_eq!(own.bytes_sent, own.send_calls * 1000);
+    assert_eq!(other.bytes_received, other.receive_calls * 1000);
+    assert!(other.receive_calls > 0 && other.receive_calls <= own.send_calls);
+}
+
+#[test]
+fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
+    let extent = Extent::Time(Duration::from_millis(250));
+    let (here, there) = pairs(Protocol::Tcp, 1);
+    let (_keep, never): (Sender<Kind>, _) = bounded(1);
+    let stop = never.clone();
+    let server = job(Role::Server, Protocol::Tcp, Direction::Send, Extent::UntilTold);
+    let other = thread::spawn(move || run(server, Ends::Connected(there), &stop));
+    let client = job(Role::Client, Protocol::Tcp, Direction::Send, extent);
+    let phase = Phase::prepare(client, Ends::Connected(here)).unwrap();
+    let mut seen = Vec::new();
+    let own = phase.run(Course {
+        stop: &never,
+        limit: None,
+        interim: Some((Duration::from_millis(100), &mut |interim| seen.push(interim))),
+        ending: &mut || {},
+    });
+    let total: u64 = seen.iter().map(|interim| interim.bytes).sum();
+    assert_eq!(total, own.bytes_sent);
+    assert!(seen.len() >= 2, "{seen:?}");
+    assert_eq!(seen[1].number, 1);
+    other.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_is_gone_ends_it_at_once_with_what_there_is() {
+    let (here, there) = pairs(Protocol::Tcp, 1);
+    let (tell, stop) = bounded(1);
+    tell.send(Kind::Incomplete).unwrap();
+    let client = job(Role::Client, Protocol::Tcp, Direction::Receive, Extent::UntilTold);
+    let own = run(client, Ends::Connected(here), &stop);
+    assert_eq!(own.stopped, Some(Kind::Incomplete));
+    assert!(own.elapsed < Duration::from_secs(5), "{own:?}");
+    drop(there);
+}
+
+#[test]
+fn what_is_asked_of_sockets_is_read_back() {
+    let ask = Ask {
+        buffers: Buffers { send: Some(20_000), receive: Some(30_000) },
+        no_delay: true,
+        tos: Some(0x10),
+        priority: Some(3),
+        congestion_control: Some("no-such-control".into()),
+        ..Ask::default()
+    };
+    let granted = socket::granted(&tcp(LOOPBACK, &ask).unwrap());
+    // The kernel doubles what it is asked for (socket(7)).
+    assert_eq!((granted.send_buffer, granted.receive_buffer), (Some(40_000), Some(60_000)));
+    assert!(granted.no_delay && !granted.cork);
+    assert_eq!(granted.tos, Some(0x10));
+    assert!(granted.congestion_control.is_some_and(|name| name != "no-such-control"));
+}

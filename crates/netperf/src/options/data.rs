@@ -1,0 +1,233 @@
+//! The options after `--`.
+//!
+//! Enters: words. Leaves: what they say in the draft, or a refusal. An option that is not known is
+//! noted and the run goes on, as netperf's does.
+
+use std::time::Duration;
+
+use super::client::{Draft, Halt};
+use super::global::{host, port, wrong};
+use super::words::{Word, Words, both, first, put};
+use super::{Family, Format, Refusal, number, selection, usage};
+use crate::test::Protocol;
+
+const VALUED: &str = "bdeGHjKlLmMpPqrRsStTuwWX";
+/// Accepted without effect: deferred accept, packet info, fast open, debugging, connected UDP, ...
+const EFFECTLESS: &str = "aBFgInNUz";
+/// netperf's range for connections of CRR and CC.
+const CLIENT_PORTS: (u16, u16) = (5000, 65535);
+/// Names of congestion control and a UUID on the wire and in its output.
+const MOST_NAME: usize = 15;
+const MOST_UUID: usize = 37;
+
+/// What bears on the shape of a test.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    /// `-d`.
+    pub(super) direction: Option<Way>,
+    /// `-T`, or else `-t`.
+    pub(super) protocol: Option<Protocol>,
+    /// `-t`.
+    pub(super) socket: Option<Protocol>,
+    /// `-c`.
+    pub(super) connections: bool,
+    /// `-m` and `-M`: netperf sends, netperf receives.
+    pub(super) sizes: Way,
+    /// `-r`.
+    pub(super) transactions: bool,
+}
+
+/// Whether netperf sends and whether it receives.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) sends: bool,
+    pub(super) receives: bool,
+    /// With a connection each.
+    pub(super) connects: bool,
+}
+
+/// Reads the set.
+pub(super) fn scan(words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+    while let Some(word) = words.next().map_err(Refusal::because)? {
+        match word {
+            Word::Letter(letter) if VALUED.contains(letter) => match words.value() {
+                Some(Ok(value)) => {
+                    valued(letter, &value, draft)
+                        .map_err(|why| wrong("-", letter, &value, &why))?;
+                }
+                Some(Err(value)) => {
+                    return Err(
+                        Refusal::because(format!("{} is not UTF-8", value.display())).into()
+                    );
+                }
+                None => note(draft, format!("option requires an argument -- '{letter}'")),
+            },
+            Word::Letter(letter) => flag(letter, words, draft)?,
+            Word::Long(name)
+                if ["json", "streams", "percentiles", "native", "help"].contains(&&*name) =>
+            {
+                return Err(
+                    Refusal::because(format!("--{name} stands before --, not behind")).into()
+                );
+            }
+            Word::Long(name) => {
+                words.skip_attached();
+                note(draft, format!("unrecognized option '--{name}'"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn note(draft: &mut Draft, text: String) {
+    draft.options.notes.push(format!("netperf: {text}"));
+}
+
+fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+    let data = &mut draft.options.data;
+    match letter {
+        'o' => selected(Format::Csv, words, draft)?,
+        'O' => selected(Format::Human, words, draft)?,
+        'k' => selected(Format::KeyValue, words, draft)?,
+        'D' => data.no_delay = true,
+        'C' => data.cork = true,
+        'V' => data.copy_avoidance = true,
+        'f' => data.dont_fragment = true,
+        '4' => data.family = Some(Family::V4),
+        '6' => data.family = Some(Family::V6),
+        'c' => draft.hints.connections = true,
+        // Retired, once with a value.
+        'i' => {
+            words.value_if(|word| word.starts_with(|char: char| char.is_ascii_digit()));
+        }
+        'h' => {
+            let err = usage::TEST.to_owned();
+            return Err(Refusal { err, status: 1, ..Refusal::default() }.into());
+        }
+        _ if EFFECTLESS.contains(letter) => {}
+        _ => note(draft, format!("invalid option -- '{letter}'")),
+    }
+    Ok(())
+}
+
+fn selected(format: Format, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+    let word = words.value_if(|word| !word.starts_with('-'));
+    selection::choose(format, word.as_deref(), &mut draft.options.data.selection)
+}
+
+fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
+    let Draft { options, hints, .. } = draft;
+    let data = &mut options.data;
+    match letter {
+        'm' => {
+            let sizes = &mut data.send_bytes;
+            put(&mut sizes.local, &mut sizes.remote, first(value), number::choice)?;
+            hints.sizes.sends |= sizes.local.is_some();
+            hints.sizes.receives |= sizes.remote.is_some();
+        }
+        'M' => {
+            let sizes = &mut data.receive_bytes;
+            put(&mut sizes.remote, &mut sizes.local, first(value), number::choice)?;
+            hints.sizes.sends |= sizes.remote.is_some();
+            hints.sizes.receives |= sizes.local.is_some();
+        }
+        'r' => {
+            let (request, response) = (&mut data.request_bytes, &mut data.response_bytes);
+            put(request, response, both(value), number::positive)?;
+            hints.transactions = true;
+        }
+        's' => {
+            let buffers = &mut data.local_buffers;
+            put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
+        }
+        'S' => {
+            let buffers = &mut data.remote_buffers;
+            put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
+        }
+        'P' => put(&mut data.ports.local, &mut data.ports.remote, both(value), port)?,
+        'H' => {
+            data.host = Some(data_host(value, &mut data.family)?).filter(|name| !name.is_empty())
+        }
+        'L' => {
+            let name = data_host(value, &mut data.family)?;
+            data.local_host = Some(name).filter(|name| !name.is_empty());
+        }
+        'b' => data.burst = Some(number::count(value)?),
+        'R' => data.routing = number::truth(value)?,
+        'e' => {
+            data.receive_timeout =
+                Some(number::seconds(value)?).filter(|time| *time > Duration::ZERO)
+        }
+        'K' => {
+            let names = &mut data.congestion_control;
+            put(&mut names.local, &mut names.remote, both(value), algorithm)?;
+        }
+        'u' if value.len() > MOST_UUID => return Err(format!("more than {MOST_UUID} bytes")),
+        'u' => data.uuid = Some(value.to_owned()),
+        'G' => data.mss = number::choice(value)?,
+        'q' => data.pacing_bytes_per_second = Some(number::size(value)?).filter(|rate| *rate > 0),
+        'p' => {
+            let (mut low, mut high) = CLIENT_PORTS;
+            put(&mut low, &mut high, both(value), port)?;
+            data.client_ports = Some((low, high));
+        }
+        'd' => hints.direction = Some(direction(value)?),
+        'T' => hints.protocol = Some(protocol(value)?),
+        't' => hints.socket = Some(socket(value)?),
+        // Multicast TTL, ring width and options of patched builds.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `host[,family]`; netperf picks addresses at random behind `/`.
+fn data_host(value: &str, family: &mut Option<Family>) -> Result<String, String> {
+    let mut name = String::new();
+    host(value, &mut name, family)?;
+    if name.contains('/') {
+        return Err("a range of addresses is not there: name one".to_owned());
+    }
+    Ok(name)
+}
+
+fn algorithm(name: &str) -> Result<Option<String>, String> {
+    if name.len() > MOST_NAME {
+        return Err(format!("a name of more than {MOST_NAME} bytes"));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+/// Words or sums of 2 (send) and 4 (receive), joined by `|`.
+fn direction(value: &str) -> Result<Way, String> {
+    let mut way = Way::default();
+    for word in value.split('|') {
+        let word = word.trim().to_ascii_lowercase();
+        let (sends, receives, connects) = match word.as_str() {
+            "send" | "xmit" | "stream" | "transmit" | "2" | "0x2" => (true, false, false),
+            "recv" | "receive" | "maerts" | "4" | "0x4" => (false, true, false),
+            "rr" | "6" | "0x6" => (true, true, false),
+            "crr" => (true, true, true),
+            _ => return Err("no direction: send, recv, rr or crr".to_owned()),
+        };
+        way.sends |= sends;
+        way.receives |= receives;
+        way.connects |= connects;
+    }
+    Ok(way)
+}
+
+fn protocol(value: &str) -> Result<Protocol, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(Protocol::Tcp),
+        "udp" => Ok(Protocol::Udp),
+        _ => Err("podperf has tcp and udp".to_owned()),
+    }
+}
+
+fn socket(value: &str) -> Result<Protocol, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "stream" => Ok(Protocol::Tcp),
+        "dgram" | "datagram" => Ok(Protocol::Udp),
+        _ => Err("podperf has stream and dgram".to_owned()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Options that cannot go together.
+//!
+//! Enters: options read. Leaves: the first rule that they break, before any traffic.
+
+use super::{Length, Options};
+use crate::test::{Protocol, Test};
+
+/// Data connections of one run.
+const MOST_STREAMS: u32 = 10_000;
+/// Payload of a UDP datagram over IPv4.
+const MOST_DATAGRAM: u32 = 65_507;
+
+/// The first rule that is broken.
+pub(super) fn check(options: &Options) -> Result<(), String> {
+    check_streams(options)?;
+    check_datagrams(options)?;
+    let data = &options.data;
+    if options.confidence.is_some() && options.length == Length::UntilSignal {
+        return Err("-l 0 goes on until a signal: -I and -i need a length".to_owned());
+    }
+    if options.json && data.selection.is_some() {
+        return Err("--json prints everything: leave out -o, -O and -k, or --json".to_owned());
+    }
+    if let Some((low, high)) = data.client_ports
+        && (low > high || low == 0)
+    {
+        return Err(format!("-p {low},{high} behind --: no range of ports"));
+    }
+    Ok(())
+}
+
+fn check_streams(options: &Options) -> Result<(), String> {
+    let streams = options.streams;
+    if streams == 1 {
+        return Ok(());
+    }
+    if streams > MOST_STREAMS {
+        return Err(format!("--streams {streams}: at most {MOST_STREAMS}"));
+    }
+    if matches!(options.test, Test::Uuid | Test::LocCpu | Test::RemCpu) {
+        return Err("--streams: this test has no data connections".to_owned());
+    }
+    if !options.shape.direction.lasts() {
+        return Err("--streams: a test of connections has one at a time; start several".to_owned());
+    }
+    if options.shape.protocol == Protocol::Udp {
+        return Err("--streams: TCP tests alone have several; start several".to_owned());
+    }
+    if options.data.ports.local != 0 {
+        let port = options.data.ports.local;
+        return Err(format!(
+            "--streams {streams}: all cannot have port {port}; give netserver's, as -P ,{port}"
+        ));
+    }
+    Ok(())
+}
+
+fn check_datagrams(options: &Options) -> Result<(), String> {
+    if options.shape.protocol != Protocol::Udp {
+        return Ok(());
+    }
+    let data = &options.data;
+    let sizes = if options.shape.direction.transacts() {
+        [("-r", Some(data.request_bytes)), ("-r", Some(data.response_bytes))]
+    } else {
+        [("-m", data.send_bytes.local), ("-m", data.send_bytes.remote)]
+    };
+    for (option, size) in sizes {
+        if let Some(size) = size.filter(|size| *size > MOST_DATAGRAM) {
+            return Err(format!(
+                "{option} {size}: a UDP datagram has {MOST_DATAGRAM} bytes at most"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Which figures are printed, and how: the value of `-o`, `-O` and `-k`.
+//!
+//! Enters: the word, perhaps a file that it names. Leaves: names in blocks, upper-case. A name that
+//! is not known stays in, for output to leave an empty place.
+
+use std::fs;
+use std::io::Read as _;
+
+use super::client::{Halt, Parsed};
+use super::{Format, Refusal, Selection};
+use crate::output::is_name;
+
+/// netperf has room for so many blocks of lines.
+const MOST_BLOCKS: usize = 4;
+/// Read of a file of names.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Takes an option with its value; without one, names that an earlier option chose stay.
+pub(super) fn choose(
+    format: Format,
+    word: Option<&str>,
+    selection: &mut Option<Selection>,
+) -> Result<(), Halt> {
+    let earlier = selection.take().and_then(|selection| selection.blocks);
+    let blocks = match word.map(str::trim) {
+        None | Some("") => earlier,
+        Some("?") => return Err(Halt::Done(Parsed::List(format))),
+        Some(word) => Some(blocks(word)?),
+    };
+    *selection = Some(Selection { format, blocks });
+    Ok(())
+}
+
+fn blocks(word: &str) -> Result<Vec<Vec<String>>, Refusal> {
+    let alone = !word.contains([',', ';']) && !word.contains(char::is_whitespace);
+    let blocks: Vec<Vec<String>> = if word.eq_ignore_ascii_case("all") {
+        vec![vec!["ALL".to_owned()]]
+    } else if alone && !is_name(word) {
+        let text = read(word).map_err(|error| missing(word, &error))?;
+        text.lines().map(line_of_file).collect()
+    } else {
+        word.split(';').map(names).collect()
+    };
+    let blocks: Vec<Vec<String>> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
+    if blocks.is_empty() || blocks.len() > MOST_BLOCKS {
+        let found = blocks.len();
+        return Err(Refusal::because(format!(
+            "{word} names {found} blocks of figures; between 1 and {MOST_BLOCKS} go"
+        )));
+    }
+    Ok(blocks)
+}
+
+/// The start of a file: all of any sensible list.
+fn read(name: &str) -> std::io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(name)?.take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn names(block: &str) -> Vec<String> {
+    let names = block.split(|char: char| char == ',' || char.is_whitespace());
+    names.filter(|name| !name.is_empty()).map(str::to_ascii_uppercase).collect()
+}
+
+/// Names, or header texts with their blanks, between commas.
+fn line_of_file(line: &str) -> Vec<String> {
+    let parts = line.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .flat_map(|part| {
+            let names = names(part);
+            if names.iter().all(|name| is_name(name)) { names } else { vec![part.to_owned()] }
+        })
+        .collect()
+}
+
+fn missing(file: &str, error: &std::io::Error) -> Refusal {
+    let number = error.raw_os_error().unwrap_or_default();
+    let out = format!("Could not open output selection file '{file}' errno {number}\n");
+    Refusal { out, status: 255, ..Refusal::default() }
+}

@@ -1,0 +1,89 @@
+//! The first line: which test runs between whom, and what is special about it.
+
+use std::fmt::Write as _;
+
+use crate::options::Options;
+use crate::test::{Direction, Test};
+
+/// Both ends' names and addresses as the resolver has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Canonical name of the own data address.
+    pub local_name: String,
+    /// The own data address; all zeros where none was asked for.
+    pub local_address: String,
+    /// Canonical name of the host that data goes to.
+    pub remote_name: String,
+    /// Its address.
+    pub remote_address: String,
+}
+
+/// The banner with its line end; empty for tests that have none.
+#[must_use]
+pub fn banner(options: &Options, names: &Names) -> String {
+    let Some(name) = name(options) else { return String::new() };
+    let data = &options.data;
+    let local = end(&names.local_name, &names.local_address, data.ports.local);
+    let remote = end(&names.remote_name, &names.remote_address, data.ports.remote);
+    let mut line = format!("{name} TEST from {local} to {remote}");
+    if let Some(goal) = options.confidence {
+        let half = goal.width_percent / 2.0;
+        let _ = write!(line, " : +/-{half:.3}% @ {}% conf. ", goal.level);
+        if goal.result_only {
+            line.push_str(" on result only");
+        }
+    }
+    for (holds, part) in [
+        (data.no_delay, " : nodelay"),
+        (data.copy_avoidance, " : copy avoidance"),
+        (options.pace.local.is_some(), " : interval"),
+        // netperf says what it was built with, and many a build is silent about histograms.
+        (true, " : demo"),
+    ] {
+        if holds {
+            line.push_str(part);
+        }
+    }
+    if matches!(options.test, Test::TcpRr | Test::UdpRr) {
+        let _ = write!(line, " : first burst {}", data.burst.unwrap_or(0));
+    }
+    if options.cpus.local.is_some() || options.cpus.remote.is_some() {
+        line.push_str(" : cpu bind");
+    }
+    line.push('\n');
+    line
+}
+
+fn name(options: &Options) -> Option<String> {
+    let name = match options.test {
+        Test::TcpStream => "MIGRATED TCP STREAM",
+        Test::TcpMaerts => "MIGRATED TCP MAERTS",
+        Test::TcpSendfile => "TCP SENDFILE",
+        Test::TcpRr => "MIGRATED TCP REQUEST/RESPONSE",
+        Test::TcpCrr => "MIGRATED TCP Connect/Request/Response",
+        Test::TcpCc => "TCP Connect/Close",
+        Test::UdpStream => "MIGRATED UDP STREAM",
+        Test::UdpRr => "MIGRATED UDP REQUEST/RESPONSE",
+        Test::Omni => return Some(format!("OMNI {}", direction(options.shape.direction))),
+        Test::Uuid | Test::LocCpu | Test::RemCpu => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// A direction in netperf's words.
+pub(super) const fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Send => "Send",
+        Direction::Receive => "Receive",
+        Direction::RequestResponse => "Send|Recv",
+        Direction::ConnectRequestResponse => "Connect|Send|Recv",
+        Direction::Connect => "Connection",
+    }
+}
+
+/// One end. netperf shows an address only if its text has at most seven characters.
+fn end(name: &str, address: &str, port: u16) -> String {
+    let shown = if address.len() <= 7 { address } else { "" };
+    let family = if address.contains(':') { "AF_INET6" } else { "AF_INET" };
+    format!("{name} ({shown}) port {port} {family}")
+}

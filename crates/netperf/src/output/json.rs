@@ -1,0 +1,209 @@
+//! One JSON document about a test: `--json`. Ours, not netperf's; every key says its unit.
+
+use serde_json::{Map, Value, json as value};
+
+use super::banner::direction;
+use super::extras::round_trip_us;
+use super::view::{Side, View};
+use super::{Facts, Names};
+use crate::figures::{BufferSize, Cpu, Figures};
+use crate::options::{Buffers, Length, Options};
+use crate::test::{Protocol, Test};
+use podperf_model::latency::Latencies;
+
+/// Names the document's keys and their meaning.
+pub const SCHEMA: &str = "podperf.netperf/1";
+
+/// Percentiles that are always there.
+const PERCENTILES: [f64; 6] = [50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
+
+/// The document. Absent figures are null.
+#[must_use]
+pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
+    let view = View { options, figures, facts };
+    let names: &Names = &facts.names;
+    let transacts = options.shape.direction.transacts();
+    let of_transactions = figures.latency.as_ref().filter(|_| transacts);
+    value!({
+        "schema": SCHEMA,
+        "uuid": facts.uuid,
+        "tag": options.brand,
+        "options": asked(options),
+        "elapsed_seconds": figures.elapsed_seconds,
+        "throughput_bits_per_second": figures.bytes_per_second * 8.0,
+        "transactions_per_second": figures.transactions_per_second,
+        "round_trip_us": round_trip_us(&view),
+        "lost_transactions": figures.lost_transactions,
+        "latency": of_transactions.map(|all| latency(all, &options.percentiles)),
+        "mss_bytes": figures.mss_bytes,
+        "local": end(&view, Side::Local, &names.local_name, &names.local_address),
+        "remote": end(&view, Side::Remote, &names.remote_name, &names.remote_address),
+        "confidence": confidence(&view),
+        "native": figures.native,
+        "incomplete": figures.incomplete,
+    })
+}
+
+/// The options that were in force.
+fn asked(options: &Options) -> Value {
+    let data = &options.data;
+    let shape = options.shape;
+    let (seconds, units) = match options.length {
+        Length::Seconds(seconds) => (Some(seconds), None),
+        Length::Units(units) => (None, Some(units)),
+        Length::UntilSignal => (None, None),
+    };
+    let transacts = shape.direction.transacts();
+    value!({
+        "command_line": options.command_line,
+        "test": test(options.test),
+        "protocol": match shape.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        },
+        "direction": direction(shape.direction),
+        "length_seconds": seconds,
+        "length_bytes": units.filter(|_| !transacts),
+        "length_transactions": units.filter(|_| transacts),
+        "settle_seconds": options.settle.as_secs_f64(),
+        "streams": options.streams,
+        "request_bytes": transacts.then_some(data.request_bytes),
+        "response_bytes": transacts.then_some(data.response_bytes),
+        "burst_requests": data.burst,
+        "no_delay": data.no_delay,
+        "receive_timeout_seconds": data.receive_timeout.map(|wait| wait.as_secs_f64()),
+        "pacing_bytes_per_second": data.pacing_bytes_per_second,
+        "local": asked_of_end(options, Side::Local, data.local_buffers),
+        "remote": asked_of_end(options, Side::Remote, data.remote_buffers),
+    })
+}
+
+/// What `-t` calls it.
+const fn test(test: Test) -> &'static str {
+    match test {
+        Test::TcpStream => "TCP_STREAM",
+        Test::TcpMaerts => "TCP_MAERTS",
+        Test::TcpSendfile => "TCP_SENDFILE",
+        Test::TcpRr => "TCP_RR",
+        Test::TcpCrr => "TCP_CRR",
+        Test::TcpCc => "TCP_CC",
+        Test::UdpStream => "UDP_STREAM",
+        Test::UdpRr => "UDP_RR",
+        Test::Omni => "OMNI",
+        Test::Uuid => "UUID",
+        Test::LocCpu => "LOC_CPU",
+        Test::RemCpu => "REM_CPU",
+    }
+}
+
+fn asked_of_end(options: &Options, side: Side, buffers: Buffers) -> Value {
+    let data = &options.data;
+    let pace = side.of(&options.pace);
+    value!({
+        "port": side.of(&data.ports),
+        "send_bytes": side.of(&data.send_bytes),
+        "receive_bytes": side.of(&data.receive_bytes),
+        "send_buffer_bytes": buffers.send,
+        "receive_buffer_bytes": buffers.receive,
+        "congestion_control": side.of(&data.congestion_control),
+        "cpu_id": side.of(&options.cpus),
+        "paced_operations": pace.map(|pace| pace.operations),
+        "paced_every_seconds": pace.map(|pace| pace.every.as_secs_f64()),
+    })
+}
+
+/// The histogram is HdrHistogram V2, deflated, base64, of nanoseconds.
+fn latency(all: &Latencies, further: &[f64]) -> Value {
+    let us = |ns: Option<u64>| ns.map(|ns| super::units::float(ns) / 1e3);
+    let mut percents: Vec<f64> = PERCENTILES.iter().chain(further).copied().collect();
+    percents.sort_by(f64::total_cmp);
+    percents.dedup();
+    let quantile =
+        |percent: f64| value!({"percent": percent, "us": us(all.nearest_ns(percent / 100.0))});
+    value!({
+        "count": all.count(),
+        "min_us": us(all.min_ns()),
+        "mean_us": all.mean_ns().map(|ns| ns / 1e3),
+        "stddev_us": all.stddev_ns().map(|ns| ns / 1e3),
+        "max_us": us(all.max_ns()),
+        "quantiles": percents.into_iter().map(quantile).collect::<Vec<_>>(),
+        "histogram_ns": all.to_wire().histogram,
+    })
+}
+
+fn end(view: &View<'_>, side: Side, name: &str, address: &str) -> Value {
+    let end = view.end(side);
+    let demand = view.demand_us(side);
+    let per_transaction = view.demand_is_per_transaction();
+    let figures = view.figures;
+    // Of streams; what was timed of transactions stands above.
+    let calls = match side {
+        Side::Local => figures.latency.as_ref().filter(|_| !view.direction().transacts()),
+        Side::Remote => figures.remote_latency.as_ref(),
+    };
+    let mut document = value!({
+        "name": name,
+        "address": address,
+        "send_buffer": buffer(end.send_buffer),
+        "receive_buffer": buffer(end.receive_buffer),
+        "send_bytes": end.send_bytes,
+        "receive_bytes": end.receive_bytes,
+        "send_calls": end.send_calls,
+        "failed_sends": end.failed_sends,
+        "receive_calls": end.receive_calls,
+        "bytes_sent": end.bytes_sent,
+        "bytes_received": end.bytes_received,
+        "cpu": end.cpu.as_ref().map(cpu),
+        "call_latency": calls.map(|all| latency(all, &view.options.percentiles)),
+        "retransmitted_segments": end.retransmits,
+        "no_delay": end.no_delay,
+        "cork": end.cork,
+        "congestion_control": end.congestion_control,
+        "tos": end.tos,
+        "priority": end.priority,
+    });
+    let costs = [
+        ("service_demand_us_per_kib", demand.filter(|_| !per_transaction)),
+        ("service_demand_us_per_transaction", demand.filter(|_| per_transaction)),
+    ];
+    if let Some(map) = document.as_object_mut() {
+        map.extend(costs.map(|(key, cost)| (key.to_owned(), value!(cost))));
+    }
+    document
+}
+
+fn buffer(size: BufferSize) -> Value {
+    value!({"initial_bytes": size.initial, "end_bytes": size.end})
+}
+
+fn cpu(cpu: &Cpu) -> Value {
+    value!({
+        "cpus": cpu.cpus,
+        "busy_percent": cpu.util_percent,
+        "user_percent": cpu.user_percent,
+        "system_percent": cpu.system_percent,
+        "iowait_percent": cpu.iowait_percent,
+        "irq_percent": cpu.irq_percent,
+        "softirq_percent": cpu.softirq_percent,
+        "peak_cpu_id": cpu.peak.map(|(id, _)| id),
+        "peak_busy_percent": cpu.peak.map(|(_, share)| share),
+    })
+}
+
+/// What was wanted and what was reached; null where neither was asked for.
+fn confidence(view: &View<'_>) -> Value {
+    let mut map = Map::new();
+    if let Some(goal) = view.options.confidence {
+        map.insert("level_percent".to_owned(), value!(goal.level));
+        map.insert("wanted_width_percent".to_owned(), value!(goal.width_percent));
+        map.insert("result_only".to_owned(), value!(goal.result_only));
+    }
+    if let Some(found) = view.figures.confidence {
+        map.insert("iterations".to_owned(), value!(found.iterations));
+        map.insert("throughput_width_percent".to_owned(), value!(found.throughput_percent));
+        map.insert("local_cpu_width_percent".to_owned(), value!(found.local_cpu_percent));
+        map.insert("remote_cpu_width_percent".to_owned(), value!(found.remote_cpu_percent));
+        map.insert("reached".to_owned(), value!(found.reached));
+    }
+    if map.is_empty() { Value::Null } else { Value::Object(map) }
+}

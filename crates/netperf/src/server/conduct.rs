@@ -1,0 +1,291 @@
+//! One test, from the request to the results.
+//!
+//! Enters: an order and the control connection it came over. Leaves: what this end counted. The
+//! clock starts with the first connection or datagram, so that a client may pause before it.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use socket2::Socket;
+
+use super::control::Control;
+use super::door::{Door, Way};
+use super::meet::{Missed, Waiting};
+use super::order::{DATAGRAM_MOST, Length, Order};
+use super::watch::beside;
+use crate::data::{Course, Ends, Extent, Job, Phase, Totals, cpu};
+use crate::figures::{Cpu, Interim};
+use crate::test::{Direction, Protocol};
+use crate::wire::native::Wishes;
+use podperf_engine::metrics::host_reader::HostReader;
+use podperf_engine::metrics::roots::Roots;
+use podperf_engine::transport::fresh::Listener;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::Role;
+use podperf_model::sample::Sample;
+
+/// For the client's data to come, at the least, and beyond the length of the test.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So much later than its time a test is ended whose client has no way to say that it is over, or
+/// whose word was lost.
+const OVERTIME: Duration = Duration::from_secs(1);
+/// So much later a test is broken off.
+const LIMIT: Duration = Duration::from_secs(60);
+/// A count of connections is looked at this often.
+const LOOK: Duration = Duration::from_millis(10);
+/// What netperf sends, over and over.
+const PAYLOAD: &[u8] = b"netperf\0";
+/// A UDP response that has not come; this end waits for none.
+const UNUSED: Duration = Duration::from_secs(1);
+
+/// What a test is conducted with.
+pub(super) struct Place<'a> {
+    pub(super) control: &'a mut Control,
+    pub(super) closing: BorrowedFd<'a>,
+    pub(super) wishes: Wishes,
+    /// One line an event.
+    pub(super) log: &'a dyn Fn(&str),
+}
+
+/// What came of a test.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Totals(Box<Totals>),
+    /// The errno to tell, and why.
+    Failed(i32, String),
+    /// Nobody is there to be told.
+    Gone,
+}
+
+/// Waits for the client's data and does the test.
+///
+/// # Errors
+/// When the control connection breaks.
+pub(super) fn conduct(order: &Order, door: Door, mut place: Place<'_>) -> Result<Outcome> {
+    let job = job(order, &door, place.wishes);
+    let phase = match meet(order, job, door, &mut place) {
+        Ok(phase) => phase,
+        Err(Missed::Ended) => return Ok(Outcome::Totals(Box::default())),
+        Err(Missed::Late) => {
+            return Ok(Outcome::Failed(libc::ETIMEDOUT, "no data came".to_owned()));
+        }
+        Err(Missed::Gone) => return Ok(Outcome::Gone),
+        Err(Missed::Broken(error)) => return Err(error),
+        Err(Missed::Unprepared(error)) => {
+            let errno = errno(&error).unwrap_or(libc::EIO);
+            return Ok(Outcome::Failed(errno, error.to_string()));
+        }
+        Err(Missed::Refused(error)) => {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            return Ok(Outcome::Failed(errno, error.to_string()));
+        }
+    };
+    let any_word = !order.shape.direction.lasts();
+    let Place { control, closing, .. } = place;
+    let (totals, there) = beside(control, closing, any_word, |tell, told| {
+        let mut gauge = Gauge::new(order, tell);
+        let every = gauge.every();
+        let mut look = |interim: Interim| gauge.look(&interim);
+        let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
+        let limit = match order.length {
+            Length::Time(time) => Some(time + LIMIT),
+            Length::Units(_) | Length::UntilTold => None,
+        };
+        let totals = phase.run(Course { stop: told, limit, interim, ending: &mut || () });
+        gauge.correct(totals)
+    });
+    if !there? || totals.stopped == Some(Kind::Incomplete) {
+        return Ok(Outcome::Gone);
+    }
+    Ok(judge(order, totals))
+}
+
+/// What a client does to end a test is no failure of it: it closes a connection that it has had
+/// enough of, with bytes still on their way.
+fn judge(order: &Order, mut totals: Totals) -> Outcome {
+    if order.shape.direction == Direction::Receive {
+        let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
+        totals.errors.retain(|error| !errno(error).is_some_and(|errno| ended.contains(&errno)));
+    }
+    match totals.errors.first() {
+        Some(error) => Outcome::Failed(errno(error).unwrap_or(libc::EIO), error.to_string()),
+        None => Outcome::Totals(Box::new(totals)),
+    }
+}
+
+/// The errno in the system's words for it.
+fn errno(error: &Error) -> Option<i32> {
+    let (_, rest) = error.cause.rsplit_once("(os error ")?;
+    rest.split(')').next()?.parse().ok()
+}
+
+/// The client's data and the engine, ready to start.
+fn meet(order: &Order, job: Job, door: Door, place: &mut Place<'_>) -> Result<Phase, Missed> {
+    let length = match order.length {
+        Length::Time(time) => time,
+        Length::Units(_) | Length::UntilTold => Duration::ZERO,
+    };
+    let deadline = Instant::now() + length + PATIENCE;
+    let peer = place.control.peer;
+    let Place { control, closing, log, .. } = place;
+    let mut waiting = Waiting { control, closing: *closing, deadline, log: *log };
+    let Door { way, from, .. } = door;
+    match (way, order.shape.direction.lasts()) {
+        (Way::Listening(listener), false) => {
+            // Ready before the first connection, which is then served at once.
+            let accepting = Listener::of(listener.try_clone()?, from);
+            let phase = prepare(job, Ends::Listen(accepting, peer))?;
+            waiting.readable(&listener)?;
+            Ok(phase)
+        }
+        (Way::Datagrams(socket), _) => {
+            // Ready before the first datagram: those that follow it fill the socket at once. Over
+            // another handle of the same socket, which is connected when the client is known.
+            let phase = prepare(job, Ends::Connected(vec![socket.try_clone()?]))?;
+            if order.shape.direction != Direction::Receive {
+                waiting.datagram(&socket, from)?;
+            }
+            Ok(phase)
+        }
+        (way, _) => {
+            let sockets = waiting.connections(&way, from, (place.wishes.streams, &order.ask))?;
+            let extent = hurried(order, job.extent, &sockets);
+            prepare(Job { extent, ..job }, Ends::Connected(sockets))
+        }
+    }
+}
+
+fn prepare(job: Job, ends: Ends) -> Result<Phase, Missed> {
+    Phase::prepare(job, ends).map_err(Missed::Unprepared)
+}
+
+/// netperf closes a stream that it receives when its time is over, whatever is still on its way,
+/// and its clock runs since before the connection. Whoever sends to it ends a little earlier: two
+/// round trips, and what the ends' clocks and schedulers may differ by.
+fn hurried(order: &Order, extent: Extent, sockets: &[Socket]) -> Extent {
+    use std::os::fd::AsFd as _;
+    let Extent::Time(time) = extent else { return extent };
+    if order.shape.direction != Direction::Receive {
+        return extent;
+    }
+    let info =
+        sockets.iter().filter_map(|socket| podperf_engine::metrics::flow::read(socket.as_fd()));
+    let round_trip = info.map(|info| info.rtt_us).max().unwrap_or(0);
+    let early = Duration::from_micros(u64::from(round_trip) * 2) + Duration::from_millis(10);
+    Extent::Time(time - early.min(time / 10))
+}
+
+fn job(order: &Order, door: &Door, wishes: Wishes) -> Job {
+    let granted = |bytes: Option<u32>| bytes.unwrap_or(1 << 16).max(1);
+    let send_bytes = order.send_bytes.unwrap_or_else(|| {
+        let bytes = granted(door.granted.send_buffer);
+        if order.shape.protocol == Protocol::Udp { bytes.min(DATAGRAM_MOST) } else { bytes }
+    });
+    Job {
+        role: Role::Server,
+        shape: order.shape,
+        send_bytes,
+        receive_bytes: order.receive_bytes.unwrap_or_else(|| granted(door.granted.receive_buffer)),
+        request_bytes: order.request_bytes,
+        response_bytes: order.response_bytes,
+        extent: extent(order),
+        in_flight: 1,
+        streams: wishes.streams,
+        cpu: order.cpu,
+        timed: wishes.times_calls,
+        sendfile: false,
+        pace: order.pace,
+        payload: Some(Arc::from(PAYLOAD)),
+        receive_timeout: UNUSED,
+    }
+}
+
+/// Bytes of each send and receive of a job, for the answer.
+pub(super) fn sizes(order: &Order, door: &Door) -> [u32; 2] {
+    let job = job(order, door, Wishes::default());
+    [job.send_bytes, job.receive_bytes]
+}
+
+/// What a client cannot end by itself, or not for certain, this end ends after its time.
+fn extent(order: &Order) -> Extent {
+    let sends = order.shape.direction == Direction::Receive;
+    match order.length {
+        Length::Time(time) if sends => Extent::Time(time),
+        Length::Time(time) if overtime(order) => Extent::Time(time + OVERTIME),
+        Length::Units(units) if sends => Extent::Units(units),
+        _ => Extent::UntilTold,
+    }
+}
+
+/// The client's word that it is over may be lost, or there is none.
+fn overtime(order: &Order) -> bool {
+    let sends = order.shape.direction == Direction::Receive;
+    !sends && (order.shape.protocol == Protocol::Udp || !order.shape.direction.lasts())
+}
+
+/// Looks at a test under way where its end is not all that matters: reads the CPU when the time is
+/// over, of a test that waits for its end longer, and counts transactions whose connections do not
+/// last.
+struct Gauge<'a> {
+    order: &'a Order,
+    reader: Option<HostReader>,
+    before: Sample,
+    cpu: Option<Cpu>,
+    bytes: u64,
+    transactions: u64,
+    tell: &'a Sender<Kind>,
+    began: Instant,
+}
+
+impl<'a> Gauge<'a> {
+    fn new(order: &'a Order, tell: &'a Sender<Kind>) -> Self {
+        let timed = overtime(order) && matches!(order.length, Length::Time(_));
+        let mut reader = (timed && order.measure_cpu).then(|| HostReader::open(&Roots::default()));
+        let host = reader.as_mut().map(HostReader::read).unwrap_or_default();
+        let before = Sample { host, ..Sample::default() };
+        let began = Instant::now();
+        Self { order, reader, before, cpu: None, bytes: 0, transactions: 0, tell, began }
+    }
+
+    /// How often it looks, if at all.
+    fn every(&self) -> Option<Duration> {
+        match self.order.length {
+            Length::Time(time) => self.reader.as_ref().map(|_| time),
+            Length::Units(_) if !self.order.shape.direction.lasts() => Some(LOOK),
+            Length::Units(_) | Length::UntilTold => None,
+        }
+    }
+
+    fn look(&mut self, interim: &Interim) {
+        if let Some(reader) = &mut self.reader
+            && self.cpu.is_none()
+        {
+            let at_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let now = Sample { at_ns, host: reader.read(), ..Sample::default() };
+            self.cpu = cpu::between(&self.before, &now);
+        }
+        self.bytes += interim.bytes;
+        self.transactions += interim.transactions;
+        let each = u64::from(self.order.request_bytes) + u64::from(self.order.response_bytes);
+        let done = self.bytes.checked_div(each).unwrap_or(self.transactions);
+        if let Length::Units(units) = self.order.length
+            && done >= units
+        {
+            // Who is told twice ends once.
+            let _ = self.tell.try_send(Kind::Interrupted);
+        }
+    }
+
+    /// The time beyond the test's own counts for nothing.
+    fn correct(&self, mut totals: Totals) -> Totals {
+        if let Length::Time(time) = self.order.length
+            && overtime(self.order)
+        {
+            totals.elapsed = totals.elapsed.min(time);
+            totals.cpu = self.cpu;
+        }
+        totals
+    }
+}

@@ -1,0 +1,321 @@
+//! A control connection: messages in and out, none of which anybody waits for without end.
+//!
+//! Enters: a connection, and what else is waited for. Leaves: whole messages. The connection never
+//! blocks, so that whoever has it can watch it beside its data sockets.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::SockRef;
+
+use crate::wire::{MESSAGE_BYTES, Message};
+use podperf_engine::transport::socket::plain;
+use podperf_model::error::{Error, Kind, Result};
+
+/// For a message that has begun, and for one to be taken.
+const WHOLE: Duration = Duration::from_secs(30);
+/// What netperf said up to 2.5 was shorter.
+const OLD_BYTES: usize = 256;
+/// When a message of the old length is taken for one: nothing follows it.
+const OLD: Duration = Duration::from_secs(2);
+/// Messages that are kept for later.
+const KEPT_MOST: usize = 16;
+/// A longer wait is cut into parts: poll(2) takes milliseconds in 32 bits.
+const PART: Duration = Duration::from_secs(3600);
+
+/// One end of a control connection.
+#[derive(Debug)]
+pub(super) struct Control {
+    stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    bytes: [u8; MESSAGE_BYTES],
+    filled: usize,
+    /// When the last byte came.
+    last: Instant,
+    /// By when what has begun has to be there.
+    deadline: Option<Instant>,
+    kept: VecDeque<Message>,
+}
+
+/// What reading on brought.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
+pub(super) enum Heard {
+    NotYet,
+    Message(Message),
+    /// The peer has ended the connection, after a whole message.
+    End,
+}
+
+/// What a wait ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    Control,
+    Other,
+    /// The server comes to its end.
+    Closing,
+    Late,
+}
+
+impl Control {
+    /// Of an accepted connection.
+    ///
+    /// # Errors
+    /// When it has no addresses any more or cannot be tuned.
+    pub(super) fn new(stream: TcpStream) -> std::io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        // What goes over it may be hours apart, and routers on the way forget (NAT).
+        SockRef::from(&stream).set_keepalive(true)?;
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        Ok(Self {
+            stream,
+            peer,
+            local,
+            bytes: [0; MESSAGE_BYTES],
+            filled: 0,
+            last: Instant::now(),
+            deadline: None,
+            kept: VecDeque::new(),
+        })
+    }
+
+    /// The peer as people write it.
+    pub(super) fn name(&self) -> String {
+        plain(self.peer)
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// The connection itself: whoever opened it has named it a data connection.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// By when more has to come, where a message has begun.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.filled == OLD_BYTES { Some(self.last + OLD) } else { self.deadline }
+    }
+
+    /// Reads on, without waiting.
+    ///
+    /// # Errors
+    /// When the connection breaks, ends within a message, or has begun one that does not end.
+    pub(super) fn hear(&mut self) -> Result<Heard> {
+        while self.filled < MESSAGE_BYTES {
+            match self.stream.read(&mut self.bytes[self.filled..]) {
+                Ok(0) if self.filled == 0 => return Ok(Heard::End),
+                Ok(0) => return Err(self.broken("the connection ended")),
+                Ok(count) => {
+                    self.last = Instant::now();
+                    self.deadline.get_or_insert(self.last + WHOLE);
+                    self.filled += count;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let late = self.due().is_some_and(|due| Instant::now() >= due);
+                    return if late { Err(self.broken("no more came")) } else { Ok(Heard::NotYet) };
+                }
+                Err(error) => return Err(self.failed("read a message from", error)),
+            }
+        }
+        (self.filled, self.deadline) = (0, None);
+        Ok(Heard::Message(Message(self.bytes)))
+    }
+
+    /// A message that is not whole: what it may be.
+    fn broken(&self, how: &str) -> Error {
+        let filled = self.filled;
+        let cause = format!("{how} after {filled} bytes of a message of {MESSAGE_BYTES}");
+        let error = self.failed("read a message from", cause);
+        if filled == OLD_BYTES {
+            error.with_remedy("netperf before 2.6 speaks so: use 2.6 or later there")
+        } else {
+            error
+        }
+    }
+
+    fn failed(&self, operation: &str, cause: impl std::fmt::Display) -> Error {
+        Error::new(Kind::Incomplete, operation, cause).with_peer(self.name())
+    }
+
+    /// The next message, or nothing when the peer has ended the connection or the server ends.
+    ///
+    /// # Errors
+    /// As of [`Self::hear`]; when none begins within `idle`.
+    pub(super) fn next(
+        &mut self,
+        idle: Duration,
+        closing: BorrowedFd<'_>,
+    ) -> Result<Option<Message>> {
+        if let Some(kept) = self.kept.pop_front() {
+            return Ok(Some(kept));
+        }
+        let silent = Instant::now().checked_add(idle);
+        loop {
+            match self.hear()? {
+                Heard::Message(message) => return Ok(Some(message)),
+                Heard::End => return Ok(None),
+                Heard::NotYet => {}
+            }
+            match wait(Some(self.fd()), None, closing, self.due().or(silent)) {
+                Woken::Closing => return Ok(None),
+                Woken::Late if self.filled == 0 => {
+                    let cause = format!("silent for {} s", idle.as_secs());
+                    return Err(self.failed("wait for a message from", cause));
+                }
+                Woken::Control | Woken::Other | Woken::Late => {}
+            }
+        }
+    }
+
+    /// Keeps a message for later.
+    ///
+    /// # Errors
+    /// When there are more of them than any client has to say.
+    pub(super) fn keep(&mut self, message: Message) -> Result<()> {
+        if self.kept.len() >= KEPT_MOST {
+            return Err(self.failed("keep a message of", "more of them than anybody waits for"));
+        }
+        self.kept.push_back(message);
+        Ok(())
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// When the connection breaks, or takes them too slowly.
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let deadline = Instant::now() + WHOLE;
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(self.failed("send a message to", "it does not take it"));
+                    }
+                    let room = PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT);
+                    let _ = poll(&mut [room], timeout(left));
+                }
+                Err(error) => return Err(self.failed("send a message to", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until there is something to be read, or the deadline.
+pub(super) fn wait(
+    control: Option<BorrowedFd<'_>>,
+    other: Option<BorrowedFd<'_>>,
+    closing: BorrowedFd<'_>,
+    deadline: Option<Instant>,
+) -> Woken {
+    loop {
+        let left = deadline.map_or(PART, |at| at.saturating_duration_since(Instant::now()));
+        let watched = [(Woken::Closing, Some(closing)), (Woken::Control, control)];
+        let watched = watched.into_iter().chain([(Woken::Other, other)]);
+        let watched = watched.filter_map(|(woken, fd)| Some((woken, fd?)));
+        let (meanings, mut fds): (Vec<Woken>, Vec<PollFd<'_>>) =
+            watched.map(|(woken, fd)| (woken, PollFd::new(fd, PollFlags::POLLIN))).unzip();
+        match poll(&mut fds, timeout(left)) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            // No memory for a poll: what follows finds out.
+            Err(_) => return Woken::Late,
+            Ok(_) => {
+                let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+                if let Some(place) = fds.iter().position(ready) {
+                    return meanings[place];
+                }
+            }
+        }
+        if deadline.is_some_and(|at| Instant::now() >= at) {
+            return Woken::Late;
+        }
+    }
+}
+
+/// At least as long, to the next millisecond.
+pub(super) fn timeout(time: Duration) -> PollTimeout {
+    let millis = time.min(PART).as_micros().div_ceil(1000);
+    PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::wire::kind;
+
+    fn pair() -> (TcpStream, Control) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, Control::new(listener.accept().unwrap().0).unwrap())
+    }
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn messages_come_one_after_the_other_and_kept_ones_first() {
+        let (mut client, mut control) = pair();
+        let (closing, _open) = UnixStream::pair().unwrap();
+        for kind in [kind::OMNI, kind::TCP_CC] {
+            Message::of(kind).write(&mut client).unwrap();
+        }
+        control.keep(Message::of(kind::SYSINFO)).unwrap();
+        for kind in [kind::SYSINFO, kind::OMNI, kind::TCP_CC] {
+            assert_eq!(control.next(SOON, closing.as_fd()).unwrap().unwrap().kind(), kind);
+        }
+        drop(client);
+        assert!(control.next(SOON, closing.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_message_that_is_not_whole_is_named() {
+        let (closing, _open) = UnixStream::pair().unwrap();
+        for (bytes, expected) in [(256, "netperf before 2.6"), (100, "after 100 bytes")] {
+            let (mut client, mut control) = pair();
+            client.write_all(&vec![0; bytes]).unwrap();
+            drop(client);
+            let error = control.next(SOON, closing.as_fd()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        // One of the old length that waits for its answer.
+        let (mut client, mut control) = pair();
+        client.write_all(&[0; 256]).unwrap();
+        let error = control.next(SOON, closing.as_fd()).unwrap_err().to_string();
+        assert!(error.contains("no more came after 256 bytes"), "{error}");
+    }
+
+    #[test]
+    fn silence_ends_and_so_does_the_server() {
+        let (_client, mut control) = pair();
+        let (closing, open) = UnixStream::pair().unwrap();
+        let short = Duration::from_millis(50);
+        let error = control.next(short, closing.as_fd()).unwrap_err().to_string();
+        assert!(error.contains("silent"), "{error}");
+        drop(open);
+        assert!(control.next(SOON, closing.as_fd()).unwrap().is_none());
+    }
+
+    #[test]
+    fn nobody_is_kept_for_without_end() {
+        let (_client, mut control) = pair();
+        let kept = (0..100).take_while(|_| control.keep(Message::default()).is_ok()).count();
+        assert_eq!(kept, KEPT_MOST);
+    }
+}

@@ -1,0 +1,268 @@
+//! Where the data of a test comes in or goes out: the socket that is opened before the request is
+//! answered.
+//!
+//! Enters: an order and the control connection's addresses. Leaves: a [`Door`], or what the system
+//! refused.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::ops::RangeInclusive;
+
+use socket2::Socket;
+
+use super::order::Order;
+use super::seats::Seats;
+use crate::data::socket::{Granted, granted, tcp, udp};
+use crate::options::Family;
+use crate::test::{Direction, Protocol};
+use podperf_engine::transport::fresh::timeouts;
+
+/// Connections that may wait for being accepted, of those that do not last.
+const BACKLOG: i32 = 4096;
+
+/// A data socket that the client is told of.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) way: Way,
+    pub(super) port: u16,
+    /// What the kernel granted so far.
+    pub(super) granted: Granted,
+    /// Who may come; absent: anybody.
+    pub(super) from: Option<IpAddr>,
+}
+
+/// How the data comes.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Over connections to a port of their own.
+    Listening(Socket),
+    /// As datagrams.
+    Datagrams(Socket),
+    /// Over connections to the control port.
+    Seats(Seats),
+}
+
+/// Opens it: on the address that the client reached this server by, or the one that it named.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn open(
+    order: &Order,
+    (local, peer): (SocketAddr, SocketAddr),
+    ports: Option<&RangeInclusive<u16>>,
+) -> io::Result<Door> {
+    let addresses = addresses(order, local);
+    let mut made = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in addresses {
+        made = on_port(address, order.data_port, ports, &|address| make(order, address));
+        // An address that is named may be a Service's, or that of a router before this host.
+        if !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+            break;
+        }
+    }
+    let socket = made?;
+    let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
+    let granted = granted(&socket);
+    let way = match order.shape.protocol {
+        Protocol::Tcp => Way::Listening(socket),
+        Protocol::Udp => {
+            if order.shape.direction == Direction::Receive {
+                socket.connect(&receiver(order, peer)?.into())?;
+            }
+            Way::Datagrams(socket)
+        }
+    };
+    Ok(Door { way, port, granted, from: from(order, peer) })
+}
+
+/// A door beside the control port, with sockets as they will be.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn beside(order: &Order, local: SocketAddr, seats: Seats) -> io::Result<Door> {
+    let granted = granted(&tcp(local.ip().to_canonical(), &order.ask)?);
+    Ok(Door { way: Way::Seats(seats), port: local.port(), granted, from: None })
+}
+
+/// A socket that listens, or waits for datagrams.
+fn make(order: &Order, address: SocketAddr) -> io::Result<Socket> {
+    match order.shape.protocol {
+        Protocol::Tcp => {
+            let socket = tcp(address.ip(), &order.ask)?;
+            // Connections of the last test may still be in TIME-WAIT.
+            socket.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+            if order.shape.direction.lasts() {
+                socket.set_nonblocking(true)?;
+            } else {
+                timeouts(&socket)?;
+            }
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket)
+        }
+        Protocol::Udp => {
+            let socket = udp(address.ip(), &order.ask)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+            socket.bind(&address.into())?;
+            Ok(socket)
+        }
+    }
+}
+
+/// On the port that is asked for, on one of `ports`, or on any.
+fn on_port(
+    mut address: SocketAddr,
+    wanted: u16,
+    ports: Option<&RangeInclusive<u16>>,
+    make: &dyn Fn(SocketAddr) -> io::Result<Socket>,
+) -> io::Result<Socket> {
+    let Some(ports) = ports.filter(|ports| wanted == 0 && !ports.is_empty()) else {
+        address.set_port(wanted);
+        return make(address);
+    };
+    let (first, count) = (*ports.start(), usize::from(ports.end() - ports.start()) + 1);
+    // Tests that begin at once do not all try the same ones.
+    let begin = fastrand::usize(..count);
+    let mut tried = Err(io::ErrorKind::AddrInUse.into());
+    for step in 0..count {
+        let offset = u16::try_from((begin + step) % count).unwrap_or(0);
+        address.set_port(first + offset);
+        tried = make(address);
+        if !tried.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+    }
+    tried
+}
+
+/// Own addresses to be tried, the best first.
+fn addresses(order: &Order, local: SocketAddr) -> Vec<SocketAddr> {
+    let own = local.ip().to_canonical();
+    let family =
+        order.family.unwrap_or_else(|| if own.is_ipv4() { Family::V4 } else { Family::V6 });
+    let any: IpAddr = match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let fits = |address: &IpAddr| address.is_ipv4() == any.is_ipv4();
+    let best = order.server.or(Some(own)).filter(fits);
+    best.into_iter().chain([any]).map(|address| scoped(address, local)).collect()
+}
+
+/// A link-local address is one only with its link, which is that of the control connection.
+fn scoped(address: IpAddr, local: SocketAddr) -> SocketAddr {
+    match (address, local) {
+        (IpAddr::V6(v6), SocketAddr::V6(local)) if v6.is_unicast_link_local() => {
+            SocketAddrV6::new(v6, 0, 0, local.scope_id()).into()
+        }
+        (address, _) => SocketAddr::new(address, 0),
+    }
+}
+
+/// Where the client's data comes from: the address of its control connection, unless either end
+/// named others for the data, which the routes then choose among.
+fn from(order: &Order, peer: SocketAddr) -> Option<IpAddr> {
+    let peer = peer.ip().to_canonical();
+    let family = order.family.is_none_or(|family| (family == Family::V4) == peer.is_ipv4());
+    (family && order.server.is_none() && order.client.0.is_none()).then_some(peer)
+}
+
+/// Where datagrams go that nobody has asked for by a datagram: to the client alone, so that no one
+/// can have a third host flooded.
+fn receiver(order: &Order, peer: SocketAddr) -> io::Result<SocketAddr> {
+    let (address, port) = order.client;
+    let own = peer.ip().to_canonical();
+    if address.is_some_and(|address| address != own) {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
+    if port == 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut to = scoped(own, peer);
+    to.set_port(port);
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::order::Dialect;
+    use super::*;
+    use crate::wire::ask::{OmniRequest, SERVER_RECEIVES, SERVER_SENDS};
+
+    const LOCAL: &str = "127.0.0.1:12865";
+
+    fn order(change: impl FnOnce(&mut OmniRequest)) -> Order {
+        let mut request = OmniRequest {
+            direction: SERVER_RECEIVES,
+            family: Some(Family::V4),
+            ..OmniRequest::default()
+        };
+        change(&mut request);
+        Dialect::Omni.order(&request.write()).unwrap()
+    }
+
+    fn opened(order: &Order, ports: Option<&RangeInclusive<u16>>) -> io::Result<Door> {
+        let local = LOCAL.parse().unwrap();
+        open(order, (local, "127.0.0.1:4000".parse().unwrap()), ports)
+    }
+
+    fn address(door: &Door) -> SocketAddr {
+        let (Way::Listening(socket) | Way::Datagrams(socket)) = &door.way else { panic!("seats") };
+        socket.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    #[test]
+    fn a_door_is_where_the_client_reached_the_server_or_where_it_says() {
+        let door = opened(&order(|_| ()), None).unwrap();
+        assert_eq!(address(&door).ip(), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!((address(&door).port(), door.from), (door.port, Some([127, 0, 0, 1].into())));
+        let named = order(|request| request.server_address = Some([127, 0, 0, 2].into()));
+        let door = opened(&named, None).unwrap();
+        assert_eq!(address(&door).ip(), IpAddr::from([127, 0, 0, 2]));
+        assert_eq!(door.from, None);
+        // Of nobody here: all addresses.
+        let named = order(|request| request.server_address = Some([192, 0, 2, 1].into()));
+        assert!(address(&opened(&named, None).unwrap()).ip().is_unspecified());
+        let other = order(|request| request.family = Some(Family::V6));
+        if let Ok(door) = opened(&other, None) {
+            assert_eq!(address(&door).ip(), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        }
+    }
+
+    #[test]
+    fn a_busy_port_is_refused_by_its_errno_and_passed_over_in_a_range() {
+        let first = opened(&order(|_| ()), None).unwrap();
+        let busy = order(|request| request.data_port = first.port);
+        let error = opened(&busy, None).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+        let (low, high) = (first.port.min(u16::MAX - 30), first.port.min(u16::MAX - 30) + 30);
+        for _ in 0..5 {
+            let door = opened(&order(|_| ()), Some(&(low..=high))).unwrap();
+            assert!((low..=high).contains(&door.port) && door.port != first.port, "{}", door.port);
+        }
+        let full = opened(&order(|_| ()), Some(&(first.port..=first.port)));
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn nobody_has_a_third_host_flooded() {
+        let sends = |request: &mut OmniRequest| {
+            request.direction = SERVER_SENDS;
+            request.protocol = Some(Protocol::Udp);
+            request.client_port = 9;
+        };
+        let own = order(sends);
+        assert!(opened(&own, None).is_ok());
+        let third = order(|request| {
+            sends(request);
+            request.client_address = Some([192, 0, 2, 1].into());
+        });
+        let error = opened(&third, None).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EACCES));
+    }
+}

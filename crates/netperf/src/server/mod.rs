@@ -1,0 +1,108 @@
+//! netserver: one port, clients of netperf's own wire and of podperf's.
+//!
+//! Enters: options, and a channel that says when to end. Leaves: nothing but what it logs. One
+//! thread hears whoever knocks (`lobby`); who has said something gets a thread (`session`), and a
+//! test the engine's workers (`conduct`). Every wait has a deadline but that for a test whose
+//! client has set none, and that one ends with its client.
+
+mod conduct;
+mod control;
+mod door;
+mod lobby;
+mod meet;
+mod order;
+mod seats;
+mod session;
+mod start;
+mod watch;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+
+use crossbeam_channel::Receiver;
+
+use super::options::Family;
+pub use super::options::ServerOptions;
+use podperf_engine::control::server::{listen, wildcard};
+use podperf_model::error::{Error, Kind, Result};
+use seats::Registry;
+use session::House;
+pub use start::start;
+
+/// Where the server tells what happens: one line an event.
+pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// A server with its port open.
+#[derive(Debug)]
+pub struct Server<'a> {
+    listener: TcpListener,
+    options: &'a ServerOptions,
+}
+
+impl<'a> Server<'a> {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// Naming the address, when it is taken, not this host's, or not to be found.
+    pub fn bind(options: &'a ServerOptions) -> Result<Self> {
+        let mut opened = Err(Error::new(Kind::Unmeasured, "listen", "no such address"));
+        for address in addresses(options)? {
+            opened = listen(address, false);
+            if opened.is_ok() {
+                break;
+            }
+        }
+        Ok(Self { listener: opened?, options })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` says otherwise; every session has ended then.
+    ///
+    /// # Errors
+    /// When the port breaks.
+    pub fn run(&self, stop: &Receiver<Kind>, log: Log<'_>) -> Result<Kind> {
+        let (open, closing) = UnixStream::pair().map_err(|error| {
+            Error::new(Kind::Unmeasured, "prepare to end what is served", error)
+        })?;
+        let registry = Registry::default();
+        let house =
+            House { options: self.options, log, registry: &registry, closing: closing.as_fd() };
+        lobby::run(&self.listener, house, stop, || drop(open))
+    }
+}
+
+/// Serves until `stop` says otherwise; the kind of what ended it.
+///
+/// # Errors
+/// When the port cannot be opened, or breaks.
+pub fn serve(options: &ServerOptions, stop: &Receiver<Kind>, log: Log<'_>) -> Result<Kind> {
+    Server::bind(options)?.run(stop, log)
+}
+
+/// Addresses to listen on, the first that is to be had.
+fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
+    let any = match (options.family, &options.host) {
+        (Some(Family::V4), None) => "0.0.0.0",
+        (Some(Family::V6), None) => "::",
+        (None, None) => return Ok(vec![SocketAddr::new(wildcard(), options.port)]),
+        (_, Some(host)) => host,
+    };
+    let found = (any, options.port).to_socket_addrs().map_err(|error| {
+        Error::new(Kind::Unmeasured, format!("look up the own address '{any}'"), error)
+    })?;
+    let of_family = |address: &SocketAddr| match options.family {
+        None => true,
+        Some(Family::V4) => address.is_ipv4(),
+        Some(Family::V6) => address.is_ipv6(),
+    };
+    Ok(found.filter(of_family).collect())
+}

@@ -1,0 +1,287 @@
+//! What a client asks for, held against what this server does before anything is done for it.
+//!
+//! Enters: a request. Leaves: an [`Order`] whose every size is bounded, or the errno that the
+//! answer names. Pure.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::data::Pace;
+use crate::data::socket::Ask;
+use crate::options::{Buffers, Family};
+use crate::test::{Direction, Protocol, Shape};
+use crate::wire::ask::{
+    CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
+};
+use crate::wire::{Message, UNKNOWN, classic, kind};
+
+/// Largest size of a call, a request or a response.
+const SIZE_MOST: i32 = 64 << 20;
+/// Largest payload of a datagram.
+pub(super) const DATAGRAM_MOST: u32 = 65_507;
+/// Longest test.
+const LONGEST: i32 = 7 * 86_400;
+
+/// In whose words a test is asked for and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Omni,
+    /// TCP_SENDFILE's.
+    Stream,
+    /// TCP_CC's.
+    Connect,
+}
+
+/// When a test ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    Time(Duration),
+    /// Bytes or transactions.
+    Units(u64),
+    UntilTold,
+}
+
+/// A test that this server does.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Order {
+    pub(super) shape: Shape,
+    pub(super) length: Length,
+    /// Of each send or receive call; absent: as the socket's buffer.
+    pub(super) send_bytes: Option<u32>,
+    pub(super) receive_bytes: Option<u32>,
+    /// 0 where there are none.
+    pub(super) request_bytes: u32,
+    pub(super) response_bytes: u32,
+    pub(super) ask: Ask,
+    pub(super) measure_cpu: bool,
+    pub(super) cpu: Option<u32>,
+    pub(super) pace: Option<Pace>,
+    pub(super) data_port: u16,
+    pub(super) family: Option<Family>,
+    pub(super) client: (Option<IpAddr>, u16),
+    pub(super) server: Option<IpAddr>,
+    /// What the answer repeats.
+    pub(super) request: OmniRequest,
+}
+
+impl Dialect {
+    /// What a message of this type asks for a test in; absent: it asks for none.
+    pub(super) const fn of(kind: u32) -> Option<Self> {
+        match kind {
+            kind::OMNI => Some(Self::Omni),
+            kind::TCP_STREAM => Some(Self::Stream),
+            kind::TCP_CC => Some(Self::Connect),
+            _ => None,
+        }
+    }
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// The errno for one that is not to be had.
+    pub(super) fn order(self, message: &Message) -> Result<Order, i32> {
+        let request = match self {
+            Self::Omni => OmniRequest::read(message),
+            Self::Stream => classic::stream::read_request(message),
+            Self::Connect => classic::connect::read_request(message),
+        };
+        // RDS and what else has no addresses of the Internet.
+        if self == Self::Omni && !matches!(message.word(92), 0 | 4 | 6) {
+            return Err(UNKNOWN);
+        }
+        Order::of(request)
+    }
+}
+
+impl Order {
+    fn of(request: OmniRequest) -> Result<Self, i32> {
+        let shape = shape(&request)?;
+        if request.test_length > LONGEST {
+            return Err(libc::EINVAL);
+        }
+        let length = match request.test_length {
+            0 => Length::UntilTold,
+            seconds @ 1.. => Length::Time(Duration::from_secs(seconds.unsigned_abs().into())),
+            units => Length::Units(units.unsigned_abs().into()),
+        };
+        let datagrams = shape.protocol == Protocol::Udp;
+        let [request_bytes, response_bytes] = messages(&request, shape)?;
+        let send_bytes = size(request.send_size, datagrams)?;
+        let receive_bytes = size(request.receive_size, false)?;
+        let [operations, micros] = request.pace;
+        let paced = operations > 0 && micros > 0 && shape.direction == Direction::Receive;
+        Ok(Self {
+            shape,
+            length,
+            send_bytes,
+            receive_bytes,
+            request_bytes,
+            response_bytes,
+            ask: ask(&request),
+            measure_cpu: request.flags & MEASURE_CPU != 0,
+            cpu: u32::try_from(request.cpu).ok(),
+            pace: paced.then(|| Pace { operations, every: Duration::from_micros(micros.into()) }),
+            data_port: request.data_port,
+            family: request.family,
+            client: (request.client_address, request.client_port),
+            server: request.server_address,
+            request,
+        })
+    }
+}
+
+fn shape(request: &OmniRequest) -> Result<Shape, i32> {
+    let protocol = request.protocol.ok_or(UNKNOWN)?;
+    let direction = match (request.direction, request.flags & CONNECTIONS != 0) {
+        (SERVER_RECEIVES, false) => Direction::Send,
+        (SERVER_SENDS, false) => Direction::Receive,
+        (BOTH, false) => Direction::RequestResponse,
+        (BOTH, true) => Direction::ConnectRequestResponse,
+        (0, true) => Direction::Connect,
+        (SERVER_RECEIVES | SERVER_SENDS, true) => return Err(libc::EOPNOTSUPP),
+        _ => return Err(libc::EINVAL),
+    };
+    if protocol == Protocol::Udp && !direction.lasts() {
+        return Err(libc::EOPNOTSUPP);
+    }
+    Ok(Shape { protocol, direction })
+}
+
+const BOTH: u32 = SERVER_RECEIVES | SERVER_SENDS;
+
+/// Bytes of a request and of a response.
+fn messages(request: &OmniRequest, shape: Shape) -> Result<[u32; 2], i32> {
+    match shape.direction {
+        Direction::Send | Direction::Receive | Direction::Connect => Ok([0; 2]),
+        Direction::RequestResponse | Direction::ConnectRequestResponse => {
+            let datagrams = shape.protocol == Protocol::Udp;
+            let sizes = [request.request_size, request.response_size];
+            let [request, response] = sizes.map(|bytes| size(bytes, datagrams));
+            Ok([request?.ok_or(libc::EINVAL)?, response?.ok_or(libc::EINVAL)?])
+        }
+    }
+}
+
+/// Absent: none is asked for.
+fn size(bytes: i32, datagram: bool) -> Result<Option<u32>, i32> {
+    match u32::try_from(bytes) {
+        Err(_) | Ok(0) => Ok(None),
+        Ok(_) if bytes > SIZE_MOST => Err(libc::EINVAL),
+        Ok(bytes) if datagram && bytes > DATAGRAM_MOST => Err(libc::EMSGSIZE),
+        Ok(bytes) => Ok(Some(bytes)),
+    }
+}
+
+fn ask(request: &OmniRequest) -> Ask {
+    // The kernel has bounds of its own for buffers, and doubles what it is asked for.
+    let buffer = |bytes: i32| u32::try_from(bytes).ok().filter(|&bytes| bytes > 0);
+    let buffer = |bytes| buffer(bytes).map(|bytes| bytes.min(1 << 30));
+    let name = &request.congestion_control;
+    Ask {
+        buffers: Buffers {
+            send: buffer(request.send_buffer),
+            receive: buffer(request.receive_buffer),
+        },
+        no_delay: request.flags & NO_DELAY != 0,
+        congestion_control: (!name.is_empty()).then(|| name.clone()),
+        tos: u8::try_from(request.tos).ok().filter(|&tos| tos > 0),
+        priority: (request.priority >= 0).then_some(request.priority),
+        keepalive: request.flags & KEEPALIVE != 0,
+        ..Ask::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(change: impl FnOnce(&mut OmniRequest)) -> Result<Order, i32> {
+        let mut request = OmniRequest { direction: SERVER_RECEIVES, ..OmniRequest::default() };
+        change(&mut request);
+        Dialect::Omni.order(&request.write())
+    }
+
+    #[test]
+    fn every_shape_is_known_by_direction_flag_and_protocol() {
+        use Direction::{Connect, ConnectRequestResponse, Receive, RequestResponse, Send};
+        for (direction, flags, protocol, expected) in [
+            (4, 0, Protocol::Tcp, Ok(Send)),
+            (2, 0, Protocol::Tcp, Ok(Receive)),
+            (6, 0, Protocol::Tcp, Ok(RequestResponse)),
+            (6, CONNECTIONS, Protocol::Tcp, Ok(ConnectRequestResponse)),
+            (0, CONNECTIONS, Protocol::Tcp, Ok(Connect)),
+            (4, 0, Protocol::Udp, Ok(Send)),
+            (2, 0, Protocol::Udp, Ok(Receive)),
+            (6, 0, Protocol::Udp, Ok(RequestResponse)),
+            (6, CONNECTIONS, Protocol::Udp, Err(libc::EOPNOTSUPP)),
+            (4, CONNECTIONS, Protocol::Tcp, Err(libc::EOPNOTSUPP)),
+            (0, 0, Protocol::Tcp, Err(libc::EINVAL)),
+            (9, 0, Protocol::Tcp, Err(libc::EINVAL)),
+        ] {
+            let order = order(|request| {
+                (request.direction, request.flags) = (direction, flags);
+                request.protocol = Some(protocol);
+                (request.request_size, request.response_size) = (1, 1);
+            });
+            let found = order.map(|order| order.shape.direction);
+            assert_eq!(found, expected, "{direction} {flags} {protocol:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_lengths_have_bounds() {
+        let refused = |change: fn(&mut OmniRequest)| order(change).unwrap_err();
+        assert_eq!(refused(|request| request.receive_size = SIZE_MOST + 1), libc::EINVAL);
+        assert_eq!(refused(|request| request.send_size = i32::MAX), libc::EINVAL);
+        assert_eq!(refused(|request| request.test_length = LONGEST + 1), libc::EINVAL);
+        let datagram = |request: &mut OmniRequest| {
+            request.protocol = Some(Protocol::Udp);
+            request.send_size = 65_508;
+        };
+        assert_eq!(refused(datagram), libc::EMSGSIZE);
+        assert_eq!(refused(|request| request.direction = BOTH), libc::EINVAL, "no sizes");
+        let order = order(|request| {
+            (request.send_buffer, request.receive_buffer) = (i32::MAX, 0);
+            request.test_length = i32::MIN;
+            request.receive_size = SIZE_MOST;
+        });
+        let order = order.unwrap();
+        assert_eq!(order.ask.buffers, Buffers { send: Some(1 << 30), receive: None });
+        assert_eq!(order.length, Length::Units(1 << 31));
+        assert_eq!(order.receive_bytes, Some(64 << 20));
+    }
+
+    #[test]
+    fn other_protocols_and_families_are_unknown() {
+        assert_eq!(order(|request| request.protocol = None).unwrap_err(), UNKNOWN);
+        let mut message = OmniRequest::default().write();
+        message.put(92, 7);
+        assert_eq!(Dialect::Omni.order(&message).unwrap_err(), UNKNOWN);
+    }
+
+    #[test]
+    fn older_records_ask_for_their_one_test() {
+        let request = OmniRequest { test_length: 3, ..OmniRequest::default() };
+        let stream = Dialect::Stream.order(&classic::stream::write_request(&request)).unwrap();
+        assert_eq!(stream.shape.direction, Direction::Send);
+        assert_eq!(stream.length, Length::Time(Duration::from_secs(3)));
+        let connect = Dialect::Connect.order(&classic::connect::write_request(&request)).unwrap();
+        assert_eq!(connect.shape.direction, Direction::Connect);
+    }
+
+    #[test]
+    fn what_is_left_alone_is_not_asked_for() {
+        let plain = order(|_| ()).unwrap();
+        assert_eq!((&plain.ask, plain.cpu, plain.pace), (&Ask::default(), None, None));
+        let full = order(|request| {
+            (request.tos, request.priority, request.cpu) = (0x28, 3, 1);
+            request.pace = [10, 500];
+            request.direction = SERVER_SENDS;
+            request.congestion_control = "reno".to_owned();
+        });
+        let full = full.unwrap();
+        assert_eq!((full.ask.tos, full.ask.priority, full.cpu), (Some(0x28), Some(3), Some(1)));
+        assert_eq!(full.ask.congestion_control.as_deref(), Some("reno"));
+        assert_eq!(full.pace.unwrap().every, Duration::from_micros(500));
+    }
+}

@@ -1,0 +1,342 @@
+//! One client: its messages, one after the other, until it ends the connection.
+
+use std::os::fd::BorrowedFd;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use super::conduct::{self, Outcome, Place, conduct};
+use super::control::Control;
+use super::door::{self, Door};
+use super::order::{Dialect, Order};
+use super::seats::{Registry, Seats};
+use super::{Log, ServerOptions};
+use crate::data::Totals;
+use crate::test::{Direction, Protocol};
+use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
+use crate::wire::native::{
+    Details, Identity, STREAMS_MOST, Said, SocketDetails, Wishes, answer, told_token,
+};
+use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
+use crate::wire::{Message, UNKNOWN, classic, kind};
+use podperf_model::error::Result;
+
+/// What all sessions share.
+#[derive(Clone, Copy)]
+pub(super) struct House<'a> {
+    pub(super) options: &'a ServerOptions,
+    pub(super) log: Log<'a>,
+    pub(super) registry: &'a Registry,
+    /// Readable when the server comes to its end.
+    pub(super) closing: BorrowedFd<'a>,
+}
+
+/// One client's session.
+struct Session<'a> {
+    house: House<'a>,
+    control: Control,
+    name: String,
+    /// Of the next test.
+    wishes: Wishes,
+    seats: Option<Seats>,
+    /// Of the last one.
+    details: Option<Details>,
+    /// It has said something that nobody knows.
+    puzzled: bool,
+}
+
+/// Serves a client whose first message is here.
+///
+/// # Errors
+/// When the connection breaks, or the client speaks otherwise than netperf does.
+pub(super) fn serve(house: House<'_>, control: Control, first: Message) -> Result<()> {
+    let name = control.name();
+    let wishes = Wishes::default();
+    let mut session =
+        Session { house, control, name, wishes, seats: None, details: None, puzzled: false };
+    let mut next = Some(first);
+    while let Some(message) = next {
+        if !session.hear(&message)? {
+            return Ok(());
+        }
+        next = session.control.next(house.options.idle_timeout, house.closing)?;
+    }
+    Ok(())
+}
+
+impl Session<'_> {
+    fn log(&self, line: &str) {
+        (self.house.log)(&format!("{}: {line}", self.name));
+    }
+
+    fn say(&mut self, message: &Message) -> Result<()> {
+        self.control.send(&message.0)
+    }
+
+    /// Does what a message says. False: nobody is there any more.
+    fn hear(&mut self, message: &Message) -> Result<bool> {
+        match message.kind() {
+            // Looked at where it is the first, and due.
+            kind::PASSPHRASE => {}
+            kind::DEBUG_ON | kind::DEBUG_OFF => self.say(&Message::of(kind::DEBUG_OK))?,
+            kind::CPU_CALIBRATE => self.say(&calibration())?,
+            kind::SYSINFO => {
+                let mut message = Message::of(kind::SYSINFO_RESPONSE);
+                message.put_text(8, 640, &format!("{},Linux", Identity::own().name));
+                self.say(&message)?;
+            }
+            kind::NATIVE => self.native(message)?,
+            other => match Dialect::of(other) {
+                Some(dialect) => return self.test(dialect, message),
+                None => {
+                    // Once: who floods the server does not flood its log.
+                    if !std::mem::replace(&mut self.puzzled, true) {
+                        self.log(&format!("message of the unknown type {other}"));
+                    }
+                    self.say(&unknown())?;
+                }
+            },
+        }
+        Ok(true)
+    }
+
+    /// What podperf says to podperf.
+    fn native(&mut self, message: &Message) -> Result<()> {
+        match Said::read(message) {
+            Some(Said::Probe) => self.say(&Identity::own().write()),
+            Some(Said::Next(wishes)) if (1..=STREAMS_MOST).contains(&wishes.streams) => {
+                self.wishes = wishes;
+                self.say(&answer(0))
+            }
+            Some(Said::Next(_)) => self.say(&answer(libc::EINVAL)),
+            // It crossed the results on the way.
+            Some(Said::End) => Ok(()),
+            Some(Said::Details) => match self.details.take().map(|details| details.write()) {
+                Some(Ok(bytes)) => self.control.send(&bytes),
+                Some(Err(_)) => self.say(&answer(libc::EFBIG)),
+                None => self.say(&answer(libc::ENODATA)),
+            },
+            Some(Said::Token) => match self.house.registry.reserve() {
+                Ok(seats) => {
+                    let token = seats.token;
+                    self.seats = Some(seats);
+                    self.say(&told_token(token))
+                }
+                Err(_) => self.say(&answer(libc::EAGAIN)),
+            },
+            Some(Said::Join { .. }) | None => self.say(&unknown()),
+        }
+    }
+
+    /// A test, from its request to its results. False: nobody is there any more.
+    fn test(&mut self, dialect: Dialect, message: &Message) -> Result<bool> {
+        self.details = None;
+        let (wishes, seats) = (std::mem::take(&mut self.wishes), self.seats.take());
+        let streams = wishes.streams;
+        let opened = self.order(dialect, message, streams).and_then(|order| {
+            let addresses = (self.control.local, self.control.peer);
+            let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
+            let door = match seats.filter(|_| lasts) {
+                Some(seats) => door::beside(&order, addresses.0, seats),
+                None => door::open(&order, addresses, self.house.options.data_ports.as_ref()),
+            };
+            let door = door.map_err(|error| {
+                self.log(&format!("open a data socket: {error}"));
+                error.raw_os_error().unwrap_or(libc::EIO)
+            })?;
+            Ok((order, door))
+        });
+        let (order, door) = match opened {
+            Ok(opened) => opened,
+            Err(errno) => {
+                self.log(&format!("a test is refused: errno {errno}"));
+                self.say(&dialect.response(&OmniResponse { errno, ..OmniResponse::default() }))?;
+                return Ok(true);
+            }
+        };
+        self.say(&dialect.response(&response(&order, &door)))?;
+        self.log(&format!(
+            "test of {:?} {:?}, {streams} stream(s), data on port {}",
+            order.shape.protocol, order.shape.direction, door.port
+        ));
+        let granted = door.granted.clone();
+        let (house, name) = (self.house, self.name.clone());
+        let log = move |line: &str| (house.log)(&format!("{name}: {line}"));
+        let closing = house.closing;
+        let place = Place { control: &mut self.control, closing, wishes, log: &log };
+        let results = match conduct(&order, door, place)? {
+            Outcome::Gone => {
+                self.log("gone before its test was over");
+                return Ok(false);
+            }
+            Outcome::Failed(errno, why) => {
+                self.log(&format!("the test failed: {why}"));
+                OmniResults { errno, peak_cpu: -1, retransmits: -1, ..OmniResults::default() }
+            }
+            Outcome::Totals(mut totals) => {
+                // Where connections did not last, none is left to be asked.
+                totals.end.send_buffer = totals.end.send_buffer.or(granted.send_buffer);
+                totals.end.receive_buffer = totals.end.receive_buffer.or(granted.receive_buffer);
+                if totals.end.congestion_control.is_none() {
+                    totals.end.congestion_control = granted.congestion_control;
+                }
+                if !order.measure_cpu {
+                    totals.cpu = None;
+                }
+                self.details = Some(details(&totals));
+                results(&order, &totals)
+            }
+        };
+        self.say(&dialect.results(&results))?;
+        Ok(true)
+    }
+
+    /// The order of a request, as far as this server follows it.
+    fn order(&self, dialect: Dialect, message: &Message, streams: u32) -> Result<Order, i32> {
+        let mut order = dialect.order(message)?;
+        if streams > 1 && order.shape.protocol == Protocol::Udp {
+            return Err(libc::EOPNOTSUPP);
+        }
+        if !order.request.fill_file.is_empty() {
+            self.log("the name of a file to fill buffers from is ignored");
+        }
+        if order.cpu.is_some() && !self.house.options.allow_client_affinity {
+            self.log("the CPU that it names is ignored: --allow-client-affinity is not given");
+            order.cpu = None;
+        }
+        Ok(order)
+    }
+}
+
+impl Dialect {
+    fn response(self, response: &OmniResponse) -> Message {
+        match self {
+            Self::Omni => response.write(),
+            Self::Stream => classic::stream::write_response(response),
+            Self::Connect => classic::connect::write_response(response),
+        }
+    }
+
+    fn results(self, results: &OmniResults) -> Message {
+        match self {
+            Self::Omni => results.write(),
+            Self::Stream => classic::stream::write_results(results),
+            Self::Connect => classic::connect::write_results(results),
+        }
+    }
+}
+
+/// What netserver answers to what it does not know.
+fn unknown() -> Message {
+    let mut message = Message::default();
+    message.put_int(4, UNKNOWN);
+    message
+}
+
+/// The clock ticks of /proc/stat a second, which netperf takes for a rate of 100 %.
+fn calibration() -> Message {
+    let mut message = Message::of(kind::CPU_CALIBRATE);
+    message.put_float(8, 100.0);
+    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    message.put(12, cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1));
+    message
+}
+
+/// Of counts and sizes that do not fit into a word, the largest that do.
+fn word<T>(value: T) -> i32
+where
+    i32: TryFrom<T>,
+{
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn response(order: &Order, door: &Door) -> OmniResponse {
+    let granted = &door.granted;
+    let request = &order.request;
+    let [send, receive] = conduct::sizes(order, door).map(word);
+    let asked = word(order.request_bytes);
+    let (send_size, receive_size, rings) = match order.shape.direction {
+        Direction::Send => (request.send_size, receive, 2),
+        Direction::Receive => (send, request.receive_size, 2),
+        _ => (word(order.response_bytes), asked, 1),
+    };
+    // Rings make no difference here; the answer names what netperf would take.
+    let ring = |width: u32| if width > 0 { word(width) } else { rings };
+    OmniResponse {
+        errno: 0,
+        receive_buffer: granted.receive_buffer.map_or(-1, word),
+        receive_size,
+        send_buffer: granted.send_buffer.map_or(-1, word),
+        send_size,
+        widths: [ring(request.receive_ring[2]), ring(request.send_ring[2])],
+        flags: if granted.no_delay { NO_DELAY } else { 0 }
+            | if order.measure_cpu { MEASURE_CPU } else { 0 },
+        cpu_rate: if order.measure_cpu { 100.0 } else { 0.0 },
+        data_port: door.port,
+        priority: order.ask.priority.map_or(-1, |_| granted.priority.unwrap_or(-1)),
+        tos: order.ask.tos.map_or(-1, |_| granted.tos.map_or(-1, word)),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the record has singles and wrapping counts")]
+fn results(order: &Order, totals: &Totals) -> OmniResults {
+    let end = &totals.end;
+    let tcp = order.shape.protocol == Protocol::Tcp;
+    let mut results = OmniResults {
+        bytes_received: totals.bytes_received,
+        receive_calls: totals.receive_calls as u32,
+        receive_buffer: end.receive_buffer.map_or(-1, word),
+        bytes_sent: totals.bytes_sent,
+        send_calls: totals.send_calls as u32,
+        send_buffer: end.send_buffer.map_or(-1, word),
+        transactions: totals.transactions as u32,
+        elapsed_seconds: totals.elapsed.as_secs_f32(),
+        peak_cpu: -1,
+        retransmits: end.retransmits.filter(|_| tcp).map_or(-1, word),
+        congestion_control: end.congestion_control.clone().unwrap_or_default(),
+        ..OmniResults::default()
+    };
+    if let Some(cpu) = &totals.cpu {
+        results.cpu_percent = [
+            cpu.util_percent,
+            cpu.user_percent,
+            cpu.system_percent,
+            cpu.iowait_percent,
+            cpu.irq_percent,
+            cpu.softirq_percent,
+        ]
+        .map(|percent| percent as f32);
+        results.cpu_method = PROC_STAT;
+        results.cpus = cpu.cpus;
+        if let Some((number, percent)) = cpu.peak {
+            (results.peak_cpu, results.peak_percent) = (word(number), percent as f32);
+        }
+    }
+    results
+}
+
+fn details(totals: &Totals) -> Details {
+    let end = totals.end.clone();
+    Details {
+        elapsed_seconds: totals.elapsed.as_secs_f64(),
+        bytes_sent: totals.bytes_sent,
+        bytes_received: totals.bytes_received,
+        send_calls: totals.send_calls,
+        receive_calls: totals.receive_calls,
+        failed_sends: totals.failed_sends,
+        transactions: totals.transactions,
+        cpu: totals.cpu,
+        latency: totals.latency.as_ref().map(|latency| latency.to_wire()),
+        retransmits: end.retransmits,
+        socket: SocketDetails {
+            send_buffer_bytes: end.send_buffer,
+            receive_buffer_bytes: end.receive_buffer,
+            mss_bytes: end.mss,
+            congestion_control: end.congestion_control,
+            no_delay: end.no_delay,
+            cork: end.cork,
+            tos: end.tos,
+            priority: end.priority,
+        },
+        errors: totals.errors.clone(),
+    }
+}

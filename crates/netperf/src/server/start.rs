@@ -1,0 +1,90 @@
+//! What the name netserver does: the port is opened, and only then the line is printed and the
+//! shell gets its prompt back.
+
+use std::io::{self, Write as _};
+
+use nix::sys::signal::Signal;
+
+use super::{Server, ServerOptions};
+use crate::options::Family;
+use crate::signals;
+use podperf_model::error::{Error, Kind, Result};
+use podperf_sys::daemon::{Side, detach};
+
+/// Exit status of a server that does not serve.
+const FAILED: u8 = 1;
+
+/// Serves as the options say, in the background unless they say otherwise; the exit status.
+#[must_use]
+pub fn start(options: &ServerOptions) -> u8 {
+    let place = place(options);
+    let Ok(server) = Server::bind(options).inspect_err(|error| say(options, &error.to_string()))
+    else {
+        let _ = writeln!(io::stderr(), "Unable to start netserver with  {place}");
+        return FAILED;
+    };
+    if !options.foreground && !options.one_at_a_time {
+        let _ = writeln!(io::stdout(), "Starting netserver with host {place}");
+        match detach() {
+            Ok(Side::Parent) => return 0,
+            Ok(Side::Child) => {}
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "netserver: go to the background: {error}");
+                return FAILED;
+            }
+        }
+    }
+    match run(&server, options) {
+        Ok(kind) => kind.exit_status(),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "netserver: {error}");
+            FAILED
+        }
+    }
+}
+
+fn run(server: &Server<'_>, options: &ServerOptions) -> Result<Kind> {
+    let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let address = server
+        .address()
+        .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
+    say(options, &format!("listening on {address}"));
+    server.run(&stop, &|line| say(options, line))
+}
+
+/// Logs, where asked to.
+fn say(options: &ServerOptions, line: &str) {
+    if options.debug > 0 {
+        // With standard error gone there is nobody to tell.
+        let _ = writeln!(io::stderr(), "netserver: {line}");
+    }
+}
+
+/// Host, port and family in netserver's words.
+fn place(options: &ServerOptions) -> String {
+    let host = options.host.as_deref().unwrap_or("IN(6)ADDR_ANY");
+    let family = match options.family {
+        None => "AF_UNSPEC",
+        Some(Family::V4) => "AF_INET",
+        Some(Family::V6) => "AF_INET6",
+    };
+    format!("'{host}' port '{}' and family {family}", options.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_names_what_was_typed() {
+        let all = ServerOptions::default();
+        assert_eq!(place(&all), "'IN(6)ADDR_ANY' port '12865' and family AF_UNSPEC");
+        let one = ServerOptions {
+            host: Some("127.0.0.1".to_owned()),
+            family: Some(Family::V4),
+            port: 4000,
+            ..all
+        };
+        assert_eq!(place(&one), "'127.0.0.1' port '4000' and family AF_INET");
+    }
+}

@@ -1,0 +1,252 @@
+//! What a client asks for: the request of an omni test, and the older records of TCP_SENDFILE and
+//! TCP_CC read into the same form.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Message, kind};
+use crate::options::Family;
+use crate::test::Protocol;
+
+/// The server's data socket has TCP_NODELAY.
+pub const NO_DELAY: u32 = 0x1;
+/// A connection a transaction.
+pub const CONNECTIONS: u32 = 0x4;
+/// CPU is to be measured, or will be.
+pub const MEASURE_CPU: u32 = 0x8;
+/// Routing is allowed, and congestion control to be told.
+pub const ROUTING: u32 = 0x20;
+/// The server is to connect its UDP socket.
+pub const CONNECT_UDP: u32 = 0x4000;
+/// SO_KEEPALIVE on the data socket.
+pub const KEEPALIVE: u32 = 0x8000_0000;
+
+/// The server receives, in `direction`.
+pub const SERVER_RECEIVES: u32 = 4;
+/// The server sends.
+pub const SERVER_SENDS: u32 = 2;
+
+/// DO_OMNI. Sizes of -1 stand for the server's own choice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OmniRequest {
+    /// CPU that the server is to run on; -1: any.
+    pub cpu: i32,
+    /// SO_SNDBUF in bytes.
+    pub send_buffer: i32,
+    /// Bytes of each send.
+    pub send_size: i32,
+    /// Alignment, offset and width of the send ring.
+    pub send_ring: [u32; 3],
+    /// Bytes of a request; -1: there are none.
+    pub request_size: i32,
+    /// SO_RCVBUF in bytes.
+    pub receive_buffer: i32,
+    /// Bytes of each receive.
+    pub receive_size: i32,
+    /// Alignment, offset and width of the receive ring.
+    pub receive_ring: [u32; 3],
+    /// Bytes of a response; -1: there are none.
+    pub response_size: i32,
+    /// [`NO_DELAY`] and the like.
+    pub flags: u32,
+    /// CPU rate, if known.
+    pub cpu_rate: f32,
+    /// Seconds; below 0: minus bytes or transactions; 0: until the client ends it.
+    pub test_length: i32,
+    /// Copy avoidance for receiving and sending.
+    pub copy_avoidance: [u32; 2],
+    /// The port that is wanted; 0: any.
+    pub data_port: u16,
+    /// Address family of the data; absent: not said.
+    pub family: Option<Family>,
+    /// 1 stream, 2 datagram.
+    pub socket_type: i32,
+    /// Transport protocol, if known; absent: another one.
+    pub protocol: Option<Protocol>,
+    /// [`SERVER_RECEIVES`] and [`SERVER_SENDS`], both or none.
+    pub direction: u32,
+    /// The client's data port.
+    pub client_port: u16,
+    /// Pacing of the server: operations, and microseconds from burst to burst.
+    pub pace: [u32; 2],
+    /// The client's data address.
+    pub client_address: Option<IpAddr>,
+    /// The server's data address, where the user named one.
+    pub server_address: Option<IpAddr>,
+    /// SO_PRIORITY; -1: left alone.
+    pub priority: i32,
+    /// IP_TOS; -1: left alone.
+    pub tos: i32,
+    /// Congestion control; empty: the default.
+    pub congestion_control: String,
+    /// Name of a file for the server to fill buffers from.
+    pub fill_file: String,
+}
+
+impl Default for OmniRequest {
+    fn default() -> Self {
+        Self {
+            cpu: -1,
+            send_buffer: -1,
+            send_size: -1,
+            send_ring: [8, 0, 0],
+            request_size: -1,
+            receive_buffer: -1,
+            receive_size: -1,
+            receive_ring: [8, 0, 0],
+            response_size: -1,
+            flags: ROUTING,
+            cpu_rate: 0.0,
+            test_length: 0,
+            copy_avoidance: [0; 2],
+            data_port: 0,
+            family: None,
+            socket_type: 1,
+            protocol: Some(Protocol::Tcp),
+            direction: 0,
+            client_port: 0,
+            pace: [0; 2],
+            client_address: None,
+            server_address: None,
+            priority: -1,
+            tos: -1,
+            congestion_control: String::new(),
+            fill_file: String::new(),
+        }
+    }
+}
+
+impl OmniRequest {
+    /// For the wire.
+    #[must_use]
+    pub fn write(&self) -> Message {
+        let mut message = Message::of(kind::OMNI);
+        let words = [
+            (4, self.cpu),
+            (8, self.send_buffer),
+            (12, self.send_size),
+            (28, self.request_size),
+            (32, self.receive_buffer),
+            (36, self.receive_size),
+            (52, self.response_size),
+            (64, self.test_length),
+            (76, -1),
+            (80, -1),
+            (84, -1),
+            (96, self.socket_type),
+            (152, self.priority),
+            (156, self.tos),
+        ];
+        words.into_iter().for_each(|(at, word)| message.put_int(at, word));
+        let family = match self.family {
+            None => 0,
+            Some(Family::V4) => 4,
+            Some(Family::V6) => 6,
+        };
+        let protocol = match self.protocol {
+            None => 0,
+            Some(Protocol::Tcp) => 6,
+            Some(Protocol::Udp) => 17,
+        };
+        let words = [
+            (16, self.send_ring[0]),
+            (20, self.send_ring[1]),
+            (24, self.send_ring[2]),
+            (40, self.receive_ring[0]),
+            (44, self.receive_ring[1]),
+            (48, self.receive_ring[2]),
+            (56, self.flags),
+            (68, self.copy_avoidance[0]),
+            (72, self.copy_avoidance[1]),
+            (88, self.data_port.into()),
+            (92, family),
+            (100, protocol),
+            (104, self.direction),
+            (108, self.client_port.into()),
+            (112, self.pace[0]),
+            (116, self.pace[1]),
+        ];
+        words.into_iter().for_each(|(at, word)| message.put(at, word));
+        message.put_float(60, self.cpu_rate);
+        put_address(&mut message, 120, self.client_address);
+        put_address(&mut message, 136, self.server_address);
+        message.put_text(160, 16, &self.congestion_control);
+        message.put_text(176, 32, &self.fill_file);
+        message
+    }
+
+    /// From the wire. What is out of range stands as it came: whoever acts on it has bounds.
+    #[must_use]
+    pub fn read(message: &Message) -> Self {
+        let ring = |at| [message.word(at), message.word(at + 4), message.word(at + 8)];
+        let port = |at| u16::try_from(message.word(at)).unwrap_or(0);
+        let family = match message.word(92) {
+            4 => Some(Family::V4),
+            6 => Some(Family::V6),
+            _ => None,
+        };
+        Self {
+            cpu: message.int(4),
+            send_buffer: message.int(8),
+            send_size: message.int(12),
+            send_ring: ring(16),
+            request_size: message.int(28),
+            receive_buffer: message.int(32),
+            receive_size: message.int(36),
+            receive_ring: ring(40),
+            response_size: message.int(52),
+            flags: message.word(56),
+            cpu_rate: message.float(60),
+            test_length: message.int(64),
+            copy_avoidance: [message.word(68), message.word(72)],
+            data_port: port(88),
+            family,
+            socket_type: message.int(96),
+            protocol: match message.word(100) {
+                6 => Some(Protocol::Tcp),
+                17 => Some(Protocol::Udp),
+                _ => None,
+            },
+            direction: message.word(104),
+            client_port: port(108),
+            pace: [message.word(112), message.word(116)],
+            client_address: address(message, 120, family),
+            server_address: address(message, 136, family),
+            priority: message.int(152),
+            tos: message.int(156),
+            congestion_control: message.text(160, 16),
+            fill_file: message.text(176, 32),
+        }
+    }
+}
+
+/// IPv4 takes the first four bytes as they are. IPv6 is copied into words that are then swapped
+/// with the rest of the message, so that on the wire each group of four bytes is reversed.
+fn put_address(message: &mut Message, at: usize, address: Option<IpAddr>) {
+    match address {
+        None => {}
+        Some(IpAddr::V4(v4)) => message.0[at..at + 4].copy_from_slice(&v4.octets()),
+        Some(IpAddr::V6(v6)) => {
+            for (group, octets) in v6.octets().chunks_exact(4).enumerate() {
+                let to = &mut message.0[at + 4 * group..at + 4 * group + 4];
+                to.copy_from_slice(octets);
+                to.reverse();
+            }
+        }
+    }
+}
+
+/// Absent where it is unspecified.
+fn address(message: &Message, at: usize, family: Option<Family>) -> Option<IpAddr> {
+    let address = match family? {
+        Family::V4 => {
+            let octets: [u8; 4] = message.0[at..at + 4].try_into().ok()?;
+            IpAddr::from(Ipv4Addr::from(octets))
+        }
+        Family::V6 => {
+            let mut octets: [u8; 16] = message.0[at..at + 16].try_into().ok()?;
+            octets.chunks_exact_mut(4).for_each(<[u8]>::reverse);
+            IpAddr::from(Ipv6Addr::from(octets))
+        }
+    };
+    (!address.is_unspecified()).then_some(address)
+}

@@ -1,0 +1,332 @@
+//! What two podperfs add to netperf's records, all of it in messages of the type
+//! [`kind::NATIVE`]: word 1 of a message says what it is for. A netserver that is none answers
+//! [`super::UNKNOWN`] to the first of them and hears no other.
+
+use std::io::{self, ErrorKind, Read};
+
+use serde::{Deserialize, Serialize};
+
+use super::{MESSAGE_BYTES, Message, kind};
+use crate::figures::Cpu;
+use podperf_model::error::Error;
+use podperf_model::latency::LatencyWire;
+
+/// The version of these messages.
+pub const PROTOCOL: u32 = 1;
+/// Most connections of one test.
+pub const STREAMS_MOST: u32 = 10_000;
+/// Most bytes of details.
+const DETAILS_MOST: usize = 4 << 20;
+
+/// What word 1 of a message from a client says.
+mod purpose {
+    pub(super) const PROBE: u32 = 0;
+    pub(super) const NEXT: u32 = 1;
+    pub(super) const END: u32 = 2;
+    pub(super) const DETAILS: u32 = 3;
+    pub(super) const TOKEN: u32 = 4;
+    pub(super) const JOIN: u32 = 5;
+}
+
+/// What only the ends of one test know.
+pub type Token = [u8; 16];
+
+/// What a client says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// Are you podperf? Answered with an [`Identity`].
+    Probe,
+    /// What the next test is beyond its request. Answered with [`answer`].
+    Next(Wishes),
+    /// The data phase is over; not answered.
+    End,
+    /// Tell more of the last test. Answered with [`Details`].
+    Details,
+    /// The data of the next test comes over the control port. Answered with [`told_token`].
+    Token,
+    /// First message of such a connection; not answered.
+    Join {
+        /// Whose connection it is.
+        token: Token,
+        /// Which one.
+        stream: u32,
+    },
+}
+
+/// What a client wishes of a test that netperf's request has no place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wishes {
+    /// Connections, from 1 to [`STREAMS_MOST`].
+    pub streams: u32,
+    /// The server's send or receive calls of a stream are timed, for [`Details::latency`].
+    pub times_calls: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { streams: 1, times_calls: false }
+    }
+}
+
+impl Said {
+    /// For the wire.
+    #[must_use]
+    pub fn write(self) -> Message {
+        let mut message = Message::of(kind::NATIVE);
+        let purpose = match self {
+            Self::Probe => purpose::PROBE,
+            Self::Next(wishes) => {
+                message.put(8, wishes.streams);
+                message.put(12, wishes.times_calls.into());
+                purpose::NEXT
+            }
+            Self::End => purpose::END,
+            Self::Details => purpose::DETAILS,
+            Self::Token => purpose::TOKEN,
+            Self::Join { token, stream } => {
+                message.0[8..24].copy_from_slice(&token);
+                message.put(24, stream);
+                purpose::JOIN
+            }
+        };
+        message.put(4, purpose);
+        message
+    }
+
+    /// From the wire; absent: of another type, or of a later version.
+    #[must_use]
+    pub fn read(message: &Message) -> Option<Self> {
+        if message.kind() != kind::NATIVE {
+            return None;
+        }
+        Some(match message.word(4) {
+            purpose::PROBE => Self::Probe,
+            purpose::NEXT => {
+                Self::Next(Wishes { streams: message.word(8), times_calls: message.word(12) != 0 })
+            }
+            purpose::END => Self::End,
+            purpose::DETAILS => Self::Details,
+            purpose::TOKEN => Self::Token,
+            purpose::JOIN => Self::Join { token: bytes(message), stream: message.word(24) },
+            _ => return None,
+        })
+    }
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The latest version of these messages that it knows.
+    pub protocol: u32,
+    /// `podperf` and its version.
+    pub name: String,
+}
+
+impl Identity {
+    /// This podperf's.
+    #[must_use]
+    pub fn own() -> Self {
+        Self { protocol: PROTOCOL, name: format!("podperf {}", env!("CARGO_PKG_VERSION")) }
+    }
+
+    /// For the wire.
+    #[must_use]
+    pub fn write(&self) -> Message {
+        let mut message = answer(0);
+        message.put(8, self.protocol);
+        message.put_text(12, 64, &self.name);
+        message
+    }
+
+    /// From the wire; absent: the answer of something else.
+    #[must_use]
+    pub fn read(message: &Message) -> Option<Self> {
+        let name = message.text(12, 64);
+        let own = message.kind() == kind::NATIVE && message.int(4) == 0;
+        (own && name.starts_with("podperf ")).then(|| Self { protocol: message.word(8), name })
+    }
+}
+
+/// An answer that says no more than whether it was accepted: 0, or an errno.
+#[must_use]
+pub fn answer(errno: i32) -> Message {
+    let mut message = Message::of(kind::NATIVE);
+    message.put_int(4, errno);
+    message
+}
+
+/// The answer to [`Said::Token`].
+#[must_use]
+pub fn told_token(token: Token) -> Message {
+    let mut message = answer(0);
+    message.0[8..24].copy_from_slice(&token);
+    message
+}
+
+/// From the answer to [`Said::Token`]; absent: it was refused.
+#[must_use]
+pub fn read_token(message: &Message) -> Option<Token> {
+    (message.kind() == kind::NATIVE && message.int(4) == 0).then(|| bytes(message))
+}
+
+fn bytes(message: &Message) -> Token {
+    let mut token = Token::default();
+    token.copy_from_slice(&message.0[8..24]);
+    token
+}
+
+/// All that a server counted, without the narrow words of netperf's results.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    /// Length of the data phase on the server's clock.
+    pub elapsed_seconds: f64,
+    /// Payload sent.
+    pub bytes_sent: u64,
+    /// Payload received.
+    pub bytes_received: u64,
+    /// Send calls that moved bytes.
+    pub send_calls: u64,
+    /// Receive calls that moved bytes.
+    pub receive_calls: u64,
+    /// Sends of datagrams that failed.
+    pub failed_sends: u64,
+    /// Transactions answered.
+    pub transactions: u64,
+    /// CPU of the machine, where it was asked for.
+    pub cpu: Option<Cpu>,
+    /// Of calls, where that was wished for.
+    pub latency: Option<LatencyWire>,
+    /// Of all connections.
+    pub retransmits: Option<u32>,
+    /// Of the first data socket.
+    pub socket: SocketDetails,
+    /// What went wrong.
+    pub errors: Vec<Error>,
+}
+
+/// What a data socket had at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketDetails {
+    /// SO_SNDBUF.
+    pub send_buffer_bytes: Option<u32>,
+    /// SO_RCVBUF.
+    pub receive_buffer_bytes: Option<u32>,
+    /// TCP_MAXSEG.
+    pub mss_bytes: Option<u32>,
+    /// TCP_CONGESTION.
+    pub congestion_control: Option<String>,
+    /// TCP_NODELAY.
+    pub no_delay: bool,
+    /// TCP_CORK.
+    pub cork: bool,
+    /// IP_TOS or IPV6_TCLASS.
+    pub tos: Option<u32>,
+    /// SO_PRIORITY.
+    pub priority: Option<i32>,
+}
+
+impl Details {
+    /// The message that announces them, and what follows it.
+    ///
+    /// # Errors
+    /// When they are too long to be told, or no JSON can be made of them.
+    pub fn write(&self) -> io::Result<Vec<u8>> {
+        let json = serde_json::to_vec(self)?;
+        let length = u32::try_from(json.len()).ok().filter(|_| json.len() <= DETAILS_MOST);
+        let length = length.ok_or_else(|| io::Error::from(ErrorKind::FileTooLarge))?;
+        let mut head = answer(0);
+        head.put(8, length);
+        let mut bytes = Vec::with_capacity(MESSAGE_BYTES + json.len());
+        bytes.extend_from_slice(&head.0);
+        bytes.extend_from_slice(&json);
+        Ok(bytes)
+    }
+
+    /// From the wire: the answer, and what follows it.
+    ///
+    /// # Errors
+    /// What the connection says; `NotFound` where the server has none, `InvalidData` where it talks
+    /// nonsense.
+    pub fn read(from: &mut impl Read) -> io::Result<Self> {
+        let head = Message::read(from)?;
+        if head.kind() != kind::NATIVE || head.int(4) != 0 {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let length = head.word(8) as usize;
+        if length > DETAILS_MOST {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        let mut json = vec![0; length];
+        from.read_exact(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podperf_model::error::Kind;
+    use podperf_model::latency::Latencies;
+
+    #[test]
+    fn what_is_said_is_heard() {
+        let join = Said::Join { token: [7; 16], stream: 3 };
+        let next = Said::Next(Wishes { streams: 12, times_calls: true });
+        for said in [Said::Probe, next, Said::End, Said::Details, Said::Token, join] {
+            assert_eq!(Said::read(&said.write()), Some(said));
+        }
+        assert_eq!(Said::read(&Message::of(kind::OMNI)), None);
+        let mut later = Message::of(kind::NATIVE);
+        later.put(4, 99);
+        assert_eq!(Said::read(&later), None);
+    }
+
+    #[test]
+    fn an_identity_is_not_mistaken_for_a_refusal_or_an_echo() {
+        let own = Identity::own();
+        assert_eq!(Identity::read(&own.write()), Some(own));
+        let mut refusal = Message::default();
+        refusal.put_int(4, super::super::UNKNOWN);
+        assert_eq!(Identity::read(&refusal), None);
+        assert_eq!(Identity::read(&Said::Probe.write()), None);
+    }
+
+    #[test]
+    fn a_token_is_told() {
+        assert_eq!(read_token(&told_token([9; 16])), Some([9; 16]));
+        assert_eq!(read_token(&answer(22)), None);
+    }
+
+    #[test]
+    fn details_come_back_whole() {
+        let mut latency = Latencies::new();
+        latency.record(1_500);
+        let details = Details {
+            elapsed_seconds: 1.25,
+            bytes_received: u64::from(u32::MAX) * 9,
+            latency: Some(latency.to_wire()),
+            cpu: Some(Cpu {
+                cpus: 2,
+                util_percent: 50.0,
+                user_percent: 10.0,
+                system_percent: 40.0,
+                iowait_percent: 0.0,
+                irq_percent: 0.0,
+                softirq_percent: 5.0,
+                peak: Some((1, 75.0)),
+            }),
+            errors: vec![Error::new(Kind::Incomplete, "receive from", "reset")],
+            ..Details::default()
+        };
+        let bytes = details.write().unwrap();
+        assert_eq!(Details::read(&mut bytes.as_slice()).unwrap(), details);
+        // Cut short, refused, and longer than anybody reads.
+        assert!(Details::read(&mut &bytes[..bytes.len() - 1]).is_err());
+        let refused = Details::read(&mut answer(61).0.as_slice()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        let mut endless = answer(0);
+        endless.put(8, u32::MAX);
+        let refused = Details::read(&mut endless.0.as_slice()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidData);
+    }
+}

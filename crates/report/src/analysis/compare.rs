@@ -1,0 +1,89 @@
+//! What a ratio's interval says of two paths.
+
+use podperf_model::result::cluster::{Difference, Ratio, Versus};
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Rates.
+    Higher,
+    /// Times.
+    Lower,
+}
+
+/// Within `tolerance` (a share) around 1 as a whole: no difference shown. Otherwise on one side of
+/// 1 as a whole: slower or faster. A baseline is no upper bound, so either can come out.
+#[must_use]
+pub fn difference(ratio: &Ratio, tolerance: f64, better: Better) -> Difference {
+    let (Some(low), Some(high)) = (ratio.low, ratio.high) else { return Difference::Inconclusive };
+    if low >= 1.0 - tolerance && high <= 1.0 + tolerance {
+        return Difference::NoDifferenceShown;
+    }
+    match (low > 1.0, high < 1.0, better) {
+        (true, _, Better::Higher) | (_, true, Better::Lower) => Difference::Faster,
+        (_, true, Better::Higher) | (true, _, Better::Lower) => Difference::Slower,
+        _ => Difference::Inconclusive,
+    }
+}
+
+/// The bound of the interval that is nearest to the baseline is worse than it by more than
+/// `tolerance`: even at its best, the path is. Never without an interval.
+#[must_use]
+pub fn over_tolerance(ratio: &Ratio, tolerance: f64, better: Better) -> bool {
+    match better {
+        Better::Higher => ratio.high.is_some_and(|high| high < 1.0 - tolerance),
+        Better::Lower => ratio.low.is_some_and(|low| low > 1.0 + tolerance),
+    }
+}
+
+/// All of it.
+pub(super) fn versus(ratio: Ratio, tolerance: f64, better: Better) -> Versus {
+    Versus {
+        difference: difference(&ratio, tolerance, better),
+        over_tolerance: over_tolerance(&ratio, tolerance, better),
+        ratio,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(low: f64, high: f64) -> Ratio {
+        Ratio { ratio: f64::midpoint(low, high), low: Some(low), high: Some(high) }
+    }
+
+    #[test]
+    fn the_whole_interval_decides() {
+        use Difference::{Faster, Inconclusive, NoDifferenceShown, Slower};
+        for (low, high, higher, lower) in [
+            (0.60, 0.70, Slower, Faster),
+            (0.90, 0.99, Slower, Faster),
+            (0.96, 0.98, NoDifferenceShown, NoDifferenceShown),
+            (0.95, 1.05, NoDifferenceShown, NoDifferenceShown),
+            (0.94, 1.01, Inconclusive, Inconclusive),
+            (1.00, 1.20, Inconclusive, Inconclusive),
+            (1.01, 1.20, Faster, Slower),
+        ] {
+            assert_eq!(difference(&of(low, high), 0.05, Better::Higher), higher, "{low}..{high}");
+            assert_eq!(difference(&of(low, high), 0.05, Better::Lower), lower, "{low}..{high}");
+        }
+        let bare = Ratio { ratio: 0.1, low: None, high: None };
+        assert_eq!(difference(&bare, 0.05, Better::Higher), Inconclusive);
+    }
+
+    #[test]
+    fn the_tolerance_is_held_against_the_near_bound() {
+        for (low, high, higher, lower) in [
+            (0.60, 0.70, true, false),
+            (0.60, 0.96, false, false),
+            (1.04, 1.40, false, false),
+            (1.06, 1.40, false, true),
+        ] {
+            assert_eq!(over_tolerance(&of(low, high), 0.05, Better::Higher), higher);
+            assert_eq!(over_tolerance(&of(low, high), 0.05, Better::Lower), lower);
+        }
+        let bare = Ratio { ratio: 0.1, low: None, high: None };
+        assert!(!over_tolerance(&bare, 0.05, Better::Higher));
+    }
+}

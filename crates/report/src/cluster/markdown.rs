@@ -1,0 +1,60 @@
+//! The Markdown form: tables as GitHub renders them, to paste into an issue or a page.
+//!
+//! What others wrote is data: it makes no markup of its own.
+
+use std::io::{self, Write};
+
+use super::{Paragraph, head, judgement, tables};
+use crate::text::layout::clean;
+use podperf_model::result::cluster::ClusterRun;
+
+/// Writes `run` to `out`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn render(run: &ClusterRun, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "## podperf on Kubernetes: {}\n", escaped(&run.run_id))?;
+    list(&head::head(run), out)?;
+    for table in tables::tables(run) {
+        writeln!(out, "\n### {}\n", escaped(&table.title))?;
+        row(&table.header, out)?;
+        let rules = table.header.iter().enumerate();
+        let rules = rules.map(|(number, _)| if number == 0 { " --- |" } else { " ---: |" });
+        writeln!(out, "|{}", rules.collect::<String>())?;
+        for cells in &table.rows {
+            row(cells, out)?;
+        }
+    }
+    let judgement = judgement::judgement(run);
+    if !judgement.is_empty() {
+        writeln!(out, "\n### What to know about it\n")?;
+        list(&judgement, out)?;
+    }
+    Ok(())
+}
+
+fn list(paragraphs: &[Paragraph], out: &mut dyn Write) -> io::Result<()> {
+    for (label, text) in paragraphs {
+        writeln!(out, "- **{}**: {}", escaped(label), escaped(text))?;
+    }
+    Ok(())
+}
+
+fn row(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
+    let cells: String = cells.iter().map(|cell| format!(" {} |", escaped(cell))).collect();
+    writeln!(out, "|{cells}")
+}
+
+/// On one line, with what would be markup as it stands. Underscores within words are none.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in clean(text).chars() {
+        match char {
+            '<' => safe.push_str("&lt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '|' | '`' | '*' | '[' | ']' | '~' | '#' | '!' => safe.extend(['\\', char]),
+            _ => safe.push(char),
+        }
+    }
+    safe
+}

@@ -1,0 +1,189 @@
+//! What is seen while a run is under way, on stderr: a progress bar on a terminal, else one line an
+//! interval.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use podperf_model::plan::{Extent, Plan, Workload};
+use podperf_model::result::run::Interval;
+
+/// Shows intervals as they end.
+#[derive(Debug)]
+pub struct Live {
+    workload: Workload,
+    extent: Extent,
+    progress: Progress,
+    bar: Option<ProgressBar>,
+}
+
+impl Live {
+    /// For one run of `plan`; `terminal`: stderr is one.
+    ///
+    /// # Panics
+    /// Never: the bar's template is a constant.
+    #[must_use]
+    pub fn new(plan: &Plan, terminal: bool) -> Self {
+        let progress = Progress::default();
+        let bar = terminal.then(|| {
+            let target = ProgressDrawTarget::stderr();
+            let bar = ProgressBar::with_draw_target(Some(progress.total(&plan.extent)), target);
+            let style = ProgressStyle::with_template("{bar:20} {wide_msg}");
+            // A constant that the tests draw.
+            bar.with_style(style.expect("the template is valid").progress_chars("=> "))
+        });
+        Self { workload: plan.workload.clone(), extent: plan.extent, progress, bar }
+    }
+
+    /// Shows one interval. Trouble with stderr is no trouble of the run's.
+    pub fn interval(&mut self, interval: &Interval) {
+        self.progress.add(interval);
+        let text = line(&self.workload, interval);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.progress.done(&self.extent));
+                let total = total(&self.extent);
+                bar.set_message(format!("{:.1} {total}{text}", interval.end_seconds));
+            }
+            None => drop(writeln!(
+                std::io::stderr(),
+                "{:8.3} to {:8.3} s{text}",
+                interval.start_seconds,
+                interval.end_seconds
+            )),
+        }
+    }
+
+    /// Clears the bar.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The end of "3.0 of 10.0 s".
+fn total(extent: &Extent) -> String {
+    match extent {
+        Extent::Time { window } => format!("of {:.1} s", window.as_secs_f64()),
+        Extent::Bytes { .. } | Extent::Transactions { .. } => "s".to_owned(),
+    }
+}
+
+/// What has passed since the window opened.
+#[derive(Debug, Default)]
+struct Progress {
+    seconds: f64,
+    bytes: f64,
+    transactions: f64,
+}
+
+impl Progress {
+    fn add(&mut self, interval: &Interval) {
+        let seconds = interval.end_seconds - interval.start_seconds;
+        self.seconds = interval.end_seconds;
+        self.bytes += interval.bits_per_second.unwrap_or(0.0) / 8.0 * seconds;
+        self.transactions += interval.transactions_per_second.unwrap_or(0.0) * seconds;
+    }
+
+    /// In the bar's steps: milliseconds, bytes or transactions.
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast stops at the top")]
+    #[expect(clippy::cast_sign_loss, reason = "a float cast stops at zero")]
+    const fn done(&self, extent: &Extent) -> u64 {
+        match extent {
+            Extent::Time { .. } => (self.seconds * 1e3) as u64,
+            Extent::Bytes { .. } => self.bytes as u64,
+            Extent::Transactions { .. } => self.transactions as u64,
+        }
+    }
+
+    fn total(&self, extent: &Extent) -> u64 {
+        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match extent {
+            Extent::Time { window } => millis(window),
+            Extent::Bytes { total_bytes } => total_bytes.0,
+            Extent::Transactions { total } => *total,
+        }
+    }
+}
+
+/// An interval's figures with their units; what is not known is left out.
+fn line(workload: &Workload, interval: &Interval) -> String {
+    let mut text = String::new();
+    let mut add = |part: Option<String>| {
+        if let Some(part) = part {
+            text.push_str("  ");
+            text.push_str(&part);
+        }
+    };
+    match workload {
+        Workload::Stream(_) => {
+            let rate = |rate: f64| format!("{:8.3} Gbit/s", rate / 1e9);
+            add(interval.bits_per_second.map(rate));
+            add(interval.retransmits.map(|count| format!("{count:5} retransmits")));
+            add(interval.rtt_us.map(|us| format!("rtt {us:6} µs")));
+        }
+        Workload::Udp(_) => {
+            let rate = |rate: f64| format!("{:9.3} Mbit/s", rate / 1e6);
+            add(interval.bits_per_second.map(rate));
+            add(interval.datagrams_lost.map(|count| format!("{count:6} datagrams lost")));
+            add(interval.jitter_us.map(|us| format!("jitter {us:7.1} µs")));
+        }
+        Workload::Rr(_) | Workload::Crr(_) | Workload::UdpRr(_) => {
+            let rate = |rate: f64| format!("{rate:9.0} transactions/s");
+            add(interval.transactions_per_second.map(rate));
+            add(interval.latency_mean_ns.map(|ns| format!("mean {:9.1} µs", ns / 1e3)));
+            let load = |rate: f64| format!("load {:8.3} Gbit/s", rate / 1e9);
+            add(interval.load_bits_per_second.map(load));
+        }
+    }
+    for (end, cpu) in interval.cpu.named() {
+        add(cpu.as_ref().map(|cpu| format!("{end} {:6.2} cores", cpu.busy)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podperf_model::result::testing;
+
+    #[test]
+    fn a_line_gives_every_figure_its_unit() {
+        let run = testing::stream_run();
+        assert_eq!(
+            line(&run.plan.workload, &run.intervals[1]),
+            "     4.000 Gbit/s      5 retransmits  rtt    120 µs  client   0.60 cores  server   \
+             0.90 cores"
+        );
+        let run = testing::rr_run();
+        assert_eq!(
+            line(&run.plan.workload, &run.intervals[0]),
+            "       1000 transactions/s  mean    1000.0 µs  client   0.60 cores  server   0.90 \
+             cores"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let run = testing::stream_run();
+        assert_eq!(line(&run.plan.workload, &Interval::default()), "");
+    }
+
+    #[test]
+    fn the_bar_follows_what_ends_the_run() {
+        let run = testing::stream_run();
+        let mut progress = Progress::default();
+        progress.add(&run.intervals[0]);
+        let window = Duration::from_secs(2);
+        assert_eq!(progress.done(&Extent::Time { window }), 1_000);
+        assert_eq!(progress.total(&Extent::Time { window }), 2_000);
+        let total_bytes = podperf_model::units::Bytes(1 << 30);
+        assert_eq!(progress.done(&Extent::Bytes { total_bytes }), 500_000_000);
+        // The template is drawn, to a hidden target: stderr is no terminal under test.
+        let mut live = Live::new(&run.plan, true);
+        live.interval(&run.intervals[0]);
+        live.finish();
+    }
+}
