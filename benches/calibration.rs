@@ -24,7 +24,7 @@ use podperf_engine::workload::tally::Tally;
 use podperf_model::error::{Kind, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Choice as _;
-use podperf_model::plan::{Extent, Plan, ReceiveMethod, SendMethod};
+use podperf_model::plan::{Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 use podperf_report::text::render_calibration;
 
@@ -108,9 +108,9 @@ fn loopback(criterion: &mut Criterion) {
                 // Every flow moves something, so few iterations are rounded up and scaled back.
                 let whole = count.max(flows);
                 let extent = if round_trip {
-                    Extent::Transactions { total: whole }
+                    StopCondition::Transactions { total: whole }
                 } else {
-                    Extent::Bytes { total_bytes: Bytes(messages(whole)) }
+                    StopCondition::Bytes { total_bytes: Bytes(messages(whole)) }
                 };
                 let plan = Plan { extent, ..planned.plan.clone() };
                 let time = window(&plan, &stop).expect("it worked before");

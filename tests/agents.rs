@@ -1,6 +1,6 @@
-//! Measuring in turn, with real processes over loopback: `podperf conduct` and its members, in
-//! order and together; with members, servers and the conductor dying, strangers at the door, and
-//! members that do not come, do not answer, or take too long.
+//! Measuring in turn, with real processes over loopback: `podperf coordinate` and its agents, in
+//! order and together; with agents, servers and the coordinator dying, strangers at the door, and
+//! agents that do not come, do not answer, or take too long.
 
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -15,7 +15,7 @@ use podperf_model::result::run::Status;
 use podperf_model::run_log::Record;
 use serde_json::json;
 
-use support::agents::{BRIEF, Conductor, LONG, all_end, ends, join, part, schedule};
+use support::agents::{BRIEF, Coordinator, LONG, all_end, ends, join, part, schedule};
 use support::process::Server;
 use support::{PATIENCE, free_port};
 
@@ -32,15 +32,15 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
         ("alone", &["c"]),
         ("together", &["b", "a"]),
     ];
-    let conductor = Conductor::start(&schedule(&["a", "b", "c"], &steps, 20), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b", "c"], &steps, 20), &[], None);
     let (first, second) = (one.target(), two.target());
     let parts = [
         part("c", &[("alone", &["rr"], BRIEF)]),
         part("a", &[("path", &["stream", &first], BRIEF), ("together", &["rr", &first], BRIEF)]),
         part("b", &[("path", &["rr", &second], BRIEF), ("together", &["rr", &second], BRIEF)]),
     ];
-    let members = parts.map(|part| join(conductor.port, &part, &[], None));
-    let log = conductor.finish();
+    let agents = parts.map(|part| join(coordinator.port, &part, &[], None));
+    let log = coordinator.finish();
     assert_eq!(log.status, 0, "{log:#?}");
     let expected = [
         "1 path/1 a",
@@ -65,8 +65,8 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
     assert_eq!(log.results[0].1.command, command);
     let beats = log.records.iter().filter(|record| matches!(record, Record::Beat { .. })).count();
     assert!(beats >= 16, "{beats} beats of eight steps");
-    for member in members {
-        let talk = ends(member, 0);
+    for agent in agents {
+        let talk = ends(agent, 0);
         assert!(talk.contains(": complete, "), "{talk}");
     }
     one.assert_all_freed(PATIENCE);
@@ -77,15 +77,15 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
 fn windows_of_one_step_are_open_at_one_time() {
     let server = Server::start(&[]);
     let both: [(&str, &[&str]); 1] = [("both", &["a", "b"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &both, 20), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &both, 20), &[], None);
     let window: &[&str] = &["-t", "2", "-O", "0.1"];
     let target = server.target();
-    let members = ["a", "b"].map(|name| {
-        join(conductor.port, &part(name, &[("both", &["rr", &target], window)]), &[], None)
+    let agents = ["a", "b"].map(|name| {
+        join(coordinator.port, &part(name, &[("both", &["rr", &target], window)]), &[], None)
     });
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!((log.status, log.results.len()), (0, 2), "{log:#?}");
-    all_end(members);
+    all_end(agents);
     // Each window ends right before the server says that its run is done.
     let (first, line) = server.wait_for_log(": done, ");
     let second = server.wait_for_other_log(": done, ", &line);
@@ -100,7 +100,7 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
     let nobody = format!("127.0.0.1:{}", free_port());
     let steps: [(&str, &[&str]); 4] =
         [("open", &["a"]), ("closed", &["a"]), ("closed", &["a", "b"]), ("open", &["b"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 20), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 20), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
         &[("open", &["rr", &target], BRIEF), ("closed", &["rr", &nobody], BRIEF)];
     let mut a = part("a", tests);
@@ -110,8 +110,8 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
         {"path": "dropped", "address": nobody, "expect": "no_answer", "tests": []},
         {"path": "leaking", "address": target, "expect": "no_answer", "tests": ["open"]},
     ]);
-    let members = [a, part("b", tests)].map(|part| join(conductor.port, &part, &[], None));
-    let log = conductor.finish();
+    let agents = [a, part("b", tests)].map(|part| join(coordinator.port, &part, &[], None));
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["1 open/1 a".into(), "4 open/2 b".to_owned()]));
     let missing = log.missing();
     assert_eq!(missing.len(), 3, "{missing:#?}");
@@ -134,29 +134,29 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
         ("leaking", false, Expect::NoAnswer),
     ];
     assert_eq!(probed, expected);
-    all_end(members);
+    all_end(agents);
 }
 
 #[test]
-fn a_member_that_dies_costs_its_own_steps_alone() {
+fn a_agent_that_dies_costs_its_own_steps_alone() {
     let server = Server::start(&[]);
     let target = server.target();
     let steps: [(&str, &[&str]); 4] =
         [("long", &["a"]), ("brief", &["a"]), ("brief", &["b"]), ("brief", &["a", "b"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 60), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
         &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-    let a = join(conductor.port, &part("a", tests), &[], None);
-    let b = join(conductor.port, &part("b", tests), &[], None);
-    conductor.wait_mid_run(1);
+    let a = join(coordinator.port, &part("a", tests), &[], None);
+    let b = join(coordinator.port, &part("b", tests), &[], None);
+    coordinator.wait_mid_run(1);
     a.signal(Signal::SIGKILL);
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["3 brief/2 b".to_owned()]), "{log:#?}");
     assert_eq!(log.lost(), ["a"]);
     let missing = log.missing();
-    let who: Vec<_> = missing.iter().map(|(step, member, _)| (*step, *member)).collect();
+    let who: Vec<_> = missing.iter().map(|(step, agent, _)| (*step, *agent)).collect();
     assert_eq!(who, [(1, "a"), (2, "a"), (4, "a"), (4, "b")]);
-    assert!(missing[1].2.starts_with("the member is lost: "), "{missing:#?}");
+    assert!(missing[1].2.starts_with("the agent is lost: "), "{missing:#?}");
     assert!(missing[3].2.starts_with("left out because of a: "), "{missing:#?}");
     ends(b, 0);
     drop(a);
@@ -164,18 +164,18 @@ fn a_member_that_dies_costs_its_own_steps_alone() {
 }
 
 #[test]
-fn a_member_that_is_told_to_end_brings_what_it_has() {
+fn a_agent_that_is_told_to_end_brings_what_it_has() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 2] = [("long", &["a"]), ("long", &["a"])];
-    let conductor = Conductor::start(&schedule(&["a"], &steps, 60), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
     let part = part("a", &[("long", &["stream", &server.target()], LONG)]);
-    let a = join(conductor.port, &part, &[], None);
-    conductor.wait_mid_run(1);
+    let a = join(coordinator.port, &part, &[], None);
+    coordinator.wait_mid_run(1);
     a.signal(Signal::SIGTERM);
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["1 long/1 a".to_owned()]), "{log:#?}");
     assert!(log.results[0].1.throughput.is_some());
-    assert_eq!((log.lost(), log.finished()), (vec!["a"], (1, Some("no member is left"))));
+    assert_eq!((log.lost(), log.finished()), (vec!["a"], (1, Some("no agent is left"))));
     ends(a, 143);
 }
 
@@ -184,7 +184,7 @@ fn a_server_that_dies_gives_an_incomplete_result_and_the_rest_goes_on() {
     let (mut dying, other) = (Server::start(&[]), Server::start(&[]));
     let steps: [(&str, &[&str]); 4] =
         [("dying", &["a"]), ("dying", &["a"]), ("mixed", &["a", "b"]), ("other", &["a"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 60), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let (gone, there) = (dying.target(), other.target());
     let a = part(
         "a",
@@ -195,10 +195,10 @@ fn a_server_that_dies_gives_an_incomplete_result_and_the_rest_goes_on() {
         ],
     );
     let b = part("b", &[("mixed", &["stream", &there], BRIEF)]);
-    let members = [a, b].map(|part| join(conductor.port, &part, &[], None));
-    conductor.wait_mid_run(1);
+    let agents = [a, b].map(|part| join(coordinator.port, &part, &[], None));
+    coordinator.wait_mid_run(1);
     dying.kill();
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!(log.order(), ["1 dying/1 a", "2 dying/2 a", "3 mixed/1 a", "4 other/1 a"]);
     let statuses: Vec<_> = log.results.iter().map(|(_, run)| run.status).collect();
     use Status::{Complete, Incomplete};
@@ -209,54 +209,54 @@ fn a_server_that_dies_gives_an_incomplete_result_and_the_rest_goes_on() {
     // Without the other's start it would not be the test that was asked for.
     let cause = "left out because of a: it did not get ready";
     assert_eq!((log.status, log.missing()), (4, vec![(3, "b", cause)]));
-    all_end(members);
+    all_end(agents);
     other.assert_all_freed(PATIENCE);
 }
 
 #[test]
-fn members_of_a_conductor_that_dies_end_and_name_it() {
+fn agents_of_a_coordinator_that_dies_end_and_name_it() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 1] = [("long", &["a"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 60), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let part = |name| part(name, &[("long", &["stream", &server.target()], LONG)]);
-    let members = ["a", "b"].map(|name| join(conductor.port, &part(name), &[], None));
-    conductor.wait_mid_run(1);
-    let name = format!("take part with the conductor 127.0.0.1:{}", conductor.port);
-    conductor.signal(Signal::SIGKILL);
-    for member in members {
-        let talk = ends(member, 4);
+    let agents = ["a", "b"].map(|name| join(coordinator.port, &part(name), &[], None));
+    coordinator.wait_mid_run(1);
+    let name = format!("take part with the coordinator 127.0.0.1:{}", coordinator.port);
+    coordinator.signal(Signal::SIGKILL);
+    for agent in agents {
+        let talk = ends(agent, 4);
         assert!(talk.contains(&name), "{talk}");
     }
     server.assert_all_freed(PATIENCE);
 }
 
 #[test]
-fn a_conductor_that_falls_silent_is_lost_within_the_peer_timeout() {
+fn a_coordinator_that_falls_silent_is_lost_within_the_peer_timeout() {
     let steps: [(&str, &[&str]); 1] = [("brief", &["a"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 60), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let part = part("a", &[("brief", &["rr"], BRIEF)]);
-    let member = join(conductor.port, &part, &["--peer-timeout", "1s"], None);
-    conductor.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
-    conductor.signal(Signal::SIGSTOP);
-    let talk = ends(member, 4);
+    let agent = join(coordinator.port, &part, &["--peer-timeout", "1s"], None);
+    coordinator.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
+    coordinator.signal(Signal::SIGSTOP);
+    let talk = ends(agent, 4);
     assert!(talk.contains("the peer was silent for 1.0 s"), "{talk}");
 }
 
 #[test]
-fn a_signal_to_the_conductor_ends_the_step_and_keeps_what_there_is() {
+fn a_signal_to_the_coordinator_ends_the_step_and_keeps_what_there_is() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 3] = [("brief", &["a"]), ("long", &["a"]), ("long", &["a"])];
     for (signal, status, name) in
         [(Signal::SIGTERM, 143, "SIGTERM"), (Signal::SIGINT, 130, "SIGINT")]
     {
-        let conductor = Conductor::start(&schedule(&["a"], &steps, 60), &[], None);
+        let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
         let target = server.target();
         let tests: &[(&str, &[&str], &[&str])] =
             &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-        let member = join(conductor.port, &part("a", tests), &[], None);
-        conductor.wait_mid_run(2);
-        conductor.signal(signal);
-        let log = conductor.finish();
+        let agent = join(coordinator.port, &part("a", tests), &[], None);
+        coordinator.wait_mid_run(2);
+        coordinator.signal(signal);
+        let log = coordinator.finish();
         assert_eq!(
             (log.status, log.order()),
             (status, vec!["1 brief/1 a".into(), "2 long/1 a".to_owned()])
@@ -264,24 +264,24 @@ fn a_signal_to_the_conductor_ends_the_step_and_keeps_what_there_is() {
         let stopped = &log.results[1].1;
         assert_eq!(stopped.status, Status::Incomplete);
         assert!(stopped.throughput.is_some() && stopped.errors[0].cause.contains(name));
-        let cause = format!("the conductor was ended by {name}");
+        let cause = format!("the coordinator was ended by {name}");
         assert_eq!(log.missing(), [(3, "a", cause.as_str())]);
         assert_eq!(log.finished(), (2, Some(cause.as_str())));
-        ends(member, 0);
+        ends(agent, 0);
     }
     // While it waits, too.
-    let conductor = Conductor::start(&schedule(&["a"], &steps, 60), &[], None);
-    conductor.signal(Signal::SIGTERM);
-    assert_eq!(conductor.finish().status, 143);
+    let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
+    coordinator.signal(Signal::SIGTERM);
+    assert_eq!(coordinator.finish().status, 143);
 }
 
 #[test]
-fn strangers_cost_nothing_and_only_named_members_take_part_once() {
+fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
     let token = Some("correct horse");
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 2] = [("brief", &["a"]), ("brief", &["b"])];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 20), &[], token);
-    let port = conductor.port;
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 20), &[], token);
+    let port = coordinator.port;
     let part = |name| part(name, &[("brief", &["rr", &server.target()], BRIEF)]);
     let connect = || TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     // More than may knock at once.
@@ -293,13 +293,13 @@ fn strangers_cost_nothing_and_only_named_members_take_part_once() {
         // Servers without a token are refused to who has one, so the test brings its own.
         let part = support::agents::part("a", open);
         let a = join(port, &part, &[], token);
-        conductor.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
+        coordinator.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
         a
     };
     for (name, token, cause) in [
         ("b", Some("battery staple"), "wrong token"),
         ("b", None, "it demands a token"),
-        ("c", token, "no member of this name"),
+        ("c", token, "no agent of this name"),
         ("a", token, "has joined already"),
     ] {
         let talk = ends(join(port, &part(name), &["--join-timeout", "20s"], token), 3);
@@ -308,7 +308,7 @@ fn strangers_cost_nothing_and_only_named_members_take_part_once() {
     let wrong = join(server.port, &part("b"), &[], None);
     assert!(ends(wrong, 3).contains("a podperf server that conducts nothing"));
     let b = join(port, &support::agents::part("b", open), &[], token);
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order().len()), (0, 2), "{log:#?}");
     let joined = log.records.iter().filter(|record| matches!(record, Record::Joined { .. }));
     assert_eq!(joined.count(), 2);
@@ -322,55 +322,55 @@ fn a_step_that_takes_too_long_is_given_up_and_the_next_begins() {
     let server = Server::start(&[]);
     let target = server.target();
     let steps: [(&str, &[&str]); 2] = [("long", &["a"]), ("brief", &["a"])];
-    let conductor = Conductor::start(&schedule(&["a"], &steps, 2), &[], None);
+    let coordinator = Coordinator::start(&schedule(&["a"], &steps, 2), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
         &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-    let member = join(conductor.port, &part("a", tests), &[], None);
-    let log = conductor.finish();
+    let agent = join(coordinator.port, &part("a", tests), &[], None);
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["2 brief/1 a".to_owned()]), "{log:#?}");
     assert_eq!(log.missing(), [(1, "a", "no result within 2 s")]);
-    ends(member, 0);
+    ends(agent, 0);
 }
 
 #[test]
-fn a_member_that_falls_silent_is_lost_within_the_peer_timeout() {
+fn a_agent_that_falls_silent_is_lost_within_the_peer_timeout() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 2] = [("long", &["a"]), ("brief", &["b"])];
     let patient = &["--peer-timeout", "1s"];
-    let conductor = Conductor::start(&schedule(&["a", "b"], &steps, 60), patient, None);
+    let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), patient, None);
     let target = server.target();
     let a = part("a", &[("long", &["stream", &target], LONG)]);
-    let a = join(conductor.port, &a, &[], None);
+    let a = join(coordinator.port, &a, &[], None);
     let b = part("b", &[("brief", &["stream", &target], BRIEF)]);
-    let b = join(conductor.port, &b, &[], None);
-    conductor.wait_mid_run(1);
+    let b = join(coordinator.port, &b, &[], None);
+    coordinator.wait_mid_run(1);
     a.signal(Signal::SIGSTOP);
-    let log = conductor.finish();
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["2 brief/1 b".to_owned()]), "{log:#?}");
     let missing = log.missing();
     assert!(missing[0].2.contains("the peer was silent for 1.0 s"), "{missing:#?}");
     ends(b, 0);
     a.signal(Signal::SIGCONT);
-    assert!(ends(a, 4).contains("take part with the conductor"));
+    assert!(ends(a, 4).contains("take part with the coordinator"));
 }
 
 #[test]
-fn members_that_do_not_come_are_not_waited_for_beyond_their_time() {
+fn agents_that_do_not_come_are_not_waited_for_beyond_their_time() {
     let steps: [(&str, &[&str]); 2] = [("brief", &["a"]), ("brief", &["b"])];
     let mut short = schedule(&["a", "b"], &steps, 20);
     short["join_seconds"] = json!(2);
-    let conductor = Conductor::start(&short, &[], None);
-    let member = join(conductor.port, &part("b", &[("brief", &["rr"], BRIEF)]), &[], None);
-    let log = conductor.finish();
+    let coordinator = Coordinator::start(&short, &[], None);
+    let agent = join(coordinator.port, &part("b", &[("brief", &["rr"], BRIEF)]), &[], None);
+    let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["2 brief/2 b".to_owned()]), "{log:#?}");
     assert_eq!(log.missing(), [(1, "a", "did not join within 2 s")]);
-    ends(member, 0);
+    ends(agent, 0);
 
     short["join_seconds"] = json!(1);
-    let log = Conductor::start(&short, &[], None).finish();
-    assert_eq!((log.status, log.finished()), (3, (0, Some("no member joined within 1 s"))));
+    let log = Coordinator::start(&short, &[], None).finish();
+    assert_eq!((log.status, log.finished()), (3, (0, Some("no agent joined within 1 s"))));
     assert_eq!(log.missing().len(), 2);
 
     let alone = join(free_port(), &part("a", &[]), &["--join-timeout", "1s"], None);
-    assert!(ends(alone, 3).contains("start `podperf conduct` there"));
+    assert!(ends(alone, 3).contains("start `podperf coordinate` there"));
 }

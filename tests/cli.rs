@@ -67,10 +67,10 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("calibrate -t 1", "--time", "1s", "2s to 10m"),
         ("calibrate -t 1h", "--time", "1h", "2s to 10m"),
         ("serve --max-streams 0", "--max-streams", "0", "1 to 16384"),
-        ("conduct --schedule /nonexistent", "--schedule", "/nonexistent", "No such file"),
-        ("conduct -p x", "--port", "x", "or 0 for any"),
-        ("join HOST --part /nonexistent", "--part", "/nonexistent", "No such file"),
-        ("join HOST --part f --join-timeout 0", "--join-timeout", "0", "more than 0"),
+        ("coordinate --schedule /nonexistent", "--schedule", "/nonexistent", "No such file"),
+        ("coordinate -p x", "--port", "x", "or 0 for any"),
+        ("agent HOST --part /nonexistent", "--part", "/nonexistent", "No such file"),
+        ("agent HOST --part f --join-timeout 0", "--join-timeout", "0", "more than 0"),
         ("completions tcsh", "SHELL", "tcsh", "bash"),
         ("man --dir /nonexistent", "--dir", "/nonexistent", "No such file"),
     ] {
@@ -116,24 +116,34 @@ fn a_bad_token_in_the_environment_is_named_but_not_shown() {
 }
 
 #[test]
-fn what_a_conductor_and_a_member_are_told_is_checked_before_any_traffic() {
+fn what_a_coordinator_and_a_agent_are_told_is_checked_before_any_traffic() {
     let server = Untouched::new();
     let address = server.0.local_addr().unwrap().to_string();
     let part = |words: &str| {
-        format!(r#"{{"member":"a","tests":{{"t":[{words}]}},"probes":[],"probe_seconds":1}}"#)
+        format!(r#"{{"agent":"a","tests":{{"t":[{words}]}},"probes":[],"probe_seconds":1}}"#)
     };
-    let schedule = r#"{"members":[],"join_seconds":1,"steps":[]}"#;
+    let schedule = r#"{"agents":[],"join_seconds":1,"steps":[]}"#;
     for (line, variable, text, cause) in [
-        ("join HOST", "PODPERF_PART", "", "read the part: "),
-        ("join HOST", "PODPERF_PART", &part(r#""rr","HOST","-P","0""#), "'0' for '--flows'"),
-        ("join HOST", "PODPERF_PART", &part(r#""serve""#), "words of test 't': parse: not a meas"),
-        ("conduct", "PODPERF_SCHEDULE", "{", "read the schedule: "),
-        ("conduct", "PODPERF_SCHEDULE", schedule, "it has no members"),
-        ("conduct", "OTHER", "", "environment variable PODPERF_SCHEDULE: it is not set"),
-        ("join HOST", "OTHER", "", "environment variable PODPERF_PART: it is not set"),
+        ("agent HOST", "PODPERF_AGENT_CONFIG", "", "read the part: "),
+        (
+            "agent HOST",
+            "PODPERF_AGENT_CONFIG",
+            &part(r#""rr","HOST","-P","0""#),
+            "'0' for '--flows'",
+        ),
+        (
+            "agent HOST",
+            "PODPERF_AGENT_CONFIG",
+            &part(r#""serve""#),
+            "words of test 't': parse: not a meas",
+        ),
+        ("coordinate", "PODPERF_SCHEDULE", "{", "read the schedule: "),
+        ("coordinate", "PODPERF_SCHEDULE", schedule, "it has no agents"),
+        ("coordinate", "OTHER", "", "environment variable PODPERF_SCHEDULE: it is not set"),
+        ("agent HOST", "OTHER", "", "environment variable PODPERF_AGENT_CONFIG: it is not set"),
     ] {
         let mut command = podperf(&line.replace("HOST", &address));
-        command.env_remove("PODPERF_PART").env_remove("PODPERF_SCHEDULE");
+        command.env_remove("PODPERF_AGENT_CONFIG").env_remove("PODPERF_SCHEDULE");
         command.env(variable, text.replace("HOST", &address));
         command.assert().code(2).stdout("").stderr(contains(cause));
     }
@@ -144,9 +154,17 @@ fn what_a_conductor_and_a_member_are_told_is_checked_before_any_traffic() {
 #[test]
 fn help_and_version_are_results() {
     podperf("--version").assert().code(0).stdout(contains(env!("CARGO_PKG_VERSION"))).stderr("");
-    for command in
-        ["stream", "rr", "serve", "doctor", "calibrate", "conduct", "join", "completions", "man"]
-    {
+    for command in [
+        "stream",
+        "rr",
+        "serve",
+        "doctor",
+        "calibrate",
+        "coordinate",
+        "agent",
+        "completions",
+        "man",
+    ] {
         let short_lines =
             predicate::function(|text: &str| text.lines().all(|line| line.chars().count() <= 100));
         podperf(&format!("{command} --help"))
@@ -211,9 +229,9 @@ fn a_full_standard_output_is_an_error_that_names_it() {
         let error = "podperf: error: write to standard output: No space left on device";
         output.wait_with_output().unwrap().assert().code(4).stderr(contains(error));
     }
-    let schedule = r#"{"members":["a"],"join_seconds":1,"steps":[]}"#;
+    let schedule = r#"{"agents":["a"],"join_seconds":1,"steps":[]}"#;
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = podperf("conduct -p 0 --bind 127.0.0.1");
+    let mut command = podperf("coordinate -p 0 --bind 127.0.0.1");
     command.env("PODPERF_SCHEDULE", schedule).stdout(full).stderr(Stdio::piped());
     let output = command.spawn().unwrap().wait_with_output().unwrap();
     output.assert().code(4).stderr(contains("write to standard output: No space left"));

@@ -15,7 +15,7 @@ use crate::cli::{Measurement, values};
 use podperf_engine::control::client::{Family, Target};
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::limits::Limits;
-use podperf_model::plan::{EndPlan, Extent, Pin, Plan, SocketPlan, Wait, Workload, rules};
+use podperf_model::plan::{EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload, rules};
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
 /// Port of control and data unless another is named.
@@ -164,7 +164,7 @@ pub(super) struct Work {
     pub(super) workload: Workload,
     pub(super) flows: u32,
     /// An end by count; absent: by time.
-    pub(super) count: Option<Extent>,
+    pub(super) count: Option<StopCondition>,
     /// Fills what only some workloads ask of a socket.
     pub(super) socket: SocketPlan,
     /// How workers wait.
@@ -177,7 +177,7 @@ impl MeasureArgs {
         let Self { peer, window, socket, placement, output } = self;
         let plan = Plan {
             workload: work.workload,
-            extent: work.count.unwrap_or(Extent::Time { window: window.time }),
+            extent: work.count.unwrap_or(StopCondition::Time { window: window.time }),
             warm_up: window.omit,
             interval: window.interval,
             flows: work.flows,

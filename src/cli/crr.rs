@@ -8,7 +8,7 @@ use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
-use podperf_model::plan::{Close, CrrPlan, Extent, SocketPlan, Workload};
+use podperf_model::plan::{Close, CrrPlan, SocketPlan, StopCondition, Workload};
 use podperf_model::units::{parse_count, parse_frequency};
 
 /// Measures connections: each transaction opens one, sends a request, reads the response and closes
@@ -62,7 +62,7 @@ impl CrrArgs {
                 close: self.close,
             }),
             flows: self.flows,
-            count: self.transactions.map(|total| Extent::Transactions { total }),
+            count: self.transactions.map(|total| StopCondition::Transactions { total }),
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
             wait: self.wait,
         };
@@ -91,7 +91,7 @@ mod tests {
             }),
             ("h --close client -n 1000", |plan, crr| {
                 crr.close = Close::Client;
-                plan.extent = Extent::Transactions { total: 1_000 };
+                plan.extent = StopCondition::Transactions { total: 1_000 };
             }),
         ];
         for (options, change) in cases {

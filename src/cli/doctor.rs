@@ -8,7 +8,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use crate::cli::output::print;
-use podperf_engine::metrics::doctor::{Check, Status, examine};
+use podperf_engine::metrics::doctor::{Check, CheckStatus, examine};
 use podperf_engine::metrics::roots::Roots;
 use podperf_model::error::Result;
 
@@ -44,10 +44,10 @@ fn as_text(checks: &[Check], to: &mut dyn Write) -> io::Result<()> {
     table.load_style(TableStyle::new()).set_content_arrangement(arrangement).set_width(120);
     for check in checks {
         let status = match check.status {
-            Status::Ok => "ok",
-            Status::Warn => "warning",
-            Status::Fail => "missing",
-            Status::Unknown => "unknown",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warn => "warning",
+            CheckStatus::Fail => "missing",
+            CheckStatus::Unknown => "unknown",
         };
         let remedy = check.remedy.iter().map(|remedy| format!("\n→ {remedy}"));
         let finding = check.finding.clone() + &remedy.collect::<String>();

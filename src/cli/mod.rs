@@ -4,18 +4,18 @@
 //! that every rule has accepted, handed to `control`; for the rest, text on standard output. Usage
 //! errors come before any network traffic. Nothing here measures, and only `main` ends the process.
 
+mod agent;
 mod calibrate;
 mod common;
 mod completions;
-mod conduct;
+mod coordinate;
 mod crr;
 mod doctor;
 mod exchange;
 mod host;
-mod join;
+
 mod man;
 mod output;
-mod patience;
 mod rr;
 mod schema;
 mod serve;
@@ -26,6 +26,7 @@ mod system;
 mod tests;
 mod udp;
 mod values;
+mod wait_for_server;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -77,10 +78,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measures what podperf itself can do on this machine, so that results can be held against it
     Calibrate(calibrate::CalibrateArgs),
-    /// Tells members on several hosts whose turn it is to measure, and writes down what they bring
-    Conduct(conduct::ConductArgs),
-    /// Measures in turn, as a conductor says
-    Join(join::JoinArgs),
+    /// Tells agents on several hosts whose turn it is to measure, and writes down what they bring
+    Coordinate(coordinate::CoordinateArgs),
+    /// Measures in turn, as a coordinator says
+    Agent(agent::AgentArgs),
     /// Prints a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Prints the manual page, or writes one for each subcommand
@@ -117,8 +118,8 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
         Command::Udp(args) => carry_out(args.resolve(&System::read())?, &arguments),
         Command::Doctor(args) => doctor::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
-        Command::Conduct(args) => conduct::run(&args, &System::read()),
-        Command::Join(args) => join::run(args, &System::read()),
+        Command::Coordinate(args) => coordinate::run(&args, &System::read()),
+        Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Schema => schema::run(),
@@ -130,7 +131,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
 /// # Errors
 /// Naming the option, its value and what is allowed.
 pub fn check_words(words: &[String]) -> Result<()> {
-    join::measurement(words, &System::anywhere()).map(|_| ())
+    agent::measurement(words, &System::anywhere()).map(|_| ())
 }
 
 /// Prints what clap has to say: help, the version, or a usage error; returns the exit status.
@@ -156,7 +157,7 @@ fn carry_out(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
     let output = Output::open(output)?;
     let stop = signals::watch()?;
     if let Some(patience) = patience {
-        patience::wait(&mut target, patience, &stop);
+        wait_for_server::wait(&mut target, patience, &stop);
     }
     let mut live = output.live(&plan);
     let mut watch = |interval: &Interval| {

@@ -9,7 +9,7 @@ use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::{
-    Backend, Direction, Extent, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    Backend, Direction, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StopCondition,
     StreamPlan, Workload,
 };
 use podperf_model::units::{Bytes, parse_count, parse_frequency};
@@ -107,7 +107,7 @@ impl RrArgs {
                 backend: self.backend,
             }),
             flows: self.flows,
-            count: self.transactions.map(|total| Extent::Transactions { total }),
+            count: self.transactions.map(|total| StopCondition::Transactions { total }),
             // A request that waits for the acknowledgement of the last one measures Nagle's timer.
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
             wait: self.wait,

@@ -8,7 +8,7 @@ use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::{
-    Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload,
+    Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan, Workload,
 };
 use podperf_model::units::{BitRate, Bytes, parse_count};
 
@@ -99,7 +99,7 @@ impl StreamArgs {
                 receive: self.recv,
             }),
             flows: self.streams,
-            count: self.bytes.map(|total_bytes| Extent::Bytes { total_bytes }),
+            count: self.bytes.map(|total_bytes| StopCondition::Bytes { total_bytes }),
             socket: SocketPlan {
                 pacing_bits_per_second: self.bitrate,
                 no_delay: self.no_delay,

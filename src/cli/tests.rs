@@ -9,8 +9,8 @@ use super::system::System;
 use super::{Cli, Command, Measurement, parse};
 use podperf_engine::control::client::{Family, Target};
 use podperf_model::plan::{
-    Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StreamPlan, Wait, Workload,
+    Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::units::{BitRate, Bytes};
 
@@ -37,7 +37,7 @@ pub(super) fn default_plan(workload: Workload) -> Plan {
     let no_delay = workload.transacts() && !workload.is_udp();
     Plan {
         workload,
-        extent: Extent::Time { window: Duration::from_secs(10) },
+        extent: StopCondition::Time { window: Duration::from_secs(10) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 1,
@@ -65,11 +65,13 @@ fn stream_options_become_a_plan() {
         ("", |_, _| ()),
         ("h -P 4", |plan, _| plan.flows = 4),
         ("h --streams=4", |plan, _| plan.flows = 4),
-        ("h -t 60", |plan, _| plan.extent = Extent::Time { window: Duration::from_secs(60) }),
-        ("h -t 500ms", |plan, _| {
-            plan.extent = Extent::Time { window: Duration::from_millis(500) };
+        ("h -t 60", |plan, _| {
+            plan.extent = StopCondition::Time { window: Duration::from_secs(60) }
         }),
-        ("h -n 10G", |plan, _| plan.extent = Extent::Bytes { total_bytes: Bytes(10 << 30) }),
+        ("h -t 500ms", |plan, _| {
+            plan.extent = StopCondition::Time { window: Duration::from_millis(500) };
+        }),
+        ("h -n 10G", |plan, _| plan.extent = StopCondition::Bytes { total_bytes: Bytes(10 << 30) }),
         ("h -O 0", |plan, _| plan.warm_up = Duration::ZERO),
         ("h -i 0.1", |plan, _| plan.interval = Duration::from_millis(100)),
         ("h -l 64K", |_, stream| stream.message_bytes = Bytes(64 << 10)),
@@ -146,7 +148,7 @@ fn rr_options_become_a_plan() {
             (plan.client.wait, plan.server.wait) = (Wait::Spin, Wait::BusyPollUs(50));
         }),
         ("h --wait block --quick-ack", |plan, _| plan.socket.quick_ack = true),
-        ("h -n 1000", |plan, _| plan.extent = Extent::Transactions { total: 1_000 }),
+        ("h -n 1000", |plan, _| plan.extent = StopCondition::Transactions { total: 1_000 }),
         ("h -C reno -w 1M -M 536 -S cs1", |plan, _| {
             plan.socket.congestion_control = Some("reno".to_owned());
             plan.socket.buffer_bytes = Some(Bytes(1 << 20));

@@ -11,7 +11,7 @@ use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, Extent, SocketPlan, Workload};
+use podperf_model::plan::{Direction, SocketPlan, StopCondition, Workload};
 use podperf_model::units::{BitRate, Bytes, parse_count, parse_duration};
 
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
@@ -120,8 +120,8 @@ impl UdpArgs {
                 fragment: self.fragment,
             })
         };
-        let bytes = self.bytes.map(|total_bytes| Extent::Bytes { total_bytes });
-        let transactions = self.transactions.map(|total| Extent::Transactions { total });
+        let bytes = self.bytes.map(|total_bytes| StopCondition::Bytes { total_bytes });
+        let transactions = self.transactions.map(|total| StopCondition::Transactions { total });
         let work = Work {
             workload,
             flows: self.streams,
@@ -153,7 +153,9 @@ mod tests {
             ("h --bidir", |_, udp| udp.direction = Direction::Both),
             ("h --gso off --gro on", |_, udp| (udp.gso, udp.gro) = (Offload::Off, Offload::On)),
             ("h --fragment", |_, udp| udp.fragment = true),
-            ("h -n 1M", |plan, _| plan.extent = Extent::Bytes { total_bytes: Bytes(1 << 20) }),
+            ("h -n 1M", |plan, _| {
+                plan.extent = StopCondition::Bytes { total_bytes: Bytes(1 << 20) }
+            }),
             ("h -w 4M", |plan, _| plan.socket.buffer_bytes = Some(Bytes(4 << 20))),
         ];
         for (options, change) in cases {
@@ -179,7 +181,7 @@ mod tests {
         assert_plan("udp h --rr", &rr(1, 1, 1_000));
         assert_plan(
             "udp h --rr --request 64 --response 1K --timeout 50ms --transactions 9",
-            &Plan { extent: Extent::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
+            &Plan { extent: StopCondition::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
         );
     }
 }

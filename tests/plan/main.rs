@@ -7,8 +7,8 @@ use std::time::Duration;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::rules::check;
 use podperf_model::plan::{
-    Close, CrrPlan, Direction, EndPlan, Extent, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
-    SendMethod, SocketPlan, StreamPlan, Wait, Workload,
+    Close, CrrPlan, Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod,
+    SocketPlan, StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::units::{BitRate, Bytes};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn load(streams: u32) -> Option<LoadPlan> {
 fn plan(workload: Workload) -> Plan {
     Plan {
         workload,
-        extent: Extent::Time { window: Duration::from_secs(10) },
+        extent: StopCondition::Time { window: Duration::from_secs(10) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 4,
@@ -72,8 +72,8 @@ fn both(flows: u32) -> Plan {
     Plan { flows, ..plan(workload) }
 }
 
-fn window(seconds: u64) -> Extent {
-    Extent::Time { window: Duration::from_secs(seconds) }
+fn window(seconds: u64) -> StopCondition {
+    StopCondition::Time { window: Duration::from_secs(seconds) }
 }
 
 fn socket(change: impl FnOnce(&mut SocketPlan)) -> Plan {
@@ -108,14 +108,14 @@ fn what_lies_at_the_edge_is_accepted() {
         stream(|plan| plan.extent = window(WEEK - 1)).with_interval(10_000),
         stream(|plan| plan.warm_up = Duration::ZERO),
         stream(|plan| plan.extent = window(1_000)).with_interval(10),
-        stream(|plan| plan.extent = Extent::Bytes { total_bytes: Bytes(4) }),
+        stream(|plan| plan.extent = StopCondition::Bytes { total_bytes: Bytes(4) }),
         stream(|plan| plan.client = workers(4)),
         stream(|plan| plan.server = pinned(vec![1023, 0])),
         rr(|rr| rr.load = load(8_190)),
         rr(|rr| rr.burst = 4_096),
         rr(|rr| rr.rate_per_second = Some(1e9)),
         rr(|rr| rr.request_bytes = Bytes(64 << 20)),
-        Plan { extent: Extent::Transactions { total: 4 }, ..rr(|_| {}) },
+        Plan { extent: StopCondition::Transactions { total: 4 }, ..rr(|_| {}) },
         socket(|socket| socket.congestion_control = Some("a-name_of_15_ch".into())),
         socket(|socket| socket.buffer_bytes = Some(Bytes((1 << 30) - 1))),
         socket(|socket| socket.mss_bytes = Some(88)),
@@ -178,7 +178,7 @@ fn flows_messages_and_requests_are_bounded() {
             "'8191' for '--load': allowed: 1 to 8190 beside 4 flows (16384 connections in all)",
         ),
         (
-            Plan { extent: Extent::Transactions { total: 9 }, ..rr(|rr| rr.load = load(1)) },
+            Plan { extent: StopCondition::Transactions { total: 9 }, ..rr(|rr| rr.load = load(1)) },
             "'1' for '--load': allowed: with --time only",
         ),
         (rr(|rr| rr.burst = 0), "'0' for '--burst': allowed: 1 to 4096"),
@@ -226,19 +226,19 @@ fn extents_and_times_are_bounded() {
             "'10ms' for '--interval': allowed: at most 100000 intervals in a window of 16m 41s",
         ),
         (
-            stream(|plan| plan.extent = Extent::Bytes { total_bytes: Bytes(3) }),
+            stream(|plan| plan.extent = StopCondition::Bytes { total_bytes: Bytes(3) }),
             "'3 B' for '--bytes': allowed: at least 4 B",
         ),
         (
-            stream(|plan| plan.extent = Extent::Transactions { total: 10 }),
+            stream(|plan| plan.extent = StopCondition::Transactions { total: 10 }),
             "'10' for '--transactions': allowed: with request/response only",
         ),
         (
-            Plan { extent: Extent::Transactions { total: 3 }, ..rr(|_| {}) },
+            Plan { extent: StopCondition::Transactions { total: 3 }, ..rr(|_| {}) },
             "'3' for '--transactions': allowed: at least 4",
         ),
         (
-            Plan { extent: Extent::Bytes { total_bytes: Bytes(10) }, ..rr(|_| {}) },
+            Plan { extent: StopCondition::Bytes { total_bytes: Bytes(10) }, ..rr(|_| {}) },
             "'10 B' for '--bytes': allowed: with streams only",
         ),
     ] {
@@ -306,7 +306,10 @@ fn waiting_and_connections_are_bounded() {
     let end = |wait| EndPlan { wait, ..EndPlan::default() };
     for accepted in [
         crr(|_| {}),
-        Plan { extent: Extent::Transactions { total: 4 }, ..crr(|crr| crr.close = Close::Rst) },
+        Plan {
+            extent: StopCondition::Transactions { total: 4 },
+            ..crr(|crr| crr.close = Close::Rst)
+        },
         Plan { client: end(Wait::Spin), server: end(Wait::BusyPollUs(1_000_000)), ..rr(|_| {}) },
         socket(|socket| (socket.cork, socket.quick_ack, socket.mptcp) = (true, true, true)),
     ] {
@@ -324,7 +327,7 @@ fn waiting_and_connections_are_bounded() {
             "'0' for '--rate': allowed: more than 0 and at most 1000000000 requests per second",
         ),
         (
-            Plan { extent: Extent::Bytes { total_bytes: Bytes(10) }, ..crr(|_| {}) },
+            Plan { extent: StopCondition::Bytes { total_bytes: Bytes(10) }, ..crr(|_| {}) },
             "'10 B' for '--bytes': allowed: with streams only",
         ),
         (
@@ -377,7 +380,7 @@ proptest! {
         let limits = Limits::default();
         let mut plan = stream(|plan| {
             plan.flows = flows;
-            plan.extent = Extent::Time { window: Duration::from_nanos(window_ns) };
+            plan.extent = StopCondition::Time { window: Duration::from_nanos(window_ns) };
             plan.warm_up = Duration::from_nanos(warm_up_ns);
             plan.interval = Duration::from_nanos(interval_ns);
             plan.client = EndPlan { workers, pin: Pin::List(cpus), ..EndPlan::default() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::rules::check;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, EndPlan, Extent, Plan, SocketPlan, Wait, Workload};
+use podperf_model::plan::{Direction, EndPlan, Plan, SocketPlan, StopCondition, Wait, Workload};
 use podperf_model::units::{BitRate, Bytes};
 
 use super::{assert_refused, plan};
@@ -41,9 +41,9 @@ fn datagrams_are_bounded() {
         udp(|udp| (udp.datagram_bytes, udp.gso) = (Some(Bytes(32_753)), Offload::On)),
         udp(|udp| udp.bits_per_second = Some(BitRate(8))),
         Plan { flows: 8_192, ..udp(|udp| udp.direction = Direction::Both) },
-        Plan { extent: Extent::Bytes { total_bytes: Bytes(4) }, ..udp(|_| {}) },
+        Plan { extent: StopCondition::Bytes { total_bytes: Bytes(4) }, ..udp(|_| {}) },
         udp_rr(1, 65_507, 1),
-        Plan { extent: Extent::Transactions { total: 4 }, ..udp_rr(1, 1, 60_000) },
+        Plan { extent: StopCondition::Transactions { total: 4 }, ..udp_rr(1, 1, 60_000) },
     ] {
         assert_eq!(check(&plan, &Limits::default()), Ok(()), "{plan:?}");
     }
@@ -74,7 +74,7 @@ fn datagrams_are_bounded() {
             "'8193' for '--streams': allowed: 1 to 8192 (two connections each, 16384 in all)",
         ),
         (
-            Plan { extent: Extent::Transactions { total: 9 }, ..udp(|_| {}) },
+            Plan { extent: StopCondition::Transactions { total: 9 }, ..udp(|_| {}) },
             "'9' for '--transactions': allowed: with request/response only",
         ),
         (udp_rr(0, 1, 1), "'0 B' for '--request': allowed: 1 B to 65507 B"),

@@ -1,4 +1,4 @@
-//! A conductor and its members as processes, and what the conductor's log says.
+//! A coordinator and its agents as processes, and what the coordinator's log says.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -20,9 +20,9 @@ pub(crate) const LONG: &[&str] = &["-t", "60s", "-O", "0s", "-i", "100ms"];
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
-/// `podperf conduct` on a free port of loopback; killed when dropped.
+/// `podperf coordinate` on a free port of loopback; killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Conductor {
+pub(crate) struct Coordinator {
     child: Child,
     log: Lines,
     talk: Lines,
@@ -30,7 +30,7 @@ pub(crate) struct Conductor {
     pub(crate) port: u16,
 }
 
-/// A conductor's log at its end.
+/// A coordinator's log at its end.
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) status: i32,
@@ -39,10 +39,10 @@ pub(crate) struct Log {
     pub(crate) talk: Vec<String>,
 }
 
-impl Conductor {
+impl Coordinator {
     pub(crate) fn start(schedule: &Value, args: &[&str], token: Option<&str>) -> Self {
         let mut command = podperf(None);
-        command.args(["conduct", "-p", "0", "--bind", "127.0.0.1"]).args(args);
+        command.args(["coordinate", "-p", "0", "--bind", "127.0.0.1"]).args(args);
         command.env("PODPERF_SCHEDULE", schedule.to_string());
         command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -51,12 +51,12 @@ impl Conductor {
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
         let readers = vec![gather(out, Arc::clone(&log)), gather(err, Arc::clone(&talk))];
-        let mut conductor = Self { child, log, talk, readers, port: 0 };
-        let line = conductor.wait_for_talk("conducting on ");
-        let address = line.split("conducting on ").nth(1).and_then(|rest| rest.split(',').next());
+        let mut coordinator = Self { child, log, talk, readers, port: 0 };
+        let line = coordinator.wait_for_talk("coordinating on ");
+        let address = line.split("coordinating on ").nth(1).and_then(|rest| rest.split(',').next());
         let port = address.and_then(|address| address.rsplit(':').next()).expect("an address");
-        conductor.port = port.parse().expect("a port");
-        conductor
+        coordinator.port = port.parse().expect("a port");
+        coordinator
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -74,7 +74,7 @@ impl Conductor {
         self.wait(&self.log, record, what);
     }
 
-    /// A member of step `step` is in its window: it has brought an interval.
+    /// An agent of step `step` is in its window: it has brought an interval.
     pub(crate) fn wait_mid_run(&self, step: u32) {
         self.wait_for("beat with a rate", |record| {
             matches!(record, Record::Beat { step: Some(number), bits_per_second: Some(_), .. }
@@ -102,7 +102,7 @@ impl Conductor {
             ended.is_some()
         });
         let Some(status) = ended else {
-            panic!("the conductor goes on: {:#?}", self.talk.lock().unwrap());
+            panic!("the coordinator goes on: {:#?}", self.talk.lock().unwrap());
         };
         for reader in self.readers.drain(..) {
             reader.join().expect("it reads");
@@ -126,7 +126,7 @@ impl Conductor {
     }
 }
 
-impl Drop for Conductor {
+impl Drop for Coordinator {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
@@ -135,25 +135,25 @@ impl Drop for Conductor {
 }
 
 impl Log {
-    /// "step test/sample member" of each result, in their order.
+    /// "step test/sample agent" of each result, in their order.
     pub(crate) fn order(&self) -> Vec<String> {
         let name = |(header, _): &(ResultHeader, Run)| {
-            let ResultHeader { step, test, sample, member, .. } = header;
-            format!("{step} {test}/{sample} {member}")
+            let ResultHeader { step, test, sample, agent, .. } = header;
+            format!("{step} {test}/{sample} {agent}")
         };
         self.results.iter().map(name).collect()
     }
 
-    /// Step, member and cause of everything missing.
+    /// Step, agent and cause of everything missing.
     pub(crate) fn missing(&self) -> Vec<(u32, &str, &str)> {
         let missing = |record: &'_ Record| match record {
-            Record::Missing { step, member: Some(_), .. } => Some(*step),
+            Record::Missing { step, agent: Some(_), .. } => Some(*step),
             _ => None,
         };
         let with = self.records.iter().filter(|record| missing(record).is_some());
         with.map(|record| match record {
-            Record::Missing { step, member: Some(member), cause, .. } => {
-                (*step, member.as_str(), cause.as_str())
+            Record::Missing { step, agent: Some(agent), cause, .. } => {
+                (*step, agent.as_str(), cause.as_str())
             }
             _ => unreachable!("filtered above"),
         })
@@ -165,7 +165,7 @@ impl Log {
         let lost = |record: &'_ Record| matches!(record, Record::Lost { .. });
         let lost = self.records.iter().filter(|record| lost(record));
         lost.map(|record| match record {
-            Record::Lost { member, .. } => member.as_str(),
+            Record::Lost { agent, .. } => agent.as_str(),
             _ => unreachable!("filtered above"),
         })
         .collect()
@@ -188,50 +188,50 @@ fn gather(from: impl Read + Send + 'static, to: Lines) -> std::thread::JoinHandl
     })
 }
 
-/// A schedule of `(test, members)` steps, each with a limit of `limit` seconds.
-pub(crate) fn schedule(members: &[&str], steps: &[(&str, &[&str])], limit: u32) -> Value {
+/// A schedule of `(test, agents)` steps, each with a limit of `limit` seconds.
+pub(crate) fn schedule(agents: &[&str], steps: &[(&str, &[&str])], limit: u32) -> Value {
     let mut samples = std::collections::BTreeMap::new();
     let steps: Vec<Value> = steps
         .iter()
-        .map(|(test, members)| {
+        .map(|(test, agents)| {
             let sample = samples.entry(*test).or_insert(0);
             *sample += 1;
-            json!({"test": test, "sample": *sample, "members": members, "limit_seconds": limit})
+            json!({"test": test, "sample": *sample, "agents": agents, "limit_seconds": limit})
         })
         .collect();
-    json!({"members": members, "join_seconds": 20, "steps": steps})
+    json!({"agents": agents, "join_seconds": 20, "steps": steps})
 }
 
-/// A member's part of tests, each the words and options of a command line.
-pub(crate) fn part(member: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
+/// An agent's part of tests, each the words and options of a command line.
+pub(crate) fn part(agent: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
     let tests: serde_json::Map<String, Value> = tests
         .iter()
         .map(|(name, words, options)| ((*name).to_owned(), json!([*words, *options].concat())))
         .collect();
-    json!({"member": member, "tests": tests, "probes": [], "probe_seconds": 2})
+    json!({"agent": agent, "tests": tests, "probes": [], "probe_seconds": 2})
 }
 
-/// `podperf join` with `part`.
+/// `podperf agent` with `part`.
 pub(crate) fn join(port: u16, part: &Value, args: &[&str], token: Option<&str>) -> Client {
     let mut command = podperf(None);
-    command.env("PODPERF_PART", part.to_string());
+    command.env("PODPERF_AGENT_CONFIG", part.to_string());
     command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
     let target = format!("127.0.0.1:{port}");
-    Client::launch(command, &[&["join", target.as_str()], args].concat())
+    Client::launch(command, &[&["agent", target.as_str()], args].concat())
 }
 
-/// A member ends with `status`.
-pub(crate) fn ends(member: Client, status: i32) -> String {
-    let outcome = member.wait(PATIENCE + Duration::from_secs(10));
+/// An agent ends with `status`.
+pub(crate) fn ends(agent: Client, status: i32) -> String {
+    let outcome = agent.wait(PATIENCE + Duration::from_secs(10));
     assert_eq!(outcome.status, status, "{outcome:#?}");
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, "");
     outcome.stderr
 }
 
-/// All members end well.
-pub(crate) fn all_end(members: [Client; 2]) {
-    for member in members {
-        ends(member, 0);
+/// All agents end well.
+pub(crate) fn all_end(agents: [Client; 2]) {
+    for agent in agents {
+        ends(agent, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! `kubectl podperf collect`: what a run has measured, from its conductor's log.
+//! `kubectl podperf collect`: what a run has measured, from its coordinator's log.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(super) async fn run(args: CollectArgs, command: Vec<String>) -> Result<u8> {
     let follower = Follower {
         cluster: &cluster,
         run_id: &args.run,
-        conductor: &found.conductor,
+        coordinator: &found.coordinator,
         // Only pods that are there still can fail to be.
         pods: found.pods.keys().cloned().collect(),
         patience: args.cluster.api_timeout,
@@ -82,7 +82,7 @@ async fn follow(follower: &Follower<'_>, told: &RefCell<Told>, no_wait: bool) ->
 struct Found {
     plan: ClusterPlan,
     schedule: Schedule,
-    conductor: String,
+    coordinator: String,
     pods: BTreeMap<String, Pod>,
     started_at: String,
 }
@@ -115,11 +115,12 @@ impl Found {
             .map_err(|failure| failure.of("look at the pods"))?;
         let pods: BTreeMap<String, Pod> =
             pods.into_iter().filter_map(|pod| Some((pod.metadata.name.clone()?, pod))).collect();
-        let conductor = pods.iter().find(|(_, pod)| role(pod) == "conductor");
-        let conductor = conductor.ok_or_else(|| failed("its conductor's pod is gone"))?.0.clone();
+        let coordinator = pods.iter().find(|(_, pod)| role(pod) == "coordinator");
+        let coordinator =
+            coordinator.ok_or_else(|| failed("its coordinator's pod is gone"))?.0.clone();
         let created = job.metadata.creation_timestamp;
         let started_at = created.map_or_else(String::new, |time| time.0.to_string());
-        Ok(Self { plan, schedule, conductor, pods, started_at })
+        Ok(Self { plan, schedule, coordinator, pods, started_at })
     }
 
     /// The nodes that the pods are on.
@@ -135,7 +136,7 @@ impl Found {
             let found = nodes.iter().map(placement::facts).find(|facts| facts.name == name);
             found.unwrap_or_else(|| NodeFacts { name, ..NodeFacts::default() })
         };
-        let client = node_of(&["conductor"]);
+        let client = node_of(&["coordinator"]);
         let server = node_of(&["server", "server-host", "server-policed"]);
         Placement { other: client.clone(), client, server, tolerations: Vec::new() }
     }

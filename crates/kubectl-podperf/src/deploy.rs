@@ -27,7 +27,7 @@ use super::trial::Family;
 use super::{endpoints, namespace, verify};
 use podperf_model::error::Result;
 use podperf_model::result::cluster::ClusterPlan;
-use podperf_model::schedule::{Part, Schedule, Step};
+use podperf_model::schedule::{AgentConfig, Schedule, Step};
 
 /// Between two looks at the pods.
 const LOOK: Duration = Duration::from_millis(400);
@@ -37,8 +37,8 @@ const AT_ONCE: usize = 16;
 /// A run that is in the cluster.
 #[derive(Debug)]
 pub(super) struct Deployed {
-    /// Its conductor's pod.
-    pub(super) conductor: String,
+    /// Its coordinator's pod.
+    pub(super) coordinator: String,
     /// All its pods by name.
     pub(super) pods: BTreeMap<String, Pod>,
     /// What was sent to the API server.
@@ -90,25 +90,25 @@ impl Deployment<'_> {
             self.create::<Pod>(&pod).await?;
             sent.push(pod);
         }
-        progress.note(&format!("run {}: waiting for servers and conductor", settings.run_id));
+        progress.note(&format!("run {}: waiting for servers and coordinator", settings.run_id));
         let expected = 1 + layout.servers.iter().filter(|s| s.role != Server::Hairpin).count();
         let ready = Ready { cluster, settings, progress };
         let pods = ready.until(expected).await?;
-        let conductor = ready::conductor(&pods)?;
-        let address = conductor.1.clone();
+        let coordinator = ready::coordinator(&pods)?;
+        let address = coordinator.1.clone();
         let mut seen = self.seen(&pods).await?;
         endpoints::wait(self.cluster, settings, layout, &seen, progress).await?;
         let missing = self.clients(&forge, &address, &mut seen, &mut sent).await?;
         let pods = ready.until(1 + layout.pods()).await?;
         verify::placement(&pods, settings, self.placement)?;
-        Ok(Deployed { conductor: conductor.0, pods, manifests: sent, missing })
+        Ok(Deployed { coordinator: coordinator.0, pods, manifests: sent, missing })
     }
 
     fn schedule(&self) -> Schedule {
         let seconds = self.settings.deadlines.ready_timeout.as_secs();
         Schedule {
-            members: self.layout.clients.iter().map(|seat| seat.member()).collect(),
-            // From the conductor's start: servers and Services come up first.
+            agents: self.layout.clients.iter().map(|seat| seat.agent()).collect(),
+            // From the coordinator's start: servers and Services come up first.
             join_seconds: u32::try_from(4 * seconds).unwrap_or(u32::MAX),
             steps: self.steps.clone(),
         }
@@ -125,8 +125,8 @@ impl Deployment<'_> {
     /// One pod of each kind, asked of the API server without being made: pod security, quotas and
     /// webhooks then refuse before anything is there to be cleaned up.
     async fn rehearse(&self, forge: &Forge<'_>) -> Result<()> {
-        let part = Part {
-            member: String::new(),
+        let part = AgentConfig {
+            agent: String::new(),
             tests: BTreeMap::new(),
             probes: Vec::new(),
             probe_seconds: 1,
@@ -206,7 +206,7 @@ impl Deployment<'_> {
     async fn clients(
         &self,
         forge: &Forge<'_>,
-        conductor: &str,
+        coordinator: &str,
         seen: &mut Seen,
         sent: &mut Vec<Value>,
     ) -> Result<Vec<Missing>> {
@@ -217,9 +217,9 @@ impl Deployment<'_> {
             missing.extend(without);
             let pod = if seat.role == Client::Hairpin {
                 let server = super::layout::Seat { role: Server::Hairpin, pair: seat.pair };
-                forge.server(server, Some((conductor, &part)))
+                forge.server(server, Some((coordinator, &part)))
             } else {
-                forge.client(*seat, conductor, &part)
+                forge.client(*seat, coordinator, &part)
             };
             self.create::<Pod>(&pod).await?;
             sent.push(pod);

@@ -63,7 +63,7 @@ fn left_out(missing: &[Missing]) -> Vec<Error> {
     missing.iter().map(error).collect()
 }
 
-/// Of any run, by what its conductor told.
+/// Of any run, by what its coordinator told.
 pub(super) fn assemble(parts: Parts<'_>) -> ClusterRun {
     let Parts { run_id, plan, mut facts, steps, pods, told, broken_off } = parts;
     let samples = gather::samples(steps, told);

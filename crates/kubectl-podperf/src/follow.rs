@@ -1,4 +1,4 @@
-//! Follows a run by the log of its conductor, and watches its pods meanwhile.
+//! Follows a run by the log of its coordinator, and watches its pods meanwhile.
 //!
 //! The log is the run's record, so a connection that breaks costs nothing: it is read again from
 //! its beginning, and what was known already passes by. What came in stays with the caller even
@@ -21,9 +21,9 @@ use super::trial;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::ProbeFacts;
 use podperf_model::result::run::Run;
-use podperf_model::run_log::{Item, Reader, Record};
+use podperf_model::run_log::{Item, LogRecord, Reader};
 
-/// A conductor says something every two seconds; silent for longer, the connection is dead.
+/// A coordinator says something every two seconds; silent for longer, the connection is dead.
 const SILENCE: Duration = Duration::from_secs(20);
 /// Between two tries to read the log.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,17 +32,17 @@ const LOOK: Duration = Duration::from_secs(2);
 /// For a step under way to end once a pod of the run has failed: peers notice within 5 s.
 const WIND_UP: Duration = Duration::from_secs(12);
 
-/// What a conductor's log has told so far.
+/// What a coordinator's log has told so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// By step and member.
+    /// By step and agent.
     pub(super) results: BTreeMap<(u32, String), Run>,
-    /// Why there is no result, by step and member (none: of the whole step).
+    /// Why there is no result, by step and agent (none: of the whole step).
     pub(super) missing: BTreeMap<(u32, Option<String>), String>,
     pub(super) probes: Vec<ProbeFacts>,
-    /// Members that went before their time.
+    /// Agents that went before their time.
     pub(super) lost: Vec<(String, String)>,
-    /// The conductor has said its last word: why it broke off, if it did.
+    /// The coordinator has said its last word: why it broke off, if it did.
     pub(super) finished: Option<Option<String>>,
     /// Steps of the schedule.
     pub(super) steps: u32,
@@ -54,8 +54,8 @@ pub(super) struct Told {
 pub(super) struct Follower<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) run_id: &'a str,
-    /// The conductor's pod.
-    pub(super) conductor: &'a str,
+    /// The coordinator's pod.
+    pub(super) coordinator: &'a str,
     /// Pods that have to be there until the end.
     pub(super) pods: Vec<String>,
     pub(super) patience: Duration,
@@ -65,10 +65,10 @@ pub(super) struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Follows until the conductor has finished.
+    /// Follows until the coordinator has finished.
     ///
     /// # Errors
-    /// When the conductor, or a pod of the run, ends before that, or the API server stays away.
+    /// When the coordinator, or a pod of the run, ends before that, or the API server stays away.
     pub(super) async fn until_finished(&self, told: &RefCell<Told>) -> Result<()> {
         tokio::select! {
             ended = self.read_on(told) => ended,
@@ -83,7 +83,7 @@ impl Follower<'_> {
     pub(super) async fn once(&self, told: &RefCell<Told>) -> Result<()> {
         let mut reader = Reader::new();
         self.attach(&mut reader, told, false).await.map_err(|cause| {
-            Error::new(Kind::Unmeasured, "read the log of pod", cause).with_peer(self.conductor)
+            Error::new(Kind::Unmeasured, "read the log of pod", cause).with_peer(self.coordinator)
         })?;
         self.damaged(reader, told);
         Ok(())
@@ -103,7 +103,7 @@ impl Follower<'_> {
                 away = None;
             }
             let cause = ended.err().unwrap_or_else(|| "the log came to its end".to_owned());
-            if let Some(error) = self.conductor_ended(&cause).await {
+            if let Some(error) = self.coordinator_ended(&cause).await {
                 return Err(error);
             }
             let since = *away.get_or_insert_with(Instant::now);
@@ -112,7 +112,7 @@ impl Follower<'_> {
                 let patience = humantime::format_duration(self.patience);
                 let cause = format!("not to be had for {patience}: {cause}");
                 return Err(Error::new(Kind::Incomplete, "follow the log of pod", cause)
-                    .with_peer(self.conductor)
+                    .with_peer(self.coordinator)
                     .with_remedy(format!(
                         "the run goes on in the cluster: kubectl podperf collect {}",
                         self.run_id
@@ -130,7 +130,7 @@ impl Follower<'_> {
         told: &RefCell<Told>,
         follow: bool,
     ) -> Result<(), String> {
-        let log = self.cluster.follow(self.conductor, "conductor", follow).await?;
+        let log = self.cluster.follow(self.coordinator, "coordinator", follow).await?;
         pin_mut!(log);
         let mut lines = log.lines();
         loop {
@@ -150,13 +150,13 @@ impl Follower<'_> {
         }
     }
 
-    /// The conductor ended without its last word.
-    async fn conductor_ended(&self, cause: &str) -> Option<Error> {
+    /// The coordinator ended without its last word.
+    async fn coordinator_ended(&self, cause: &str) -> Option<Error> {
         let failed = |cause: &str| {
-            Error::new(Kind::Incomplete, "follow the conductor in pod", cause)
-                .with_peer(self.conductor)
+            Error::new(Kind::Incomplete, "follow the coordinator in pod", cause)
+                .with_peer(self.coordinator)
         };
-        match self.cluster.get::<Pod>(self.conductor).await {
+        match self.cluster.get::<Pod>(self.coordinator).await {
             Ok(None) => Some(failed("the pod is gone; did somebody delete it?")),
             Ok(Some(pod)) => match diagnose::standing(&pod) {
                 Standing::Failed(why) => Some(failed(&why)),
@@ -180,29 +180,29 @@ impl Follower<'_> {
                 self.progress.note(&sample_line(&header.test, header.sample, &run, {
                     (header.step, told.steps)
                 }));
-                told.results.insert((header.step, header.member), *run);
+                told.results.insert((header.step, header.agent), *run);
             }
             Item::Damaged { header, cause } => {
                 let cause = format!("the result came damaged out of the log: {cause}");
-                told.missing.insert((header.step, Some(header.member)), cause);
+                told.missing.insert((header.step, Some(header.agent)), cause);
             }
-            Item::Record(record) => self.record(record, &mut told),
+            Item::LogRecord(record) => self.record(record, &mut told),
         }
     }
 
-    fn record(&self, record: Record, told: &mut Told) {
+    fn record(&self, record: LogRecord, told: &mut Told) {
         match record {
-            Record::Started { steps, .. } => told.steps = steps,
-            Record::Joined { member } => self.progress.wait(&format!("{member} has joined")),
-            Record::Probed { member, path, address, expect, met, seconds, cause } => {
+            LogRecord::Started { steps, .. } => told.steps = steps,
+            LogRecord::Joined { agent } => self.progress.wait(&format!("{agent} has joined")),
+            LogRecord::Probed { agent, path, address, expect, met, seconds, cause } => {
                 if !met {
                     let cause = cause.as_deref().unwrap_or("no cause told");
-                    self.progress.note(&format!("path {path}, {member} to {address}: {cause}"));
+                    self.progress.note(&format!("path {path}, {agent} to {address}: {cause}"));
                 }
-                let probe = ProbeFacts { path, member, address, expect, met, seconds, cause };
+                let probe = ProbeFacts { path, agent, address, expect, met, seconds, cause };
                 told.probes.push(probe);
             }
-            Record::Beat {
+            LogRecord::Beat {
                 step,
                 steps,
                 test,
@@ -223,17 +223,17 @@ impl Follower<'_> {
                     left.as_secs()
                 ));
             }
-            Record::Missing { step, test, sample, member, cause } => {
+            LogRecord::Missing { step, test, sample, agent, cause } => {
                 let test = test_text(&test);
                 self.progress.note(&format!("no result of {test}, sample {sample}: {cause}"));
-                told.missing.insert((step, member), cause);
+                told.missing.insert((step, agent), cause);
             }
-            Record::Lost { member, cause } => {
-                self.progress.note(&format!("{member} is lost: {cause}"));
-                told.lost.push((member, cause));
+            LogRecord::Lost { agent, cause } => {
+                self.progress.note(&format!("{agent} is lost: {cause}"));
+                told.lost.push((agent, cause));
             }
-            Record::Finished { cause, .. } => told.finished = Some(cause),
-            Record::Result(_) | Record::ResultEnd { .. } => {}
+            LogRecord::Finished { cause, .. } => told.finished = Some(cause),
+            LogRecord::Result(_) | LogRecord::ResultEnd { .. } => {}
         }
     }
 
@@ -258,7 +258,7 @@ impl Follower<'_> {
     async fn failed_pod(&self, pods: &[Pod]) -> Option<Error> {
         let there: BTreeMap<&str, &Pod> =
             pods.iter().filter_map(|pod| Some((pod.metadata.name.as_deref()?, pod))).collect();
-        for name in self.pods.iter().filter(|name| *name != self.conductor) {
+        for name in self.pods.iter().filter(|name| *name != self.coordinator) {
             let Some(pod) = there.get(name.as_str()) else {
                 let cause = "it is gone; did somebody delete it, or drain its node?";
                 return Some(Error::new(Kind::Incomplete, "run pod", cause).with_peer(name));

@@ -1,4 +1,4 @@
-//! Puts a run's document together from what its conductor told.
+//! Puts a run's document together from what its coordinator told.
 
 use std::collections::BTreeMap;
 
@@ -57,20 +57,20 @@ fn sample(number: u32, step: &Step, told: &Told) -> Sample {
     let mut runs = Vec::new();
     let mut reasons: Vec<String> = Vec::new();
     let whole = told.missing.get(&(number, None));
-    for member in &step.members {
-        let key = (number, member.clone());
+    for agent in &step.agents {
+        let key = (number, agent.clone());
         match told.results.get(&key) {
             Some(run) => {
                 if run.status == Status::Incomplete {
                     let why = run.errors.first().map_or_else(String::new, Error::to_string);
-                    reasons.push(format!("{member} broke off: {why}"));
+                    reasons.push(format!("{agent} broke off: {why}"));
                 }
                 runs.push(run.clone());
             }
             None => {
-                let own = told.missing.get(&(number, Some(member.clone())));
+                let own = told.missing.get(&(number, Some(agent.clone())));
                 let why = own.or(whole).map_or("the run ended before", String::as_str);
-                reasons.push(format!("{member}: {why}"));
+                reasons.push(format!("{agent}: {why}"));
             }
         }
     }
@@ -88,8 +88,8 @@ fn sample(number: u32, step: &Step, told: &Told) -> Sample {
 /// What went wrong, samples that miss for one reason drawn together.
 pub(super) fn errors(broken_off: Option<Error>, told: &Told, samples: &[Sample]) -> Vec<Error> {
     let mut errors: Vec<Error> = broken_off.into_iter().collect();
-    for (member, cause) in &told.lost {
-        errors.push(Error::new(Kind::Incomplete, "keep the client", cause).with_peer(member));
+    for (agent, cause) in &told.lost {
+        errors.push(Error::new(Kind::Incomplete, "keep the client", cause).with_peer(agent));
     }
     if let Some(Some(cause)) = &told.finished {
         errors.push(Error::new(Kind::Incomplete, "carry out the schedule", cause));

@@ -13,8 +13,8 @@ pub(super) const PORT: u16 = 5210;
 pub(super) const DATA_PORT: u16 = 5211;
 /// Port of a policed server that no policy lets anybody in by.
 pub(super) const DENIED_PORT: u16 = 5219;
-/// Port of the conductor.
-pub(super) const CONDUCTOR_PORT: u16 = 5209;
+/// Port of the coordinator.
+pub(super) const COORDINATOR_PORT: u16 = 5209;
 /// Name of the probe that policies have to stop.
 pub(super) const DENIED_PATH: &str = "policies (a port that no policy admits)";
 
@@ -74,11 +74,11 @@ impl Layout {
         }
     }
 
-    /// The members of one row's steps: a client a pair.
-    pub(super) fn members(&self, row: trial::Row) -> Vec<String> {
+    /// The agents of one row's steps: a client a pair.
+    pub(super) fn agents(&self, row: trial::Row) -> Vec<String> {
         let role = row.path.scenario.client();
         let seats = self.clients.iter().filter(|seat| seat.role == role);
-        seats.map(|seat| seat.member()).collect()
+        seats.map(|seat| seat.agent()).collect()
     }
 
     /// Some pod uses its node's own network.
@@ -87,7 +87,7 @@ impl Layout {
             || self.clients.iter().any(|seat| seat.role == Client::Host)
     }
 
-    /// Pods that are made beside the conductor's.
+    /// Pods that are made beside the coordinator's.
     pub(super) fn pods(&self) -> usize {
         let own = self.clients.iter().filter(|seat| seat.role != Client::Hairpin).count();
         self.servers.len() + own
@@ -99,14 +99,14 @@ fn seats<R: Copy>(roles: &BTreeSet<R>, pairs: u32) -> Vec<Seat<R>> {
 }
 
 impl Seat<Client> {
-    /// Name of the member in schedules.
-    pub(super) fn member(self) -> String {
+    /// Name of the agent in schedules.
+    pub(super) fn agent(self) -> String {
         format!("{}-{}", self.role.role(), self.pair)
     }
 
     /// Name of its pod.
     pub(super) fn pod(self, run_id: &str) -> String {
-        format!("podperf-{run_id}-{}", self.member())
+        format!("podperf-{run_id}-{}", self.agent())
     }
 }
 

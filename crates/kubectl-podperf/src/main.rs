@@ -3,7 +3,7 @@
 //!
 //! Enters: a command line and a kubeconfig. Leaves: a results directory, tables, and a cluster as
 //! it was before. It opens no measuring socket: the engine runs in the pods, its plan in their
-//! specification, its result in the conductor's log (`agents`).
+//! specification, its result in the coordinator's log (`agents`).
 //!
 //! ```text
 //! options ─ preset ─▶ Settings ─▶ layout · placement · trial ─▶ manifest

@@ -7,12 +7,12 @@
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::{Map, Value, json};
 
-use super::layout::{CONDUCTOR_PORT, DATA_PORT, DENIED_PORT, Layout, PORT, Seat};
+use super::layout::{COORDINATOR_PORT, DATA_PORT, DENIED_PORT, Layout, PORT, Seat};
 use super::options::Settings;
 use super::placement::Placement;
 use super::scenario::{Client, Server};
 use podperf_model::result::cluster::ClusterPlan;
-use podperf_model::schedule::{Part, Schedule};
+use podperf_model::schedule::{AgentConfig, Schedule};
 
 const NAME: &str = "app.kubernetes.io/name";
 /// Labels by which everything of podperf, and of one run, is found again.
@@ -55,19 +55,19 @@ pub(super) struct Forge<'a> {
 }
 
 impl Forge<'_> {
-    /// The Job of the conductor: owner of everything else, so that all goes with it.
+    /// The Job of the coordinator: owner of everything else, so that all goes with it.
     pub(super) fn job(&self, schedule: &Schedule, plan: &ClusterPlan) -> Value {
         let schedule = serde_json::to_string(schedule).unwrap_or_default();
-        let mut container = self.container("conductor", &["conduct".to_owned()]);
-        container["args"] = json!(["conduct", "-p", CONDUCTOR_PORT.to_string()]);
+        let mut container = self.container("coordinator", &["coordinate".to_owned()]);
+        container["args"] = json!(["coordinate", "-p", COORDINATOR_PORT.to_string()]);
         push(&mut container["env"], json!({"name": "PODPERF_SCHEDULE", "value": schedule}));
         container["resources"] = json!({"requests": {"cpu": "10m", "memory": "64Mi"}});
         let mut spec = self.pod_spec(&self.placement.client.name, vec![container], false);
         spec["restartPolicy"] = json!("Never");
-        let mut job = self.object("batch/v1", "Job", &job_name(self.run_id()), "conductor");
+        let mut job = self.object("batch/v1", "Job", &job_name(self.run_id()), "coordinator");
         job["metadata"]["annotations"][PLAN] = json!(serde_json::to_string(plan).ok());
-        // No sidecar of a mesh: it would outlive the conductor, and the Job never end.
-        let mut labels = self.labels("conductor");
+        // No sidecar of a mesh: it would outlive the coordinator, and the Job never end.
+        let mut labels = self.labels("coordinator");
         labels.insert("sidecar.istio.io/inject".into(), json!("false"));
         let mut annotations = json!({});
         extend(&mut annotations, &self.settings.pods.annotations);
@@ -86,7 +86,7 @@ impl Forge<'_> {
     }
 
     /// A server's pod; for a hairpin the client is in it too.
-    pub(super) fn server(&self, seat: Seat<Server>, part: Option<(&str, &Part)>) -> Value {
+    pub(super) fn server(&self, seat: Seat<Server>, part: Option<(&str, &AgentConfig)>) -> Value {
         let host = seat.role == Server::Host;
         let mut containers = vec![self.serving(
             "server",
@@ -96,8 +96,8 @@ impl Forge<'_> {
         if seat.role == Server::Policed {
             containers.push(self.serving("denied", DENIED_PORT, None));
         }
-        if let Some((conductor, part)) = part {
-            containers.push(self.joining(conductor, part));
+        if let Some((coordinator, part)) = part {
+            containers.push(self.joining(coordinator, part));
         }
         let node = if seat.role.on_client_node() {
             &self.placement.client.name
@@ -109,8 +109,13 @@ impl Forge<'_> {
     }
 
     /// A client's pod.
-    pub(super) fn client(&self, seat: Seat<Client>, conductor: &str, part: &Part) -> Value {
-        let containers = vec![self.joining(conductor, part)];
+    pub(super) fn client(
+        &self,
+        seat: Seat<Client>,
+        coordinator: &str,
+        part: &AgentConfig,
+    ) -> Value {
+        let containers = vec![self.joining(coordinator, part)];
         let host = seat.role == Client::Host;
         let spec = self.pod_spec(&self.placement.client.name, containers, host);
         self.pod(&seat.pod(self.run_id()), (seat.role.role(), seat.pair), spec)
@@ -145,16 +150,16 @@ impl Forge<'_> {
         container
     }
 
-    fn joining(&self, conductor: &str, part: &Part) -> Value {
+    fn joining(&self, coordinator: &str, part: &AgentConfig) -> Value {
         let args = [
-            "join".to_owned(),
-            conductor.to_owned(),
+            "agent".to_owned(),
+            coordinator.to_owned(),
             "--join-timeout".to_owned(),
             format!("{}s", self.settings.deadlines.ready_timeout.as_secs()),
         ];
         let mut container = self.container("client", &args);
         let part = serde_json::to_string(part).unwrap_or_default();
-        push(&mut container["env"], json!({"name": "PODPERF_PART", "value": part}));
+        push(&mut container["env"], json!({"name": "PODPERF_AGENT_CONFIG", "value": part}));
         container
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::access;
-use super::layout::{CONDUCTOR_PORT, Seat};
+use super::layout::{COORDINATOR_PORT, Seat};
 use super::manifest::{self, Forge};
 use super::options::RunArgs;
 use super::results;
@@ -107,12 +107,12 @@ fn manifests(prepared: &Prepared) -> Vec<serde_json::Value> {
         life_seconds: prepared.timeout.as_secs(),
     };
     let schedule = Schedule {
-        members: layout.clients.iter().map(|seat| seat.member()).collect(),
+        agents: layout.clients.iter().map(|seat| seat.agent()).collect(),
         join_seconds: u32::try_from(settings.deadlines.ready_timeout.as_secs()).unwrap_or(u32::MAX),
         steps: prepared.steps(),
     };
     let seen = placeholders(prepared);
-    let conductor = targets::join("ADDRESS-OF-CONDUCTOR", CONDUCTOR_PORT);
+    let coordinator = targets::join("ADDRESS-OF-COORDINATOR", COORDINATOR_PORT);
     let mut objects = vec![manifest::namespace(settings, layout.host_network())];
     objects.push(forge.job(&schedule, &prepared.plan));
     objects.extend(forge.background());
@@ -128,9 +128,9 @@ fn manifests(prepared: &Prepared) -> Vec<serde_json::Value> {
         let (part, _) = targets::part(settings, layout, &seen, *seat);
         objects.push(if seat.role == Client::Hairpin {
             let server = Seat { role: Server::Hairpin, pair: seat.pair };
-            forge.server(server, Some((&conductor, &part)))
+            forge.server(server, Some((&coordinator, &part)))
         } else {
-            forge.client(*seat, &conductor, &part)
+            forge.client(*seat, &coordinator, &part)
         });
     }
     objects

@@ -69,7 +69,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8> {
         });
         let as_expected = probe.met || probe.expect == Expect::NoAnswer;
         Check {
-            what: format!("path {} ({})", probe.path, probe.member),
+            what: format!("path {} ({})", probe.path, probe.agent),
             found: if as_expected { Ok(answer) } else { Err(answer) },
         }
     }));
@@ -91,7 +91,7 @@ async fn probe(prepared: &Prepared, told: &RefCell<Told>, progress: &Progress) -
     let follower = Follower {
         cluster: &prepared.cluster,
         run_id: &prepared.settings.run_id,
-        conductor: &up.conductor,
+        coordinator: &up.coordinator,
         pods: up.pods.keys().cloned().collect(),
         patience: prepared.settings.cluster.api_timeout,
         step: Duration::ZERO,

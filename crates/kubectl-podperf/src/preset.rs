@@ -252,11 +252,11 @@ fn check(settings: &Settings) -> Result<()> {
     trial::check(settings)
 }
 
-/// The order of the samples stands in one variable of the conductor's environment, all command
+/// The order of the samples stands in one variable of the coordinator's environment, all command
 /// lines of a client in one of the client's.
 fn specification_fits(settings: &Settings) -> Result<()> {
     let layout = Layout::new(settings);
-    let steps = trial::order(settings, |row| layout.members(row));
+    let steps = trial::order(settings, |row| layout.agents(row));
     let order = serde_json::to_string(&steps).map_or(usize::MAX, |text| text.len());
     let parts = [Client::Pod, Client::Host, Client::Hairpin].map(|role| part_bytes(settings, role));
     let bytes = parts.into_iter().fold(order, usize::max);

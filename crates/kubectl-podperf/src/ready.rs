@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::api::{Cluster, Failure};
 use super::diagnose::{self, Standing};
-use super::layout::CONDUCTOR_PORT;
+use super::layout::COORDINATOR_PORT;
 use super::manifest;
 use super::options::Settings;
 use super::placement;
@@ -116,17 +116,18 @@ impl Ready<'_> {
     }
 }
 
-/// The conductor's pod and its address.
-pub(super) fn conductor(pods: &BTreeMap<String, Pod>) -> Result<(String, String)> {
-    let found = pods.iter().find(|(_, pod)| role(pod) == "conductor");
+/// The coordinator's pod and its address.
+pub(super) fn coordinator(pods: &BTreeMap<String, Pod>) -> Result<(String, String)> {
+    let found = pods.iter().find(|(_, pod)| role(pod) == "coordinator");
     let Some((name, pod)) = found else {
         let cause = "the Job has no pod";
-        return Err(Error::new(Kind::Unmeasured, "find the conductor", cause));
+        return Err(Error::new(Kind::Unmeasured, "find the coordinator", cause));
     };
     let seen = targets::pod_seen(pod);
-    let address = seen.addresses.first().map(|address| targets::join(address, CONDUCTOR_PORT));
+    let address = seen.addresses.first().map(|address| targets::join(address, COORDINATOR_PORT));
     address.map(|address| (name.clone(), address)).ok_or_else(|| {
-        Error::new(Kind::Unmeasured, "find the conductor", "its pod has no address").with_peer(name)
+        Error::new(Kind::Unmeasured, "find the coordinator", "its pod has no address")
+            .with_peer(name)
     })
 }
 

@@ -59,7 +59,7 @@ impl Prepared {
     }
 
     pub(super) fn steps(&self) -> Vec<podperf_model::schedule::Step> {
-        trial::order(&self.settings, |row| self.layout.members(row))
+        trial::order(&self.settings, |row| self.layout.agents(row))
     }
 
     /// Everything in the cluster ends by itself after this.
@@ -162,7 +162,7 @@ pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     finish(&run, &results, &progress, output.max_slowdown)
 }
 
-/// From nothing in the cluster to the conductor's last word.
+/// From nothing in the cluster to the coordinator's last word.
 async fn measure(
     prepared: &Prepared,
     deployed: &RefCell<Option<Deployed>>,
@@ -179,7 +179,7 @@ async fn measure(
     let follower = Follower {
         cluster: &prepared.cluster,
         run_id: &settings.run_id,
-        conductor: &up.conductor.clone(),
+        coordinator: &up.coordinator.clone(),
         pods: up.pods.keys().cloned().collect(),
         patience: settings.cluster.api_timeout,
         step: settings.duration + settings.warmup + Duration::from_secs(1),

@@ -11,7 +11,7 @@ use super::options::Settings;
 use super::scenario::{Client, Scenario, Server, Way};
 use super::trial::{self, Family, Path, Row};
 use podperf_model::plan::Expect;
-use podperf_model::schedule::{Part, Probe};
+use podperf_model::schedule::{AgentConfig, PathProbe};
 
 /// Addresses as the API server has them.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +46,9 @@ pub(super) fn part(
     layout: &Layout,
     seen: &Seen,
     seat: Seat<Client>,
-) -> (Part, Vec<Missing>) {
-    let mut part = Part {
-        member: seat.member(),
+) -> (AgentConfig, Vec<Missing>) {
+    let mut part = AgentConfig {
+        agent: seat.agent(),
         tests: BTreeMap::new(),
         probes: Vec::new(),
         probe_seconds: u32::try_from(settings.deadlines.ready_timeout.as_secs() / 2)
@@ -70,7 +70,7 @@ pub(super) fn part(
         for row in &rows {
             part.tests.insert(row.id(), trial::words(settings, **row, &target));
         }
-        part.probes.push(Probe {
+        part.probes.push(PathProbe {
             path: path.name(),
             address: target.clone(),
             expect: Expect::Answer,
@@ -84,9 +84,9 @@ pub(super) fn part(
 }
 
 /// The port of a policed server that no policy admits anybody to.
-fn denied(target: &str) -> Option<Probe> {
+fn denied(target: &str) -> Option<PathProbe> {
     let (host, _) = target.rsplit_once(':')?;
-    Some(Probe {
+    Some(PathProbe {
         path: DENIED_PATH.to_owned(),
         address: format!("{host}:{DENIED_PORT}"),
         expect: Expect::NoAnswer,

@@ -19,7 +19,7 @@ use super::options::{Cli, Command, RunArgs, Settings};
 use super::placement::Placement;
 use super::scenario::Client as ClientRole;
 use podperf_model::result::cluster::NodeFacts;
-use podperf_model::schedule::Part;
+use podperf_model::schedule::AgentConfig;
 
 /// What `run` and these words ask for, or the sentence of its refusal.
 pub(super) fn typed(line: &str) -> Result<RunArgs, String> {
@@ -112,8 +112,8 @@ pub(super) fn placement() -> Placement {
 }
 
 /// The part of each client, with nothing to do.
-pub(super) fn idle_part(seat: Seat<ClientRole>) -> Part {
-    Part { member: seat.member(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
+pub(super) fn idle_part(seat: Seat<ClientRole>) -> AgentConfig {
+    AgentConfig { agent: seat.agent(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
 }
 
 /// A command line that asks for every path that needs no address from outside.

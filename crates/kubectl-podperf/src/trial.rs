@@ -203,7 +203,7 @@ pub(super) fn check(settings: &Settings) -> Result<()> {
 
 /// The samples in the order of measuring: each round has every row once, in an order drawn by lot.
 /// What changes with time then meets all rows alike.
-pub(super) fn order(settings: &Settings, members: impl Fn(Row) -> Vec<String>) -> Vec<Step> {
+pub(super) fn order(settings: &Settings, agents: impl Fn(Row) -> Vec<String>) -> Vec<Step> {
     let mut lot = fastrand::Rng::with_seed(settings.seed);
     let mut rows = rows(settings);
     let mut steps = Vec::new();
@@ -212,7 +212,7 @@ pub(super) fn order(settings: &Settings, members: impl Fn(Row) -> Vec<String>) -
         steps.extend(rows.iter().map(|row| Step {
             test: row.id(),
             sample,
-            members: members(*row),
+            agents: agents(*row),
             limit_seconds: step_limit(settings),
         }));
     }

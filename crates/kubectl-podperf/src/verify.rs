@@ -14,7 +14,7 @@ use podperf_model::result::run::Warning;
 /// Roles on the servers' node.
 const SERVER_SIDE: [&str; 3] = ["server", "server-host", "server-policed"];
 /// Containers that podperf asks for.
-const OWN_CONTAINERS: [&str; 4] = ["conductor", "server", "denied", "client"];
+const OWN_CONTAINERS: [&str; 4] = ["coordinator", "server", "denied", "client"];
 
 /// Every pod is on its node, and clients and servers are on two machines by their nodes' addresses.
 ///
@@ -90,7 +90,7 @@ pub(super) fn mesh(pods: &[PodFacts], settings: &Settings) -> Option<Warning> {
     let asked = !settings.pods.pod_labels.is_empty()
         || !settings.pods.pod_annotations.is_empty()
         || !settings.pods.namespace_labels.is_empty();
-    let measured = pods.iter().filter(|pod| pod.role != "conductor" && !pod.host_network);
+    let measured = pods.iter().filter(|pod| pod.role != "coordinator" && !pod.host_network);
     let mut injected: Vec<String> =
         measured.flat_map(|pod| pod.injected_containers.iter().cloned()).collect();
     injected.sort();

@@ -7,9 +7,9 @@ pub mod error;
 pub mod facts;
 pub mod latency;
 pub mod plan;
+pub mod reading;
 pub mod result;
 pub mod run_log;
-pub mod sample;
 pub mod schedule;
 pub mod units;
 

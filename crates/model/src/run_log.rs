@@ -1,4 +1,4 @@
-//! What a conductor's log says: one record a line, and results between markers.
+//! What a coordinator's log says: one record a line, and results between markers.
 //!
 //! Enters: records and runs, for [`write()`] and [`write_result`]; the log's lines, for [`Reader`].
 //! Leaves: lines that a container's runtime neither splits nor mixes up; records and whole runs.
@@ -7,16 +7,16 @@ mod packed;
 mod reader;
 mod writer;
 
-pub use packed::{Gist, Packed};
+pub use packed::{EncodedRun, RunSummary};
 pub use reader::{Item, Reader};
-pub use writer::{Place, write, write_packed, write_result};
+pub use writer::{ResultKey, write, write_packed, write_result};
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Expect;
 
 /// Name and version of what the records mean.
-pub const SCHEMA: &str = "podperf.agents/v1";
+pub const SCHEMA: &str = "podperf.coordination/v1";
 
 /// Characters of a line of base64, but for the last of a result: container runtimes split lines of
 /// 16 KiB and more, some already shorter ones.
@@ -26,11 +26,11 @@ const RESULT_MOST: usize = 64 << 20;
 /// Lines of the largest result: it is not worth reading one that deflate made longer.
 const LINES_MOST: usize = RESULT_MOST / 3 * 4 / LINE + 1;
 
-/// One line of a conductor's log.
+/// One line of a coordinator's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
-pub enum Record {
-    /// The first: the conductor listens.
+pub enum LogRecord {
+    /// The first: the coordinator listens.
     Started {
         /// [`SCHEMA`].
         schema: String,
@@ -41,15 +41,15 @@ pub enum Record {
         /// Seconds since the epoch.
         at_unix_seconds: f64,
     },
-    /// A member has joined.
+    /// An agent has joined.
     Joined {
         /// Its name.
-        member: String,
+        agent: String,
     },
-    /// A member's probe came to an end.
+    /// An agent's probe came to an end.
     Probed {
         /// Who probed.
-        member: String,
+        agent: String,
         /// The path's name.
         path: String,
         /// Where it leads.
@@ -65,7 +65,7 @@ pub enum Record {
     },
     /// Still there; also said at the start and the end of each step.
     Beat {
-        /// Since the conductor started, in seconds.
+        /// Since the coordinator started, in seconds.
         elapsed_seconds: f64,
         /// The step under way, from 1.
         step: Option<u32>,
@@ -75,12 +75,12 @@ pub enum Record {
         test: Option<String>,
         /// Its sample, from 1.
         sample: Option<u32>,
-        /// Goodput of the last interval, in bit/s, over all members of the step.
+        /// Goodput of the last interval, in bit/s, over all agents of the step.
         bits_per_second: Option<f64>,
         /// Transactions of the last interval by second, likewise.
         transactions_per_second: Option<f64>,
     },
-    /// A member's result of a step; as many lines of base64 (deflated JSON of `outcome::run::Run`)
+    /// An agent's result of a step; as many lines of base64 (deflated JSON of `outcome::run::Run`)
     /// follow, all of 4000 characters but the last, and a `ResultEnd`.
     Result(ResultHeader),
     /// The result is whole.
@@ -88,9 +88,9 @@ pub enum Record {
         /// As in its header.
         step: u32,
         /// As in its header.
-        member: String,
+        agent: String,
     },
-    /// A step, or one member's part of it, gave no result.
+    /// A step, or one agent's part of it, gave no result.
     Missing {
         /// Number of the step, from 1.
         step: u32,
@@ -99,14 +99,14 @@ pub enum Record {
         /// Its sample.
         sample: u32,
         /// Whose result it would have been; absent: nobody's, the step was left out.
-        member: Option<String>,
+        agent: Option<String>,
         /// Why, in words.
         cause: String,
     },
-    /// A member is gone before its time.
+    /// An agent is gone before its time.
     Lost {
         /// Its name.
-        member: String,
+        agent: String,
         /// What was seen.
         cause: String,
     },
@@ -129,7 +129,7 @@ pub struct ResultHeader {
     /// Its sample, from 1.
     pub sample: u32,
     /// Who measured.
-    pub member: String,
+    pub agent: String,
     /// Lines that follow.
     pub lines: u32,
     /// SHA-256 of the JSON document, in hexadecimal.

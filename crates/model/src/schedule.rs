@@ -1,4 +1,4 @@
-//! What conductor and members are told before they start, as JSON in their pods' specification.
+//! What coordinator and agents are told before they start, as JSON in their pods' specification.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::plan::Expect;
 /// Longest name, in bytes: that of a pod.
 const NAME_MOST: usize = 253;
 
-/// The conductor's: who takes part, and in which order what is measured.
+/// The coordinator's: who takes part, and in which order what is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Members that have to join before the first step.
-    pub members: Vec<String>,
-    /// For all members to have joined and probed their paths, in seconds.
+    /// Agents that have to join before the first step.
+    pub agents: Vec<String>,
+    /// For all agents to have joined and probed their paths, in seconds.
     pub join_seconds: u32,
     /// One after the other, in this order.
     pub steps: Vec<Step>,
@@ -24,32 +24,32 @@ pub struct Schedule {
 /// One sample of one test: one run, or several at once with a common start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Name of the test, the same in every member that takes part in it.
+    /// Name of the test, the same in every agent that takes part in it.
     pub test: String,
     /// Number of the sample, from 1.
     pub sample: u32,
     /// Who measures; with several, all windows open together.
-    pub members: Vec<String>,
+    pub agents: Vec<String>,
     /// The step is given up after so many seconds.
     pub limit_seconds: u32,
 }
 
-/// A member's: what it can measure, and which paths have to answer before.
+/// An agent's: what it can measure, and which paths have to answer before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct AgentConfig {
     /// Its name, unique in the schedule.
-    pub member: String,
+    pub agent: String,
     /// By name of the test: the words of a podperf command line, subcommand first.
     pub tests: BTreeMap<String, Vec<String>>,
     /// Paths to be probed before it says that it is ready.
-    pub probes: Vec<Probe>,
+    pub probes: Vec<PathProbe>,
     /// For each probe to come to an end, in seconds.
     pub probe_seconds: u32,
 }
 
 /// A path that has to be as expected before anything is timed on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
+pub struct PathProbe {
     /// Name of the path.
     pub path: String,
     /// `host:port` of a podperf server; an IPv6 address in brackets.
@@ -72,30 +72,30 @@ impl Schedule {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.members.is_empty() {
-            return Err("it has no members".into());
+        if self.agents.is_empty() {
+            return Err("it has no agents".into());
         }
-        self.members.iter().try_for_each(|name| check_name("member", name))?;
-        no_twice(&self.members)?;
+        self.agents.iter().try_for_each(|name| check_name("agent", name))?;
+        no_twice(&self.agents)?;
         if self.join_seconds == 0 {
             return Err("join_seconds is 0; allowed: 1 or more".into());
         }
         for (number, step) in (1..).zip(&self.steps) {
             let at = |cause: String| format!("step {number}: {cause}");
             check_name("test", &step.test).map_err(at)?;
-            if step.members.is_empty() || step.limit_seconds == 0 {
-                return Err(at("it needs members, and limit_seconds of 1 or more".into()));
+            if step.agents.is_empty() || step.limit_seconds == 0 {
+                return Err(at("it needs agents, and limit_seconds of 1 or more".into()));
             }
-            no_twice(&step.members).map_err(at)?;
-            if let Some(stranger) = step.members.iter().find(|name| !self.members.contains(name)) {
-                return Err(at(format!("'{stranger}' is not among the schedule's members")));
+            no_twice(&step.agents).map_err(at)?;
+            if let Some(stranger) = step.agents.iter().find(|name| !self.agents.contains(name)) {
+                return Err(at(format!("'{stranger}' is not among the schedule's agents")));
             }
         }
         Ok(())
     }
 }
 
-impl Part {
+impl AgentConfig {
     /// From JSON.
     ///
     /// # Errors
@@ -109,12 +109,12 @@ impl Part {
     }
 
     fn check(&self) -> Result<(), String> {
-        check_name("member", &self.member)?;
+        check_name("agent", &self.agent)?;
         self.tests.keys().try_for_each(|name| check_name("test", name))?;
         if self.probe_seconds == 0 {
             return Err("probe_seconds is 0; allowed: 1 or more".into());
         }
-        for Probe { path, address, .. } in &self.probes {
+        for PathProbe { path, address, .. } in &self.probes {
             check_name("path", path)?;
             if host_and_port(address).is_none() {
                 return Err(format!("'{address}' is no address; allowed: host:port"));
@@ -152,7 +152,7 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
 fn no_twice(names: &[String]) -> Result<(), String> {
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
-            return Err(format!("member '{name}' is named twice"));
+            return Err(format!("agent '{name}' is named twice"));
         }
     }
     Ok(())
@@ -165,12 +165,12 @@ mod tests {
     use super::*;
 
     fn schedule() -> Value {
-        json!({"members": ["a", "b"], "join_seconds": 5, "steps": [
-            {"test": "t", "sample": 1, "members": ["a", "b"], "limit_seconds": 9}]})
+        json!({"agents": ["a", "b"], "join_seconds": 5, "steps": [
+            {"test": "t", "sample": 1, "agents": ["a", "b"], "limit_seconds": 9}]})
     }
 
     fn part() -> Value {
-        json!({"member": "a", "tests": {"t": ["rr", "::1"]}, "probe_seconds": 3, "probes": [
+        json!({"agent": "a", "tests": {"t": ["rr", "::1"]}, "probe_seconds": 3, "probes": [
             {"path": "pod", "address": "[::1]:5210", "expect": "answer", "tests": ["t"]}]})
     }
 
@@ -178,15 +178,15 @@ mod tests {
     fn what_cannot_be_carried_out_is_refused_by_name() {
         assert!(Schedule::read(&schedule().to_string()).is_ok());
         for (at, value, cause) in [
-            ("/members", json!([]), "no members"),
-            ("/members", json!(["a", "b", "a"]), "'a' is named twice"),
-            ("/members/0", json!("a\nb"), "'a\\nb' is no name of a member"),
+            ("/agents", json!([]), "no agents"),
+            ("/agents", json!(["a", "b", "a"]), "'a' is named twice"),
+            ("/agents/0", json!("a\nb"), "'a\\nb' is no name of an agent"),
             ("/join_seconds", json!(0), "join_seconds is 0"),
             ("/join_seconds", json!("x"), "invalid type"),
             ("/steps/0/test", json!(""), "step 1: '' is no name of a test"),
-            ("/steps/0/members", json!([]), "step 1: it needs members"),
-            ("/steps/0/members", json!(["a", "c"]), "step 1: 'c' is not among"),
-            ("/steps/0/members", json!(["a", "a"]), "step 1: member 'a' is named twice"),
+            ("/steps/0/agents", json!([]), "step 1: it needs agents"),
+            ("/steps/0/agents", json!(["a", "c"]), "step 1: 'c' is not among"),
+            ("/steps/0/agents", json!(["a", "a"]), "step 1: agent 'a' is named twice"),
             ("/steps/0/limit_seconds", json!(0), "limit_seconds of 1 or more"),
         ] {
             let mut changed = schedule();
@@ -195,9 +195,9 @@ mod tests {
             assert!(error.to_string().contains(cause), "{at}: {error}");
             assert_eq!(error.kind, Kind::Usage);
         }
-        assert!(Part::read(&part().to_string()).is_ok());
+        assert!(AgentConfig::read(&part().to_string()).is_ok());
         for (at, value, cause) in [
-            ("/member", json!(""), "no name of a member"),
+            ("/agent", json!(""), "no name of an agent"),
             ("/probe_seconds", json!(0), "probe_seconds is 0"),
             ("/probes/0/path", json!("x".repeat(254)), "no name of a path"),
             ("/probes/0/address", json!("::1"), "'::1' is no address"),
@@ -205,7 +205,7 @@ mod tests {
         ] {
             let mut changed = part();
             *changed.pointer_mut(at).unwrap() = value;
-            let error = Part::read(&changed.to_string()).unwrap_err().to_string();
+            let error = AgentConfig::read(&changed.to_string()).unwrap_err().to_string();
             assert!(error.starts_with("read the part: ") && error.contains(cause), "{error}");
         }
     }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use podperf_model::latency::Latencies;
-use podperf_sys::tcp_info::TcpInfo;
+use podperf_sys::tcp_info::RawTcpInfo;
 
 /// One test's result, or the mean of several iterations.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Figures {
     /// Requests or responses of datagrams that were not answered in time.
     pub lost_transactions: u64,
     /// TCP_INFO at the end.
-    pub tcp_info: Option<TcpInfo>,
+    pub tcp_info: Option<RawTcpInfo>,
     /// Iterations that these figures are means of, and how far they vary.
     pub confidence: Option<Confidence>,
     /// A signal ended it.

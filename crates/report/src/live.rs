@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use podperf_model::plan::{Extent, Plan, Workload};
+use podperf_model::plan::{Plan, StopCondition, Workload};
 use podperf_model::result::run::Interval;
 
 /// Shows intervals as they end.
 #[derive(Debug)]
 pub struct Live {
     workload: Workload,
-    extent: Extent,
+    extent: StopCondition,
     progress: Progress,
     bar: Option<ProgressBar>,
 }
@@ -64,10 +64,10 @@ impl Live {
 }
 
 /// The end of "3.0 of 10.0 s".
-fn total(extent: &Extent) -> String {
+fn total(extent: &StopCondition) -> String {
     match extent {
-        Extent::Time { window } => format!("of {:.1} s", window.as_secs_f64()),
-        Extent::Bytes { .. } | Extent::Transactions { .. } => "s".to_owned(),
+        StopCondition::Time { window } => format!("of {:.1} s", window.as_secs_f64()),
+        StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => "s".to_owned(),
     }
 }
 
@@ -90,20 +90,20 @@ impl Progress {
     /// In the bar's steps: milliseconds, bytes or transactions.
     #[expect(clippy::cast_possible_truncation, reason = "a float cast stops at the top")]
     #[expect(clippy::cast_sign_loss, reason = "a float cast stops at zero")]
-    const fn done(&self, extent: &Extent) -> u64 {
+    const fn done(&self, extent: &StopCondition) -> u64 {
         match extent {
-            Extent::Time { .. } => (self.seconds * 1e3) as u64,
-            Extent::Bytes { .. } => self.bytes as u64,
-            Extent::Transactions { .. } => self.transactions as u64,
+            StopCondition::Time { .. } => (self.seconds * 1e3) as u64,
+            StopCondition::Bytes { .. } => self.bytes as u64,
+            StopCondition::Transactions { .. } => self.transactions as u64,
         }
     }
 
-    fn total(&self, extent: &Extent) -> u64 {
+    fn total(&self, extent: &StopCondition) -> u64 {
         let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         match extent {
-            Extent::Time { window } => millis(window),
-            Extent::Bytes { total_bytes } => total_bytes.0,
-            Extent::Transactions { total } => *total,
+            StopCondition::Time { window } => millis(window),
+            StopCondition::Bytes { total_bytes } => total_bytes.0,
+            StopCondition::Transactions { total } => *total,
         }
     }
 }
@@ -177,10 +177,10 @@ mod tests {
         let mut progress = Progress::default();
         progress.add(&run.intervals[0]);
         let window = Duration::from_secs(2);
-        assert_eq!(progress.done(&Extent::Time { window }), 1_000);
-        assert_eq!(progress.total(&Extent::Time { window }), 2_000);
+        assert_eq!(progress.done(&StopCondition::Time { window }), 1_000);
+        assert_eq!(progress.total(&StopCondition::Time { window }), 2_000);
         let total_bytes = podperf_model::units::Bytes(1 << 30);
-        assert_eq!(progress.done(&Extent::Bytes { total_bytes }), 500_000_000);
+        assert_eq!(progress.done(&StopCondition::Bytes { total_bytes }), 500_000_000);
         // The template is drawn, to a hidden target: stderr is no terminal under test.
         let mut live = Live::new(&run.plan, true);
         live.interval(&run.intervals[0]);

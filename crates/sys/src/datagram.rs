@@ -86,7 +86,7 @@ struct Control {
 }
 
 /// Receives many datagrams a call, into memory of its own.
-pub struct Inbox {
+pub struct RecvBatch {
     memory: Vec<u8>,
     room: usize,
     headers: Vec<libc::mmsghdr>,
@@ -94,7 +94,7 @@ pub struct Inbox {
     control: Vec<Control>,
 }
 
-impl Inbox {
+impl RecvBatch {
     /// `count` places of `room` bytes each.
     #[must_use]
     pub fn new(count: usize, room: usize) -> Self {
@@ -156,12 +156,12 @@ impl Inbox {
 }
 
 /// Sends many datagrams a call.
-pub struct Outbox {
+pub struct SendBatch {
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
 }
 
-impl Outbox {
+impl SendBatch {
     /// For up to `count` datagrams a call.
     #[must_use]
     pub fn new(count: usize) -> Self {
@@ -221,7 +221,7 @@ mod tests {
 
     /// All datagrams that come until there are `count`.
     fn receive(socket: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
-        let mut inbox = Inbox::new(4, 65_536);
+        let mut inbox = RecvBatch::new(4, 65_536);
         let mut all = Vec::new();
         while all.len() < count {
             for index in 0..inbox.receive(socket).unwrap() {
@@ -237,7 +237,7 @@ mod tests {
         let bytes: Vec<u8> = (0..250_u8).collect();
         let expected: Vec<Vec<u8>> = bytes.chunks(100).map(<[u8]>::to_vec).collect();
         let (one, other) = pair();
-        assert_eq!(Outbox::new(8).send(&one, &bytes, 100).unwrap(), 3);
+        assert_eq!(SendBatch::new(8).send(&one, &bytes, 100).unwrap(), 3);
         assert_eq!(receive(&other, 3), expected);
         let offloaded =
             nix::sys::socket::setsockopt(&other, nix::sys::socket::sockopt::UdpGroSegment, &true)
@@ -260,9 +260,9 @@ mod tests {
     fn an_empty_socket_would_block_and_an_outbox_takes_what_has_a_place() {
         let (one, other) = pair();
         other.set_nonblocking(true).unwrap();
-        let error = Inbox::new(2, 100).receive(&other).unwrap_err();
+        let error = RecvBatch::new(2, 100).receive(&other).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(Outbox::new(2).send(&one, &[7; 500], 100).unwrap(), 2);
+        assert_eq!(SendBatch::new(2).send(&one, &[7; 500], 100).unwrap(), 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod daemon;
 pub mod datagram;
 pub mod epoll;
 pub mod ethtool;
-pub mod files;
+pub mod fd_table;
 pub mod mapping;
 pub mod netlink;
 pub mod option;

@@ -26,7 +26,7 @@ const REPLY_BYTES: usize = 64 * 1024;
 
 /// What RTM_NEWLINK tells about a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Link {
+pub struct Interface {
     /// Interface name (IFLA_IFNAME).
     pub name: String,
     /// MTU in bytes (IFLA_MTU).
@@ -67,11 +67,11 @@ pub fn route_device(peer: IpAddr, local: Option<IpAddr>) -> io::Result<u32> {
 ///
 /// # Errors
 /// No such device, or no netlink.
-pub fn link(index: u32) -> io::Result<Link> {
+pub fn link(index: u32) -> io::Result<Interface> {
     let mut body = [0; LINK_BYTES];
     body[4..8].copy_from_slice(&index.to_ne_bytes()); // ifi_index
     let reply = ask(libc::RTM_GETLINK, &body)?;
-    let mut link = Link::default();
+    let mut link = Interface::default();
     for (kind, data) in attributes(reply.get(LINK_BYTES..).unwrap_or_default()) {
         match kind {
             libc::IFLA_IFNAME => link.name = text(data),

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 #[expect(missing_docs, reason = "linux/tcp.h describes the fields")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct TcpInfo {
+pub struct RawTcpInfo {
     pub state: u8,
     pub ca_state: u8,
     pub retransmits: u8,
@@ -86,19 +86,19 @@ pub struct TcpInfo {
 }
 
 // The offsets of linux/tcp.h. A field added or dropped by mistake does not compile.
-const _: () = assert!(offset_of!(TcpInfo, total_retrans) == 100);
-const _: () = assert!(offset_of!(TcpInfo, bytes_acked) == 120);
-const _: () = assert!(offset_of!(TcpInfo, delivery_rate) == 160);
-const _: () = assert!(offset_of!(TcpInfo, delivered_ce) == 196);
-const _: () = assert!(size_of::<TcpInfo>() == 240);
+const _: () = assert!(offset_of!(RawTcpInfo, total_retrans) == 100);
+const _: () = assert!(offset_of!(RawTcpInfo, bytes_acked) == 120);
+const _: () = assert!(offset_of!(RawTcpInfo, delivery_rate) == 160);
+const _: () = assert!(offset_of!(RawTcpInfo, delivered_ce) == 196);
+const _: () = assert!(size_of::<RawTcpInfo>() == 240);
 
 /// Reads TCP_INFO of `socket`. Fields that the running kernel does not know are 0.
 ///
 /// # Errors
 /// Those of getsockopt(2): not a socket, or not a TCP one.
-pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
-    let mut info = TcpInfo::default();
-    let mut length = libc::socklen_t::try_from(size_of::<TcpInfo>()).unwrap_or(0);
+pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<RawTcpInfo> {
+    let mut info = RawTcpInfo::default();
+    let mut length = libc::socklen_t::try_from(size_of::<RawTcpInfo>()).unwrap_or(0);
     // SAFETY: `info` is writable for `length` bytes, all of whose bit patterns are valid in its
     // integer fields, and the kernel writes at most `length` bytes. What it does not write keeps
     // the zeros of `default`.

@@ -16,13 +16,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{CONGESTION_CONTROL, MESSAGE_BYTES, runs};
 use crate::metrics::process::thread_cpu_ns;
 use crate::transport::socket;
+use crate::workload::compat::CompatOptions;
 use crate::workload::gate::{Gate, Phase};
-use crate::workload::manner::Manner;
 use crate::workload::stream::auto::Choice;
 use crate::workload::tally::Tally;
-use crate::workload::{self, Account, Ended, Share, Shared, Stand, Worker};
+use crate::workload::{self, Ended, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport};
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Extent, Part, Plan, ReceiveMethod, SendMethod};
+use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 
 /// For a worker to prepare.
@@ -69,11 +69,11 @@ pub struct Moved {
 pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<Moved> {
     let failed = |error: io::Error| Error::new(Kind::Unmeasured, "connect over loopback", error);
     let plan = Plan {
-        extent: Extent::Bytes { total_bytes: Bytes(bytes) },
+        extent: StopCondition::Bytes { total_bytes: Bytes(bytes) },
         ..runs::stream_plan(send, receive, 1)
     };
     let (one, other) = pair(&plan).map_err(failed)?;
-    let ends = [End::new(&plan, Part::Send, one), End::new(&plan, Part::Receive, other)];
+    let ends = [End::new(&plan, FlowRole::Send, one), End::new(&plan, FlowRole::Receive, other)];
     let (tell, told) = bounded(ends.len());
     let [sent, received] = std::thread::scope(|scope| {
         let workers = ends.each_ref().map(|end| {
@@ -104,7 +104,7 @@ pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<
 }
 
 /// Starts both workers once both are ready; after a refusal neither.
-fn release(ends: &[End; 2], told: &Receiver<Result<Stand>>) -> Result<()> {
+fn release(ends: &[End; 2], told: &Receiver<Result<WorkerReady>>) -> Result<()> {
     let ready = ends.iter().try_for_each(|_| {
         let late = |_| Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time");
         let stand = told.recv_timeout(PREPARE).map_err(late)??;
@@ -137,12 +137,12 @@ fn panicked() -> Error {
 /// One worker's side.
 struct End {
     shared: Shared,
-    share: Share,
+    share: WorkerFlows,
     events: Receiver<Ended>,
 }
 
 impl End {
-    fn new(plan: &Plan, part: Part, socket: Socket) -> Self {
+    fn new(plan: &Plan, part: FlowRole, socket: Socket) -> Self {
         let (tell, events) = bounded(1);
         let shared = Shared {
             plan: plan.clone(),
@@ -152,15 +152,15 @@ impl End {
             tallies: vec![Tally::default()],
             events: tell,
             choice: Choice::default(),
-            manner: Manner::default(),
+            compat: CompatOptions::default(),
         };
-        Self { shared, share: Share { part, flows: vec![0] }, events }
+        Self { shared, share: WorkerFlows { part, flows: vec![0] }, events }
     }
 
     /// Works on the calling thread; what it used once it was released.
-    fn work(&self, tell: &Sender<Result<Stand>>) -> (Used, Account) {
+    fn work(&self, tell: &Sender<Result<WorkerReady>>) -> (Used, WorkerReport) {
         let released = Cell::new(0);
-        let ready = |stand: Result<Stand>| {
+        let ready = |stand: Result<WorkerReady>| {
             let refused = stand.is_err();
             let _ = tell.send(stand);
             let go = !refused && self.shared.gate.wait();
@@ -172,12 +172,12 @@ impl End {
         let cpu = Duration::from_nanos(thread_cpu_ns().saturating_sub(released.get()));
         let count = self.shared.tallies[0].read();
         let (calls, bytes) = match self.share.part {
-            Part::Send => (count.send_calls, count.bytes_sent),
+            FlowRole::Send => (count.send_calls, count.bytes_sent),
             _ => (count.receive_calls, count.bytes_received),
         };
         // A worker that failed leaves nobody waiting on the other end.
         let _ = self.shared.sockets[0].shutdown(match self.share.part {
-            Part::Send => std::net::Shutdown::Write,
+            FlowRole::Send => std::net::Shutdown::Write,
             _ => std::net::Shutdown::Both,
         });
         (Used { cpu, calls, bytes }, account)

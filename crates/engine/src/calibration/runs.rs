@@ -13,10 +13,10 @@ use super::{CONGESTION_CONTROL, MESSAGE_BYTES};
 use crate::control::client::{self, Target};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{
-    Direction, EndPlan, Extent, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    Direction, EndPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StopCondition,
     StreamPlan, Wait, Workload,
 };
-use podperf_model::result::calibration::{Placement, RrFloor, StreamCeiling};
+use podperf_model::result::calibration::{RrFloor, RunPlacement, StreamCeiling};
 use podperf_model::result::run::Run;
 use podperf_model::units::Bytes;
 
@@ -37,7 +37,7 @@ pub struct Planned {
     /// What to do; its times are set when it is run.
     pub plan: Plan,
     /// Request/response: how both ends wait and where they run.
-    pub rr: Option<(&'static str, Placement)>,
+    pub rr: Option<(&'static str, RunPlacement)>,
 }
 
 /// What came of a run.
@@ -101,7 +101,7 @@ pub fn plans(cpus: &[u32]) -> Vec<Planned> {
             ask(&mut plan.client);
             ask(&mut plan.server);
             // Two that spin on one CPU wait for the scheduler's clock.
-            if placement == Placement::OneCpu && plan.client.wait.spins() {
+            if placement == RunPlacement::OneCpu && plan.client.wait.spins() {
                 continue;
             }
             let name = format!("round trip, {wait}, {}", placement.name());
@@ -112,14 +112,14 @@ pub fn plans(cpus: &[u32]) -> Vec<Planned> {
 }
 
 /// Where both ends of a round trip can run: best CPUs first.
-fn placements(cpus: &[u32]) -> Vec<(Placement, [Pin; 2])> {
+fn placements(cpus: &[u32]) -> Vec<(RunPlacement, [Pin; 2])> {
     let on = |cpu: u32| Pin::List(vec![cpu]);
-    let mut all = vec![(Placement::Scheduler, [Pin::None, Pin::None])];
+    let mut all = vec![(RunPlacement::Scheduler, [Pin::None, Pin::None])];
     if let [first, ..] = cpus {
-        all.push((Placement::OneCpu, [on(*first), on(*first)]));
+        all.push((RunPlacement::OneCpu, [on(*first), on(*first)]));
     }
     if let [first, second, ..] = cpus {
-        all.push((Placement::TwoCpus, [on(*first), on(*second)]));
+        all.push((RunPlacement::TwoCpus, [on(*first), on(*second)]));
     }
     all
 }
@@ -147,7 +147,7 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
     let no_delay = matches!(workload, Workload::Rr(_));
     Plan {
         workload,
-        extent: Extent::Time { window: LONGEST },
+        extent: StopCondition::Time { window: LONGEST },
         warm_up: Duration::ZERO,
         interval: LONGEST,
         flows,
@@ -173,7 +173,7 @@ pub fn measure(planned: &Planned, slice: Duration, stop: &Receiver<Kind>) -> Res
     // The rest goes to connecting, starting and ending.
     let window = slice * 6 / 10;
     let plan = Plan {
-        extent: Extent::Time { window },
+        extent: StopCondition::Time { window },
         warm_up: slice / 5,
         interval: window,
         ..planned.plan.clone()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer, Hello, features};
-use crate::control::preamble::{LENGTH, Preamble, SessionId, Stranger, check_start};
+use crate::control::preamble::{LENGTH, Preamble, PreambleError, SessionId, check_start};
 use crate::control::session::State;
 use crate::control::token::Token;
 use podperf_model::error::{Error, Kind, Result};
@@ -125,7 +125,7 @@ pub fn server(
 /// Reads the server's preamble, recognising a stranger by its first bytes.
 fn read_preamble(stream: &TcpStream, deadline: Instant) -> Result<()> {
     let (mut bytes, mut filled) = ([0; LENGTH], 0);
-    let stranger = |stranger: Stranger| {
+    let stranger = |stranger: PreambleError| {
         Error::new(Kind::Unmeasured, "greet", &stranger)
             .with_remedy("point at a port where `podperf serve` of the same version listens")
     };

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use podperf_model::error::Error;
 use podperf_model::plan::{Plan, ReceiveMethod, SendMethod};
-use podperf_model::result::half::{EndFacts, EndReport};
-use podperf_model::sample::Sample;
+use podperf_model::reading::Reading;
+use podperf_model::result::end_result::{EndFacts, EndReport};
 
 /// From client to server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,11 +60,11 @@ pub enum FromServer {
     /// All streams are connected and all workers stand at the gate.
     Ready(Box<EndFacts>),
     /// A reading inside the window.
-    Sample {
+    Reading {
         /// Where it was taken.
         edge: Edge,
         /// The reading.
-        sample: Box<Sample>,
+        sample: Box<Reading>,
     },
     /// A flow came to its end by itself.
     FlowEnded {

@@ -66,7 +66,7 @@ pub enum Preamble {
 
 /// Why 32 bytes are no preamble of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stranger {
+pub enum PreambleError {
     /// Not podperf; the first bytes, printable.
     NotPodperf(String),
     /// Podperf of another version.
@@ -75,7 +75,7 @@ pub enum Stranger {
     Kind(u8),
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for PreambleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPodperf(start) => write!(f, "the peer is not podperf: it sent \"{start}\""),
@@ -110,11 +110,11 @@ impl Preamble {
     ///
     /// # Panics
     /// Never: the slices have the lengths that the numbers need.
-    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, Stranger> {
+    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, PreambleError> {
         check_start(bytes)?;
         let version = u16::from_be_bytes([bytes[8], bytes[9]]);
         if version != VERSION {
-            return Err(Stranger::Version(version));
+            return Err(PreambleError::Version(version));
         }
         match bytes[10] {
             0 => Ok(Self::Control),
@@ -124,7 +124,7 @@ impl Preamble {
                 session.copy_from_slice(&bytes[16..]);
                 Ok(Self::Data { session: SessionId(session), stream })
             }
-            kind => Err(Stranger::Kind(kind)),
+            kind => Err(PreambleError::Kind(kind)),
         }
     }
 }
@@ -134,13 +134,13 @@ impl Preamble {
 ///
 /// # Errors
 /// Not podperf.
-pub fn check_start(bytes: &[u8]) -> Result<(), Stranger> {
+pub fn check_start(bytes: &[u8]) -> Result<(), PreambleError> {
     let length = bytes.len().min(MAGIC.len());
     if bytes[..length] == MAGIC[..length] {
         return Ok(());
     }
     let start = bytes.iter().take(24).map(|&byte| byte as char);
-    Err(Stranger::NotPodperf(start.flat_map(char::escape_default).collect()))
+    Err(PreambleError::NotPodperf(start.flat_map(char::escape_default).collect()))
 }
 
 #[cfg(test)]
@@ -172,11 +172,11 @@ mod tests {
     fn strangers_are_told_by_what_they_say() {
         let mut http = [0; LENGTH];
         http[..12].copy_from_slice(b"HTTP/1.1 400");
-        let Err(Stranger::NotPodperf(start)) = Preamble::decode(&http) else { panic!() };
+        let Err(PreambleError::NotPodperf(start)) = Preamble::decode(&http) else { panic!() };
         assert!(start.starts_with("HTTP/1.1 400"));
         let mut newer = Preamble::Control.encode();
         newer[9] = 9;
-        assert_eq!(Preamble::decode(&newer), Err(Stranger::Version(9)));
+        assert_eq!(Preamble::decode(&newer), Err(PreambleError::Version(9)));
         assert!(check_start(b"pod").is_ok());
         assert!(check_start(b"pos").is_err());
     }

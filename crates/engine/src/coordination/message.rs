@@ -1,4 +1,4 @@
-//! What a conductor and its members tell each other once they have shaken hands.
+//! What a coordinator and its agents tell each other once they have shaken hands.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use crate::control::framing;
 use crate::control::link::Message;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;
-use podperf_model::run_log::Packed;
+use podperf_model::run_log::EncodedRun;
 
-/// From the conductor to a member.
+/// From the coordinator to an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum FromConductor {
+pub(super) enum FromCoordinator {
     /// Answer to `Join`: probe, and say when that is done.
     Welcome,
-    /// There is no place for this member; the last message.
+    /// There is no place for this agent; the last message.
     Refused(Error),
     /// Its turn: bring both ends of the test to the gate.
     Prepare {
@@ -43,14 +43,14 @@ pub(super) enum FromConductor {
     Heartbeat,
 }
 
-/// From a member to the conductor.
+/// From an agent to the coordinator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum FromMember {
+pub(super) enum FromAgent {
     /// First: who it is.
     Join {
         /// Its name.
-        member: String,
+        agent: String,
     },
     /// A probe came to an end.
     Probed(Probed),
@@ -75,7 +75,7 @@ pub(super) enum FromMember {
         /// As in `Prepare`.
         step: u32,
         /// The run.
-        packed: Packed,
+        packed: EncodedRun,
     },
     /// There is no run.
     Failed {
@@ -101,7 +101,7 @@ pub(super) struct Probed {
     pub(super) tests: Vec<String>,
 }
 
-impl Message for FromConductor {
+impl Message for FromCoordinator {
     const MOST: u32 = 64 << 10;
     fn heartbeat() -> Self {
         Self::Heartbeat
@@ -111,7 +111,7 @@ impl Message for FromConductor {
     }
 }
 
-impl Message for FromMember {
+impl Message for FromAgent {
     const MOST: u32 = framing::SERVER_MESSAGE_MAX;
     fn heartbeat() -> Self {
         Self::Heartbeat

@@ -24,21 +24,21 @@ use crate::metrics::ports;
 use crate::metrics::roots::Roots;
 use crate::metrics::topology::Topology;
 use crate::transport::datagram::dropped;
-use crate::workload::crr::{Meeting, Way};
+use crate::workload::compat::CompatOptions;
+use crate::workload::crr::{ConnectionSetup, ConnectionSource};
 use crate::workload::gate::{Gate, Phase};
-use crate::workload::manner::Manner;
 use crate::workload::stream::auto::Choice;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Ended, Pacing, Shared};
+use crate::workload::{Ended, Pacing, Shared, WorkerReport};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
-use podperf_model::plan::{Extent, Part, Plan, Role};
-use podperf_model::result::half::{
+use podperf_model::plan::{FlowRole, Plan, Role, StopCondition};
+use podperf_model::reading::{FlowCounters, Reading};
+use podperf_model::result::end_result::{
     ConnectionUse, EndFacts, EndReport, FlowReport, ReceiveUse, SendUse,
 };
 use podperf_model::result::run::{PlacementFacts, SocketFacts};
-use podperf_model::sample::{FlowCounters, Sample};
 
 /// For workers to prepare: allocate, pin, register.
 const PREPARE: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub struct Setup {
     /// do not last.
     pub sockets: Vec<Socket>,
     /// Where connections do not last: how they come about, and with whom.
-    pub way: Option<(Way, SocketAddr)>,
+    pub way: Option<(ConnectionSource, SocketAddr)>,
     /// What the kernel granted each of them.
     pub granted: Vec<SocketFacts>,
     /// This end's fingerprint.
@@ -62,7 +62,7 @@ pub struct Setup {
     /// Both ends are on one machine.
     pub same_machine: bool,
     /// How it is gone about.
-    pub manner: Manner,
+    pub compat: CompatOptions,
 }
 
 /// One end of a run, its workers waiting at the gate or running.
@@ -71,7 +71,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     role: Role,
     peers: Vec<SocketAddr>,
-    crew: worker::Crew,
+    crew: worker::WorkerPool,
     events: Receiver<Ended>,
     reader: HostReader,
     facts: EndFacts,
@@ -88,12 +88,12 @@ impl Engine {
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
     /// left behind.
     pub fn prepare(setup: Setup) -> Result<Self> {
-        let Setup { plan, role, sockets, way, granted, host, same_machine, manner } = setup;
+        let Setup { plan, role, sockets, way, granted, host, same_machine, compat } = setup;
         let roots = Roots::default();
         let topology = Topology::read(&roots);
         let node = host.device.as_ref().and_then(|device| device.numa_node);
         let cpus = topology.order(node);
-        let mut shares = placement::shares(&plan, role, cpus.len(), manner.pace.is_some());
+        let mut shares = placement::shares(&plan, role, cpus.len(), compat.pace.is_some());
         let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
         let steered = (role == Role::Server && !same_machine)
             .then(|| placement::steer(&mut shares, &pinning.cpus, &incoming_cpus(&sockets)))
@@ -107,13 +107,13 @@ impl Engine {
             plan,
             gate: Gate::new(),
             sockets,
-            meeting: way.map(|(way, peer)| Meeting::new(way, peer, alone)),
+            meeting: way.map(|(way, peer)| ConnectionSetup::new(way, peer, alone)),
             events: tell,
             choice: Choice::default(),
-            manner,
+            compat,
         });
         let time_wait = ports::time_wait(&roots);
-        let mut crew = worker::Crew::start(&shared, shares, &pinning.cpus)?;
+        let mut crew = worker::WorkerPool::start(&shared, shares, &pinning.cpus)?;
         let ready = crew.wait_ready(Instant::now() + PREPARE)?;
         let wait = shared.plan.end(role).wait;
         let placement = PlacementFacts { wait, steered, ..place(&ready, pinning.reason) };
@@ -145,8 +145,8 @@ impl Engine {
 
     /// Releases the workers. Where the run ends by a count there is no warm-up: the window opens
     /// here, with the sample that is returned, before the first byte moves.
-    pub fn start(&mut self) -> Option<Sample> {
-        if matches!(self.shared.plan.extent, Extent::Time { .. }) {
+    pub fn start(&mut self) -> Option<Reading> {
+        if matches!(self.shared.plan.extent, StopCondition::Time { .. }) {
             self.shared.gate.start(Phase::WarmUp);
             return None;
         }
@@ -157,21 +157,21 @@ impl Engine {
     }
 
     /// Opens the window.
-    pub fn open_window(&mut self) -> Sample {
+    pub fn open_window(&mut self) -> Reading {
         let sample = self.sample();
         self.shared.gate.advance(Phase::Window);
         sample
     }
 
     /// Closes the window; flows go on.
-    pub fn close_window(&mut self) -> Sample {
+    pub fn close_window(&mut self) -> Reading {
         let sample = self.sample();
         self.shared.gate.advance(Phase::Tail);
         sample
     }
 
     /// Reads everything, clock and tallies first.
-    pub fn sample(&mut self) -> Sample {
+    pub fn sample(&mut self) -> Reading {
         let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
         let udp = self.shared.plan.workload.is_udp();
         let count = |tally| counters(tally, udp);
@@ -184,7 +184,7 @@ impl Engine {
                 counters.tcp = flow::read(socket.as_fd());
             }
         }
-        Sample { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
+        Reading { at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX), flows, host }
     }
 
     /// Bytes sent, bytes received and transactions of all flows so far.
@@ -239,7 +239,7 @@ impl Engine {
         for (id, socket) in (0..).zip(&self.shared.sockets) {
             // Wakes a sender that is blocked on a full socket; what it holds is still sent.
             // Datagrams are never waited for long, and a UDP socket could not say its end any more.
-            if self.shared.plan.part(self.role, id) == Part::Send
+            if self.shared.plan.part(self.role, id) == FlowRole::Send
                 && !self.shared.plan.workload.is_udp()
             {
                 let _ = socket.shutdown(Shutdown::Write);
@@ -331,7 +331,7 @@ fn counters(tally: &Tally, udp: bool) -> FlowCounters {
 }
 
 /// Merges what the workers brought home.
-fn report(shared: &Shared, accounts: Vec<Account>) -> EndReport {
+fn report(shared: &Shared, accounts: Vec<WorkerReport>) -> EndReport {
     let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
         let count = tally.read();
         FlowReport {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::workload::Share;
-use podperf_model::plan::{EndPlan, Part, Pin, Plan, Role};
+use crate::workload::WorkerFlows;
+use podperf_model::plan::{EndPlan, FlowRole, Pin, Plan, Role};
 
 /// Up to this many flows a CPU, each flow has a worker of its own; past it, workers are as many
 /// as CPUs, because threads that wait for a CPU start late and take turns by the scheduler's clock.
@@ -13,7 +13,7 @@ const FLOWS_PER_CPU: usize = 4;
 /// Flows that play the same part are neighbours, and no worker plays two parts. `alone`: each flow
 /// needs a worker of its own, whatever was asked for.
 #[must_use]
-pub fn shares(plan: &Plan, role: Role, cpus: usize, alone: bool) -> Vec<Share> {
+pub fn shares(plan: &Plan, role: Role, cpus: usize, alone: bool) -> Vec<WorkerFlows> {
     let parts = parts(plan, role);
     let asked = plan.end(role).workers.map(|workers| workers as usize);
     let mut shares = Vec::new();
@@ -25,15 +25,15 @@ pub fn shares(plan: &Plan, role: Role, cpus: usize, alone: bool) -> Vec<Share> {
             None => cpus.max(1),
         };
         shares.extend(
-            split(flows, workers).map(|flows| Share { part: *part, flows: flows.collect() }),
+            split(flows, workers).map(|flows| WorkerFlows { part: *part, flows: flows.collect() }),
         );
     }
     shares
 }
 
 /// The runs of neighbouring flows that play one part.
-fn parts(plan: &Plan, role: Role) -> Vec<(Part, Range<usize>)> {
-    let mut parts: Vec<(Part, Range<usize>)> = Vec::new();
+fn parts(plan: &Plan, role: Role) -> Vec<(FlowRole, Range<usize>)> {
+    let mut parts: Vec<(FlowRole, Range<usize>)> = Vec::new();
     for id in 0..plan.connections() {
         let (part, flow) = (plan.part(role, id), id as usize);
         match parts.last_mut() {
@@ -89,7 +89,7 @@ pub fn pin(plan: &EndPlan, workers: usize, ordered: &[u32], same_machine: bool) 
 /// How many went to the CPU of their packets; nothing, and nothing changed, when not all workers
 /// are pinned or the CPU of no flow is known.
 pub fn steer(
-    shares: &mut [Share],
+    shares: &mut [WorkerFlows],
     pinned: &[Option<u32>],
     incoming: &[Option<u32>],
 ) -> Option<u32> {
@@ -102,7 +102,7 @@ pub fn steer(
         }
     }
     for part in parts {
-        let mut members: Vec<(&mut Share, u32)> =
+        let mut members: Vec<(&mut WorkerFlows, u32)> =
             shares.iter_mut().zip(pinned.iter().copied()).collect();
         members.retain(|(share, _)| share.part == part);
         let room: Vec<usize> = members.iter().map(|(share, _)| share.flows.len()).collect();
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use podperf_model::plan::{
-        Direction, Extent, ReceiveMethod, SendMethod, SocketPlan, StreamPlan, Workload,
+        Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan, Workload,
     };
     use podperf_model::units::Bytes;
 
@@ -151,7 +151,7 @@ mod tests {
                 send: SendMethod::Write,
                 receive: ReceiveMethod::Read,
             }),
-            extent: Extent::Time { window: Duration::from_secs(1) },
+            extent: StopCondition::Time { window: Duration::from_secs(1) },
             warm_up: Duration::ZERO,
             interval: Duration::from_secs(1),
             flows,
@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(
             shares,
             [
-                Share { part: Part::Send, flows: vec![0, 1] },
-                Share { part: Part::Receive, flows: vec![2, 3] }
+                WorkerFlows { part: FlowRole::Send, flows: vec![0, 1] },
+                WorkerFlows { part: FlowRole::Receive, flows: vec![2, 3] }
             ]
         );
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use super::*;
-use crate::transport::fresh::{Dial, Listener};
+use crate::transport::short_lived::{Dial, Listener};
 use crate::workload::testing::{ENDLESS, connections, datagrams, plan};
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{
@@ -25,7 +25,7 @@ fn a_connection_tells_the_cpu_of_its_packets() {
 }
 
 /// Both ends' engines, client first.
-fn engines(plan: &Plan, manner: &Manner) -> [Engine; 2] {
+fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
     let mut ways = [None, None];
     let (own, others) = match &plan.workload {
         Workload::Crr(crr) => {
@@ -35,7 +35,10 @@ fn engines(plan: &Plan, manner: &Manner) -> [Engine; 2] {
             let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
             let (wait, close) = (Wait::Block, crr.close);
             let dial = Dial { to, bind: None, plan: socket, wait, close, ports: None };
-            ways = [Some((Way::Dial(dial), to)), Some((Way::Listen(listener), to))];
+            ways = [
+                Some((ConnectionSource::Dial(dial), to)),
+                Some((ConnectionSource::Listen(listener), to)),
+            ];
             (Vec::new(), Vec::new())
         }
         workload if workload.is_udp() => datagrams(plan),
@@ -51,7 +54,7 @@ fn engines(plan: &Plan, manner: &Manner) -> [Engine; 2] {
             granted: Vec::new(),
             host: HostFacts::default(),
             same_machine: true,
-            manner: manner.clone(),
+            compat: compat.clone(),
         })
         .unwrap()
     };
@@ -68,7 +71,7 @@ fn take_ends(engine: &mut Engine) {
 }
 
 /// Sums over a sample: bytes sent and received, and transactions.
-fn sums(sample: &Sample) -> (u64, u64, u64) {
+fn sums(sample: &Reading) -> (u64, u64, u64) {
     sample.flows.iter().fold((0, 0, 0), |sums, flow| {
         let (sent, received) = (sums.0 + flow.bytes_sent, sums.1 + flow.bytes_received);
         (sent, received, sums.2 + flow.transactions)
@@ -96,10 +99,10 @@ fn udp(direction: Direction) -> Workload {
 }
 
 /// Runs until told: from before the first byte to the ends of all flows.
-fn until_told(workload: &Workload, flows: u32, manner: &Manner) {
+fn until_told(workload: &Workload, flows: u32, compat: &CompatOptions) {
     let plan = plan(workload.clone(), ENDLESS, flows);
     let told = format!("{} flows of {workload:?}", plan.connections());
-    let [mut client, mut server] = engines(&plan, manner);
+    let [mut client, mut server] = engines(&plan, compat);
     let first = [&mut server, &mut client].map(|engine| engine.start().unwrap());
     assert!(first.iter().all(|sample| sums(sample) == (0, 0, 0) && sample.at_ns == 0), "{told}");
     std::thread::sleep(Duration::from_millis(100));
@@ -135,7 +138,7 @@ fn until_told(workload: &Workload, flows: u32, manner: &Manner) {
 fn streams_of_either_direction_go_on_until_told() {
     for direction in [Direction::Up, Direction::Down] {
         for flows in [1, 3] {
-            until_told(&stream(direction), flows, &Manner::default());
+            until_told(&stream(direction), flows, &CompatOptions::default());
         }
     }
 }
@@ -149,11 +152,11 @@ fn transactions_go_on_until_told() {
         close: Close::Server,
     };
     for flows in [1, 3] {
-        until_told(&Workload::Rr(RrPlan::default()), flows, &Manner::default());
+        until_told(&Workload::Rr(RrPlan::default()), flows, &CompatOptions::default());
         let burst = RrPlan { burst: 4, ..RrPlan::default() };
-        until_told(&Workload::Rr(burst), flows, &Manner::default());
-        until_told(&Workload::Crr(crr(1)), flows, &Manner::default());
-        until_told(&Workload::Crr(crr(0)), flows, &Manner::default());
+        until_told(&Workload::Rr(burst), flows, &CompatOptions::default());
+        until_told(&Workload::Crr(crr(1)), flows, &CompatOptions::default());
+        until_told(&Workload::Crr(crr(0)), flows, &CompatOptions::default());
     }
 }
 
@@ -165,28 +168,29 @@ fn datagrams_go_on_until_told_bare_or_not() {
         timeout: Duration::from_secs(1),
         fragment: true,
     });
-    for bare in [false, true] {
-        let manner = Manner { bare, ..Manner::default() };
+    for unframed in [false, true] {
+        let compat = CompatOptions { unframed, ..CompatOptions::default() };
         for flows in [1, 3] {
             for direction in [Direction::Up, Direction::Down] {
-                until_told(&udp(direction), flows, &manner);
+                until_told(&udp(direction), flows, &compat);
             }
-            until_told(&exchange, flows, &manner);
+            until_told(&exchange, flows, &compat);
         }
     }
 }
 
 #[test]
 fn a_report_tells_of_sends_that_failed_only_where_datagrams_are_bare() {
-    for bare in [false, true] {
+    for unframed in [false, true] {
         let plan = plan(udp(Direction::Up), ENDLESS, 1);
-        let [mut client, server] = engines(&plan, &Manner { bare, ..Manner::default() });
+        let [mut client, server] =
+            engines(&plan, &CompatOptions { unframed, ..CompatOptions::default() });
         client.start().unwrap();
         std::thread::sleep(Duration::from_millis(30));
         let report = client.stop(Duration::from_secs(1));
         drop(server);
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json.get("failed_sends").is_some(), bare);
+        assert_eq!(json.get("failed_sends").is_some(), unframed);
         assert!(json["flows"][0]["send_calls"].as_u64() > Some(0));
     }
 }

@@ -14,11 +14,13 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use socket2::Socket;
 
-use crate::workload::crr::Meeting;
+use crate::workload::crr::ConnectionSetup;
 use crate::workload::gate::Phase;
-use crate::workload::{self, Account, Ended, Failure, Share, Shared, Stand, Worker};
+use crate::workload::{
+    self, Ended, Failure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
+};
 use podperf_model::error::{Error, Kind, Result};
-use podperf_sys::files;
+use podperf_sys::fd_table;
 
 /// Room for the loop and the system calls; buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
@@ -27,25 +29,25 @@ const STACK_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
     pub(super) cpu: Option<u32>,
-    pub(super) stand: Stand,
+    pub(super) stand: WorkerReady,
 }
 
 /// A worker's number, and that it is ready or why it cannot be.
-type Told = (usize, Result<Ready>);
+type ReadyMessage = (usize, Result<Ready>);
 
 /// All workers of one end. However it is dropped, no thread stays behind.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<Account>>,
-    ready: Receiver<Told>,
+    threads: Vec<JoinHandle<WorkerReport>>,
+    ready: Receiver<ReadyMessage>,
 }
 
-impl Crew {
+impl WorkerPool {
     /// Starts one thread a share.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        shares: Vec<Share>,
+        shares: Vec<WorkerFlows>,
         cpus: &[Option<u32>],
     ) -> Result<Self> {
         let (tell, ready) = bounded(shares.len());
@@ -87,11 +89,11 @@ impl Crew {
 
     /// Ends whatever still runs and collects what the workers bring home. A worker that panicked
     /// has said so by an event and brings nothing.
-    pub(super) fn join(&mut self) -> Vec<Account> {
+    pub(super) fn join(&mut self) -> Vec<WorkerReport> {
         self.cut_off()
     }
 
-    fn cut_off(&mut self) -> Vec<Account> {
+    fn cut_off(&mut self) -> Vec<WorkerReport> {
         self.shared.gate.advance(Phase::Cut);
         if let Some(meeting) = &self.shared.meeting {
             meeting.cut_off();
@@ -104,7 +106,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.cut_off();
     }
@@ -113,23 +115,23 @@ impl Drop for Crew {
 /// One worker's life.
 fn work(
     shared: &Shared,
-    share: &Share,
+    share: &WorkerFlows,
     number: usize,
     cpu: Option<u32>,
-    tell: &Sender<Told>,
-) -> Account {
+    tell: &Sender<ReadyMessage>,
+) -> WorkerReport {
     let cpu = match cpu.map(pin).transpose() {
         Ok(cpu) => cpu,
         Err(error) => {
             let _ = tell.send((number, Err(error)));
-            return Account::default();
+            return WorkerReport::default();
         }
     };
-    let listener = shared.meeting.as_ref().and_then(Meeting::listener);
+    let listener = shared.meeting.as_ref().and_then(ConnectionSetup::listener);
     let own = share.flows.iter().filter_map(|&flow| shared.sockets.get(flow));
     // An old kernel or a filter may refuse: each system call costs a little more then.
-    let _ = files::separate(own.chain(listener).map(Socket::as_fd));
-    let ready = |stand: Result<Stand>| {
+    let _ = fd_table::separate(own.chain(listener).map(Socket::as_fd));
+    let ready = |stand: Result<WorkerReady>| {
         let refused = stand.is_err();
         // The engine may have given up waiting; the gate then says stop.
         let _ = tell.send((number, stand.map(|stand| Ready { cpu, stand })));
@@ -142,7 +144,7 @@ fn work(
             let flow = u32::try_from(flow).unwrap_or(u32::MAX);
             let _ = shared.events.try_send(Ended { flow, failure: Some(failure) });
         }
-        Account::default()
+        WorkerReport::default()
     })
 }
 

@@ -10,7 +10,7 @@ use crate::metrics::mounts::{self, Mount};
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{KernelFile, Reading, number, text};
 use podperf_model::facts::CgroupLimits;
-use podperf_model::sample::CgroupCpu;
+use podperf_model::reading::CgroupCpu;
 
 /// The process's directory in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]

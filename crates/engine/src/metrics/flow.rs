@@ -4,7 +4,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use podperf_model::sample::TcpInfo;
+use podperf_model::reading::TcpInfo;
 use podperf_sys::tcp_info;
 
 /// TCP_INFO of `socket`; absent when it cannot be read (not a TCP socket).
@@ -14,7 +14,7 @@ pub fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
 }
 
 /// What the results keep of what the kernel tells.
-const fn kept(info: &tcp_info::TcpInfo) -> TcpInfo {
+const fn kept(info: &tcp_info::RawTcpInfo) -> TcpInfo {
     TcpInfo {
         retransmits: info.total_retrans,
         rtt_us: info.rtt,

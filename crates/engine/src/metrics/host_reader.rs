@@ -14,7 +14,7 @@ use crate::metrics::process;
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{KernelFile, Reading, Unknown, cpu_list};
 use crate::metrics::{proc_stat, softirqs, softnet};
-use podperf_model::sample::{CpuStat, HostCounters, NetSoftirqs, Softnet};
+use podperf_model::reading::{CpuStat, HostCounters, NetSoftirqs, Softnet};
 
 /// Reads [`HostCounters`].
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::source::Reading;
-use podperf_model::sample::CpuTicks;
+use podperf_model::reading::CpuTicks;
 
 /// The line of the whole machine, and those of the CPUs that are online.
 pub(super) fn parse(text: &str) -> Reading<(CpuTicks, BTreeMap<u32, CpuTicks>)> {

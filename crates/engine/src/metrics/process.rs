@@ -7,7 +7,7 @@ use nix::sys::time::TimeVal;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::metrics::source::Reading;
-use podperf_model::sample::ProcessTimes;
+use podperf_model::reading::ProcessTimes;
 
 /// What the process, all its threads, has used since it started.
 pub(super) fn times() -> Reading<ProcessTimes> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::source::Reading;
-use podperf_model::sample::NetSoftirqs;
+use podperf_model::reading::NetSoftirqs;
 
 /// NET_RX and NET_TX by CPU. The kernel lists every possible CPU, offline ones too.
 pub(super) fn parse(text: &str) -> Reading<BTreeMap<u32, NetSoftirqs>> {

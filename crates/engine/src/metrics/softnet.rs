@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::source::Reading;
-use podperf_model::sample::Softnet;
+use podperf_model::reading::Softnet;
 
 const CPU_COLUMN: usize = 12;
 

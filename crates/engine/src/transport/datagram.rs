@@ -19,7 +19,7 @@ use podperf_model::plan::udp::{
 };
 use podperf_model::plan::{Plan, SocketPlan, Workload};
 use podperf_model::result::run::SocketFacts;
-use podperf_sys::datagram::{Inbox, Outbox, drops, path_mtu, set_fragmentation};
+use podperf_sys::datagram::{RecvBatch, SendBatch, drops, path_mtu, set_fragmentation};
 
 /// First bytes of datagrams that belong to no measurement: they set a flow up or probe its path.
 /// As a sequence number they are beyond any that is used.
@@ -152,9 +152,9 @@ fn too_large(payload: usize) -> Error {
 }
 
 /// How a batch leaves.
-enum Way {
+enum BatchMethod {
     Single,
-    Messages(Outbox),
+    Messages(SendBatch),
     Segments,
 }
 
@@ -163,7 +163,7 @@ pub struct DatagramSend<'a> {
     sockets: Vec<&'a Socket>,
     batch: Buffer,
     size: usize,
-    way: Way,
+    way: BatchMethod,
 }
 
 impl<'a> DatagramSend<'a> {
@@ -177,23 +177,27 @@ impl<'a> DatagramSend<'a> {
             check_fits(&sockets, size, "-l")?;
         }
         let count = datagrams_a_batch(plan);
-        let mut sender =
-            Self { sockets, batch: Buffer::patterned(count * size), size, way: Way::Single };
+        let mut sender = Self {
+            sockets,
+            batch: Buffer::patterned(count * size),
+            size,
+            way: BatchMethod::Single,
+        };
         let mut fallback = None;
         if count == 1 {
             return Ok((sender, None));
         }
         let segments = plan.gso != Offload::Off && !plan.fragment;
         match if segments { sender.probe_segments() } else { Ok(()) } {
-            Ok(()) if segments => sender.way = Way::Segments,
-            Ok(()) => sender.way = Way::Messages(Outbox::new(count)),
+            Ok(()) if segments => sender.way = BatchMethod::Segments,
+            Ok(()) => sender.way = BatchMethod::Messages(SendBatch::new(count)),
             Err(error) if plan.gso == Offload::On => {
                 return Err(Error::new(Kind::Unmeasured, "send with UDP_SEGMENT", error)
                     .with_remedy("leave --gso at auto, or turn it off"));
             }
             Err(error) => {
                 fallback = Some(format!("UDP_SEGMENT: {error}; sendmmsg stands in"));
-                sender.way = Way::Messages(Outbox::new(count));
+                sender.way = BatchMethod::Messages(SendBatch::new(count));
             }
         }
         Ok((sender, fallback))
@@ -237,7 +241,7 @@ impl<'a> DatagramSend<'a> {
     /// The kernel cuts batches into datagrams.
     #[must_use]
     pub const fn segments(&self) -> bool {
-        matches!(self.way, Way::Segments)
+        matches!(self.way, BatchMethod::Segments)
     }
 
     /// Sends `count` datagrams, at most a full batch, on the worker's flow number `flow`, numbered
@@ -253,9 +257,9 @@ impl<'a> DatagramSend<'a> {
         }
         let (socket, bytes) = (self.sockets[flow], &self.batch[..count * self.size]);
         match &mut self.way {
-            Way::Single => socket.send(bytes).map(|_| 1),
-            Way::Segments => socket.send(bytes).map(|taken| taken.div_ceil(self.size)),
-            Way::Messages(outbox) => outbox.send(socket, bytes, self.size),
+            BatchMethod::Single => socket.send(bytes).map(|_| 1),
+            BatchMethod::Segments => socket.send(bytes).map(|taken| taken.div_ceil(self.size)),
+            BatchMethod::Messages(outbox) => outbox.send(socket, bytes, self.size),
         }
     }
 }
@@ -281,7 +285,7 @@ fn datagrams_a_batch(plan: &UdpPlan) -> usize {
 /// Takes the datagrams of one worker's flows from the kernel.
 pub struct DatagramReceive<'a> {
     sockets: Vec<&'a Socket>,
-    inbox: Inbox,
+    inbox: RecvBatch,
     offloaded: bool,
 }
 
@@ -305,7 +309,7 @@ impl<'a> DatagramReceive<'a> {
             fallback = Some(format!("UDP_GRO: {error}; each datagram comes by itself"));
         }
         let room = if offloaded { GRO_BYTES } else { plan.size().max(HEADER) };
-        let inbox = Inbox::new((INBOX_BYTES / room).clamp(1, 64), room);
+        let inbox = RecvBatch::new((INBOX_BYTES / room).clamp(1, 64), room);
         Ok((Self { sockets, inbox, offloaded }, fallback))
     }
 

@@ -12,7 +12,7 @@ use super::buffer::Buffer;
 use super::{BulkReceive, refused};
 use podperf_model::error::Result;
 use podperf_model::plan::ReceiveMethod;
-use podperf_model::result::half::{MovedBy, ReceiveUse};
+use podperf_model::result::end_result::{MovedBy, ReceiveUse};
 use podperf_sys::mapping::{Received, TcpArea};
 
 /// Most that is copied behind mapped pages in the same call. Up to so much waiting is copied

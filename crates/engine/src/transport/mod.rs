@@ -8,10 +8,10 @@
 
 pub mod buffer;
 pub mod datagram;
-pub mod fresh;
 pub mod mmap;
 pub mod read;
 pub mod sendfile;
+pub mod short_lived;
 pub mod socket;
 pub mod splice;
 pub mod trunc;
@@ -21,7 +21,7 @@ pub mod zerocopy;
 use std::{fmt, io};
 
 use podperf_model::error::{Error, Kind};
-use podperf_model::result::half::{ReceiveUse, SendUse};
+use podperf_model::result::end_result::{ReceiveUse, SendUse};
 
 /// Hands bytes of one worker's flows to the kernel.
 pub trait BulkSend {

@@ -14,7 +14,7 @@ use super::buffer::Buffer;
 use super::{BulkSend, refused};
 use podperf_model::error::Result;
 use podperf_model::plan::SendMethod;
-use podperf_model::result::half::SendUse;
+use podperf_model::result::end_result::SendUse;
 
 /// Sends from a file in memory, used for every flow of the worker.
 #[derive(Debug)]

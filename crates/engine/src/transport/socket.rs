@@ -48,8 +48,8 @@ pub fn accepted(stream: &TcpStream, plan: &SocketPlan) -> Result<()> {
 /// another network namespace's.
 fn default_congestion_control(stream: &TcpStream) -> Option<String> {
     let domain = Domain::for_address(stream.local_addr().ok()?);
-    let fresh = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).ok()?;
-    fresh.tcp_congestion().ok().map(|name| name_of(&name))
+    let short_lived = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).ok()?;
+    short_lived.tcp_congestion().ok().map(|name| name_of(&name))
 }
 
 fn choose(socket: &Socket, name: &str) -> Result<()> {

@@ -18,7 +18,7 @@ use super::buffer::Buffer;
 use super::{BulkSend, refused};
 use podperf_model::error::Result;
 use podperf_model::plan::SendMethod;
-use podperf_model::result::half::SendUse;
+use podperf_model::result::end_result::SendUse;
 
 /// A pipe's capacity unless it is asked for more (pipe(7)).
 const DEFAULT_PIPE_BYTES: usize = 64 << 10;

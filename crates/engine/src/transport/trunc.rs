@@ -7,7 +7,7 @@ use socket2::Socket;
 
 use super::BulkReceive;
 use podperf_model::plan::ReceiveMethod;
-use podperf_model::result::half::ReceiveUse;
+use podperf_model::result::end_result::ReceiveUse;
 use podperf_sys::socket::discard;
 
 /// Receives by discarding.

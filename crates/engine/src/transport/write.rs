@@ -7,7 +7,7 @@ use socket2::Socket;
 use super::BulkSend;
 use super::buffer::Buffer;
 use podperf_model::plan::SendMethod;
-use podperf_model::result::half::SendUse;
+use podperf_model::result::end_result::SendUse;
 
 /// Sends by copying.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::buffer::fill;
 use super::{BulkSend, refused};
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::SendMethod;
-use podperf_model::result::half::{MovedBy, SendUse};
+use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_sys::mapping::Pages;
 use podperf_sys::socket::set_zerocopy;
 

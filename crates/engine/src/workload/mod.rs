@@ -1,13 +1,13 @@
 //! What one worker does with its flows, from the gate to the end.
 //!
 //! Enters: the run's shared state and the share of flows that is this worker's. Leaves: tallies as
-//! it goes, an [`Ended`] for every flow that comes to an end by itself, and one [`Account`].
+//! it goes, an [`Ended`] for every flow that comes to an end by itself, and one [`WorkerReport`].
 //! Inside the loops: the measured system call, one look at the gate, one update of the flow's own
 //! tally, and for rr one clock read. Nothing else.
 
+pub mod compat;
 pub mod crr;
 pub mod gate;
-pub mod manner;
 pub mod multiplex;
 mod open;
 mod pace;
@@ -19,6 +19,7 @@ pub mod stream;
 pub mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transactions;
 mod udp;
 
 use std::io;
@@ -27,14 +28,14 @@ use crossbeam_channel::Sender;
 use socket2::Socket;
 
 use crate::transport::buffer::Buffer;
-use crr::Meeting;
+use compat::CompatOptions;
+use crr::ConnectionSetup;
 use gate::Gate;
-use manner::Manner;
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
-use podperf_model::plan::{Extent, Part, Plan, Wait, Workload};
-use podperf_model::result::half::{
-    ConnectionUse, DatagramUse, FlowDatagrams, ReceiveUse, Schedule, SendUse,
+use podperf_model::plan::{FlowRole, Plan, StopCondition, Wait, Workload};
+use podperf_model::result::end_result::{
+    ConnectionUse, DatagramUse, FlowDatagrams, ReceiveUse, ScheduleAdherence, SendUse,
 };
 use podperf_model::result::run::Multiplexing;
 pub use schedule::Pacing;
@@ -51,7 +52,7 @@ pub struct Shared {
     /// One connected socket a flow, by flow id; none where connections do not last.
     pub sockets: Vec<Socket>,
     /// Where connections that do not last are made.
-    pub meeting: Option<Meeting>,
+    pub meeting: Option<ConnectionSetup>,
     /// One tally a flow, by flow id.
     pub tallies: Vec<Tally>,
     /// Where ended flows are told.
@@ -59,14 +60,14 @@ pub struct Shared {
     /// How this end's streams are sent, where that is found out during the warm-up.
     pub choice: Choice,
     /// How it is gone about.
-    pub manner: Manner,
+    pub compat: CompatOptions,
 }
 
 /// The flows of one worker, all playing the same part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct WorkerFlows {
     /// What the worker does on each of them.
-    pub part: Part,
+    pub part: FlowRole,
     /// Their ids.
     pub flows: Vec<usize>,
 }
@@ -105,7 +106,7 @@ impl Failure {
 
 /// What a worker brings home.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct WorkerReport {
     /// Latencies of transactions that ended in the window.
     pub latency: Option<Latencies>,
     /// Open loop: latencies from the real send.
@@ -115,7 +116,7 @@ pub struct Account {
     /// Connections that the worker opened or accepted.
     pub connections: Option<ConnectionUse>,
     /// Open loop: how the schedule was kept.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleAdherence>,
     /// How evenly the schedule was kept.
     pub pacing: Option<Pacing>,
     /// Requests without a response in time.
@@ -134,14 +135,14 @@ pub struct Account {
 
 /// How a worker stands at the gate: everything it needs is allocated, registered and probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stand {
+pub struct WorkerReady {
     /// How it waits for its flows.
     pub multiplexing: Multiplexing,
     /// Why it does not work as asked, where something was refused that has a substitute.
     pub fallback: Option<String>,
 }
 
-impl Stand {
+impl WorkerReady {
     /// Ready as asked.
     #[must_use]
     pub const fn by(multiplexing: Multiplexing) -> Self {
@@ -155,10 +156,10 @@ pub struct Worker<'a> {
     /// What all share.
     pub shared: &'a Shared,
     /// What is its own.
-    pub share: &'a Share,
+    pub share: &'a WorkerFlows,
     /// Called once, when everything is prepared or something was refused; returns when the gate
     /// opens (false: refused, or stopped before that).
-    pub ready: &'a dyn Fn(Result<Stand>) -> bool,
+    pub ready: &'a dyn Fn(Result<WorkerReady>) -> bool,
 }
 
 impl<'a> Worker<'a> {
@@ -184,16 +185,16 @@ impl<'a> Worker<'a> {
     /// pattern.
     #[must_use]
     pub fn outgoing(&self, length: usize) -> Buffer {
-        Buffer::filled(length, self.shared.manner.payload.as_deref().unwrap_or_default())
+        Buffer::filled(length, self.shared.compat.payload.as_deref().unwrap_or_default())
     }
 
     /// How the worker waits for requests or responses.
     #[must_use]
     pub fn wait(&self) -> Wait {
         match self.share.part {
-            Part::Request => self.shared.plan.client.wait,
-            Part::Respond => self.shared.plan.server.wait,
-            Part::Send | Part::Receive => Wait::Block,
+            FlowRole::Request => self.shared.plan.client.wait,
+            FlowRole::Respond => self.shared.plan.server.wait,
+            FlowRole::Send | FlowRole::Receive => Wait::Block,
         }
     }
 
@@ -212,7 +213,7 @@ impl<'a> Worker<'a> {
     /// Stands at the gate with what was prepared, or says what was refused. Absent: there is
     /// nothing to do.
     #[must_use]
-    pub fn stand<T>(&self, prepared: Result<(T, Stand)>) -> Option<T> {
+    pub fn stand<T>(&self, prepared: Result<(T, WorkerReady)>) -> Option<T> {
         let (value, stand) = match prepared {
             Ok((value, stand)) => (Some(value), Ok(stand)),
             Err(error) => (None, Err(error)),
@@ -244,9 +245,9 @@ impl<'a> Worker<'a> {
     #[must_use]
     pub fn budget(&self, index: usize) -> u64 {
         let total = match self.shared.plan.extent {
-            Extent::Time { .. } => return u64::MAX,
-            Extent::Bytes { total_bytes } => total_bytes.0,
-            Extent::Transactions { total } => total,
+            StopCondition::Time { .. } => return u64::MAX,
+            StopCondition::Bytes { total_bytes } => total_bytes.0,
+            StopCondition::Transactions { total } => total,
         };
         let flows = u64::from(self.shared.plan.flows);
         let place = self.share.flows[index] as u64 % flows;
@@ -256,15 +257,15 @@ impl<'a> Worker<'a> {
 
 /// Does the worker's part until the gate says stop or the flows end.
 #[must_use]
-pub fn run(worker: &Worker<'_>) -> Account {
+pub fn run(worker: &Worker<'_>) -> WorkerReport {
     let plan = &worker.shared.plan;
     match (&plan.workload, worker.share.part, plan.streams()) {
-        (_, Part::Send | Part::Receive, Some(streams)) => stream::run(worker, streams),
+        (_, FlowRole::Send | FlowRole::Receive, Some(streams)) => stream::run(worker, streams),
         (Workload::Rr(plan), ..) => rr::run(worker, plan),
         (Workload::Crr(plan), ..) => crr::run(worker, plan),
         (Workload::Udp(plan), ..) => udp::run(worker, plan),
         (Workload::UdpRr(plan), ..) => udp::exchange(worker, plan),
         // Streams have no other parts.
-        (Workload::Stream(_), ..) => Account::default(),
+        (Workload::Stream(_), ..) => WorkerReport::default(),
     }
 }

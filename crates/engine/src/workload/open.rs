@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _};
 use std::net::Shutdown;
 
 use super::{Failure, Worker};
-use podperf_model::plan::Part;
+use podperf_model::plan::FlowRole;
 
 /// The flows of one worker that have not ended.
 pub(super) struct Open<'a> {
@@ -62,7 +62,8 @@ impl<'a> Open<'a> {
 
 /// The worker has to end its streams before its peer does, and is to see that the peer has.
 fn awaits_peer(worker: &Worker<'_>) -> bool {
-    worker.shared.manner.awaits_peer && matches!(worker.share.part, Part::Send | Part::Request)
+    worker.shared.compat.awaits_peer
+        && matches!(worker.share.part, FlowRole::Send | FlowRole::Request)
 }
 
 /// The end of a stream, said on a flow that has a worker to itself; where that is asked for, the

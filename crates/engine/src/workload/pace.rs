@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use super::compat::Pace;
 use super::gate::Gate;
-use super::manner::Pace;
 use super::schedule::wait_until;
 
 /// Longest sleep before another look at the gate.
@@ -27,7 +27,7 @@ pub(super) struct Bursts {
 impl Bursts {
     /// As the worker's manner says; nothing where it goes on without a pause.
     pub(super) fn of(worker: &Worker<'_>) -> Option<Self> {
-        let pace = worker.shared.manner.pace.filter(|pace| !pace.every.is_zero())?;
+        let pace = worker.shared.compat.pace.filter(|pace| !pace.every.is_zero())?;
         Some(Self { pace, left: 0, tick: None })
     }
 

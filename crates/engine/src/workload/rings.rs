@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use crate::metrics::rings::{Refusal, understand};
 use crate::metrics::roots::Roots;
+use crate::metrics::uring_diagnostics::{Refusal, understand};
 use crate::workload::{Failure, Worker};
 use podperf_model::error::{Error, Kind};
-use podperf_sys::uring::{Completion, Refused, Ring, Setup, Wait};
+use podperf_sys::uring::{Completion, CompletionWait, Refused, Ring, Setup};
 
 /// How long a wait lasts at the most, so that a stop is seen even where nothing completes.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ pub(super) const fn failed(error: io::Error) -> Failure {
 /// The ring itself failed.
 pub(super) fn round(ring: &mut Ring, batch: &mut Vec<Completion>) -> Result<(), Failure> {
     batch.clear();
-    ring.enter(Wait::AtMost(LONGEST_WAIT)).map_err(failed)?;
+    ring.enter(CompletionWait::AtMost(LONGEST_WAIT)).map_err(failed)?;
     ring.reap(batch);
     Ok(())
 }
@@ -65,5 +65,5 @@ pub(super) fn receive_all(ring: &mut Ring, sockets: usize) -> Result<(), Refused
     for socket in 0..sockets {
         ring.receive(socket).map_err(|error| Refused { call, error })?;
     }
-    ring.enter(Wait::Poll).map_err(|error| Refused { call, error })
+    ring.enter(CompletionWait::Poll).map_err(|error| Refused { call, error })
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::workload::Worker;
 use crate::workload::gate::Gate;
 use podperf_model::latency::Latencies;
-use podperf_model::result::half::{PacingWire, Schedule as Kept};
+use podperf_model::result::end_result::{PacingWire, ScheduleAdherence as Kept};
 
 /// Before a deadline the worker sleeps up to this and then spins: timers wake late by tens of
 /// microseconds.
@@ -62,12 +62,12 @@ impl Pacing {
 
 /// One worker's account of the schedules of its flows.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(super) struct ScheduleStats {
     pub(super) kept: Kept,
     pub(super) pacing: Pacing,
 }
 
-impl Account {
+impl ScheduleStats {
     /// A send that was due at `due` went out at `now`, `gap` after the one before; it counts if
     /// that is inside the window.
     #[inline]
@@ -86,7 +86,7 @@ impl Account {
     }
 
     /// What one flow owed its schedule over the window.
-    pub(super) fn owed(&mut self, schedule: &Schedule, gate: &Gate) {
+    pub(super) fn owed(&mut self, schedule: &FlowSchedule, gate: &Gate) {
         let (due, unfinished) = schedule.owed(gate.opened_at(), gate.closed_at());
         self.kept.due += due;
         self.kept.unfinished += unfinished;
@@ -101,7 +101,7 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 
 /// The due times of one flow.
 #[derive(Debug, Clone)]
-pub(super) struct Schedule {
+pub(super) struct FlowSchedule {
     first: Instant,
     period: Duration,
     /// Requests taken from the schedule so far.
@@ -111,7 +111,7 @@ pub(super) struct Schedule {
     last_sent: Option<Instant>,
 }
 
-impl Schedule {
+impl FlowSchedule {
     /// The schedule of the worker's flow number `flow` at `rate` requests per second over all
     /// flows, starting at the release.
     pub(super) fn of(worker: &Worker<'_>, rate: f64, flow: usize) -> Self {
@@ -181,10 +181,10 @@ const fn to_f64(number: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn every_ms() -> (Instant, Schedule) {
+    fn every_ms() -> (Instant, FlowSchedule) {
         let first = Instant::now();
         let period = Duration::from_millis(1);
-        let schedule = Schedule { first, period, taken: 0, completed: 0, last_sent: None };
+        let schedule = FlowSchedule { first, period, taken: 0, completed: 0, last_sent: None };
         (first, schedule)
     }
 

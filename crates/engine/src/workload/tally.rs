@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use podperf_model::sample::Datagrams;
+use podperf_model::reading::Datagrams;
 
 /// Counters of one flow since it was connected.
 #[derive(Debug, Default)]

@@ -7,19 +7,19 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use socket2::Socket;
 
+use super::compat::CompatOptions;
 use super::gate::{Gate, Phase};
-use super::manner::Manner;
 use super::stream::auto::Choice;
 use super::tally::Tally;
-use super::{Account, Ended, Share, Shared, Worker};
+use super::{Ended, Shared, Worker, WorkerFlows, WorkerReport};
 use crate::transport::datagram::tune_all;
-use podperf_model::plan::{EndPlan, Extent, Part, Plan, SocketPlan, Workload};
+use podperf_model::plan::{EndPlan, FlowRole, Plan, SocketPlan, StopCondition, Workload};
 
 /// "Until told."
-pub const ENDLESS: Extent = Extent::Transactions { total: u64::MAX };
+pub const ENDLESS: StopCondition = StopCondition::Transactions { total: u64::MAX };
 
 /// A plan of `workload` on `flows` flows.
-pub fn plan(workload: Workload, extent: Extent, flows: u32) -> Plan {
+pub fn plan(workload: Workload, extent: StopCondition, flows: u32) -> Plan {
     Plan {
         workload,
         extent,
@@ -68,7 +68,7 @@ pub struct End {
 
 impl End {
     /// Its window is open.
-    pub fn new(plan: Plan, sockets: Vec<Socket>, manner: Manner) -> Self {
+    pub fn new(plan: Plan, sockets: Vec<Socket>, compat: CompatOptions) -> Self {
         let flows = plan.connections() as usize;
         let (tell, events) = bounded(flows + 1);
         let gate = Gate::new();
@@ -81,16 +81,16 @@ impl End {
             tallies: (0..flows).map(|_| Tally::default()).collect(),
             events: tell,
             choice: Choice::default(),
-            manner,
+            compat,
         };
         Self { shared, events, moving: AtomicBool::new(false) }
     }
 
     /// Plays `part` on all flows.
-    pub fn play(&self, part: Part) -> Account {
-        let share = Share { part, flows: (0..self.shared.tallies.len()).collect() };
+    pub fn play(&self, part: FlowRole) -> WorkerReport {
+        let share = WorkerFlows { part, flows: (0..self.shared.tallies.len()).collect() };
         let shared = &self.shared;
-        let ready = |stand: podperf_model::error::Result<super::Stand>| {
+        let ready = |stand: podperf_model::error::Result<super::WorkerReady>| {
             stand.unwrap();
             let open = shared.gate.wait();
             self.moving.store(true, Ordering::Relaxed);
@@ -115,7 +115,10 @@ impl End {
 
 /// What both ends bring home when each plays its part and the second is stopped once the first has
 /// come to its end.
-pub fn play((one, part): (&End, Part), (other, against): (&End, Part)) -> (Account, Account) {
+pub fn play(
+    (one, part): (&End, FlowRole),
+    (other, against): (&End, FlowRole),
+) -> (WorkerReport, WorkerReport) {
     std::thread::scope(|scope| {
         let second = scope.spawn(|| other.play(against));
         let first = one.play(part);

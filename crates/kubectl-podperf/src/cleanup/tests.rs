@@ -39,8 +39,8 @@ fn object(name: &str) -> Value {
 
 /// The kind of object and its name, of a path below the namespace.
 fn place(path: &str) -> (String, Option<String>) {
-    let bare = path.split('?').next().unwrap_or_default();
-    let rest = bare.split("/podperf/").nth(1).unwrap_or(bare);
+    let unframed = path.split('?').next().unwrap_or_default();
+    let rest = unframed.split("/podperf/").nth(1).unwrap_or(unframed);
     let (kind, name) = rest.split_once('/').map_or((rest, None), |(kind, name)| (kind, Some(name)));
     (kind.to_owned(), name.map(str::to_owned))
 }

@@ -180,8 +180,8 @@ fn the_latest_warning_is_told() {
     ];
     assert_eq!(warning(&events).as_deref(), Some("FailedMount: no volume"));
     assert_eq!(warning(&events[3..]), None);
-    let bare = event("Warning", "Odd", "no time", &none());
-    assert_eq!(warning(&[bare]).as_deref(), Some("Odd: no time"));
+    let unframed = event("Warning", "Odd", "no time", &none());
+    assert_eq!(warning(&[unframed]).as_deref(), Some("Odd: no time"));
 }
 
 #[test]

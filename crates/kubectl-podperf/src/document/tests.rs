@@ -112,7 +112,7 @@ fn rate_and_latency_are_each_enough_to_be_slow() {
 fn probe(met: bool) -> ProbeFacts {
     ProbeFacts {
         path: "policies".to_owned(),
-        member: "client-0".to_owned(),
+        agent: "client-0".to_owned(),
         address: "10.1.0.1:5219".to_owned(),
         expect: Expect::NoAnswer,
         met,
@@ -137,7 +137,7 @@ fn a_document_is_put_together_from_what_was_told() {
         } else {
             analysis::testing::streams(1.0)
         };
-        told.results.insert((number, step.members[0].clone()), run);
+        told.results.insert((number, step.agents[0].clone()), run);
     }
     let parts = |broken_off: Option<Error>, told: &Told| {
         assemble(Parts {
@@ -211,7 +211,7 @@ async fn a_path_without_an_address_makes_a_run_incomplete() {
     let client = json!({"metadata": {"name": "c", "labels": labels},
                         "spec": {"containers": [{"name": "client"}]}});
     let mut deployed = Deployed {
-        conductor: "conductor".to_owned(),
+        coordinator: "coordinator".to_owned(),
         pods: BTreeMap::from([("c".to_owned(), pod(&client))]),
         manifests: Vec::new(),
         missing: Vec::new(),

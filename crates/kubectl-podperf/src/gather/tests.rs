@@ -1,12 +1,12 @@
-//! Samples and errors of what a conductor told.
+//! Samples and errors of what a coordinator told.
 
 use super::super::testing::{laid_out, strings};
 use super::*;
 use podperf_model::result::run::Run;
 use podperf_report::analysis::testing::{requests, streams};
 
-fn step(test: &str, sample: u32, members: &[&str]) -> Step {
-    Step { test: test.to_owned(), sample, members: strings(members), limit_seconds: 9 }
+fn step(test: &str, sample: u32, agents: &[&str]) -> Step {
+    Step { test: test.to_owned(), sample, agents: strings(agents), limit_seconds: 9 }
 }
 
 fn broken_off() -> Run {
@@ -17,10 +17,10 @@ fn broken_off() -> Run {
 }
 
 fn told(results: Vec<(u32, &str, Run)>, missing: &[(u32, Option<&str>, &str)]) -> Told {
-    let results = results.into_iter().map(|(step, member, run)| ((step, member.to_owned()), run));
+    let results = results.into_iter().map(|(step, agent, run)| ((step, agent.to_owned()), run));
     let missing = missing
         .iter()
-        .map(|(step, member, why)| ((*step, member.map(str::to_owned)), (*why).to_owned()));
+        .map(|(step, agent, why)| ((*step, agent.map(str::to_owned)), (*why).to_owned()));
     Told { results: results.collect(), missing: missing.collect(), ..Told::default() }
 }
 
@@ -78,14 +78,14 @@ fn samples_that_miss_for_one_reason_are_one_error() {
         .collect();
     let mut told = told(vec![(3, "c", streams(1.0))], &[]);
     told.lost.push(("c".to_owned(), "it went away".to_owned()));
-    told.finished = Some(Some("a member is lost".to_owned()));
+    told.finished = Some(Some("an agent is lost".to_owned()));
     let samples = samples(&steps, &told);
     let first = Error::new(Kind::Deadline, "measure", "not done within 1m");
     let errors = errors(Some(first.clone()), &told, &samples);
     let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
     assert_eq!(errors[0], first);
     assert!(texts[1].contains("c") && texts[1].contains("it went away"), "{texts:?}");
-    assert!(texts[2].contains("carry out the schedule: a member is lost"), "{texts:?}");
+    assert!(texts[2].contains("carry out the schedule: an agent is lost"), "{texts:?}");
     assert!(texts[3].contains("path host (2 samples of tcp_stream x1)"), "{texts:?}");
     assert!(texts[4].contains("path pod (6 samples of tcp_rr x1, tcp_stream x1)"), "{texts:?}");
     assert_eq!(errors.len(), 5);
@@ -99,7 +99,7 @@ fn with_nothing_at_all_nothing_was_measured() {
     let found = errors(None, &told, &samples(&steps, &told));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].kind, Kind::Unmeasured);
-    // A conductor that ended as it should is no error.
+    // A coordinator that ended as it should is no error.
     let whole = Told { finished: Some(None), ..Told::default() };
     assert!(errors(None, &whole, &[]).is_empty());
 }
@@ -140,7 +140,7 @@ fn a_plan_says_what_the_settings_say() {
 fn whether_policies_are_enforced_is_told_by_the_denied_probes() {
     let probe = |expect, met| ProbeFacts {
         path: "policies".to_owned(),
-        member: "client-0".to_owned(),
+        agent: "client-0".to_owned(),
         address: "10.1.0.1:5219".to_owned(),
         expect,
         met,

@@ -10,7 +10,7 @@ fn roles(line: &str) -> (String, String, String) {
             seats.iter().map(|seat| format!("{}-{}", seat.role.role(), seat.pair)).collect();
         names.join(" ")
     };
-    let clients: Vec<String> = layout.clients.iter().map(|seat| seat.member()).collect();
+    let clients: Vec<String> = layout.clients.iter().map(|seat| seat.agent()).collect();
     (clients.join(" "), servers(&layout.servers), servers(&layout.services))
 }
 
@@ -66,7 +66,7 @@ fn ports_and_pods_follow_from_tests_and_paths() {
 }
 
 #[test]
-fn members_of_a_step_are_the_clients_of_its_path() {
+fn agents_of_a_step_are_the_clients_of_its_path() {
     let (settings, layout) = laid_out("--scenarios host,pod,hairpin --pairs 2 -P 1");
     for row in trial::rows(&settings) {
         let wanted = match row.path.scenario {
@@ -74,7 +74,7 @@ fn members_of_a_step_are_the_clients_of_its_path() {
             Scenario::Hairpin => ["hairpin-0", "hairpin-1"],
             _ => ["client-0", "client-1"],
         };
-        assert_eq!(layout.members(row), wanted, "{}", row.id());
+        assert_eq!(layout.agents(row), wanted, "{}", row.id());
     }
 }
 

@@ -21,7 +21,7 @@ use super::*;
 use restricted::broken_rules;
 
 const EVERY_TEST: &str = "--tests tcp_stream,tcp_rr,tcp_crr,udp_stream,udp_rr -P 1 --rr-flows 1";
-const CONDUCTOR: &str = "192.0.2.9:5209";
+const COORDINATOR: &str = "192.0.2.9:5209";
 
 /// Everything that a run of this command line puts into a cluster.
 fn objects(line: &str) -> Vec<Value> {
@@ -35,9 +35,9 @@ fn objects(line: &str) -> Vec<Value> {
         owner_uid: Some("uid-of-job".to_owned()),
         life_seconds: 4321,
     };
-    let steps = trial::order(&settings, |row| layout.members(row));
-    let members = layout.clients.iter().map(|seat| seat.member()).collect();
-    let schedule = Schedule { members, join_seconds: 60, steps };
+    let steps = trial::order(&settings, |row| layout.agents(row));
+    let agents = layout.clients.iter().map(|seat| seat.agent()).collect();
+    let schedule = Schedule { agents, join_seconds: 60, steps };
     let mut objects = vec![namespace(&settings, layout.host_network())];
     // The Job is made before there is an owner.
     let first = Forge { owner_uid: None, ..forge };
@@ -55,9 +55,9 @@ fn objects(line: &str) -> Vec<Value> {
         let part = idle_part(*seat);
         objects.push(if seat.role == Client::Hairpin {
             let seat = Seat { role: Server::Hairpin, pair: seat.pair };
-            forge.server(seat, Some((CONDUCTOR, &part)))
+            forge.server(seat, Some((COORDINATOR, &part)))
         } else {
-            forge.client(*seat, CONDUCTOR, &part)
+            forge.client(*seat, COORDINATOR, &part)
         });
     }
     objects
@@ -195,7 +195,7 @@ fn pods_have_requests_and_limits_only_where_whole_cpus_are_asked_for() {
     for (name, pod) in pods(&objects(&format!("{EVERY_PATH} --guaranteed --cpus 3"))) {
         for container in containers(&pod) {
             let resources = &container["resources"];
-            if container["name"] == "conductor" {
+            if container["name"] == "coordinator" {
                 assert!(resources["limits"].is_null(), "{name}");
                 continue;
             }
@@ -311,7 +311,7 @@ fn servers_listen_where_clients_and_services_look() {
         ("podperf-r1-hairpin-0", "server", "serve -p 5210 --data-port 5211"),
         ("podperf-r1-hairpin-0", "client", "join 192.0.2.9:5209 --join-timeout 120s"),
         ("podperf-r1-client-host-1", "client", "join 192.0.2.9:5209 --join-timeout 120s"),
-        ("podperf-r1", "conductor", "conduct -p 5209"),
+        ("podperf-r1", "coordinator", "conduct -p 5209"),
     ] {
         assert_eq!(args(pod, container), words, "{pod}");
     }

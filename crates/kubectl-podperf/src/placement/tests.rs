@@ -194,8 +194,8 @@ fn what_a_node_tells_of_itself_is_taken_over() {
     assert_eq!((found.zone.as_deref(), found.architecture.as_deref()), (Some("a"), Some("amd64")));
     assert_eq!((found.kernel.as_deref(), found.cpus.as_deref()), (Some("6.12.0"), Some("8")));
     // A node that has just come tells little.
-    let bare = changed(node_json("n2"), &[("/status", json!({})), ("/spec", json!({}))]);
-    let bare: Node = serde_json::from_value(bare).unwrap();
-    assert_eq!((unusable(&bare, &[]), facts(&bare).addresses.len()), (None, 0));
-    assert_eq!(facts(&bare).architecture.as_deref(), Some("amd64"));
+    let unframed = changed(node_json("n2"), &[("/status", json!({})), ("/spec", json!({}))]);
+    let unframed: Node = serde_json::from_value(unframed).unwrap();
+    assert_eq!((unusable(&unframed, &[]), facts(&unframed).addresses.len()), (None, 0));
+    assert_eq!(facts(&unframed).architecture.as_deref(), Some("amd64"));
 }

@@ -94,7 +94,7 @@ fn manifests_survive_yaml_whatever_their_strings_look_like() {
         json!({"words": ["yes", "no", "on", "null", "~", "0123", "1e3", "5210", "-", "a: b", "#x",
                          "'", "\"", "{", "[", "*", "&a", "!t", "|", ">", "%", "@", "`", "", " a ",
                          "two\nlines", "tab\there", "---", "...", "1:30", "::1", "=", "y"]}),
-        json!({"schedule": "{\"members\":[\"client-0\"],\"join_seconds\":480,\"steps\":[]}"}),
+        json!({"schedule": "{\"agents\":[\"client-0\"],\"join_seconds\":480,\"steps\":[]}"}),
     ];
     let text = yaml_stream(&objects).unwrap();
     let back: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();

@@ -174,7 +174,7 @@ fn probes_come_before_the_tests_that_depend_on_them() {
     assert_eq!(part.tests.len(), 4);
     assert_eq!(part.tests["tcp_rr.2@pod"][..2], strings(&["rr", "10.1.0.0:5210"]));
     let json = serde_json::to_string(&part).unwrap();
-    assert_eq!(Part::read(&json).unwrap(), part);
+    assert_eq!(AgentConfig::read(&json).unwrap(), part);
 }
 
 #[test]

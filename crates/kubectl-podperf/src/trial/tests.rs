@@ -145,7 +145,7 @@ fn each_round_has_every_row_once_and_the_seed_alone_decides_the_order() {
         assert_eq!(found, all, "round {round}");
         assert!(part.iter().all(|step| step.sample == round));
     }
-    assert!(steps.iter().all(|step| step.test.ends_with(&format!("@{}", step.members[0]))));
+    assert!(steps.iter().all(|step| step.test.ends_with(&format!("@{}", step.agents[0]))));
     assert_eq!(with(7).1, steps);
     assert_ne!(with(8).1, steps);
 }

@@ -31,7 +31,7 @@ fn verified(pods: &[Value]) -> Result<(), String> {
 #[test]
 fn every_pod_has_to_be_on_the_node_of_its_side() {
     let right = [
-        running("conductor", "node-a", "192.0.2.1"),
+        running("coordinator", "node-a", "192.0.2.1"),
         running("client", "node-a", "192.0.2.1"),
         running("client-host", "node-a", "192.0.2.1"),
         running("hairpin", "node-a", "192.0.2.1"),
@@ -85,8 +85,8 @@ fn a_pod_tells_what_it_is_and_what_was_put_into_it() {
     assert_eq!(found.injected_containers, ["mesh-proxy", "mesh-init"]);
     assert!(found.host_network);
     assert_eq!(found.addresses, ["10.1.0.9"], "by the older field");
-    let bare = facts("p", &pod(&json!({"metadata": {"name": "p"}})));
-    assert_eq!(bare, PodFacts { name: "p".to_owned(), ..PodFacts::default() });
+    let unframed = facts("p", &pod(&json!({"metadata": {"name": "p"}})));
+    assert_eq!(unframed, PodFacts { name: "p".to_owned(), ..PodFacts::default() });
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_mesh_that_is_not_there_or_not_asked_for_is_warned_of() {
     };
     let plain = [of("client", false, &[]), of("server", false, &[])];
     let meshed = [of("client", false, &["proxy"]), of("server", false, &["proxy"])];
-    let elsewhere = [of("conductor", false, &["proxy"]), of("server-host", true, &["proxy"])];
+    let elsewhere = [of("coordinator", false, &["proxy"]), of("server-host", true, &["proxy"])];
     for (pods, line, code) in [
         (&plain, "", None),
         (&meshed, "", Some("sidecar_injected")),

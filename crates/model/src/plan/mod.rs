@@ -38,7 +38,7 @@ pub struct Plan {
     /// What every flow does.
     pub workload: Workload,
     /// When the window closes.
-    pub extent: Extent,
+    pub extent: StopCondition,
     /// Time between the common start and the opening of the window; not counted.
     #[serde(rename = "warm_up_seconds", with = "seconds")]
     #[schemars(with = "f64")]
@@ -116,20 +116,20 @@ impl Direction {
 
     /// What `role` does on stream number `place` of `streams` a direction: with both, the first
     /// half goes up.
-    fn part(self, role: Role, place: u32, streams: u32) -> Part {
+    fn part(self, role: Role, place: u32, streams: u32) -> FlowRole {
         let up = match self {
             Self::Up => true,
             Self::Down => false,
             Self::Both => place < streams,
         };
-        if up == (role == Role::Client) { Part::Send } else { Part::Receive }
+        if up == (role == Role::Client) { FlowRole::Send } else { FlowRole::Receive }
     }
 }
 
 /// When the window closes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Extent {
+pub enum StopCondition {
     /// After a time.
     Time {
         /// Length of the window.
@@ -203,7 +203,7 @@ pub struct SocketPlan {
 
 /// The part one flow plays, seen from one end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum FlowRole {
     /// Sends a stream.
     Send,
     /// Receives a stream.
@@ -313,15 +313,15 @@ impl Plan {
 
     /// What `role` does on flow `id`.
     #[must_use]
-    pub fn part(&self, role: Role, id: u32) -> Part {
+    pub fn part(&self, role: Role, id: u32) -> FlowRole {
         match &self.workload {
             Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
                 load.stream.direction.part(role, id - self.flows, load.streams)
             }
             workload => match (workload.direction(), role) {
                 (Some(direction), _) => direction.part(role, id, self.flows),
-                (None, Role::Client) => Part::Request,
-                (None, Role::Server) => Part::Respond,
+                (None, Role::Client) => FlowRole::Request,
+                (None, Role::Server) => FlowRole::Respond,
             },
         }
     }

@@ -16,8 +16,8 @@ use humantime::format_duration;
 use crate::error::{Error, Result};
 use crate::plan::limits::Limits;
 use crate::plan::{
-    CrrPlan, Direction, EndPlan, Extent, LoadPlan, MAX_BUSY_POLL_US, Pin, Plan, ReceiveMethod,
-    RrPlan, SocketPlan, StreamPlan, Wait, Workload,
+    CrrPlan, Direction, EndPlan, LoadPlan, MAX_BUSY_POLL_US, Pin, Plan, ReceiveMethod, RrPlan,
+    SocketPlan, StopCondition, StreamPlan, Wait, Workload,
 };
 use crate::units::{BitRate, Bytes};
 
@@ -92,7 +92,7 @@ fn check_load(load: &LoadPlan, plan: &Plan, limits: &Limits) -> Result<()> {
             format!("allowed: 1 to {most} beside {flows} flows ({all} connections in all)");
         return Err(Error::usage("--load", load.streams, allowed));
     }
-    if !matches!(plan.extent, Extent::Time { .. }) {
+    if !matches!(plan.extent, StopCondition::Time { .. }) {
         return Err(Error::usage("--load", load.streams, "allowed: with --time only"));
     }
     within("--load-length", load.stream.message_bytes, Bytes(1)..=limits.message)
@@ -167,17 +167,17 @@ fn check_options(plan: &Plan) -> Result<()> {
 fn check_extent(plan: &Plan) -> Result<()> {
     let stream = !plan.workload.transacts();
     match plan.extent {
-        Extent::Time { .. } => Ok(()),
-        Extent::Bytes { total_bytes } if stream => {
+        StopCondition::Time { .. } => Ok(()),
+        StopCondition::Bytes { total_bytes } if stream => {
             at_least("--bytes", total_bytes, Bytes(plan.flows.into()))
         }
-        Extent::Bytes { total_bytes } => {
+        StopCondition::Bytes { total_bytes } => {
             Err(Error::usage("--bytes", total_bytes, "allowed: with streams only"))
         }
-        Extent::Transactions { total } if !stream => {
+        StopCondition::Transactions { total } if !stream => {
             at_least("--transactions", total, plan.flows.into())
         }
-        Extent::Transactions { total } => {
+        StopCondition::Transactions { total } => {
             Err(Error::usage("--transactions", total, "allowed: with request/response only"))
         }
     }
@@ -195,12 +195,12 @@ fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
     }
     let longest = limits.duration - plan.warm_up;
     let window = match plan.extent {
-        Extent::Time { window } if window.is_zero() || window > longest => {
+        StopCondition::Time { window } if window.is_zero() || window > longest => {
             let most = format_duration(longest);
             return refuse("--time", window, format_args!("more than 0s, at most {most}"));
         }
-        Extent::Time { window } => window,
-        Extent::Bytes { .. } | Extent::Transactions { .. } => Duration::ZERO,
+        StopCondition::Time { window } => window,
+        StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => Duration::ZERO,
     };
     if plan.interval < MIN_INTERVAL || plan.interval > limits.duration {
         let least = format_duration(MIN_INTERVAL);

@@ -114,7 +114,7 @@ pub struct RrFloor {
     /// How both ends waited.
     pub wait: String,
     /// Where both ends ran.
-    pub placement: Placement,
+    pub placement: RunPlacement,
     /// Mean latency, in nanoseconds.
     pub mean_ns: f64,
     /// Median latency, in nanoseconds; null with too few transactions.
@@ -128,7 +128,7 @@ pub struct RrFloor {
 /// Where the two ends of a flow run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Placement {
+pub enum RunPlacement {
     /// Wherever the scheduler puts them.
     Scheduler,
     /// Both on one CPU.
@@ -146,7 +146,7 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-impl Placement {
+impl RunPlacement {
     /// In words.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -323,15 +323,15 @@ fn wait_name(plan: &Plan) -> Option<&'static str> {
 }
 
 /// Two machines have a CPU each. On one, pinned workers tell; others are the scheduler's.
-fn placement(run: &Run) -> Placement {
+fn placement(run: &Run) -> RunPlacement {
     if !run.same_machine() {
-        return Placement::TwoCpus;
+        return RunPlacement::TwoCpus;
     }
     let cpu = |facts: &Option<PlacementFacts>| *facts.as_ref()?.pinned_cpus.first()?;
     match (cpu(&run.placement.client), cpu(&run.placement.server)) {
-        (Some(client), Some(server)) if client == server => Placement::OneCpu,
-        (Some(_), Some(_)) => Placement::TwoCpus,
-        _ => Placement::Scheduler,
+        (Some(client), Some(server)) if client == server => RunPlacement::OneCpu,
+        (Some(_), Some(_)) => RunPlacement::TwoCpus,
+        _ => RunPlacement::Scheduler,
     }
 }
 

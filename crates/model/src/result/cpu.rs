@@ -3,9 +3,9 @@
 //! CPUs are matched by their label in /proc/stat, so that one that came or went shifts nothing; a
 //! counter that ran backwards (iowait and idle can, proc_stat(5)) counts as zero and is counted.
 
+use crate::reading::{CgroupCpu, CpuStat, CpuTicks, ProcessTimes, Reading};
 use crate::result::run::{CgroupUse, Cpu, CpuModes, IntervalCpu, PerCpu, ProcessCpu};
 use crate::result::span::{Span, float, seconds};
-use crate::sample::{CgroupCpu, CpuStat, CpuTicks, ProcessTimes, Sample};
 
 /// What the CPU was used for.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Work {
 }
 
 /// The CPU of one end over its samples; nothing where /proc/stat could not be read.
-pub(super) fn usage(samples: &[Sample], work: Work, filtered: bool) -> Option<Cpu> {
+pub(super) fn usage(samples: &[Reading], work: Work, filtered: bool) -> Option<Cpu> {
     let span = Span::over(samples)?;
     let lines = Lines::of(&span)?;
     let total = lines.total;
@@ -39,7 +39,7 @@ pub(super) fn usage(samples: &[Sample], work: Work, filtered: bool) -> Option<Cp
 /// The CPU of one end between two readings; nothing where /proc/stat could not be read, or no time
 /// passed.
 #[must_use]
-pub fn between(first: &Sample, last: &Sample) -> Option<Cpu> {
+pub fn between(first: &Reading, last: &Reading) -> Option<Cpu> {
     let work = Work { bits_per_second: None, transactions_per_second: None };
     usage(&[first.clone(), last.clone()], work, false)
 }
@@ -115,7 +115,7 @@ fn modes([first, last]: [&CpuTicks; 2], ticks: f64, clamped: &mut u32) -> CpuMod
 }
 
 /// What sampling cost inside the window: every reading but the one that closed it.
-fn sampler_ns(samples: &[Sample]) -> u64 {
+fn sampler_ns(samples: &[Reading]) -> u64 {
     let inside = samples.split_last().map_or(&[][..], |(_, inside)| inside);
     inside.iter().fold(0, |sum, sample| sum.saturating_add(sample.host.sampler_ns))
 }

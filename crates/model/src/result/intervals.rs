@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use crate::plan::{Plan, Role};
+use crate::reading::Reading;
 use crate::result::cpu;
 use crate::result::run::{Ends, Interval};
 use crate::result::span::{Sides, Span, float, seconds};
 use crate::result::udp;
-use crate::sample::Sample;
 
 /// An interval shorter than this share of what was asked for is a partial one.
 const WHOLE: f64 = 0.95;
@@ -21,8 +21,8 @@ const WHOLE: f64 = 0.95;
 #[must_use]
 pub fn interval(
     plan: &Plan,
-    client: Option<(&Sample, &Sample)>,
-    server: Option<(&Sample, &Sample)>,
+    client: Option<(&Reading, &Reading)>,
+    server: Option<(&Reading, &Reading)>,
     opened_ns: u64,
 ) -> Interval {
     let span = |(first, last)| Span::between(first, last);
@@ -30,7 +30,7 @@ pub fn interval(
     let Some(clock) = sides.client.or(sides.server) else {
         return Interval::default();
     };
-    let since_opening = |sample: &Sample| seconds(sample.at_ns.saturating_sub(opened_ns));
+    let since_opening = |sample: &Reading| seconds(sample.at_ns.saturating_sub(opened_ns));
     let goodput = |flows: Range<u32>| {
         let arrived = |to| Some(sides.all_arrived(to, flows.clone())?.amount.bits_per_second);
         [Role::Server, Role::Client].into_iter().filter_map(arrived).reduce(|a, b| a + b)
@@ -73,8 +73,8 @@ pub fn interval(
 /// All intervals of two ends' samples, by the client's readings; by the server's when the client
 /// has no two.
 #[must_use]
-pub fn intervals(plan: &Plan, client: &[Sample], server: &[Sample]) -> Vec<Interval> {
-    let opened_ns = |samples: &[Sample]| samples.first().map_or(0, |sample| sample.at_ns);
+pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Interval> {
+    let opened_ns = |samples: &[Reading]| samples.first().map_or(0, |sample| sample.at_ns);
     let mut server_pairs = pairs(server).peekable();
     if client.len() < 2 {
         return server_pairs
@@ -98,9 +98,9 @@ pub fn intervals(plan: &Plan, client: &[Sample], server: &[Sample]) -> Vec<Inter
         .collect()
 }
 
-type Pair<'a> = (&'a Sample, &'a Sample);
+type Pair<'a> = (&'a Reading, &'a Reading);
 
 /// Neighbouring readings between which time passed.
-fn pairs(samples: &[Sample]) -> impl Iterator<Item = Pair<'_>> {
+fn pairs(samples: &[Reading]) -> impl Iterator<Item = Pair<'_>> {
     samples.iter().zip(samples.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
 }

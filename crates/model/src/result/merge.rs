@@ -6,14 +6,14 @@
 use crate::error::{Error, Kind};
 use crate::latency::LatencyWire;
 use crate::plan::{Plan, Role, Workload};
-use crate::result::half::{EndReport, Half};
+use crate::reading::Reading;
+use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
     Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
 use crate::result::span::{ROLES, Sides, Span, float};
 use crate::result::words::end_name;
 use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
-use crate::sample::Sample;
 
 /// What a run leaves behind.
 #[derive(Debug, Clone)]
@@ -27,9 +27,9 @@ pub struct Input {
     /// What was to be done.
     pub plan: Plan,
     /// The client's half; absent: it never got ready.
-    pub client: Option<Half>,
+    pub client: Option<EndResult>,
     /// The server's half, as far as it arrived.
-    pub server: Option<Half>,
+    pub server: Option<EndResult>,
     /// What went wrong outside the ends' own reports, in order of time.
     pub errors: Vec<Error>,
     /// Time between the common start and the window's opening, in seconds.
@@ -113,11 +113,11 @@ fn damaged(what: &str, cause: String) -> Error {
     Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
-fn samples(half: Option<&Half>) -> &[Sample] {
+fn samples(half: Option<&EndResult>) -> &[Reading] {
     half.map_or(&[], |half| &half.samples)
 }
 
-fn report(half: Option<&Half>) -> Option<&EndReport> {
+fn report(half: Option<&EndResult>) -> Option<&EndReport> {
     half.and_then(|half| half.report.as_ref())
 }
 
@@ -127,7 +127,7 @@ fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
 
 /// Adds what the ends reported and, where nothing else explains it, what of them is missing;
 /// sorts by time. Errors without a time come last.
-fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) {
+fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&EndResult>>, sides: &Sides<'_>) {
     for role in ROLES {
         for error in report(*halves.get(role)).map_or(&[][..], |report| &report.errors) {
             let error = match (role, error.kind) {
@@ -160,7 +160,7 @@ fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&Half>>, sides: &S
     errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
 }
 
-fn window(sides: &Sides<'_>, halves: &Ends<Option<&Half>>, warm_up: f64) -> Option<Window> {
+fn window(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>, warm_up: f64) -> Option<Window> {
     let own = sides.client.or(sides.server)?;
     Some(Window {
         seconds: own.seconds,
@@ -181,7 +181,7 @@ fn start_skew_us(report: &EndReport) -> Option<f64> {
 }
 
 /// What the ends told of connections that do not last.
-fn connections(sides: &Sides<'_>, halves: &Ends<Option<&Half>>) -> Option<Connections> {
+fn connections(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>) -> Option<Connections> {
     if !matches!(sides.plan.workload, Workload::Crr(_)) {
         return None;
     }
@@ -194,7 +194,7 @@ fn connections(sides: &Sides<'_>, halves: &Ends<Option<&Half>>) -> Option<Connec
     (connections != Connections::default()).then_some(connections)
 }
 
-fn cpu_of(half: Option<&Half>, work: cpu::Work) -> Option<Cpu> {
+fn cpu_of(half: Option<&EndResult>, work: cpu::Work) -> Option<Cpu> {
     let half = half?;
     cpu::usage(&half.samples, work, half.facts.host.proc_filtered == Some(true))
 }

@@ -1,13 +1,13 @@
-//! The result: what each end brings ([`half`]), and the one document both become ([`run`]).
+//! The result: what each end brings ([`end_result`]), and the one document both become ([`run`]).
 //!
-//! Enters: two [`half::Half`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
+//! Enters: two [`end_result::EndResult`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
 //! `podperf.run/v1`; held against what podperf itself can do
 //! ([`calibration`]). Everything here is a pure function over samples and reports; nothing is
 //! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
 
 pub mod calibration;
 pub mod cluster;
-pub mod half;
+pub mod end_result;
 pub mod intervals;
 pub mod merge;
 pub mod run;
@@ -25,10 +25,10 @@ pub mod udp;
 mod warnings;
 pub mod words;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod proptest_inputs;
 #[cfg(test)]
 mod tests;
-#[cfg(any(test, feature = "testing"))]
-pub mod wild;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

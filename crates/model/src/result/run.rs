@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::facts::HostFacts;
-use crate::plan::{Part, Plan, Role};
-use crate::sample::TcpInfo;
+use crate::plan::{FlowRole, Plan, Role};
+use crate::reading::TcpInfo;
 
 pub use ceiling::Ceiling;
 pub use connections::Connections;
@@ -251,11 +251,11 @@ pub enum StreamDirection {
 impl StreamDirection {
     /// From what the client does on the flow.
     #[must_use]
-    pub const fn of(client_part: Part) -> Self {
+    pub const fn of(client_part: FlowRole) -> Self {
         match client_part {
-            Part::Send => Self::Up,
-            Part::Receive => Self::Down,
-            Part::Request | Part::Respond => Self::Exchange,
+            FlowRole::Send => Self::Up,
+            FlowRole::Receive => Self::Down,
+            FlowRole::Request | FlowRole::Respond => Self::Exchange,
         }
     }
 }

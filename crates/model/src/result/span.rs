@@ -5,27 +5,27 @@
 
 use std::ops::Range;
 
-use crate::plan::{Part, Plan, Role};
-use crate::sample::{FlowCounters, Sample, TcpInfo};
+use crate::plan::{FlowRole, Plan, Role};
+use crate::reading::{FlowCounters, Reading, TcpInfo};
 
 /// Two readings of one end, the second later than the first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span<'a> {
-    pub(super) first: &'a Sample,
-    pub(super) last: &'a Sample,
+    pub(super) first: &'a Reading,
+    pub(super) last: &'a Reading,
     /// Time between them by this end's clock; above zero.
     pub(super) seconds: f64,
 }
 
 impl<'a> Span<'a> {
     /// Between two readings; nothing when no time passed.
-    pub(super) fn between(first: &'a Sample, last: &'a Sample) -> Option<Self> {
+    pub(super) fn between(first: &'a Reading, last: &'a Reading) -> Option<Self> {
         let ns = last.at_ns.checked_sub(first.at_ns).filter(|ns| *ns > 0)?;
         Some(Self { first, last, seconds: seconds(ns) })
     }
 
     /// From the first reading to the last.
-    pub(super) fn over(samples: &'a [Sample]) -> Option<Self> {
+    pub(super) fn over(samples: &'a [Reading]) -> Option<Self> {
         Self::between(samples.first()?, samples.last()?)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Sides<'a> {
 
     /// Whether payload reaches `role` on flow `id`.
     pub(super) fn receives(&self, role: Role, id: u32) -> bool {
-        self.plan.part(role, id) != Part::Send
+        self.plan.part(role, id) != FlowRole::Send
     }
 
     /// The ends that send payload on flow `id`: one of a stream, both of request/response.
@@ -258,7 +258,7 @@ impl<'a> Sides<'a> {
     /// Transactions that the client completed on flow `id`, and the sum of their latencies in
     /// nanoseconds; request/response only.
     pub(super) fn transactions(&self, id: u32) -> Option<(u64, u64)> {
-        if self.plan.part(Role::Client, id) != Part::Request {
+        if self.plan.part(Role::Client, id) != FlowRole::Request {
             return None;
         }
         let (first, last) = self.client.as_ref()?.flow(id)?;

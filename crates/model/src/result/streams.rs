@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::plan::Role;
-use crate::result::half::{FlowReport, Half};
+use crate::reading::TcpInfo;
+use crate::result::end_result::{EndResult, FlowReport};
 use crate::result::run::{
     Ends, Lifetime, Limited, SocketFacts, Stream, StreamDirection, Throughput,
 };
 use crate::result::span::{Amount, Sides, float, other};
 use crate::result::udp;
-use crate::sample::TcpInfo;
 
 /// Goodput over `flows`; nothing when nobody counted anything.
 pub(super) fn throughput(sides: &Sides<'_>, flows: Range<u32>) -> Option<Throughput> {
@@ -34,14 +34,14 @@ pub(super) fn throughput(sides: &Sides<'_>, flows: Range<u32>) -> Option<Through
 }
 
 /// One entry a flow.
-pub(super) fn streams(sides: &Sides<'_>, halves: &Ends<Option<&Half>>) -> Vec<Stream> {
+pub(super) fn streams(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>) -> Vec<Stream> {
     let reports = Ends { client: flow_reports(halves.client), server: flow_reports(halves.server) };
     sides.flows().map(|id| stream(sides, halves, &reports, id)).collect()
 }
 
 fn stream(
     sides: &Sides<'_>,
-    halves: &Ends<Option<&Half>>,
+    halves: &Ends<Option<&EndResult>>,
     reports: &Ends<BTreeMap<u32, &FlowReport>>,
     id: u32,
 ) -> Stream {
@@ -71,16 +71,16 @@ fn stream(
     }
 }
 
-fn flow_reports(half: Option<&Half>) -> BTreeMap<u32, &FlowReport> {
+fn flow_reports(half: Option<&EndResult>) -> BTreeMap<u32, &FlowReport> {
     let report = half.and_then(|half| half.report.as_ref());
     report.map_or(&[][..], |report| &report.flows).iter().map(|flow| (flow.id, flow)).collect()
 }
 
-fn tcp_of(half: Option<&Half>, id: u32) -> Option<TcpInfo> {
+fn tcp_of(half: Option<&EndResult>, id: u32) -> Option<TcpInfo> {
     half?.samples.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
 }
 
-fn socket(half: Option<&Half>, id: u32) -> Option<SocketFacts> {
+fn socket(half: Option<&EndResult>, id: u32) -> Option<SocketFacts> {
     half?.facts.sockets.get(usize::try_from(id).ok()?).cloned()
 }
 
@@ -107,8 +107,8 @@ fn lifetime<'a>(
 }
 
 /// Both ends' bytes over all flows; nothing when an end did not report.
-pub(super) fn lifetime_of_all(halves: &Ends<Option<&Half>>) -> Option<Lifetime> {
-    let flows = |half: Option<&'_ Half>| Some(half?.report.as_ref()?.flows.clone());
+pub(super) fn lifetime_of_all(halves: &Ends<Option<&EndResult>>) -> Option<Lifetime> {
+    let flows = |half: Option<&'_ EndResult>| Some(half?.report.as_ref()?.flows.clone());
     let mut life = Lifetime { drained: true, ..Lifetime::default() };
     for flow in flows(halves.client)?.into_iter().chain(flows(halves.server)?) {
         life.bytes_sent = life.bytes_sent.saturating_add(flow.bytes_sent);

@@ -12,15 +12,16 @@ use std::time::Duration;
 use crate::facts::{DeviceFacts, HostFacts};
 use crate::latency::Latencies;
 use crate::plan::{
-    Close, CrrPlan, Direction, EndPlan, Extent, Plan, ReceiveMethod, RrPlan, SendMethod,
-    SocketPlan, StreamPlan, Workload,
+    Close, CrrPlan, Direction, EndPlan, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    StopCondition, StreamPlan, Workload,
 };
-use crate::result::half::{
-    ConnectionUse, EndFacts, EndReport, FlowReport, Half, ReceiveUse, Schedule, SendUse,
+use crate::reading::{FlowCounters, HostCounters, Reading, TcpInfo};
+use crate::result::end_result::{
+    ConnectionUse, EndFacts, EndReport, EndResult, FlowReport, ReceiveUse, ScheduleAdherence,
+    SendUse,
 };
 use crate::result::merge::{Input, merge};
 use crate::result::run::{Multiplexing, PlacementFacts, Run, SocketFacts};
-use crate::sample::{FlowCounters, HostCounters, Sample, TcpInfo};
 use crate::units::Bytes;
 use machine::scaled_host;
 pub use machine::{client_machine, machine, server_machine};
@@ -35,7 +36,7 @@ pub fn stream_plan() -> Plan {
             send: SendMethod::Write,
             receive: ReceiveMethod::Read,
         }),
-        extent: Extent::Time { window: Duration::from_secs(2) },
+        extent: StopCondition::Time { window: Duration::from_secs(2) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 2,
@@ -82,8 +83,8 @@ pub fn receiving(bytes: u64) -> FlowCounters {
 }
 
 /// Readings after one, two and three seconds, shifted by `shift_ns`.
-pub fn samples(flows: &[FlowCounters], host: &HostCounters, shift_ns: u64) -> Vec<Sample> {
-    let after = |seconds: u32| Sample {
+pub fn samples(flows: &[FlowCounters], host: &HostCounters, shift_ns: u64) -> Vec<Reading> {
+    let after = |seconds: u32| Reading {
         at_ns: u64::from(seconds) * 1_000_000_000 + shift_ns,
         flows: flows.iter().map(|flow| scaled_flow(flow, seconds)).collect(),
         host: scaled_host(host, seconds),
@@ -190,12 +191,12 @@ pub fn stream_input() -> Input {
         command: ["podperf", "stream", "192.0.2.2"].map(str::to_owned).to_vec(),
         target: "192.0.2.2:5210".to_owned(),
         plan: stream_plan(),
-        client: Some(Half {
+        client: Some(EndResult {
             facts: facts("client-host", 100, 2),
             samples: samples(&senders, &client_machine(), 0),
             report: Some(sent),
         }),
-        server: Some(Half {
+        server: Some(EndResult {
             facts: facts("server-host", 200, 2),
             samples: samples(&STREAM_BYTES.map(receiving), &server_machine(), 1_000_000),
             report: Some(received),
@@ -237,12 +238,12 @@ pub fn rr_input() -> Input {
     Input {
         command: ["podperf", "rr", "192.0.2.2"].map(str::to_owned).to_vec(),
         plan: rr_plan(),
-        client: Some(Half {
+        client: Some(EndResult {
             facts: facts("client-host", 100, 1),
             samples: samples(&[requester], &client_machine(), 0),
             report: Some(requested),
         }),
-        server: Some(Half {
+        server: Some(EndResult {
             facts: facts("server-host", 200, 1),
             samples: samples(&[responder], &server_machine(), 1_000_000),
             report: Some(report(None)),
@@ -286,7 +287,7 @@ pub fn open_loop_input(rate: f64) -> Input {
     let report = input.client.as_mut().unwrap().report.as_mut().unwrap();
     report.service_time = report.latency.clone();
     report.schedule =
-        Some(Schedule { due: 2_000, late: 3, max_lateness_ns: 250_000, unfinished: 0 });
+        Some(ScheduleAdherence { due: 2_000, late: 3, max_lateness_ns: 250_000, unfinished: 0 });
     input
 }
 

@@ -3,27 +3,27 @@
 use proptest::prelude::*;
 
 use super::merge::{Input, merge};
+use super::proptest_inputs;
 use super::run::{Run, Status, StreamDirection};
 use super::testing::{
     STREAM_BYTES, crr_input, latencies, open_loop_input, receiving, rr_input, rr_run, samples,
     sending, server_machine, stream_input, stream_run,
 };
-use super::wild;
 use crate::error::{Error, Kind};
 use crate::plan::{Direction, Workload};
-use crate::result::half::Half;
-use crate::sample::{FlowCounters, Sample};
+use crate::reading::{FlowCounters, Reading};
+use crate::result::end_result::EndResult;
 
 fn close(actual: f64, expected: f64) {
     let scale = expected.abs().max(1e-9);
     assert!((actual - expected).abs() <= 1e-9 * scale, "{actual} is not {expected}");
 }
 
-fn client(input: &mut Input) -> &mut Half {
+fn client(input: &mut Input) -> &mut EndResult {
     input.client.as_mut().unwrap()
 }
 
-fn server(input: &mut Input) -> &mut Half {
+fn server(input: &mut Input) -> &mut EndResult {
     input.server.as_mut().unwrap()
 }
 
@@ -126,7 +126,7 @@ fn cpu_is_busy_cores_by_label() {
 #[test]
 fn a_cpu_that_goes_offline_shifts_nothing() {
     let mut input = stream_input();
-    let stat = |sample: &mut Sample| sample.host.cpu.take().unwrap();
+    let stat = |sample: &mut Reading| sample.host.cpu.take().unwrap();
     let last = &mut client(&mut input).samples[2];
     let mut gone = stat(last);
     let first = gone.per_cpu.remove(&0).unwrap();
@@ -412,7 +412,7 @@ fn retransmits_survive_the_wrap_of_the_kernels_counter() {
 
 proptest! {
     #[test]
-    fn no_shape_of_halves_panics_or_makes_a_number_that_is_none(input in wild::input()) {
+    fn no_shape_of_halves_panics_or_makes_a_number_that_is_none(input in proptest_inputs::input()) {
         let run = merge(input);
         // A figure that is no number would be null where the type has none.
         let text = serde_json::to_string(&run).unwrap();

@@ -1,7 +1,7 @@
 //! How each end moved its bytes: what its workers reported, in the words of the result.
 
 use crate::plan::{Plan, StreamPlan};
-use crate::result::half::{EndReport, FlowReport, ReceiveUse, SendUse};
+use crate::result::end_result::{EndReport, FlowReport, ReceiveUse, SendUse};
 use crate::result::run::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 use crate::result::span::float;
 

@@ -5,17 +5,17 @@
 //! twice.
 
 use crate::plan::udp::UdpPlan;
-use crate::plan::{Part, Plan, Role, Workload};
-use crate::result::half::{EndReport, FlowReport, Half};
+use crate::plan::{FlowRole, Plan, Role, Workload};
+use crate::reading::Datagrams;
+use crate::result::end_result::{EndReport, EndResult, FlowReport};
 use crate::result::latency;
 use crate::result::run::{DatagramCalls, DatagramFacts, Ends, Latency, ScheduleFacts, Stream, Udp};
 use crate::result::span::{ROLES, Sides, float, other};
-use crate::sample::Datagrams;
 
 /// The part of the result about datagrams; nothing for other runs.
 pub(super) fn udp(
     sides: &Sides<'_>,
-    halves: &Ends<Option<&Half>>,
+    halves: &Ends<Option<&EndResult>>,
     streams: &[Stream],
 ) -> Option<Udp> {
     if !sides.plan.workload.is_udp() {
@@ -32,7 +32,7 @@ pub(super) fn udp(
     })
 }
 
-fn report(half: Option<&Half>) -> Option<&EndReport> {
+fn report(half: Option<&EndResult>) -> Option<&EndReport> {
     half.and_then(|half| half.report.as_ref())
 }
 
@@ -43,7 +43,7 @@ pub(super) fn facts<'a>(
     flow: impl Fn(Role) -> Option<&'a FlowReport>,
 ) -> Option<DatagramFacts> {
     let Workload::Udp(_) = &sides.plan.workload else { return None };
-    let sender = ROLES.into_iter().find(|role| sides.plan.part(*role, id) == Part::Send)?;
+    let sender = ROLES.into_iter().find(|role| sides.plan.part(*role, id) == FlowRole::Send)?;
     let receiver = other(sender);
     let sent = flow(sender)?.datagrams?.window.sent;
     let got = flow(receiver)?.datagrams?.window;
@@ -104,7 +104,7 @@ pub(super) fn interval(sides: &Sides<'_>) -> (Option<u64>, Option<f64>) {
         return (None, None);
     }
     let receiver =
-        |id: u32| ROLES.into_iter().find(|role| sides.plan.part(*role, id) == Part::Receive);
+        |id: u32| ROLES.into_iter().find(|role| sides.plan.part(*role, id) == FlowRole::Receive);
     let receivers = || sides.flows().filter_map(|id| counts(sides, receiver(id)?, id));
     let missing = |counts: &Datagrams| counts.expected.saturating_sub(counts.received);
     let lost = receivers().map(|(first, last)| missing(last).saturating_sub(missing(first)));
@@ -112,7 +112,7 @@ pub(super) fn interval(sides: &Sides<'_>) -> (Option<u64>, Option<f64>) {
     (lost.reduce(u64::saturating_add), mean(jitter.map(|(_, last)| float(last.jitter_ns) / 1e3)))
 }
 
-fn calls(plan: &Plan, half: Option<&Half>) -> Option<DatagramCalls> {
+fn calls(plan: &Plan, half: Option<&EndResult>) -> Option<DatagramCalls> {
     let Workload::Udp(udp) = &plan.workload else { return None };
     let report = report(half)?;
     let own = report.datagrams?;
@@ -145,12 +145,12 @@ fn per_call(
 
 /// How the schedules of both ends were kept; `summary` reads a distribution.
 pub(super) fn schedule(
-    halves: &Ends<Option<&Half>>,
+    halves: &Ends<Option<&EndResult>>,
     mut summary: impl FnMut(&str, Result<Latency, String>) -> Option<Latency>,
 ) -> Option<ScheduleFacts> {
     let reports = || ROLES.into_iter().filter_map(|role| report(*halves.get(role)));
     let kept = reports().filter_map(|report| report.schedule);
-    let kept = kept.reduce(crate::result::half::Schedule::plus)?;
+    let kept = kept.reduce(crate::result::end_result::ScheduleAdherence::plus)?;
     let pacing = || reports().filter_map(|report| report.pacing.as_ref());
     let mut all = |name: &str, wires: Vec<_>| {
         if wires.is_empty() { None } else { summary(name, latency::merged(&wires)) }

@@ -16,7 +16,7 @@ use crate::result::run::{Run, Status};
 
 /// A packed run, and the sum that tells whether it came through whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packed {
+pub struct EncodedRun {
     /// SHA-256 of the JSON document, in hexadecimal.
     pub sha256: String,
     /// The deflated document.
@@ -25,14 +25,14 @@ pub struct Packed {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Gist {
+pub struct RunSummary {
     /// Whether all of it was done.
     pub status: Status,
     /// Something, where anything was measured.
     pub throughput: Option<IgnoredAny>,
 }
 
-impl Packed {
+impl EncodedRun {
     /// Packs `run`.
     ///
     /// # Errors
@@ -56,12 +56,12 @@ impl Packed {
         self.read()
     }
 
-    /// The same for the few facts that a conductor wants: to know all of a run would add a tenth
+    /// The same for the few facts that a coordinator wants: to know all of a run would add a tenth
     /// to the engine's size.
     ///
     /// # Errors
     /// Likewise.
-    pub fn gist(&self) -> Result<Gist, String> {
+    pub fn gist(&self) -> Result<RunSummary, String> {
         self.read()
     }
 
@@ -95,13 +95,13 @@ mod tests {
     #[test]
     fn a_run_comes_out_as_it_went_in_and_a_changed_one_does_not() {
         let run = testing::stream_run();
-        let packed = Packed::of(&run).unwrap();
+        let packed = EncodedRun::of(&run).unwrap();
         assert_eq!(packed.open().unwrap(), run);
-        let other = Packed { sha256: "0".repeat(64), ..packed.clone() };
+        let other = EncodedRun { sha256: "0".repeat(64), ..packed.clone() };
         assert!(other.open().unwrap_err().contains("as announced"));
-        let half = Packed { base64: packed.base64[..400].into(), ..packed.clone() };
+        let half = EncodedRun { base64: packed.base64[..400].into(), ..packed.clone() };
         assert!(half.open().is_err());
-        let none = Packed { base64: "=".into(), ..packed };
+        let none = EncodedRun { base64: "=".into(), ..packed };
         assert!(none.open().unwrap_err().starts_with("base64: "));
     }
 
@@ -112,7 +112,7 @@ mod tests {
             deflate.write_all(&[b' '; 1 << 20]).unwrap();
         }
         let base64 = STANDARD.encode(deflate.finish().unwrap());
-        let bomb = Packed { sha256: String::new(), base64 };
+        let bomb = EncodedRun { sha256: String::new(), base64 };
         assert!(bomb.open().unwrap_err().contains("more than"));
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a conductor's log line by line.
+//! Reads a coordinator's log line by line.
 //!
 //! Lines that are no records are somebody else's and pass by. A log may be read again from any
 //! point, as after a broken connection: what has been told is not told twice, and a result that was
@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::{LINE, LINES_MOST, Packed, Record, ResultHeader};
+use super::{EncodedRun, LINE, LINES_MOST, LogRecord, ResultHeader};
 use crate::result::run::Run;
 
 /// What lines amount to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A record; never a result's marker.
-    Record(Record),
+    LogRecord(LogRecord),
     /// A whole result, checked against its header.
     Result {
         /// Where it belongs.
@@ -31,7 +31,7 @@ pub enum Item {
     },
 }
 
-/// By step and member, a result's name in the log.
+/// By step and agent, a result's name in the log.
 type Name = (u32, String);
 
 /// Makes items of lines.
@@ -69,15 +69,15 @@ impl Reader {
             return None;
         };
         match record {
-            Record::Result(header) => {
+            LogRecord::Result(header) => {
                 self.give_up("another result began before its end");
                 self.begin(header);
                 None
             }
-            Record::ResultEnd { step, member } => self.end(step, &member),
+            LogRecord::ResultEnd { step, agent } => self.end(step, &agent),
             record => {
                 self.give_up("another record stands in its middle");
-                self.first_time(line).then_some(Item::Record(record))
+                self.first_time(line).then_some(Item::LogRecord(record))
             }
         }
     }
@@ -90,7 +90,7 @@ impl Reader {
         damaged.map(|(header, cause)| Item::Damaged { header, cause }).collect()
     }
 
-    /// No two records of a conductor are equal: each beat has its own time, and everything else is
+    /// No two records of a coordinator are equal: each beat has its own time, and everything else is
     /// said once.
     fn first_time(&mut self, line: &str) -> bool {
         let mut hasher = DefaultHasher::new();
@@ -126,8 +126,8 @@ impl Reader {
         }
     }
 
-    fn end(&mut self, step: u32, member: &str) -> Option<Item> {
-        let same = |one: &Gathering| one.header.step == step && one.header.member == member;
+    fn end(&mut self, step: u32, agent: &str) -> Option<Item> {
+        let same = |one: &Gathering| one.header.step == step && one.header.agent == agent;
         if !self.gathering.as_ref().is_some_and(same) {
             self.give_up("another result ended in its middle");
             return None;
@@ -138,7 +138,7 @@ impl Reader {
             self.damage(header, cause);
             return None;
         }
-        match (Packed { sha256: header.sha256.clone(), base64 }).open() {
+        match (EncodedRun { sha256: header.sha256.clone(), base64 }).open() {
             Ok(run) => {
                 self.damaged.remove(&name(&header));
                 self.whole.insert(name(&header));
@@ -166,29 +166,29 @@ impl Reader {
 }
 
 fn name(header: &ResultHeader) -> Name {
-    (header.step, header.member.clone())
+    (header.step, header.agent.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Place, SCHEMA, write, write_packed, write_result};
+    use super::super::{ResultKey, SCHEMA, write, write_packed, write_result};
     use super::*;
     use crate::result::testing;
 
-    fn place(step: u32, member: &str) -> Place {
-        Place { step, test: "a".into(), sample: 1, member: member.into() }
+    fn place(step: u32, agent: &str) -> ResultKey {
+        ResultKey { step, test: "a".into(), sample: 1, agent: agent.into() }
     }
 
-    fn records() -> Vec<Record> {
-        let started = Record::Started {
+    fn records() -> Vec<LogRecord> {
+        let started = LogRecord::Started {
             schema: SCHEMA.into(),
             podperf_version: "1".into(),
             steps: 2,
             at_unix_seconds: 1.5,
         };
-        let beat = Record::Beat {
+        let beat = LogRecord::Beat {
             elapsed_seconds: 2.0,
             step: Some(1),
             steps: 2,
@@ -197,11 +197,11 @@ mod tests {
             bits_per_second: Some(1e9),
             transactions_per_second: None,
         };
-        let finished = Record::Finished { results: 2, cause: None };
-        vec![started, Record::Joined { member: "one".into() }, beat, finished]
+        let finished = LogRecord::Finished { results: 2, cause: None };
+        vec![started, LogRecord::Joined { agent: "one".into() }, beat, finished]
     }
 
-    /// Records, with a result of several lines and one of another member in their midst.
+    /// Records, with a result of several lines and one of another agent in their midst.
     fn log() -> (String, Vec<Run>) {
         let mut long = testing::stream_run();
         // Incompressible, so that it takes several lines.
@@ -214,7 +214,7 @@ mod tests {
             write(&mut to, record).unwrap();
         }
         write_result(&mut to, &place(1, "one"), &runs[0]).unwrap();
-        write_packed(&mut to, &place(1, "two"), &Packed::of(&runs[1]).unwrap()).unwrap();
+        write_packed(&mut to, &place(1, "two"), &EncodedRun::of(&runs[1]).unwrap()).unwrap();
         write(&mut to, &records[3]).unwrap();
         (String::from_utf8(to).unwrap(), runs)
     }
@@ -227,9 +227,9 @@ mod tests {
         items.iter().filter_map(run).collect()
     }
 
-    fn told(items: &[Item]) -> Vec<Record> {
+    fn told(items: &[Item]) -> Vec<LogRecord> {
         let record = |item: &Item| match item {
-            Item::Record(record) => Some(record.clone()),
+            Item::LogRecord(record) => Some(record.clone()),
             _ => None,
         };
         items.iter().filter_map(record).collect()
@@ -247,7 +247,7 @@ mod tests {
         assert!(log.lines().all(|line| line.len() <= LINE) && log.lines().count() > 15);
         let (items, damaged) = read(log.lines());
         assert_eq!((told(&items), whole(&items), damaged.len()), (records(), runs, 0));
-        assert!(matches!(&items[3], Item::Result { header, .. } if header.member == "one"));
+        assert!(matches!(&items[3], Item::Result { header, .. } if header.agent == "one"));
         assert_eq!(items.len(), 6);
     }
 
@@ -284,7 +284,7 @@ mod tests {
             let (items, damaged) = read(without.map(|(_, line)| *line));
             assert_eq!((told(&items), whole(&items)), (records(), runs[1..].to_vec()));
             let [Item::Damaged { header, cause }] = &damaged[..] else { panic!("{damaged:?}") };
-            assert_eq!(header.member, "one");
+            assert_eq!(header.agent, "one");
             assert!(cause.contains(" lines"), "{cause}");
             let turned: String = lines[changed].chars().rev().collect();
             let with = lines.iter().enumerate();
@@ -301,11 +301,11 @@ mod tests {
                 step: 1,
                 test: "a".into(),
                 sample: 1,
-                member: "one".into(),
+                agent: "one".into(),
                 lines,
                 sha256: String::new(),
             };
-            let text = serde_json::to_string(&Record::Result(header)).unwrap();
+            let text = serde_json::to_string(&LogRecord::Result(header)).unwrap();
             let mut reader = Reader::new();
             assert_eq!(reader.line(&text), None);
             let data = "A".repeat(LINE);

@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{LINE, Packed, Record, ResultHeader};
+use super::{EncodedRun, LINE, LogRecord, ResultHeader};
 use crate::result::run::Run;
 
 /// Where a result belongs in a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ResultKey {
     /// Number of the step, from 1.
     pub step: u32,
     /// Its test.
@@ -15,14 +15,14 @@ pub struct Place {
     /// Its sample, from 1.
     pub sample: u32,
     /// Who measured.
-    pub member: String,
+    pub agent: String,
 }
 
 /// Writes one record, and flushes.
 ///
 /// # Errors
 /// What `to` says.
-pub fn write(to: &mut (impl Write + ?Sized), record: &Record) -> io::Result<()> {
+pub fn write(to: &mut (impl Write + ?Sized), record: &LogRecord) -> io::Result<()> {
     let mut text = Vec::new();
     line(&mut text, record)?;
     to.write_all(&text)?;
@@ -33,8 +33,12 @@ pub fn write(to: &mut (impl Write + ?Sized), record: &Record) -> io::Result<()> 
 ///
 /// # Errors
 /// What `to` says; when the run is larger than any reader takes.
-pub fn write_result(to: &mut (impl Write + ?Sized), place: &Place, run: &Run) -> io::Result<()> {
-    write_packed(to, place, &Packed::of(run)?)
+pub fn write_result(
+    to: &mut (impl Write + ?Sized),
+    place: &ResultKey,
+    run: &Run,
+) -> io::Result<()> {
+    write_packed(to, place, &EncodedRun::of(run)?)
 }
 
 /// Writes a run that is packed already, and flushes.
@@ -43,25 +47,25 @@ pub fn write_result(to: &mut (impl Write + ?Sized), place: &Place, run: &Run) ->
 /// What `to` says; when it has more lines than can be announced.
 pub fn write_packed(
     to: &mut (impl Write + ?Sized),
-    place: &Place,
-    packed: &Packed,
+    place: &ResultKey,
+    packed: &EncodedRun,
 ) -> io::Result<()> {
-    let Place { step, test, sample, member } = place.clone();
+    let ResultKey { step, test, sample, agent } = place.clone();
     let lines = u32::try_from(packed.base64.len().div_ceil(LINE)).map_err(io::Error::other)?;
     let sha256 = packed.sha256.clone();
     let mut text = Vec::with_capacity(packed.base64.len() + packed.base64.len() / LINE + 1000);
-    let header = ResultHeader { step, test, sample, member: member.clone(), lines, sha256 };
-    line(&mut text, &Record::Result(header))?;
+    let header = ResultHeader { step, test, sample, agent: agent.clone(), lines, sha256 };
+    line(&mut text, &LogRecord::Result(header))?;
     for part in packed.base64.as_bytes().chunks(LINE) {
         text.extend_from_slice(part);
         text.push(b'\n');
     }
-    line(&mut text, &Record::ResultEnd { step, member })?;
+    line(&mut text, &LogRecord::ResultEnd { step, agent })?;
     to.write_all(&text)?;
     to.flush()
 }
 
-fn line(text: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+fn line(text: &mut Vec<u8>, record: &LogRecord) -> io::Result<()> {
     serde_json::to_writer(&mut *text, record)?;
     text.push(b'\n');
     Ok(())

@@ -13,8 +13,8 @@ use crate::data::Ends;
 use crate::data::socket::{self, Ask, Granted};
 use crate::options::Refusal;
 use crate::test::{Protocol, Shape};
-use crate::wire::native::{Said, Token};
-use podperf_engine::transport::fresh::{Dial, Ports};
+use crate::wire::native::{ConnectionToken, Said};
+use podperf_engine::transport::short_lived::{Dial, Ports};
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_model::units::Bytes;
 
@@ -83,7 +83,7 @@ impl Prepared {
         self,
         shape: Shape,
         route: &Route,
-        (port, token): (u16, Option<Token>),
+        (port, token): (u16, Option<ConnectionToken>),
         ask: &Ask,
     ) -> Result<Ends, Refusal> {
         let peer = SocketAddr::new(route.peer, port);
@@ -168,7 +168,7 @@ fn connect(socket: Socket, route: &Route, peer: SocketAddr, ask: &Ask) -> io::Re
 
 fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
     if from.port() == 0 {
-        return podperf_engine::transport::fresh::bind_address(socket, from.ip());
+        return podperf_engine::transport::short_lived::bind_address(socket, from.ip());
     }
     socket.bind(&from.into())
 }

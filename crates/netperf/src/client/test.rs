@@ -11,7 +11,7 @@ use crate::figures::{Figures, Interim};
 use crate::options::{Family, Length, Options, Refusal};
 use crate::output;
 use crate::test::{Direction, Protocol};
-use crate::wire::native::{Said, Token, Wishes, read_token};
+use crate::wire::native::{ConnectionToken, Said, Wishes, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::error::Kind;
 
@@ -62,7 +62,7 @@ pub(super) fn once(options: &Options, ends: &mut Ends) -> Result<Figures, Refusa
 /// Between two podperfs: how many connections there will be, and whether netserver times its calls;
 /// and, unless data is to go elsewhere, that they come over the port of the control connection, so
 /// that a Service or a firewall has to let through no other.
-fn arrange(options: &Options, ends: &mut Ends) -> Result<Option<Token>, Refusal> {
+fn arrange(options: &Options, ends: &mut Ends) -> Result<Option<ConnectionToken>, Refusal> {
     if !ends.native {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ fn arrange(options: &Options, ends: &mut Ends) -> Result<Option<Token>, Refusal>
     if !lasts || data.host.is_some() || data.ports.remote != 0 {
         return Ok(None);
     }
-    Ok(read_token(&ends.control.ask(&Said::Token.write())?))
+    Ok(read_token(&ends.control.ask(&Said::ConnectionToken.write())?))
 }
 
 /// The data phase, watched.

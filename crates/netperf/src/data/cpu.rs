@@ -4,11 +4,11 @@
 //! hypervisor. Here busy is what this machine's CPUs did: user, nice, system and interrupts.
 
 use crate::figures::Cpu;
+use podperf_model::reading::Reading;
 use podperf_model::result::cpu;
-use podperf_model::sample::Sample;
 
 /// From the first sample to the last; absent where /proc/stat was not readable.
-pub(crate) fn between(first: &Sample, last: &Sample) -> Option<Cpu> {
+pub(crate) fn between(first: &Reading, last: &Reading) -> Option<Cpu> {
     let used = cpu::between(first, last)?;
     let percent = |cores: f64| 100.0 * cores / f64::from(used.cpus.max(1));
     let busiest = used

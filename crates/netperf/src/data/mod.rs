@@ -21,12 +21,12 @@ use socket2::Socket;
 use super::figures::{Cpu, Interim};
 use super::test::Shape;
 pub use phase::Phase;
-use podperf_engine::transport::fresh::{Dial, Listener};
-pub use podperf_engine::workload::manner::Pace;
+use podperf_engine::transport::short_lived::{Dial, Listener};
+pub use podperf_engine::workload::compat::Pace;
 use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
-use podperf_sys::tcp_info::TcpInfo;
+use podperf_sys::tcp_info::RawTcpInfo;
 use socket::Granted;
 
 /// What one end does.
@@ -125,7 +125,7 @@ pub struct Totals {
     /// What the sockets said at the end; of several, the first, with all retransmits.
     pub end: Granted,
     /// TCP_INFO of the first socket at the end.
-    pub tcp_info: Option<TcpInfo>,
+    pub tcp_info: Option<RawTcpInfo>,
     /// What went wrong.
     pub errors: Vec<Error>,
     /// Why it ended before its time.

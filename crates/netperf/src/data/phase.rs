@@ -12,14 +12,14 @@ use super::{Course, Ends, Extent, Job, Totals, cpu, plan};
 use crate::figures::Interim;
 use crate::test::{Direction, Protocol};
 use podperf_engine::engine::{Engine, Setup};
-use podperf_engine::workload::crr::Way;
+use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
-use podperf_model::result::half::EndReport;
+use podperf_model::reading::Reading;
+use podperf_model::result::end_result::EndReport;
 use podperf_model::result::run::SocketFacts;
-use podperf_model::sample::Sample;
 use podperf_sys::tcp_info;
 
 /// For what is under way when the time is over: streams to be read to their end, responses to come.
@@ -46,9 +46,11 @@ impl Phase {
             Ends::Connected(sockets) => (sockets, None),
             Ends::Dial(dial) => {
                 let peer = dial.to;
-                (Vec::new(), Some((Way::Dial(dial), peer)))
+                (Vec::new(), Some((ConnectionSource::Dial(dial), peer)))
             }
-            Ends::Listen(listener, peer) => (Vec::new(), Some((Way::Listen(listener), peer))),
+            Ends::Listen(listener, peer) => {
+                (Vec::new(), Some((ConnectionSource::Listen(listener), peer)))
+            }
         };
         let copies = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<_>>();
         let copies = copies
@@ -61,7 +63,7 @@ impl Phase {
             way,
             host: HostFacts::default(),
             same_machine: true,
-            manner: plan::manner(&job),
+            compat: plan::compat(&job),
         })?;
         Ok(Self { job, engine, sockets: copies })
     }
@@ -167,7 +169,7 @@ impl Phase {
     }
 
     /// Streams end when their last byte is there, all else when it was told to end.
-    fn finish(mut self, run: Run<'_>, before: &Sample) -> Totals {
+    fn finish(mut self, run: Run<'_>, before: &Reading) -> Totals {
         let now = Instant::now();
         let end = match run.ended {
             Some(ended) if !self.lasts() || self.job.shape.direction.transacts() => ended,

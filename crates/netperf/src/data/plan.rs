@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Extent, Job};
 use crate::test::{Direction, Protocol};
-use podperf_engine::workload::manner::Manner;
+use podperf_engine::workload::compat::CompatOptions;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{self, Backend, Close, CrrPlan, EndPlan, Pin, Plan, RrPlan, StreamPlan};
 use podperf_model::plan::{ReceiveMethod, SendMethod, SocketPlan, Workload};
@@ -29,29 +29,31 @@ pub(super) fn of(job: &Job) -> Plan {
 }
 
 /// How it differs from what podperf does between two of its own.
-pub(super) fn manner(job: &Job) -> Manner {
-    Manner {
+pub(super) fn compat(job: &Job) -> CompatOptions {
+    CompatOptions {
         times_calls: job.timed && !job.shape.direction.transacts(),
         pace: job.pace,
         payload: job.payload.clone(),
         awaits_peer: true,
-        bare: true,
+        unframed: true,
         in_flight: job.in_flight,
     }
 }
 
 /// Without a count the window has to open before the first byte all the same, so the count is one
 /// that is never reached. A receiver of a stream counts nothing: its sender ends it.
-fn extent(job: &Job) -> plan::Extent {
+fn extent(job: &Job) -> plan::StopCondition {
     let Extent::Units(units) = job.extent else {
-        return plan::Extent::Transactions { total: u64::MAX };
+        return plan::StopCondition::Transactions { total: u64::MAX };
     };
     if job.shape.direction.transacts() {
-        plan::Extent::Transactions { total: units }
+        plan::StopCondition::Transactions { total: units }
     } else {
         // netperf moves whole messages.
         let message = u64::from(job.send_bytes.max(1));
-        plan::Extent::Bytes { total_bytes: Bytes(units.div_ceil(message).saturating_mul(message)) }
+        plan::StopCondition::Bytes {
+            total_bytes: Bytes(units.div_ceil(message).saturating_mul(message)),
+        }
     }
 }
 

@@ -83,13 +83,13 @@ fn warning(view: &View<'_>) -> String {
 fn number(view: &View<'_>) -> String {
     let layout = Layout::of(view.options);
     // Tests that connect anew, and datagrams, show neither brand nor all of the rest.
-    let bare = layout == Layout::Datagrams || !view.direction().lasts();
+    let unframed = layout == Layout::Datagrams || !view.direction().lasts();
     if !with_cpu(view.options) {
         let rate = match layout {
             Layout::Datagrams => view.send_rate(Side::Local),
             _ => view.throughput(),
         };
-        return if bare {
+        return if unframed {
             format!("{rate:>7.2}\n")
         } else {
             format!("{rate:>7.2} {}\n", brand(view))
@@ -100,7 +100,7 @@ fn number(view: &View<'_>) -> String {
     let method = view.method(side);
     match layout {
         Layout::Datagrams => format!("{demand:>6.2} {method}\n"),
-        _ if bare => format!("{demand:>6.3}\n"),
+        _ if unframed => format!("{demand:>6.3}\n"),
         _ => format!("{demand:>6.3} {method} {}\n", brand(view)),
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::figures::{BufferSize, Confidence, Cpu, End, Interim};
 use crate::options::{ConfidenceGoal, Format, Length, Pair, Selection, Unit};
 use podperf_model::latency::Latencies;
-use podperf_sys::tcp_info::TcpInfo;
+use podperf_sys::tcp_info::RawTcpInfo;
 
 fn options(test: Test) -> Options {
     Options {
@@ -30,7 +30,7 @@ fn with_cpu(test: Test) -> Options {
 }
 
 /// Without banner and titles (`-P 0`).
-fn bare(options: Options) -> Options {
+fn unframed(options: Options) -> Options {
     Options { header: false, ..options }
 }
 

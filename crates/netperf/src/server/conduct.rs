@@ -21,10 +21,10 @@ use crate::test::{Direction, Protocol};
 use crate::wire::native::Wishes;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
-use podperf_engine::transport::fresh::Listener;
+use podperf_engine::transport::short_lived::Listener;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Role;
-use podperf_model::sample::Sample;
+use podperf_model::reading::Reading;
 
 /// For the client's data to come, at the least, and beyond the length of the test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -231,7 +231,7 @@ fn overtime(order: &Order) -> bool {
 struct Gauge<'a> {
     order: &'a Order,
     reader: Option<HostReader>,
-    before: Sample,
+    before: Reading,
     cpu: Option<Cpu>,
     bytes: u64,
     transactions: u64,
@@ -244,7 +244,7 @@ impl<'a> Gauge<'a> {
         let timed = overtime(order) && matches!(order.length, Length::Time(_));
         let mut reader = (timed && order.measure_cpu).then(|| HostReader::open(&Roots::default()));
         let host = reader.as_mut().map(HostReader::read).unwrap_or_default();
-        let before = Sample { host, ..Sample::default() };
+        let before = Reading { host, ..Reading::default() };
         let began = Instant::now();
         Self { order, reader, before, cpu: None, bytes: 0, transactions: 0, tell, began }
     }
@@ -263,7 +263,7 @@ impl<'a> Gauge<'a> {
             && self.cpu.is_none()
         {
             let at_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            let now = Sample { at_ns, host: reader.read(), ..Sample::default() };
+            let now = Reading { at_ns, host: reader.read(), ..Reading::default() };
             self.cpu = cpu::between(&self.before, &now);
         }
         self.bytes += interim.bytes;

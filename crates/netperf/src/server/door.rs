@@ -15,7 +15,7 @@ use super::seats::Seats;
 use crate::data::socket::{Granted, granted, tcp, udp};
 use crate::options::Family;
 use crate::test::{Direction, Protocol};
-use podperf_engine::transport::fresh::timeouts;
+use podperf_engine::transport::short_lived::timeouts;
 
 /// Connections that may wait for being accepted, of those that do not last.
 const BACKLOG: i32 = 4096;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::wire::native::{STREAMS_MOST, Token};
+use crate::wire::native::{ConnectionToken, STREAMS_MOST};
 
 /// What has come for a test.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ struct Taken {
 /// All tests that wait for connections. Tokens are 128 random bits, so that a lookup tells a
 /// stranger nothing by its time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Registry(Arc<Mutex<HashMap<Token, Taken>>>);
+pub(super) struct Registry(Arc<Mutex<HashMap<ConnectionToken, Taken>>>);
 
 /// The place of one test; dropped, its connections are closed and no more come in.
 #[derive(Debug)]
 pub(super) struct Seats {
     registry: Registry,
-    pub(super) token: Token,
+    pub(super) token: ConnectionToken,
     bell: Arc<EventFd>,
 }
 
@@ -39,7 +39,7 @@ impl Registry {
     /// # Errors
     /// When the system has no randomness or no descriptor.
     pub(super) fn reserve(&self) -> io::Result<Seats> {
-        let mut token = Token::default();
+        let mut token = ConnectionToken::default();
         getrandom::fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let bell = Arc::new(EventFd::from_value_and_flags(0, flags)?);
@@ -49,7 +49,7 @@ impl Registry {
     }
 
     /// Hands a connection to its test. False: nobody waits for it.
-    pub(super) fn join(&self, token: Token, stream: u32, connection: TcpStream) -> bool {
+    pub(super) fn join(&self, token: ConnectionToken, stream: u32, connection: TcpStream) -> bool {
         match self.lock().get_mut(&token) {
             Some(taken) if taken.connections.len() < STREAMS_MOST as usize => {
                 taken.connections.push((stream, connection));
@@ -62,7 +62,7 @@ impl Registry {
     }
 
     /// A session that panicked has left the map whole, so poison does not matter.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Token, Taken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionToken, Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -115,7 +115,7 @@ impl Session<'_> {
                 Some(Err(_)) => self.say(&answer(libc::EFBIG)),
                 None => self.say(&answer(libc::ENODATA)),
             },
-            Some(Said::Token) => match self.house.registry.reserve() {
+            Some(Said::ConnectionToken) => match self.house.registry.reserve() {
                 Ok(seats) => {
                     let token = seats.token;
                     self.seats = Some(seats);

@@ -29,7 +29,7 @@ mod purpose {
 }
 
 /// What only the ends of one test know.
-pub type Token = [u8; 16];
+pub type ConnectionToken = [u8; 16];
 
 /// What a client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub enum Said {
     /// Tell more of the last test. Answered with [`Details`].
     Details,
     /// The data of the next test comes over the control port. Answered with [`told_token`].
-    Token,
+    ConnectionToken,
     /// First message of such a connection; not answered.
     Join {
         /// Whose connection it is.
-        token: Token,
+        token: ConnectionToken,
         /// Which one.
         stream: u32,
     },
@@ -82,7 +82,7 @@ impl Said {
             }
             Self::End => purpose::END,
             Self::Details => purpose::DETAILS,
-            Self::Token => purpose::TOKEN,
+            Self::ConnectionToken => purpose::TOKEN,
             Self::Join { token, stream } => {
                 message.0[8..24].copy_from_slice(&token);
                 message.put(24, stream);
@@ -106,7 +106,7 @@ impl Said {
             }
             purpose::END => Self::End,
             purpose::DETAILS => Self::Details,
-            purpose::TOKEN => Self::Token,
+            purpose::TOKEN => Self::ConnectionToken,
             purpose::JOIN => Self::Join { token: bytes(message), stream: message.word(24) },
             _ => return None,
         })
@@ -155,22 +155,22 @@ pub fn answer(errno: i32) -> Message {
     message
 }
 
-/// The answer to [`Said::Token`].
+/// The answer to [`Said::ConnectionToken`].
 #[must_use]
-pub fn told_token(token: Token) -> Message {
+pub fn told_token(token: ConnectionToken) -> Message {
     let mut message = answer(0);
     message.0[8..24].copy_from_slice(&token);
     message
 }
 
-/// From the answer to [`Said::Token`]; absent: it was refused.
+/// From the answer to [`Said::ConnectionToken`]; absent: it was refused.
 #[must_use]
-pub fn read_token(message: &Message) -> Option<Token> {
+pub fn read_token(message: &Message) -> Option<ConnectionToken> {
     (message.kind() == kind::NATIVE && message.int(4) == 0).then(|| bytes(message))
 }
 
-fn bytes(message: &Message) -> Token {
-    let mut token = Token::default();
+fn bytes(message: &Message) -> ConnectionToken {
+    let mut token = ConnectionToken::default();
     token.copy_from_slice(&message.0[8..24]);
     token
 }
@@ -272,7 +272,7 @@ mod tests {
     fn what_is_said_is_heard() {
         let join = Said::Join { token: [7; 16], stream: 3 };
         let next = Said::Next(Wishes { streams: 12, times_calls: true });
-        for said in [Said::Probe, next, Said::End, Said::Details, Said::Token, join] {
+        for said in [Said::Probe, next, Said::End, Said::Details, Said::ConnectionToken, join] {
             assert_eq!(Said::read(&said.write()), Some(said));
         }
         assert_eq!(Said::read(&Message::of(kind::OMNI)), None);

@@ -204,9 +204,9 @@ mod tests {
     fn a_ratio_without_a_baseline_or_without_spread_says_so() {
         assert_eq!(ratio(&[1.0, 2.0], &[]), None);
         assert_eq!(ratio(&[1.0, 2.0], &[0.0, 0.0]), None);
-        let bare = Ratio { ratio: 1.5, low: None, high: None };
-        assert_eq!(ratio(&[1.0, 2.0], &[1.0]), Some(bare));
-        assert_eq!(ratio(&[1.5], &[0.5, 1.5]), Some(bare));
+        let unframed = Ratio { ratio: 1.5, low: None, high: None };
+        assert_eq!(ratio(&[1.0, 2.0], &[1.0]), Some(unframed));
+        assert_eq!(ratio(&[1.5], &[0.5, 1.5]), Some(unframed));
         // A resample of nothing but the zero has no ratio.
         let open = ratio(&[1.0, 2.0, 3.0], &[0.0, 1.0, 2.0]).unwrap();
         assert_eq!((open.ratio, open.low, open.high), (2.0, None, None));

@@ -1,6 +1,6 @@
 //! What a ratio's interval says of two paths.
 
-use podperf_model::result::cluster::{Difference, Ratio, Versus};
+use podperf_model::result::cluster::{BaselineComparison, Difference, Ratio};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub fn over_tolerance(ratio: &Ratio, tolerance: f64, better: Better) -> bool {
 }
 
 /// All of it.
-pub(super) fn versus(ratio: Ratio, tolerance: f64, better: Better) -> Versus {
-    Versus {
+pub(super) fn versus(ratio: Ratio, tolerance: f64, better: Better) -> BaselineComparison {
+    BaselineComparison {
         difference: difference(&ratio, tolerance, better),
         over_tolerance: over_tolerance(&ratio, tolerance, better),
         ratio,
@@ -68,8 +68,8 @@ mod tests {
             assert_eq!(difference(&of(low, high), 0.05, Better::Higher), higher, "{low}..{high}");
             assert_eq!(difference(&of(low, high), 0.05, Better::Lower), lower, "{low}..{high}");
         }
-        let bare = Ratio { ratio: 0.1, low: None, high: None };
-        assert_eq!(difference(&bare, 0.05, Better::Higher), Inconclusive);
+        let unframed = Ratio { ratio: 0.1, low: None, high: None };
+        assert_eq!(difference(&unframed, 0.05, Better::Higher), Inconclusive);
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(over_tolerance(&of(low, high), 0.05, Better::Higher), higher);
             assert_eq!(over_tolerance(&of(low, high), 0.05, Better::Lower), lower);
         }
-        let bare = Ratio { ratio: 0.1, low: None, high: None };
-        assert!(!over_tolerance(&bare, 0.05, Better::Higher));
+        let unframed = Ratio { ratio: 0.1, low: None, high: None };
+        assert!(!over_tolerance(&unframed, 0.05, Better::Higher));
     }
 }

@@ -5,7 +5,9 @@ use crate::analysis::compare::{Better, versus};
 use crate::analysis::cpu::{average, cpu};
 use crate::analysis::latency;
 use crate::analysis::samples::{Group, groups, rate};
-use podperf_model::result::cluster::{BASELINE, ClusterPlan, Row, Sample, Summary, Versus};
+use podperf_model::result::cluster::{
+    BASELINE, BaselineComparison, ClusterPlan, Row, Sample, Summary,
+};
 use podperf_model::result::run::{Bound, Latency, Run};
 
 /// The rows of what was planned and what was measured, against those of [`BASELINE`] where the
@@ -30,12 +32,13 @@ fn row(group: &Group<'_>, base: Option<&Group<'_>>, tolerance: f64) -> Row {
     let (rates, latencies) = (rates(group), latencies(group));
     let transacts = transacts(group);
     let rate = estimate(&rates);
-    let against = |own: &[f64], of: fn(&Group<'_>) -> Vec<f64>, better| -> Option<Versus> {
-        Some(versus(ratio(own, &of(base?))?, tolerance, better))
-    };
+    let against =
+        |own: &[f64], of: fn(&Group<'_>) -> Vec<f64>, better| -> Option<BaselineComparison> {
+            Some(versus(ratio(own, &of(base?))?, tolerance, better))
+        };
     // Rates of different kinds are never held against each other.
     let alike = base.is_some_and(|base| self::transacts(base) == transacts);
-    let alike = |versus: Option<Versus>| versus.filter(|_| alike);
+    let alike = |versus: Option<BaselineComparison>| versus.filter(|_| alike);
     Row {
         path: group.path.to_owned(),
         test: group.test.to_owned(),

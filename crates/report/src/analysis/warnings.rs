@@ -3,7 +3,7 @@
 //! One small function a warning; the order of the list is the order in the document.
 
 use podperf_model::result::cluster::{
-    BASELINE, ClusterPlan, Difference, Row, Sample, Summary, Versus,
+    BASELINE, BaselineComparison, ClusterPlan, Difference, Row, Sample, Summary,
 };
 use podperf_model::result::run::{Bound, Warning};
 use podperf_model::result::words::count;
@@ -135,7 +135,7 @@ fn baseline_slower(seen: &Seen<'_>) -> Option<Warning> {
         versus.into_iter().flatten().any(|versus| versus.difference == Difference::Faster)
     };
     let rows = list(seen.summary.rows.iter().filter(faster), |row| {
-        let percent = |versus: &Versus| format!("{:.1} %", 100.0 * versus.ratio.ratio);
+        let percent = |versus: &BaselineComparison| format!("{:.1} %", 100.0 * versus.ratio.ratio);
         let rate = row.rate_vs_baseline.as_ref().map_or_else(|| "-".to_owned(), percent);
         let latency = row.latency_vs_baseline.as_ref();
         let latency = latency.map_or_else(String::new, |own| format!(", latency {}", percent(own)));

@@ -68,7 +68,7 @@ fn probes(probes: &[ProbeFacts]) -> Vec<Paragraph> {
             format!(
                 "{} from {} to {}: expected {expected}, not so after {} s: {cause}",
                 short(&probe.path),
-                short(&probe.member),
+                short(&probe.agent),
                 short(&probe.address),
                 number(probe.seconds, 1)
             ),

@@ -5,7 +5,7 @@ use super::{Table, short};
 use crate::text::layout::{maybe, number, unknown};
 use crate::text::{bound, rate_unit};
 use podperf_model::result::cluster::{
-    BASELINE, ClusterRun, Difference, EndCpu, Estimate, PooledLatency, Row, Versus,
+    BASELINE, BaselineComparison, ClusterRun, Difference, EndCpu, Estimate, PooledLatency, Row,
 };
 use podperf_model::result::run::Ends;
 
@@ -150,17 +150,17 @@ fn range(ends: Option<(f64, f64)>, digits: usize) -> String {
     ends.map_or_else(unknown, text)
 }
 
-fn ratio(versus: &Option<Versus>) -> String {
+fn ratio(versus: &Option<BaselineComparison>) -> String {
     maybe(versus.map(|versus| 100.0 * versus.ratio.ratio), 1)
 }
 
-fn ratio_interval(versus: &Option<Versus>) -> String {
+fn ratio_interval(versus: &Option<BaselineComparison>) -> String {
     let ends = versus.and_then(|versus| versus.ratio.low.zip(versus.ratio.high));
     range(ends.map(|(low, high)| (100.0 * low, 100.0 * high)), 1)
 }
 
 /// What the interval says; worse and better have a word each.
-fn verdict(row: &Row, versus: &Option<Versus>, [worse, better]: [&str; 2]) -> String {
+fn verdict(row: &Row, versus: &Option<BaselineComparison>, [worse, better]: [&str; 2]) -> String {
     if row.samples == 0 {
         return "not measured".to_owned();
     }

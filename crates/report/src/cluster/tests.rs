@@ -15,9 +15,9 @@ use podperf_model::result::cluster::{
     Sample,
 };
 use podperf_model::result::merge::merge;
+use podperf_model::result::proptest_inputs;
 use podperf_model::result::run::{Ends, Status};
 use podperf_model::result::testing::udp_input;
-use podperf_model::result::wild;
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -67,7 +67,7 @@ fn document(plan: ClusterPlan, samples: Vec<Sample>) -> ClusterRun {
         pods: Vec::new(),
         probes: vec![ProbeFacts {
             path: "pod".to_owned(),
-            member: "client-pod".to_owned(),
+            agent: "client-pod".to_owned(),
             address: "10.244.1.2:5210".to_owned(),
             expect: Expect::Answer,
             met: true,
@@ -289,7 +289,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn no_result_of_an_end_breaks_summary_or_page(
-        inputs in prop::collection::vec(wild::input(), 1..4),
+        inputs in prop::collection::vec(proptest_inputs::input(), 1..4),
     ) {
         let plan = plan(1);
         let paths = plan.paths.iter().cycle();

@@ -2,8 +2,8 @@
 
 use super::layout::{figures, maybe, maybe_count, number};
 use super::rate_unit;
+use podperf_model::reading::TcpInfo;
 use podperf_model::result::run::{Cpu, Latency, Run, Stream, StreamDirection};
-use podperf_model::sample::TcpInfo;
 
 /// Rows of streams shown; what is more stands in the JSON document.
 const SHOWN: usize = 16;

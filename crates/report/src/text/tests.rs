@@ -9,7 +9,7 @@ use podperf_model::plan::Wait;
 use podperf_model::plan::{ReceiveMethod, RrPlan, SendMethod, Workload};
 use podperf_model::result::calibration::testing::calibration;
 use podperf_model::result::calibration::{LeftOut, SendCost, StepCost, hold_against};
-use podperf_model::result::half::{ReceiveUse, SendUse};
+use podperf_model::result::end_result::{ReceiveUse, SendUse};
 use podperf_model::result::merge::merge;
 use podperf_model::result::run::Run;
 use podperf_model::result::testing::udp_input;
@@ -17,7 +17,7 @@ use podperf_model::result::testing::{
     STREAM_BYTES, crr_input, facts, open_loop_input, receiving, rr_run, samples, sending,
     stream_input, stream_run,
 };
-use podperf_model::result::{testing, wild};
+use podperf_model::result::{proptest_inputs, testing};
 
 fn text(run: &Run) -> String {
     let mut bytes = Vec::new();
@@ -161,7 +161,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_line_is_wider_than_the_limit_and_no_control_character_gets_out(
-        input in wild::input(),
+        input in proptest_inputs::input(),
     ) {
         let text = text(&merge(input));
         for line in text.lines() {

@@ -15,7 +15,7 @@ const COPIED: u32 = 1 << 31;
 
 /// What a completion is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CompletionKind {
     /// A send.
     Send,
     /// The kernel no longer needs the pages of a zero-copy send.
@@ -30,11 +30,11 @@ pub enum Kind {
 }
 
 /// The tag of an operation: what its completion will be about.
-pub(super) const fn tag(kind: Kind, socket: usize, asked: u32) -> u64 {
+pub(super) const fn tag(kind: CompletionKind, socket: usize, asked: u32) -> u64 {
     let kind = match kind {
-        Kind::Send | Kind::Released { .. } => 0,
-        Kind::Receive => 1,
-        Kind::Cancel => 2,
+        CompletionKind::Send | CompletionKind::Released { .. } => 0,
+        CompletionKind::Receive => 1,
+        CompletionKind::Cancel => 2,
     };
     ((asked as u64) << 32) | (kind << SOCKET_BITS) | socket as u64
 }
@@ -43,7 +43,7 @@ pub(super) const fn tag(kind: Kind, socket: usize, asked: u32) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: CompletionKind,
     /// The socket's number.
     pub socket: usize,
     /// Bytes that a send was asked to move.
@@ -60,11 +60,11 @@ impl Completion {
         let (tag, flags) = (entry.user_data(), entry.flags());
         let kind = match (tag >> SOCKET_BITS) & 0b1111 {
             0 if cqueue::notif(flags) => {
-                Kind::Released { copied: entry.result().cast_unsigned() & COPIED != 0 }
+                CompletionKind::Released { copied: entry.result().cast_unsigned() & COPIED != 0 }
             }
-            0 => Kind::Send,
-            1 => Kind::Receive,
-            _ => Kind::Cancel,
+            0 => CompletionKind::Send,
+            1 => CompletionKind::Receive,
+            _ => CompletionKind::Cancel,
         };
         Self {
             kind,
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn tags_keep_apart_what_they_hold() {
-        let tag = tag(Kind::Receive, 16_383, 64 << 20);
+        let tag = tag(CompletionKind::Receive, 16_383, 64 << 20);
         assert_eq!(tag & ((1 << SOCKET_BITS) - 1), 16_383);
         assert_eq!((tag >> SOCKET_BITS) & 0b1111, 1);
         assert_eq!(tag >> 32, 64 << 20);

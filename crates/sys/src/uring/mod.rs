@@ -19,7 +19,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{Builder, EnterFlags, IoUring, opcode};
 
-pub use completion::{Completion, Kind};
+pub use completion::{Completion, CompletionKind};
 use completion::{MOST_SOCKETS, tag};
 use pages::Pages;
 pub use provided::Shape;
@@ -61,7 +61,7 @@ fn refused(call: &'static str) -> impl Fn(io::Error) -> Refused {
 
 /// How long to wait for a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum CompletionWait {
     /// Not at all.
     Poll,
     /// At most so long.
@@ -171,8 +171,8 @@ impl Ring {
     }
 
     /// Sends `length` bytes of the message on `socket`, all of them unless it fails; that many at
-    /// most as the message has. The completion is a [`Kind::Send`], and with [`Send::ZeroCopy`] a
-    /// [`Kind::Released`] may follow.
+    /// most as the message has. The completion is a [`CompletionKind::Send`], and with [`Send::ZeroCopy`] a
+    /// [`CompletionKind::Released`] may follow.
     ///
     /// # Errors
     /// What io_uring_enter(2) says where room had to be made.
@@ -192,7 +192,7 @@ impl Ring {
                 .build(),
         };
         let entry = if how == Send::Linked { entry.flags(Flags::IO_LINK) } else { entry };
-        self.push(&entry.user_data(tag(Kind::Send, socket, length)))
+        self.push(&entry.user_data(tag(CompletionKind::Send, socket, length)))
     }
 
     /// Receives on `socket` into the ring's buffers until the end of the stream, an error, or a
@@ -207,7 +207,7 @@ impl Ring {
         } else {
             opcode::RecvMulti::new(file, GROUP).build()
         };
-        self.push(&entry.user_data(tag(Kind::Receive, socket, 0)))
+        self.push(&entry.user_data(tag(CompletionKind::Receive, socket, 0)))
     }
 
     /// Cancels whatever is under way; each operation still completes.
@@ -216,7 +216,7 @@ impl Ring {
     /// What io_uring_enter(2) says where room had to be made.
     pub fn cancel_all(&mut self) -> io::Result<()> {
         let entry = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
-        self.push(&entry.user_data(tag(Kind::Cancel, 0, 0)))
+        self.push(&entry.user_data(tag(CompletionKind::Cancel, 0, 0)))
     }
 
     /// Makes room for `count` operations, so that they are handed over together.
@@ -244,9 +244,9 @@ impl Ring {
     ///
     /// # Errors
     /// What io_uring_enter(2) says; neither a time that runs out nor an interruption is an error.
-    pub fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    pub fn enter(&mut self, wait: CompletionWait) -> io::Result<()> {
         let result = match wait {
-            Wait::Poll => {
+            CompletionWait::Poll => {
                 let pushed = u32::try_from(self.ring.submission().len()).unwrap_or(0);
                 let flags = EnterFlags::GETEVENTS.bits();
                 let none = None::<&libc::sigset_t>;
@@ -254,7 +254,7 @@ impl Ring {
                 // goes with it.
                 unsafe { self.ring.submitter().enter(pushed, 0, flags, none) }
             }
-            Wait::AtMost(longest) => {
+            CompletionWait::AtMost(longest) => {
                 let longest = Timespec::from(longest);
                 let args = SubmitArgs::new().timespec(&longest);
                 self.ring.submitter().submit_with_args(1, &args)
@@ -279,7 +279,7 @@ impl Ring {
                 provided.give_back(completion.moved());
                 received = true;
             }
-            if completion.kind != Kind::Cancel {
+            if completion.kind != CompletionKind::Cancel {
                 batch.push(completion);
             }
         }
@@ -296,7 +296,7 @@ impl Ring {
             self.cancel_all()?;
         }
         while self.under_way > 0 && Instant::now() < deadline {
-            self.enter(Wait::AtMost(deadline.saturating_duration_since(Instant::now())))?;
+            self.enter(CompletionWait::AtMost(deadline.saturating_duration_since(Instant::now())))?;
             batch.clear();
             self.reap(&mut batch);
         }
@@ -325,7 +325,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Wait = Wait::AtMost(Duration::from_secs(10));
+    const SOON: CompletionWait = CompletionWait::AtMost(Duration::from_secs(10));
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -406,7 +406,7 @@ mod tests {
         }
         let kinds: Vec<_> = batch.iter().map(|done| done.kind).collect();
         // To this machine the kernel copies when it delivers.
-        assert_eq!(kinds, [Kind::Send, Kind::Released { copied: true }]);
+        assert_eq!(kinds, [CompletionKind::Send, CompletionKind::Released { copied: true }]);
         assert_eq!(batch[0].bytes().unwrap(), 8192);
     }
 
@@ -419,7 +419,7 @@ mod tests {
         let Ok(mut ring) = Ring::open(&[&near], setup) else { return };
         ring.receive(0).unwrap();
         ring.send(0, large.len(), Send::Copy).unwrap();
-        ring.enter(Wait::Poll).unwrap();
+        ring.enter(CompletionWait::Poll).unwrap();
         assert_eq!(ring.under_way(), 2, "the peer reads nothing");
         ring.settle().unwrap();
         assert_eq!(ring.under_way(), 0);

@@ -13,11 +13,11 @@ use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::{DRAIN, EDGE};
 use crate::engine::Engine;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Extent, Plan};
-use podperf_model::result::half::Half;
+use podperf_model::plan::{Plan, StopCondition};
+use podperf_model::reading::Reading;
+use podperf_model::result::end_result::EndResult;
 use podperf_model::result::intervals::interval;
 use podperf_model::result::run::Interval;
-use podperf_model::sample::Sample;
 
 /// Errors kept of one run; thousands of streams may fail at once for one reason.
 const ERRORS_MOST: usize = 16;
@@ -27,7 +27,7 @@ const READINGS_MOST: usize = 100_000;
 
 /// What a run is conducted by.
 #[derive(Debug)]
-pub(super) struct Ensemble<'a> {
+pub(super) struct RunContext<'a> {
     pub(super) plan: &'a Plan,
     pub(super) peer: SocketAddr,
     /// How long the peer may be silent.
@@ -41,8 +41,8 @@ pub(super) struct Ensemble<'a> {
 pub(super) struct Conducted {
     /// As it was carried out; absent: it was not.
     pub(super) plan: Option<Plan>,
-    pub(super) client: Option<Half>,
-    pub(super) server: Option<Half>,
+    pub(super) client: Option<EndResult>,
+    pub(super) server: Option<EndResult>,
     pub(super) errors: Vec<Error>,
     pub(super) warm_up: Duration,
 }
@@ -54,19 +54,19 @@ impl Conducted {
     }
 }
 
-impl Ensemble<'_> {
+impl RunContext<'_> {
     /// Runs it.
     pub(super) fn conduct(
         &self,
         link: Link,
         incoming: &Receiver<Result<FromServer>>,
         engine: Engine,
-        server: Half,
+        server: EndResult,
         watch: &mut dyn FnMut(&Interval),
         stop: &Receiver<Kind>,
     ) -> Conducted {
-        let client = Half { facts: engine.facts().clone(), samples: Vec::new(), report: None };
-        let mut stage = Stage {
+        let client = EndResult { facts: engine.facts().clone(), samples: Vec::new(), report: None };
+        let mut stage = ClientRun {
             ensemble: self,
             link,
             incoming: incoming.clone(),
@@ -85,7 +85,7 @@ impl Ensemble<'_> {
         let begun = Instant::now();
         let mut warm_up = Duration::ZERO;
         stage.start();
-        if let Extent::Time { window } = self.plan.extent {
+        if let StopCondition::Time { window } = self.plan.extent {
             stage.until(begun + self.plan.warm_up, |_| false);
             if !stage.broken {
                 warm_up = begun.elapsed();
@@ -101,13 +101,13 @@ impl Ensemble<'_> {
 }
 
 /// A run under way.
-struct Stage<'a, 'w> {
-    ensemble: &'a Ensemble<'a>,
+struct ClientRun<'a, 'w> {
+    ensemble: &'a RunContext<'a>,
     link: Link,
     incoming: Receiver<Result<FromServer>>,
     engine: Engine,
-    client: Half,
-    server: Half,
+    client: EndResult,
+    server: EndResult,
     watch: &'w mut dyn FnMut(&Interval),
     stop: Receiver<Kind>,
     errors: Vec<Error>,
@@ -120,7 +120,7 @@ struct Stage<'a, 'w> {
     shown: usize,
 }
 
-impl Stage<'_, '_> {
+impl ClientRun<'_, '_> {
     fn start(&mut self) {
         self.say(&FromClient::Start);
         self.client.samples.extend(self.engine.start());
@@ -156,7 +156,7 @@ impl Stage<'_, '_> {
     /// A run by count: both ends have seen all their flows end. Where connections do not last,
     /// only the client knows.
     fn counted_out(&self) -> bool {
-        !matches!(self.ensemble.plan.extent, Extent::Time { .. })
+        !matches!(self.ensemble.plan.extent, StopCondition::Time { .. })
             && self.engine.all_ended()
             && (self.server_closed || self.ensemble.plan.lasting() == 0)
     }
@@ -258,7 +258,7 @@ impl Stage<'_, '_> {
 
     fn hear(&mut self, message: FromServer) {
         match message {
-            FromServer::Sample { edge, sample } => {
+            FromServer::Reading { edge, sample } => {
                 if self.server.samples.len() < READINGS_MOST || edge == Edge::Close {
                     self.server.samples.push(*sample);
                 }
@@ -286,7 +286,7 @@ impl Stage<'_, '_> {
     /// A flow came to its end at the server. Before the stop that is an error, unless the run ends
     /// by a count.
     fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
-        let by_count = !matches!(self.ensemble.plan.extent, Extent::Time { .. });
+        let by_count = !matches!(self.ensemble.plan.extent, StopCondition::Time { .. });
         let peer = self.ensemble.peer;
         if let Some(error) = error {
             self.fail(Error {
@@ -320,7 +320,7 @@ impl Stage<'_, '_> {
 
     /// Shows each interval once both ends have read its end.
     fn show(&mut self) {
-        fn pair(samples: &[Sample], number: usize) -> Option<(&Sample, &Sample)> {
+        fn pair(samples: &[Reading], number: usize) -> Option<(&Reading, &Reading)> {
             Some((samples.get(number)?, samples.get(number + 1)?))
         }
         loop {

@@ -8,11 +8,11 @@ use socket2::{SockRef, Socket};
 
 use super::{dial, flows};
 use crate::control::preamble::SessionId;
-use crate::transport::fresh::{Dial, not_yet};
+use crate::transport::short_lived::{Dial, not_yet};
 use crate::transport::{datagram, socket};
-use crate::workload::crr::Way;
+use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Close, CrrPlan, Part, Plan, Role, Workload};
+use podperf_model::plan::{Close, CrrPlan, FlowRole, Plan, Role, Workload};
 use podperf_model::result::run::SocketFacts;
 
 /// What an engine needs of them.
@@ -20,7 +20,7 @@ use podperf_model::result::run::SocketFacts;
 pub(super) struct Data {
     pub(super) sockets: Vec<Socket>,
     pub(super) granted: Vec<SocketFacts>,
-    pub(super) way: Option<(Way, SocketAddr)>,
+    pub(super) way: Option<(ConnectionSource, SocketAddr)>,
 }
 
 /// Opens what `plan` needs to `peer`; `port` is where the server takes connections that do not
@@ -50,7 +50,7 @@ pub(super) fn open(
     let streams = dial::streams(peer, bind, &plan.socket, (session, plan.lasting()), deadline)?;
     let mut data = Data::default();
     for (id, stream) in (0..).zip(streams) {
-        let sends = plan.part(Role::Client, id) == Part::Send;
+        let sends = plan.part(Role::Client, id) == FlowRole::Send;
         socket::after_connect(&stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.client.wait))
             .map_err(|error| error.with_peer(peer).with_stream(id))?;
@@ -96,5 +96,5 @@ fn meet(
         if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
     })?;
     let granted = vec![socket::granted_to(&socket); plan.flows as usize];
-    Ok(Data { sockets: Vec::new(), granted, way: Some((Way::Dial(dial), to)) })
+    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Dial(dial), to)) })
 }

@@ -11,7 +11,7 @@ use socket2::{SockAddr, Socket, Type};
 use super::{Family, Target};
 use crate::control::framing;
 use crate::control::preamble::{Preamble, SessionId};
-use crate::transport::{fresh, socket};
+use crate::transport::{short_lived, socket};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
 
@@ -146,7 +146,7 @@ fn some_streams(
 
 fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
     let socket = socket::open(address, mptcp, Type::STREAM)?;
-    bind.map_or(Ok(()), |bind| fresh::bind_address(&socket, bind))?;
+    bind.map_or(Ok(()), |bind| short_lived::bind_address(&socket, bind))?;
     Ok(socket)
 }
 

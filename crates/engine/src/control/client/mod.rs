@@ -1,11 +1,11 @@
 //! The client's side of a run: reach the server, agree on a plan, conduct it, and put both halves
 //! together.
 
+mod cancellation;
 mod conduct;
 mod data;
 mod dial;
 mod flows;
-mod leash;
 mod local;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -23,14 +23,14 @@ use crate::control::token::Token;
 use crate::engine::{Engine, Setup};
 use crate::metrics::host::host_facts;
 use crate::metrics::roots::Roots;
-use crate::workload::manner::Manner;
-use conduct::{Conducted, Ensemble};
+use crate::workload::compat::CompatOptions;
+use cancellation::Cancellation;
+use conduct::{Conducted, RunContext};
 use data::Data;
-use leash::Leash;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{Plan, Role, Workload};
-use podperf_model::result::half::{EndFacts, Half};
+use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
 
@@ -93,7 +93,7 @@ pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Recei
     let name = if named.contains(':') { format!("[{named}]") } else { named };
     let name = format!("{name}:{}", target.port);
     let limit = target.deadline.map(|limit| Instant::now() + limit);
-    let conducted = with_server(plan, target, Leash { stop, limit }, hooks);
+    let conducted = with_server(plan, target, Cancellation { stop, limit }, hooks);
     let (name, conducted) = match conducted {
         Ok((address, conducted)) if target.host.is_none() => (address.to_string(), conducted),
         Ok((_, conducted)) => (name, conducted),
@@ -119,7 +119,7 @@ pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Recei
 fn with_server(
     plan: &Plan,
     target: &Target,
-    leash: Leash<'_>,
+    cancellation: Cancellation<'_>,
     hooks: Hooks<'_>,
 ) -> Result<(SocketAddr, Conducted)> {
     // A server in this process has the other end of each.
@@ -128,18 +128,18 @@ fn with_server(
     let Some(host) = &target.host else {
         let server = local::LocalServer::start(target, plan.socket.mptcp)?;
         let local = Target { port: server.address.port(), ..target.clone() };
-        return run(plan, &local, vec![server.address], leash, hooks)
+        return run(plan, &local, vec![server.address], cancellation, hooks)
             .map(|conducted| (server.address, conducted));
     };
-    let addresses = look_up(host, target, leash)?;
+    let addresses = look_up(host, target, cancellation)?;
     let first = addresses[0];
-    run(plan, target, addresses, leash, hooks).map(|conducted| (first, conducted))
+    run(plan, target, addresses, cancellation, hooks).map(|conducted| (first, conducted))
 }
 
-fn look_up(host: &str, target: &Target, leash: Leash<'_>) -> Result<Vec<SocketAddr>> {
+fn look_up(host: &str, target: &Target, cancellation: Cancellation<'_>) -> Result<Vec<SocketAddr>> {
     let (name, wanted) = (host.to_owned(), target.clone());
     let resolve = move || dial::resolve(&name, &wanted);
-    leash.hold(("resolve", host), leash.deadline(target), resolve)
+    cancellation.hold(("resolve", host), cancellation.deadline(target), resolve)
 }
 
 /// The addresses of the target, which names a host; a message on `stop` ends the wait for them.
@@ -148,7 +148,7 @@ fn look_up(host: &str, target: &Target, leash: Leash<'_>) -> Result<Vec<SocketAd
 /// When it has none, or not in time.
 pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>> {
     let host = target.host.as_deref().unwrap_or_default();
-    look_up(host, target, Leash { stop, limit: None })
+    look_up(host, target, Cancellation { stop, limit: None })
 }
 
 /// A control connection to the target, which names a host, behind the handshake; the other end's
@@ -158,8 +158,8 @@ pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>
 /// Naming the step, when nobody answers as podperf does, in time.
 pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, SocketAddr, Hello)> {
     let addresses = resolve(target, stop)?;
-    let leash = Leash { stop, limit: None };
-    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let cancellation = Cancellation { stop, limit: None };
+    let (deadline, wanted, first) = (cancellation.deadline(target), target.clone(), addresses[0]);
     let reach = move || {
         let stream = dial::control(&addresses, wanted.bind, deadline)?;
         let peer = stream.peer_addr().unwrap_or(first);
@@ -169,7 +169,7 @@ pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, Socket
             .map_err(|error| error.with_peer(peer))?;
         Ok((stream, peer, hello))
     };
-    leash.hold(("connect control connection to", &first.to_string()), deadline, reach)
+    cancellation.hold(("connect control connection to", &first.to_string()), deadline, reach)
 }
 
 /// A server that has welcomed this client.
@@ -199,38 +199,46 @@ fn run(
     plan: &Plan,
     target: &Target,
     addresses: Vec<SocketAddr>,
-    leash: Leash<'_>,
+    cancellation: Cancellation<'_>,
     hooks: Hooks<'_>,
 ) -> Result<Conducted> {
-    let (deadline, wanted, first) = (leash.deadline(target), target.clone(), addresses[0]);
+    let (deadline, wanted, first) = (cancellation.deadline(target), target.clone(), addresses[0]);
     let reach = move || greet(&addresses, &wanted, deadline);
-    let Host { stream, peer, own: host, hello } =
-        leash.hold(("connect control connection to", &first.to_string()), deadline, reach)?;
+    let Host { stream, peer, own: host, hello } = cancellation.hold(
+        ("connect control connection to", &first.to_string()),
+        deadline,
+        reach,
+    )?;
     let plan = &settled(plan, &stream);
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     let name = peer.to_string();
     let (link, incoming) =
         Link::start::<FromServer, FromClient>(stream, &name, target.peer_timeout)?;
-    let mut agreement = Agreement { link: &link, incoming: &incoming, stop: leash.stop, peer };
+    let mut agreement =
+        Agreement { link: &link, incoming: &incoming, stop: cancellation.stop, peer };
     agreement.say(&FromClient::Prepare { plan: Box::new(plan.clone()) })?;
     let session = agreement.session(deadline)?;
 
-    let deadline = leash.deadline(target);
+    let deadline = cancellation.deadline(target);
     let (wanted, bind) = (plan.clone(), target.bind);
     let open = move || data::open(&wanted, peer, bind, session, deadline);
     let Data { sockets, granted, way } =
-        leash.hold(("connect the streams to", &name), deadline, open)?;
+        cancellation.hold(("connect the streams to", &name), deadline, open)?;
     let (plan, role) = (plan.clone(), Role::Client);
-    let manner = Manner::default();
-    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, manner };
+    let compat = CompatOptions::default();
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
     (hooks.before_start)()?;
-    let server = Half { facts, samples: Vec::new(), report: None };
+    let server = EndResult { facts, samples: Vec::new(), report: None };
     let plan = engine.plan().clone();
-    let ensemble =
-        Ensemble { plan: &plan, peer, patience: target.peer_timeout, deadline: leash.limit };
-    Ok(ensemble.conduct(link, &incoming, engine, server, hooks.watch, leash.stop))
+    let ensemble = RunContext {
+        plan: &plan,
+        peer,
+        patience: target.peer_timeout,
+        deadline: cancellation.limit,
+    };
+    Ok(ensemble.conduct(link, &incoming, engine, server, hooks.watch, cancellation.stop))
 }
 
 /// The plan, with what was left to the path: datagrams fit the segments of the control connection,

@@ -13,8 +13,8 @@ use crate::control::session::State;
 use crate::control::{DRAIN, EDGE};
 use crate::engine::Engine;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Extent, Plan};
-use podperf_model::sample::Sample;
+use podperf_model::plan::{Plan, StopCondition};
+use podperf_model::reading::Reading;
 
 /// What a run may take beyond what its plan says: start, edges, drain.
 const GRACE: Duration = Duration::from_secs(30);
@@ -29,8 +29,8 @@ pub(super) fn conduct(
 ) -> Result<()> {
     let plan = engine.plan().clone();
     let deadline = Instant::now() + longest(&plan, guest.options.limits.duration);
-    let counted = !matches!(plan.extent, Extent::Time { .. });
-    let mut visit = Visit {
+    let counted = !matches!(plan.extent, StopCondition::Time { .. });
+    let mut visit = ServerRun {
         link,
         engine,
         plan,
@@ -92,13 +92,13 @@ pub(super) fn conduct(
 /// What the run may take at the most.
 fn longest(plan: &Plan, cap: Duration) -> Duration {
     match plan.extent {
-        Extent::Time { window } => plan.warm_up + window + GRACE,
-        Extent::Bytes { .. } | Extent::Transactions { .. } => cap,
+        StopCondition::Time { window } => plan.warm_up + window + GRACE,
+        StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => cap,
     }
 }
 
 /// One client's run.
-struct Visit<'a> {
+struct ServerRun<'a> {
     link: &'a Link,
     engine: Engine,
     plan: Plan,
@@ -111,7 +111,7 @@ struct Visit<'a> {
     closed: bool,
 }
 
-impl Visit<'_> {
+impl ServerRun<'_> {
     /// Does what the client says. True: the run is over.
     fn hear(&mut self, message: &FromClient) -> Result<bool> {
         self.state = self.state.after(message, false, self.counted)?;
@@ -136,7 +136,7 @@ impl Visit<'_> {
         Ok(false)
     }
 
-    fn opened(&mut self, sample: Sample) -> Result<()> {
+    fn opened(&mut self, sample: Reading) -> Result<()> {
         let now = Instant::now();
         self.opened = Some(now);
         self.next = Some(now + self.plan.interval);
@@ -146,7 +146,7 @@ impl Visit<'_> {
     /// Takes an intermediate reading, unless the closing one is about to come.
     fn tick(&mut self) -> Result<()> {
         let (Some(due), Some(opened)) = (self.next, self.opened) else { return Ok(()) };
-        if let Extent::Time { window } = self.plan.extent
+        if let StopCondition::Time { window } = self.plan.extent
             && due + EDGE > opened + window
         {
             self.next = None;
@@ -166,8 +166,8 @@ impl Visit<'_> {
         self.tell(Edge::Close, sample)
     }
 
-    fn tell(&self, edge: Edge, sample: Sample) -> Result<()> {
-        self.link.send(&FromServer::Sample { edge, sample: Box::new(sample) })
+    fn tell(&self, edge: Edge, sample: Reading) -> Result<()> {
+        self.link.send(&FromServer::Reading { edge, sample: Box::new(sample) })
     }
 
     /// Tells the client of a flow that ended by itself; where the run ends by a count, the last one

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use crate::transport::fresh::Listener;
+use crate::transport::short_lived::Listener;
 use crate::transport::socket;
-use crate::workload::crr::Way;
+use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{Plan, Workload};
 use podperf_model::result::run::SocketFacts;
@@ -56,7 +56,7 @@ impl DataPort {
     }
 
     /// For the engine.
-    pub(super) fn into_way(self) -> (Way, SocketAddr) {
-        (Way::Listen(self.listener), self.peer)
+    pub(super) fn into_way(self) -> (ConnectionSource, SocketAddr) {
+        (ConnectionSource::Listen(self.listener), self.peer)
     }
 }

@@ -15,9 +15,9 @@ use super::reception::Guest;
 use super::{flows, registry};
 use crate::control::message::FromClient;
 use crate::transport::{datagram, socket};
-use crate::workload::crr::Way;
+use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Part, Plan, Role};
+use podperf_model::plan::{FlowRole, Plan, Role};
 use podperf_model::result::run::SocketFacts;
 
 /// From the plan to its last stream; a client gives up earlier by its own timeout.
@@ -97,7 +97,7 @@ impl<'a> Entrance<'a> {
     }
 
     /// For the engine: where connections that do not last are made, and with whom.
-    pub(super) fn way(&mut self) -> Option<(Way, SocketAddr)> {
+    pub(super) fn way(&mut self) -> Option<(ConnectionSource, SocketAddr)> {
         self.port.take().map(DataPort::into_way)
     }
 
@@ -151,7 +151,7 @@ fn gather<T>(
 fn tune(sockets: &[TcpStream], plan: &Plan) -> Result<Vec<SocketFacts>> {
     let mut granted = Vec::with_capacity(sockets.len());
     for (id, stream) in (0..).zip(sockets) {
-        let sends = plan.part(Role::Server, id) == Part::Send;
+        let sends = plan.part(Role::Server, id) == FlowRole::Send;
         socket::accepted(stream, &plan.socket).map_err(|error| error.with_stream(id))?;
         socket::after_connect(stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(stream), plan.server.wait))

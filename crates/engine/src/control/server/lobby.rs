@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::flows::Flows;
 use super::registry::Registry;
 use super::{Log, ServeOptions, reception};
-use crate::control::preamble::{LENGTH, Preamble, Stranger, check_start};
+use crate::control::preamble::{LENGTH, Preamble, PreambleError, check_start};
 use crate::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
 
@@ -43,7 +43,7 @@ struct Knocking {
 enum Heard {
     NotYet,
     Preamble(Preamble),
-    Stranger(Stranger),
+    PreambleError(PreambleError),
     Gone,
 }
 
@@ -144,12 +144,12 @@ impl Knocking {
                 Err(_) => return Heard::Gone,
             }
             if let Err(stranger) = check_start(&self.bytes[..self.filled]) {
-                return Heard::Stranger(stranger);
+                return Heard::PreambleError(stranger);
             }
         }
         match Preamble::decode(&self.bytes) {
             Ok(preamble) => Heard::Preamble(preamble),
-            Err(stranger) => Heard::Stranger(stranger),
+            Err(stranger) => Heard::PreambleError(stranger),
         }
     }
 }
@@ -171,7 +171,7 @@ impl<'env> Lobby<'env> {
             Heard::NotYet if Instant::now() < waiting.deadline => return Some(waiting),
             Heard::NotYet => (self.log)(&format!("{peer}: said nothing in time; dropped")),
             Heard::Gone => {}
-            Heard::Stranger(stranger) => {
+            Heard::PreambleError(stranger) => {
                 (self.log)(&format!("{peer}: {stranger}; dropped"));
                 // So that a podperf of another version learns which one this is.
                 let _ = std::io::Write::write(&mut waiting.stream, &Preamble::Control.encode());

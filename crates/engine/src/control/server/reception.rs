@@ -18,7 +18,7 @@ use crate::control::session::State;
 use crate::engine::{Engine, Setup};
 use crate::metrics::host::{boot_id, host_facts};
 use crate::metrics::roots::Roots;
-use crate::workload::manner::Manner;
+use crate::workload::compat::CompatOptions;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{Plan, Role, rules};
@@ -107,8 +107,8 @@ fn prepare(
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     (guest.log)(&format!("{}: run of {} connections", guest.peer, plan.connections()));
     let role = Role::Server;
-    let manner = Manner::default();
-    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, manner };
+    let compat = CompatOptions::default();
+    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     // Workers stand at the gate: what the state machine calls ready.

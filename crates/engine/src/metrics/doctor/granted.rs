@@ -7,16 +7,16 @@ use std::os::fd::AsFd;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{Check, Machine};
+use super::{Check, DoctorInput};
 use crate::metrics::flow;
-use crate::metrics::rings::{self, Refusal};
+use crate::metrics::uring_diagnostics::{self, Refusal};
 use podperf_sys::ethtool::Ethtool;
 use podperf_sys::{netlink, socket_probe, uring};
 
 /// Descriptors that a run needs beside its streams.
 const OTHER_FILES: u64 = 64;
 
-pub(super) fn tcp_info(_: &Machine<'_>) -> Check {
+pub(super) fn tcp_info(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "tcp_info";
     let made = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     match made.map(|socket| flow::read(socket.as_fd())) {
@@ -30,7 +30,7 @@ pub(super) fn tcp_info(_: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn zerocopy(_: &Machine<'_>) -> Check {
+pub(super) fn zerocopy(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "zerocopy";
     let refused =
         |finding: String| Check::warn(NAME, finding, "needs Linux 4.14 without a sandbox");
@@ -45,16 +45,16 @@ pub(super) fn zerocopy(_: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn io_uring(machine: &Machine<'_>) -> Check {
+pub(super) fn io_uring(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "io_uring";
     let Err(error) = uring::set_up(2, 4) else {
         return Check::ok(NAME, "a ring can be set up");
     };
-    let Refusal { cause, remedy } = rings::understand(&error, machine.roots);
+    let Refusal { cause, remedy } = uring_diagnostics::understand(&error, machine.roots);
     Check::warn(NAME, format!("io_uring_setup: {error}: {cause}"), remedy)
 }
 
-pub(super) fn open_files(_: &Machine<'_>) -> Check {
+pub(super) fn open_files(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "open_files";
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Err(errno) => Check::unknown(NAME, format!("getrlimit: {errno}")),
@@ -79,7 +79,7 @@ fn judge_open_files(limit: u64, most: u64) -> Check {
     Check::warn(NAME, finding, "ulimit -n 65536")
 }
 
-pub(super) fn locked_memory(_: &Machine<'_>) -> Check {
+pub(super) fn locked_memory(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "locked_memory";
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Err(errno) => Check::unknown(NAME, format!("getrlimit: {errno}")),
@@ -109,7 +109,7 @@ fn amount(limit: u64) -> String {
     if limit == RLIM_INFINITY { "none".to_owned() } else { limit.to_string() }
 }
 
-pub(super) fn routes(_: &Machine<'_>) -> Check {
+pub(super) fn routes(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "routes";
     match netlink::route_device(IpAddr::from(Ipv4Addr::LOCALHOST), None).and_then(netlink::link) {
         Ok(_) => Check::ok(NAME, "netlink answers: the device to a peer will be named"),
@@ -117,7 +117,7 @@ pub(super) fn routes(_: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn offloads(_: &Machine<'_>) -> Check {
+pub(super) fn offloads(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "offloads";
     let known =
         Ethtool::open("lo").and_then(|ethtool| ethtool.offloads().map(|(_, s)| s).collect());
@@ -137,27 +137,30 @@ fn blind(name: &'static str, what: &str, error: &io::Error) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::super::tests::on;
     use super::*;
 
     #[test]
     fn limits_in_their_units() {
         let few = judge_open_files(256, 4_096);
-        assert_eq!(few.status, Status::Warn);
+        assert_eq!(few.status, CheckStatus::Warn);
         assert!(few.finding.contains("up to 192 streams") && few.finding.contains("4096"));
-        assert_eq!(judge_open_files(20_000, RLIM_INFINITY).status, Status::Ok);
-        assert_eq!(judge_open_files(RLIM_INFINITY, RLIM_INFINITY).status, Status::Ok);
+        assert_eq!(judge_open_files(20_000, RLIM_INFINITY).status, CheckStatus::Ok);
+        assert_eq!(judge_open_files(RLIM_INFINITY, RLIM_INFINITY).status, CheckStatus::Ok);
         let little = judge_locked_memory(65_536);
-        assert_eq!((little.status, little.finding.starts_with("64 KiB")), (Status::Warn, true));
-        assert_eq!(judge_locked_memory(8 << 20).status, Status::Ok);
+        assert_eq!(
+            (little.status, little.finding.starts_with("64 KiB")),
+            (CheckStatus::Warn, true)
+        );
+        assert_eq!(judge_locked_memory(8 << 20).status, CheckStatus::Ok);
     }
 
     #[test]
     fn what_is_tried_is_tried_for_real() {
-        assert_eq!(on("tcp_info", &[]).status, Status::Ok);
-        assert_eq!(on("routes", &[]).status, Status::Ok);
+        assert_eq!(on("tcp_info", &[]).status, CheckStatus::Ok);
+        assert_eq!(on("routes", &[]).status, CheckStatus::Ok);
         let ring = on("io_uring", &[]);
-        assert_eq!(ring.status == Status::Ok, io_uring::IoUring::new(2).is_ok(), "{ring:?}");
+        assert_eq!(ring.status == CheckStatus::Ok, io_uring::IoUring::new(2).is_ok(), "{ring:?}");
     }
 }

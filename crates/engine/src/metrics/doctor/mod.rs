@@ -18,7 +18,7 @@ use crate::metrics::host::host_facts;
 use crate::metrics::host_reader::HostReader;
 use crate::metrics::roots::Roots;
 use podperf_model::facts::HostFacts;
-use podperf_model::sample::HostCounters;
+use podperf_model::reading::HostCounters;
 
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct Check {
     /// Stable name, in snake_case.
     pub name: &'static str,
     /// How it stands.
-    pub status: Status,
+    pub status: CheckStatus,
     /// What was found, with figures and units.
     pub finding: String,
     /// What can be done about it.
@@ -36,7 +36,7 @@ pub struct Check {
 /// How a check stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum CheckStatus {
     /// Nothing to say against it.
     Ok,
     /// Measuring works, but a figure may be spoilt or a method is not to be had.
@@ -49,32 +49,32 @@ pub enum Status {
 
 impl Check {
     fn ok(name: &'static str, finding: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, finding: finding.into(), remedy: None }
+        Self { name, status: CheckStatus::Ok, finding: finding.into(), remedy: None }
     }
 
     fn unknown(name: &'static str, reason: impl Into<String>) -> Self {
-        Self { name, status: Status::Unknown, finding: reason.into(), remedy: None }
+        Self { name, status: CheckStatus::Unknown, finding: reason.into(), remedy: None }
     }
 
     fn warn(name: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into());
-        Self { name, status: Status::Warn, finding: finding.into(), remedy }
+        Self { name, status: CheckStatus::Warn, finding: finding.into(), remedy }
     }
 
     fn fail(name: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Fail, ..Self::warn(name, finding, remedy) }
+        Self { status: CheckStatus::Fail, ..Self::warn(name, finding, remedy) }
     }
 }
 
 /// What the checks look at, read once.
-struct Machine<'r> {
+struct DoctorInput<'r> {
     roots: &'r Roots,
     facts: HostFacts,
     counters: HostCounters,
     unread: BTreeMap<String, String>,
 }
 
-impl Machine<'_> {
+impl DoctorInput<'_> {
     /// Why a fact is absent.
     fn why(&self, fact: &str) -> &str {
         self.facts.unknown.get(fact).map_or("not told", String::as_str)
@@ -87,8 +87,8 @@ pub fn examine(roots: &Roots) -> Vec<Check> {
     let mut reader = HostReader::open(roots);
     let counters = reader.read();
     let facts = host_facts(roots, None, None);
-    let machine = Machine { roots, facts, counters, unread: reader.unknown().clone() };
-    let checks: [fn(&Machine<'_>) -> Check; 30] = [
+    let machine = DoctorInput { roots, facts, counters, unread: reader.unknown().clone() };
+    let checks: [fn(&DoctorInput<'_>) -> Check; 30] = [
         processors::cpus,
         processors::pinning,
         processors::cpu_quota,
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(names.len(), checks.len());
             for check in checks {
                 assert!(!check.finding.is_empty(), "{check:?}");
-                let doubtful = matches!(check.status, Status::Warn | Status::Fail);
+                let doubtful = matches!(check.status, CheckStatus::Warn | CheckStatus::Fail);
                 assert_eq!(doubtful, check.remedy.is_some(), "{check:?}");
             }
         }
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn nothing_is_ok_that_could_not_be_read() {
         for name in ["proc_stat", "softnet_stat", "softirqs", "cgroup"] {
-            assert_eq!(on(name, &[]).status, Status::Fail, "{name}");
+            assert_eq!(on(name, &[]).status, CheckStatus::Fail, "{name}");
         }
         for name in ["governor", "steal", "congestion_control", "receive_buffer", "local_ports"] {
-            assert_eq!(on(name, &[]).status, Status::Unknown, "{name}");
+            assert_eq!(on(name, &[]).status, CheckStatus::Unknown, "{name}");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use super::{Check, Machine};
+use super::{Check, DoctorInput};
 use crate::metrics::source::{Reading, number, numbers};
 use podperf_sys::socket_probe;
 
 /// TCP_TIMEWAIT_LEN of the kernel, in seconds.
 const TIME_WAIT_SECONDS: u64 = 60;
 
-pub(super) fn congestion_control(machine: &Machine<'_>) -> Check {
+pub(super) fn congestion_control(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "congestion_control";
     let tcp = &machine.facts.tcp;
     let Some(default) = &tcp.congestion_control else {
@@ -27,7 +27,7 @@ pub(super) fn congestion_control(machine: &Machine<'_>) -> Check {
     )
 }
 
-pub(super) fn pacing(_: &Machine<'_>) -> Check {
+pub(super) fn pacing(_: &DoctorInput<'_>) -> Check {
     const NAME: &str = "pacing";
     // Any rate below the kernel's 32-bit bound will do.
     const BYTES_PER_SECOND: u32 = 125_000_000;
@@ -44,13 +44,13 @@ fn not_paced(finding: String) -> Check {
     Check::warn("pacing", finding, "leave -b out, or shape the device with tc")
 }
 
-pub(super) fn receive_buffer(machine: &Machine<'_>) -> Check {
+pub(super) fn receive_buffer(machine: &DoctorInput<'_>) -> Check {
     let tcp = &machine.facts.tcp;
     let why = [machine.why("tcp.core_rmem_max_bytes"), machine.why("tcp.rmem_bytes")];
     buffer(("receive_buffer", "rmem"), tcp.core_rmem_max_bytes, tcp.rmem_bytes, why)
 }
 
-pub(super) fn send_buffer(machine: &Machine<'_>) -> Check {
+pub(super) fn send_buffer(machine: &DoctorInput<'_>) -> Check {
     let tcp = &machine.facts.tcp;
     let why = [machine.why("tcp.core_wmem_max_bytes"), machine.why("tcp.wmem_bytes")];
     buffer(("send_buffer", "wmem"), tcp.core_wmem_max_bytes, tcp.wmem_bytes, why)
@@ -83,7 +83,7 @@ fn buffer(
     Check::warn(name, finding, remedy)
 }
 
-pub(super) fn local_ports(machine: &Machine<'_>) -> Check {
+pub(super) fn local_ports(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "local_ports";
     let range = numbers::<2>(&machine.roots.sysctl("net/ipv4/ip_local_port_range"));
     let [first, last] = match range {
@@ -102,7 +102,7 @@ pub(super) fn local_ports(machine: &Machine<'_>) -> Check {
     Check::warn(NAME, finding, "sysctl -w net.ipv4.ip_local_port_range='10000 65000'")
 }
 
-pub(super) fn time_wait_reuse(machine: &Machine<'_>) -> Check {
+pub(super) fn time_wait_reuse(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "time_wait_reuse";
     match sysctl::<u8>(machine, "net/ipv4/tcp_tw_reuse") {
         Err(reason) => Check::unknown(NAME, reason),
@@ -119,7 +119,7 @@ pub(super) fn time_wait_reuse(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn optmem(machine: &Machine<'_>) -> Check {
+pub(super) fn optmem(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "optmem";
     // The default since Linux 6.7; before, 20 KiB.
     const ROOMY_BYTES: u64 = 128 << 10;
@@ -141,13 +141,13 @@ pub(super) fn optmem(machine: &Machine<'_>) -> Check {
     )
 }
 
-fn sysctl<T: FromStr>(machine: &Machine<'_>, path: &str) -> Reading<T> {
+fn sysctl<T: FromStr>(machine: &DoctorInput<'_>, path: &str) -> Reading<T> {
     number(&machine.roots.sysctl(path))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::super::tests::on;
 
     #[test]
@@ -159,9 +159,9 @@ mod tests {
             ];
             on("congestion_control", &files)
         };
-        assert_eq!(with("cubic\n").status, Status::Ok);
+        assert_eq!(with("cubic\n").status, CheckStatus::Ok);
         let bbr = with("bbr\n");
-        assert_eq!(bbr.status, Status::Warn);
+        assert_eq!(bbr.status, CheckStatus::Warn);
         assert!(bbr.finding.contains("available reno, bbr, cubic"), "{bbr:?}");
     }
 
@@ -169,42 +169,42 @@ mod tests {
     fn an_explicit_buffer_may_be_capped_below_autotuning() {
         let tcp = ("proc/sys/net/ipv4/tcp_rmem", "4096 131072 33554432\n");
         let capped = on("receive_buffer", &[tcp, ("proc/sys/net/core/rmem_max", "212992\n")]);
-        assert_eq!(capped.status, Status::Warn);
+        assert_eq!(capped.status, CheckStatus::Warn);
         assert!(capped.finding.contains("32768 KiB") && capped.finding.contains("208 KiB"));
         let roomy = on("receive_buffer", &[tcp, ("proc/sys/net/core/rmem_max", "33554432\n")]);
-        assert_eq!(roomy.status, Status::Ok);
+        assert_eq!(roomy.status, CheckStatus::Ok);
         // Older kernels hide net.core from other network namespaces than the first.
-        assert_eq!(on("receive_buffer", &[tcp]).status, Status::Unknown);
+        assert_eq!(on("receive_buffer", &[tcp]).status, CheckStatus::Unknown);
     }
 
     #[test]
     fn ports_bound_the_rate_of_connections() {
         let path = "proc/sys/net/ipv4/ip_local_port_range";
         let usual = on("local_ports", &[(path, "32768\t60999\n")]);
-        assert_eq!(usual.status, Status::Ok);
+        assert_eq!(usual.status, CheckStatus::Ok);
         assert!(usual.finding.contains("28232 local ports"), "{usual:?}");
         assert!(usual.finding.contains("470 new connections/s"), "{usual:?}");
-        assert_eq!(on("local_ports", &[(path, "60000 60999")]).status, Status::Warn);
-        assert_eq!(on("local_ports", &[(path, "9 1")]).status, Status::Warn);
-        assert_eq!(on("local_ports", &[(path, "many")]).status, Status::Unknown);
+        assert_eq!(on("local_ports", &[(path, "60000 60999")]).status, CheckStatus::Warn);
+        assert_eq!(on("local_ports", &[(path, "9 1")]).status, CheckStatus::Warn);
+        assert_eq!(on("local_ports", &[(path, "many")]).status, CheckStatus::Unknown);
     }
 
     #[test]
     fn little_room_for_notices_is_warned_of() {
         let path = "proc/sys/net/core/optmem_max";
-        assert_eq!(on("optmem", &[(path, "20480\n")]).status, Status::Warn);
-        assert_eq!(on("optmem", &[(path, "131072\n")]).status, Status::Ok);
+        assert_eq!(on("optmem", &[(path, "20480\n")]).status, CheckStatus::Warn);
+        assert_eq!(on("optmem", &[(path, "131072\n")]).status, CheckStatus::Ok);
     }
 
     #[test]
     fn reuse_of_ports() {
         let path = "proc/sys/net/ipv4/tcp_tw_reuse";
-        assert_eq!(on("time_wait_reuse", &[(path, "0\n")]).status, Status::Warn);
+        assert_eq!(on("time_wait_reuse", &[(path, "0\n")]).status, CheckStatus::Warn);
         assert!(on("time_wait_reuse", &[(path, "2\n")]).finding.contains("loopback alone"));
     }
 
     #[test]
     fn pacing_is_tried_on_a_real_socket() {
-        assert_eq!(on("pacing", &[]).status, Status::Ok);
+        assert_eq!(on("pacing", &[]).status, CheckStatus::Ok);
     }
 }

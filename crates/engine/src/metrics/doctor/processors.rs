@@ -5,13 +5,13 @@ use std::thread;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::{Check, Machine};
+use super::{Check, DoctorInput};
 use crate::metrics::topology::Topology;
 
 /// Beyond this a clock read disturbs what it times: the vDSO's cost is some tens of nanoseconds.
 const SLOW_CLOCK_NS: f64 = 200.0;
 
-pub(super) fn cpus(machine: &Machine<'_>) -> Check {
+pub(super) fn cpus(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "cpus";
     let allowed = machine.facts.cpus_allowed.len();
     let online = machine.facts.cpus_online.map_or_else(
@@ -29,7 +29,7 @@ pub(super) fn cpus(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn pinning(machine: &Machine<'_>) -> Check {
+pub(super) fn pinning(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "pinning";
     let Some(&cpu) = machine.facts.cpus_allowed.last() else {
         return Check::unknown(NAME, machine.why("cpus_allowed"));
@@ -56,7 +56,7 @@ fn pin_this_thread(cpu: u32) -> nix::Result<bool> {
     Ok(sched_getaffinity(Pid::from_raw(0))? == wanted)
 }
 
-pub(super) fn cpu_quota(machine: &Machine<'_>) -> Check {
+pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "cpu_quota";
     let Some(limits) = &machine.facts.cgroup else {
         return Check::unknown(NAME, machine.why("cgroup"));
@@ -80,7 +80,7 @@ pub(super) fn cpu_quota(machine: &Machine<'_>) -> Check {
     )
 }
 
-pub(super) fn smt(machine: &Machine<'_>) -> Check {
+pub(super) fn smt(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "smt";
     match machine.facts.smt_active {
         None => Check::unknown(NAME, machine.why("smt_active")),
@@ -97,7 +97,7 @@ pub(super) fn smt(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn numa(machine: &Machine<'_>) -> Check {
+pub(super) fn numa(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "numa";
     match machine.facts.numa_nodes {
         None => Check::unknown(NAME, machine.why("numa_nodes")),
@@ -109,7 +109,7 @@ pub(super) fn numa(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn governor(machine: &Machine<'_>) -> Check {
+pub(super) fn governor(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "governor";
     match machine.facts.governor.as_deref() {
         None => Check::unknown(NAME, machine.why("governor")),
@@ -122,7 +122,7 @@ pub(super) fn governor(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn clock(machine: &Machine<'_>) -> Check {
+pub(super) fn clock(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "clock";
     let source = machine.facts.clocksource.as_deref().unwrap_or("unknown");
     let Some(cost) = machine.facts.clock_read_ns else {
@@ -140,7 +140,7 @@ pub(super) fn clock(machine: &Machine<'_>) -> Check {
     )
 }
 
-pub(super) fn steal(machine: &Machine<'_>) -> Check {
+pub(super) fn steal(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "steal";
     let Some(cpu) = &machine.counters.cpu else {
         let reason = machine.unread.get("cpu").map_or("not told", String::as_str);
@@ -161,7 +161,7 @@ pub(super) fn steal(machine: &Machine<'_>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
+    use super::super::CheckStatus;
     use super::super::tests::on;
     use super::*;
 
@@ -177,7 +177,7 @@ mod tests {
                 (&format!("{group}/cpu.stat"), "usage_usec 5\nnr_periods 9\nnr_throttled 4\n"),
             ],
         );
-        assert_eq!(check.status, Status::Warn);
+        assert_eq!(check.status, CheckStatus::Warn);
         assert!(check.finding.contains("1.5 cores in each 100000 us"), "{check:?}");
         assert!(check.finding.contains("throttled in 4 periods"), "{check:?}");
     }
@@ -185,15 +185,15 @@ mod tests {
     #[test]
     fn steal_above_one_percent_warns() {
         let little = on("steal", &[("proc/stat", "cpu  50 0 50 899 0 0 0 1 0 0\n")]);
-        assert_eq!(little.status, Status::Ok);
+        assert_eq!(little.status, CheckStatus::Ok);
         let much = on("steal", &[("proc/stat", "cpu  50 0 50 850 0 0 0 50 0 0\n")]);
-        assert_eq!((much.status, much.finding.starts_with("5.00 %")), (Status::Warn, true));
+        assert_eq!((much.status, much.finding.starts_with("5.00 %")), (CheckStatus::Warn, true));
     }
 
     #[test]
     fn pinning_leaves_this_thread_where_it_was() {
         let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
-        assert_eq!(on("pinning", &[]).status, Status::Ok);
+        assert_eq!(on("pinning", &[]).status, CheckStatus::Ok);
         assert_eq!(sched_getaffinity(Pid::from_raw(0)).unwrap(), before);
     }
 

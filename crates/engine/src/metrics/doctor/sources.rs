@@ -1,8 +1,8 @@
 //! Checks of the files that the CPU and packet figures are read from.
 
-use super::{Check, Machine};
+use super::{Check, DoctorInput};
 
-pub(super) fn container(machine: &Machine<'_>) -> Check {
+pub(super) fn container(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "container";
     let Some(container) = &machine.facts.container else {
         return Check::unknown(NAME, machine.why("container"));
@@ -16,7 +16,7 @@ pub(super) fn container(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn proc_filtered(machine: &Machine<'_>) -> Check {
+pub(super) fn proc_filtered(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "proc_filtered";
     match machine.facts.proc_filtered {
         None => Check::unknown(NAME, machine.why("proc_filtered")),
@@ -30,22 +30,27 @@ pub(super) fn proc_filtered(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn proc_stat(machine: &Machine<'_>) -> Check {
+pub(super) fn proc_stat(machine: &DoctorInput<'_>) -> Check {
     source(machine, "proc_stat", "cpu", machine.counters.cpu.as_ref().map(|cpu| cpu.per_cpu.len()))
 }
 
-pub(super) fn softnet_stat(machine: &Machine<'_>) -> Check {
+pub(super) fn softnet_stat(machine: &DoctorInput<'_>) -> Check {
     let lines = machine.counters.softnet.as_ref().map(std::collections::BTreeMap::len);
     source(machine, "softnet_stat", "softnet", lines)
 }
 
-pub(super) fn softirqs(machine: &Machine<'_>) -> Check {
+pub(super) fn softirqs(machine: &DoctorInput<'_>) -> Check {
     let columns = machine.counters.softirqs.as_ref().map(std::collections::BTreeMap::len);
     source(machine, "softirqs", "softirqs", columns)
 }
 
 /// Whether the counters of one source are there.
-fn source(machine: &Machine<'_>, name: &'static str, counter: &str, cpus: Option<usize>) -> Check {
+fn source(
+    machine: &DoctorInput<'_>,
+    name: &'static str,
+    counter: &str,
+    cpus: Option<usize>,
+) -> Check {
     if let Some(cpus) = cpus {
         return Check::ok(name, format!("readable, {cpus} CPUs"));
     }
@@ -57,7 +62,7 @@ fn source(machine: &Machine<'_>, name: &'static str, counter: &str, cpus: Option
     )
 }
 
-pub(super) fn cgroup(machine: &Machine<'_>) -> Check {
+pub(super) fn cgroup(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "cgroup";
     let Some(cgroup) = &machine.counters.cgroup else {
         let reason = machine.unread.get("cgroup").map_or("not told", String::as_str);
@@ -78,7 +83,7 @@ pub(super) fn cgroup(machine: &Machine<'_>) -> Check {
     Check::ok(NAME, format!("readable: {}", told.join(", ")))
 }
 
-pub(super) fn irq_time_accounting(machine: &Machine<'_>) -> Check {
+pub(super) fn irq_time_accounting(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "irq_time_accounting";
     match machine.facts.irq_time_accounting {
         None => Check::unknown(NAME, machine.why("irq_time_accounting")),
@@ -92,13 +97,13 @@ pub(super) fn irq_time_accounting(machine: &Machine<'_>) -> Check {
     }
 }
 
-pub(super) fn softnet_drops(machine: &Machine<'_>) -> Check {
+pub(super) fn softnet_drops(machine: &DoctorInput<'_>) -> Check {
     const NAME: &str = "softnet_drops";
     let Some(softnet) = &machine.counters.softnet else {
         let reason = machine.unread.get("softnet").map_or("not told", String::as_str);
         return Check::unknown(NAME, reason);
     };
-    let sum = |of: fn(&podperf_model::sample::Softnet) -> u64| softnet.values().map(of).sum();
+    let sum = |of: fn(&podperf_model::reading::Softnet) -> u64| softnet.values().map(of).sum();
     let (processed, dropped, squeezed): (u64, u64, u64) =
         (sum(|cpu| cpu.processed), sum(|cpu| cpu.dropped), sum(|cpu| cpu.time_squeeze));
     let finding = format!(
@@ -114,14 +119,14 @@ pub(super) fn softnet_drops(machine: &Machine<'_>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{named, on};
-    use super::super::{Status, examine};
+    use super::super::{CheckStatus, examine};
     use crate::metrics::roots::Roots;
 
     #[test]
     fn drops_are_counted_over_all_cpus() {
         let checks = examine(&Roots::fixture("proc-2cpu"));
         let drops = named("softnet_drops", &checks);
-        assert_eq!(drops.status, Status::Warn);
+        assert_eq!(drops.status, CheckStatus::Warn);
         assert!(drops.finding.starts_with("2 packets dropped"), "{drops:?}");
         assert!(drops.finding.contains("4 rounds cut short, of 6128 packets"), "{drops:?}");
         assert_eq!(named("proc_stat", &checks).finding, "readable, 2 CPUs");
@@ -130,16 +135,16 @@ mod tests {
     #[test]
     fn a_container_behind_lxcfs_is_warned_of() {
         let checks = examine(&Roots::fixture("cgroup-v2-container"));
-        assert_eq!(named("proc_filtered", &checks).status, Status::Warn);
+        assert_eq!(named("proc_filtered", &checks).status, CheckStatus::Warn);
         assert!(named("container", &checks).finding.contains("kubernetes"));
-        assert_eq!(named("cgroup", &checks).status, Status::Ok);
-        assert_eq!(named("cpu_quota", &checks).status, Status::Warn);
+        assert_eq!(named("cgroup", &checks).status, CheckStatus::Ok);
+        assert_eq!(named("cpu_quota", &checks).status, CheckStatus::Warn);
     }
 
     #[test]
     fn softirq_time_by_ticks_is_warned_of() {
         let config = ("boot/config-6.1", "CONFIG_TICK_CPU_ACCOUNTING=y\n");
         let release = ("proc/sys/kernel/osrelease", "6.1\n");
-        assert_eq!(on("irq_time_accounting", &[release, config]).status, Status::Warn);
+        assert_eq!(on("irq_time_accounting", &[release, config]).status, CheckStatus::Warn);
     }
 }

@@ -6,24 +6,29 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, Meeting, Trouble, call, connecting, try_out};
+use super::{Book, ConnectionSetup, Trouble, call, connecting, try_out};
 use crate::transport::buffer::Buffer;
-use crate::transport::fresh::Dial;
+use crate::transport::short_lived::Dial;
 use crate::workload::pace::Bursts;
-use crate::workload::rr::record::{Stamp, first_step};
-use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::schedule::{FlowSchedule, wait_until};
 use crate::workload::sizes::Sizes;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::transactions::{Stamp, first_step};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::run::Multiplexing;
 
 /// Transactions until the stop or until the budget is used up.
-pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: Sizes) -> Account {
+pub(super) fn request(
+    worker: &Worker<'_>,
+    plan: &CrrPlan,
+    dial: &Dial,
+    sizes: Sizes,
+) -> WorkerReport {
     let book = Book::open(plan);
     let Some(meeting) = &worker.shared.meeting else { return book.account() };
     let outgoing = worker.outgoing(sizes.request);
     let incoming = Buffer::touched(sizes.response);
-    let prepared = try_out(dial).map(|_| ((), Stand::by(Multiplexing::Blocking)));
+    let prepared = try_out(dial).map(|_| ((), WorkerReady::by(Multiplexing::Blocking)));
     if worker.stand(prepared).is_none() {
         return book.account();
     }
@@ -40,7 +45,7 @@ pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: S
 
 struct Caller<'a> {
     worker: &'a Worker<'a>,
-    meeting: &'a Meeting,
+    meeting: &'a ConnectionSetup,
     dial: &'a Dial,
     outgoing: Buffer,
     incoming: Buffer,
@@ -62,7 +67,7 @@ impl Caller<'_> {
 
     fn open_loop(&mut self, rate: f64) -> Result<(), Failure> {
         let gate = self.worker.gate();
-        let mut schedule = Schedule::of(self.worker, rate, 0);
+        let mut schedule = FlowSchedule::of(self.worker, rate, 0);
         let mut left = self.worker.budget(0);
         while left > 0 {
             let Some(now) = wait_until(gate, schedule.next()) else { break };

@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use socket2::Socket;
 
-use super::Meeting;
-use crate::transport::fresh::not_yet;
+use super::ConnectionSetup;
+use crate::transport::short_lived::not_yet;
 use crate::workload::tally::Tally;
 
 /// Calls until there is an answer, or until the meeting is cut off.
 pub(super) fn until<T>(
-    meeting: &Meeting,
+    meeting: &ConnectionSetup,
     mut call: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     loop {
@@ -29,7 +29,7 @@ pub(super) fn until<T>(
 
 /// Sends all of `message`.
 pub(super) fn send(
-    meeting: &Meeting,
+    meeting: &ConnectionSetup,
     socket: &Socket,
     tally: &Tally,
     message: &[u8],
@@ -45,7 +45,7 @@ pub(super) fn send(
 
 /// Fills `buffer`. False: the connection ended before its first byte.
 pub(super) fn receive(
-    meeting: &Meeting,
+    meeting: &ConnectionSetup,
     socket: &Socket,
     tally: &Tally,
     buffer: &mut [u8],
@@ -65,7 +65,7 @@ pub(super) fn receive(
 }
 
 /// Waits for the other end to close the connection; what else it sends is dropped.
-pub(super) fn end_of_stream(meeting: &Meeting, socket: &Socket) -> io::Result<()> {
+pub(super) fn end_of_stream(meeting: &ConnectionSetup, socket: &Socket) -> io::Result<()> {
     let mut scrap = [0; 64];
     while until(meeting, || (&mut &*socket).read(&mut scrap))? > 0 {}
     Ok(())

@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, Meeting, Trouble, connecting, try_out};
+use super::{Book, ConnectionSetup, Trouble, connecting, try_out};
 use crate::transport::buffer::Buffer;
-use crate::transport::fresh::{Dial, not_yet};
+use crate::transport::short_lived::{Dial, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
-use crate::workload::rr::record::{Stamp, first_step};
-use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::schedule::{FlowSchedule, SPIN};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::transactions::{Stamp, first_step};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::run::Multiplexing;
 
@@ -24,7 +24,12 @@ use podperf_model::result::run::Multiplexing;
 const CHUNK: usize = 256 << 10;
 
 /// Transactions on every flow until the stop or until its budget is used up.
-pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: Sizes) -> Account {
+pub(super) fn request(
+    worker: &Worker<'_>,
+    plan: &CrrPlan,
+    dial: &Dial,
+    sizes: Sizes,
+) -> WorkerReport {
     let book = Book::open(plan);
     let Some(meeting) = &worker.shared.meeting else { return book.account() };
     let flows = worker.share.flows.len();
@@ -32,7 +37,7 @@ pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: S
         let opened = Multiplex::empty(flows).and_then(Multiplex::with_timer);
         let multiplex = opened.map_err(multiplex::refused)?;
         let fallback = multiplex.busy_poll(worker.wait());
-        Ok((multiplex, Stand { fallback, ..Stand::by(Multiplexing::Epoll) }))
+        Ok((multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) }))
     });
     let message = worker.outgoing(sizes.request.min(CHUNK));
     let buffer = Buffer::touched(sizes.response.min(CHUNK));
@@ -42,7 +47,7 @@ pub(super) fn request(worker: &Worker<'_>, plan: &CrrPlan, dial: &Dial, sizes: S
         stamp: Stamp::closed_loop(Instant::now()),
         trouble: Trouble::default(),
         left: worker.budget(flow),
-        schedule: plan.rate_per_second.map(|rate| Schedule::of(worker, rate, flow)),
+        schedule: plan.rate_per_second.map(|rate| FlowSchedule::of(worker, rate, flow)),
         ended: false,
     });
     let mut switchboard = Switchboard {
@@ -82,7 +87,7 @@ struct Caller {
     stamp: Stamp,
     trouble: Trouble,
     left: u64,
-    schedule: Option<Schedule>,
+    schedule: Option<FlowSchedule>,
     ended: bool,
 }
 
@@ -97,7 +102,7 @@ enum Turn {
 
 struct Switchboard<'a> {
     worker: &'a Worker<'a>,
-    meeting: &'a Meeting,
+    meeting: &'a ConnectionSetup,
     dial: &'a Dial,
     sizes: Sizes,
     multiplex: Multiplex,
@@ -115,7 +120,7 @@ impl Switchboard<'_> {
         for flow in 0..self.callers.len() {
             first_step(self.worker, flow);
             let schedule = self.callers[flow].schedule.as_ref();
-            let at = schedule.map_or_else(Instant::now, Schedule::next);
+            let at = schedule.map_or_else(Instant::now, FlowSchedule::next);
             self.due.push(Reverse((at, flow)));
         }
     }
@@ -273,7 +278,7 @@ impl Switchboard<'_> {
         }
     }
 
-    fn account(mut self) -> Account {
+    fn account(mut self) -> WorkerReport {
         let gate = self.worker.gate();
         for schedule in self.callers.iter().filter_map(|caller| caller.schedule.as_ref()) {
             self.book.record.owed(gate, schedule);

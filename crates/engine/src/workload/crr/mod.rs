@@ -21,16 +21,16 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use crate::transport::fresh::{Dial, Listener};
+use crate::transport::short_lived::{Dial, Listener};
 use crate::workload::gate::Gate;
-use crate::workload::rr::record::{Record, Stamp};
 use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Worker};
+use crate::workload::transactions::{Record, Stamp};
+use crate::workload::{Failure, Worker, WorkerReport};
 use podperf_model::latency::Latencies;
-use podperf_model::plan::{CrrPlan, Part};
-use podperf_model::result::half::ConnectionUse;
+use podperf_model::plan::{CrrPlan, FlowRole};
+use podperf_model::result::end_result::ConnectionUse;
 
 /// First pause after a connection that could not be opened, and the longest.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the connections of one end come about.
 #[derive(Debug)]
-pub enum Way {
+pub enum ConnectionSource {
     /// The client opens them.
     Dial(Dial),
     /// The server accepts them.
@@ -49,8 +49,8 @@ pub enum Way {
 
 /// Where the ends of a run meet again and again.
 #[derive(Debug)]
-pub struct Meeting {
-    way: Way,
+pub struct ConnectionSetup {
+    way: ConnectionSource,
     peer: SocketAddr,
     /// Whatever still waits gives up.
     cut: AtomicBool,
@@ -58,10 +58,10 @@ pub struct Meeting {
     alone: bool,
 }
 
-impl Meeting {
+impl ConnectionSetup {
     /// A meeting with `peer`. `alone`: each worker of this end has one flow.
     #[must_use]
-    pub const fn new(way: Way, peer: SocketAddr, alone: bool) -> Self {
+    pub const fn new(way: ConnectionSource, peer: SocketAddr, alone: bool) -> Self {
         Self { way, peer, cut: AtomicBool::new(false), alone }
     }
 
@@ -75,14 +75,14 @@ impl Meeting {
     #[must_use]
     pub const fn listener(&self) -> Option<&Socket> {
         match &self.way {
-            Way::Listen(listener) => Some(listener.socket()),
-            Way::Dial(_) => None,
+            ConnectionSource::Listen(listener) => Some(listener.socket()),
+            ConnectionSource::Dial(_) => None,
         }
     }
 
     /// The run is over: a server accepts nothing more.
     pub fn close(&self) {
-        if let Way::Listen(listener) = &self.way {
+        if let ConnectionSource::Listen(listener) = &self.way {
             listener.shut();
         }
     }
@@ -100,16 +100,24 @@ impl Meeting {
 
 /// Connects or accepts, as the share says.
 #[must_use]
-pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> Account {
-    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
+    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
     let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
     match (&meeting.way, worker.share.part, meeting.alone) {
-        (Way::Dial(dial), Part::Request, true) => blocking::request(worker, plan, dial, sizes),
-        (Way::Dial(dial), Part::Request, false) => epoll::request(worker, plan, dial, sizes),
-        (Way::Listen(listener), _, true) => serve::respond(worker, plan, listener, sizes),
-        (Way::Listen(listener), ..) => serve::respond_to_many(worker, plan, listener, sizes),
+        (ConnectionSource::Dial(dial), FlowRole::Request, true) => {
+            blocking::request(worker, plan, dial, sizes)
+        }
+        (ConnectionSource::Dial(dial), FlowRole::Request, false) => {
+            epoll::request(worker, plan, dial, sizes)
+        }
+        (ConnectionSource::Listen(listener), _, true) => {
+            serve::respond(worker, plan, listener, sizes)
+        }
+        (ConnectionSource::Listen(listener), ..) => {
+            serve::respond_to_many(worker, plan, listener, sizes)
+        }
         // A client has no other parts.
-        (Way::Dial(_), ..) => Account::default(),
+        (ConnectionSource::Dial(_), ..) => WorkerReport::default(),
     }
 }
 
@@ -142,8 +150,8 @@ impl Book {
         self.uses.connections += 1;
     }
 
-    fn account(self) -> Account {
-        Account {
+    fn account(self) -> WorkerReport {
+        WorkerReport {
             connect_time: Some(self.connect_time),
             connections: Some(self.uses),
             ..self.record.account()

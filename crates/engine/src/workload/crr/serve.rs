@@ -10,16 +10,16 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use socket2::Socket;
 
-use super::Meeting;
+use super::ConnectionSetup;
 use crate::transport::buffer::Buffer;
-use crate::transport::fresh::{Knock, Listener, not_yet};
+use crate::transport::short_lived::{Knock, Listener, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::{Close, CrrPlan};
-use podperf_model::result::half::ConnectionUse;
+use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
 
 /// The listener's place among the connections.
@@ -39,16 +39,16 @@ pub(super) fn respond(
     plan: &CrrPlan,
     listener: &Listener,
     sizes: Sizes,
-) -> Account {
-    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+) -> WorkerReport {
+    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
     let mut tables = Tables::new(worker, plan, sizes);
     let prepared = listener
         .socket()
         .set_nonblocking(worker.wait().spins())
-        .map(|()| ((), Stand::by(Multiplexing::Blocking)))
+        .map(|()| ((), WorkerReady::by(Multiplexing::Blocking)))
         .map_err(|error| Error::new(Kind::Unmeasured, "prepare the listener of the run", error));
     if worker.stand(prepared).is_none() {
-        return Account::default();
+        return WorkerReport::default();
     }
     let result = match tables.one_by_one(worker, listener) {
         Ok(Next::Nothing) => Ok(()),
@@ -72,14 +72,14 @@ pub(super) fn respond_to_many(
     plan: &CrrPlan,
     listener: &Listener,
     sizes: Sizes,
-) -> Account {
-    let Some(meeting) = &worker.shared.meeting else { return Account::default() };
+) -> WorkerReport {
+    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
     let mut tables = Tables::new(worker, plan, sizes);
     let prepared =
         watch(worker, listener).map_err(multiplex::refused).map(|(multiplex, fallback)| {
-            (multiplex, Stand { fallback, ..Stand::by(Multiplexing::Epoll) })
+            (multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) })
         });
-    let Some(multiplex) = worker.stand(prepared) else { return Account::default() };
+    let Some(multiplex) = worker.stand(prepared) else { return WorkerReport::default() };
     let room = &mut tables;
     let result = Room { worker, meeting, listener, multiplex, tables: room, listening: true }.run();
     tables.account(worker, result)
@@ -108,7 +108,7 @@ const fn watching(error: io::Error) -> Failure {
 /// A worker with its listener and its connections.
 struct Room<'a, 'b> {
     worker: &'a Worker<'a>,
-    meeting: &'a Meeting,
+    meeting: &'a ConnectionSetup,
     listener: &'a Listener,
     multiplex: Multiplex,
     tables: &'b mut Tables<'a>,
@@ -173,7 +173,7 @@ impl Room<'_, '_> {
                         self.multiplex.add(&table.socket, place, interest).map_err(watching)?;
                     }
                 }
-                Ok(Knock::Stranger) => self.tables.uses.strangers += 1,
+                Ok(Knock::PreambleError) => self.tables.uses.strangers += 1,
                 Err(_) if self.worker.gate().stopped() => {
                     self.multiplex.forget(self.listener.socket());
                     return Ok(());
@@ -238,12 +238,12 @@ impl<'a> Tables<'a> {
     }
 
     /// Ends the worker's flows, of which only the first can have failed.
-    fn account(self, worker: &Worker<'_>, result: Result<(), Failure>) -> Account {
+    fn account(self, worker: &Worker<'_>, result: Result<(), Failure>) -> WorkerReport {
         let mut failure = result.err();
         for flow in 0..worker.share.flows.len() {
             worker.ended(flow, failure.take().map_or(Ok(()), Err));
         }
-        Account { connections: Some(self.uses), ..Account::default() }
+        WorkerReport { connections: Some(self.uses), ..WorkerReport::default() }
     }
 
     /// Accepts a connection, takes it to its end, and so on.
@@ -259,7 +259,7 @@ impl<'a> Tables<'a> {
                         return Ok(Next::Many { waiting: Some((place, interest)) });
                     }
                 }
-                Ok(Knock::Stranger) => self.uses.strangers += 1,
+                Ok(Knock::PreambleError) => self.uses.strangers += 1,
                 Err(_) if worker.gate().stopped() => return Ok(Next::Nothing),
                 Err(error) if not_yet(&error) => {
                     std::hint::spin_loop();
@@ -316,11 +316,11 @@ impl<'a> Tables<'a> {
     fn serve(&mut self, place: usize) -> Option<Interest> {
         let table = self.open.get_mut(place)?.as_mut()?;
         let tally = self.tallies[place % self.tallies.len()];
-        let fresh = table.missing == self.sizes.request;
+        let short_lived = table.missing == self.sizes.request;
         let waiting = !table.answered;
         let turn = table.go_on(tally, &mut self.buffer, &self.message, self.close);
         // A connection that asks nothing only showed that the way is open.
-        let asked = !fresh || table.missing < self.sizes.request;
+        let asked = !short_lived || table.missing < self.sizes.request;
         match turn {
             Ok(turn) => {
                 table.answered = table.missing == 0 && table.to_send == 0;

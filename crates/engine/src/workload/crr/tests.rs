@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Meeting, Way};
-use crate::transport::fresh::{Dial, Listener, Ports};
-use crate::workload::Account;
-use crate::workload::manner::{Manner, Pace};
+use super::{ConnectionSetup, ConnectionSource};
+use crate::transport::short_lived::{Dial, Listener, Ports};
+use crate::workload::WorkerReport;
+use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::testing::{End, plan, play};
-use podperf_model::plan::{Close, CrrPlan, Extent, Part, Plan, SocketPlan, Wait, Workload};
+use podperf_model::plan::{
+    Close, CrrPlan, FlowRole, Plan, SocketPlan, StopCondition, Wait, Workload,
+};
 use podperf_model::units::Bytes;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -21,7 +23,7 @@ fn crr((request, response): (u64, u64), close: Close, total: u64, flows: u32) ->
         rate_per_second: None,
         close,
     });
-    plan(workload, Extent::Transactions { total }, flows)
+    plan(workload, StopCondition::Transactions { total }, flows)
 }
 
 /// Carries `plan` out; what both ends and the client's workers bring home.
@@ -29,20 +31,21 @@ fn meet(
     plan: &Plan,
     close: Close,
     ports: Option<Ports>,
-    manner: Manner,
-) -> (End, Account, Account) {
+    compat: CompatOptions,
+) -> (End, WorkerReport, WorkerReport) {
     let socket = SocketPlan::default();
     let address = SocketAddr::new(LOCAL, 0);
     let listener = Listener::open(address, LOCAL, &socket, Wait::Block, plan.flows).unwrap();
     let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
     let ports = ports.map(Arc::new);
     let dial = Dial { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
-    let [client, server] = [Way::Dial(dial), Way::Listen(listener)].map(|way| {
-        let mut end = End::new(plan.clone(), Vec::new(), manner.clone());
-        end.shared.meeting = Some(Meeting::new(way, to, plan.flows == 1));
-        end
-    });
-    let (asked, answered) = play((&client, Part::Request), (&server, Part::Respond));
+    let [client, server] =
+        [ConnectionSource::Dial(dial), ConnectionSource::Listen(listener)].map(|way| {
+            let mut end = End::new(plan.clone(), Vec::new(), compat.clone());
+            end.shared.meeting = Some(ConnectionSetup::new(way, to, plan.flows == 1));
+            end
+        });
+    let (asked, answered) = play((&client, FlowRole::Request), (&server, FlowRole::Respond));
     assert_eq!((client.ended(), server.ended()), (plan.flows as usize, plan.flows as usize));
     (client, asked, answered)
 }
@@ -53,7 +56,7 @@ fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
         for close in [Close::Server, Close::Client] {
             for flows in [1, 3] {
                 let plan = crr(sizes, close, 9, flows);
-                let (client, asked, answered) = meet(&plan, close, None, Manner::default());
+                let (client, asked, answered) = meet(&plan, close, None, CompatOptions::default());
                 let told = format!("{sizes:?} {close:?} {flows}");
                 assert_eq!(asked.latency.unwrap().count(), 9, "{told}");
                 assert_eq!(asked.connections.unwrap().connections, 9, "{told}");
@@ -73,7 +76,7 @@ fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
 fn connections_come_from_the_ports_of_a_range() {
     let ports = Ports::new(20_011..=20_030);
     let plan = crr((1, 1), Close::Server, 40, 1);
-    let (_, asked, answered) = meet(&plan, Close::Server, Some(ports), Manner::default());
+    let (_, asked, answered) = meet(&plan, Close::Server, Some(ports), CompatOptions::default());
     let uses = asked.connections.unwrap();
     assert_eq!((uses.connections, answered.connections.unwrap().connections), (40, 40));
 }
@@ -83,8 +86,8 @@ fn transactions_come_in_bursts_where_that_is_asked_for() {
     let pace = Some(Pace { operations: 2, every: Duration::from_millis(20) });
     let since = Instant::now();
     let plan = crr((1, 1), Close::Server, 6, 1);
-    let manner = Manner { pace, ..Manner::default() };
-    let (_, asked, _) = meet(&plan, Close::Server, None, manner);
+    let compat = CompatOptions { pace, ..CompatOptions::default() };
+    let (_, asked, _) = meet(&plan, Close::Server, None, compat);
     assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
     let latency = asked.latency.unwrap();
     assert_eq!(latency.count(), 6);

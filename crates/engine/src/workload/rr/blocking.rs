@@ -5,19 +5,19 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::record::{Record, Stamp, first_step};
 use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{Schedule, wait_until};
+use crate::workload::schedule::{FlowSchedule, wait_until};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker, open};
+use crate::workload::transactions::{Record, Stamp, first_step};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport, open};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::RrPlan;
 use podperf_model::result::run::Multiplexing;
 
 /// Requests until the stop or until the budget is used up, then ends the stream.
-pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Account {
+pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> WorkerReport {
     let mut record = Record::new(plan.rate_per_second.is_some());
     let flow = Flow::prepare(worker, sizes.request, sizes.response);
     let Some(mut flow) = worker.stand(flow) else {
@@ -67,7 +67,7 @@ fn open_loop(
     record: &mut Record,
 ) -> Result<(), Failure> {
     let gate = worker.gate();
-    let mut schedule = Schedule::of(worker, rate, 0);
+    let mut schedule = FlowSchedule::of(worker, rate, 0);
     let mut left = worker.budget(0);
     while left > 0 {
         let Some(now) = wait_until(gate, schedule.next()) else { break };
@@ -125,7 +125,11 @@ struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     /// A flow that waits as planned: awake, its socket never blocks.
-    fn prepare(worker: &Worker<'a>, outgoing: usize, incoming: usize) -> Result<(Self, Stand)> {
+    fn prepare(
+        worker: &Worker<'a>,
+        outgoing: usize,
+        incoming: usize,
+    ) -> Result<(Self, WorkerReady)> {
         let socket = worker.socket(0);
         socket
             .set_nonblocking(worker.wait().spins())
@@ -136,7 +140,7 @@ impl<'a> Flow<'a> {
             outgoing: worker.outgoing(outgoing),
             incoming: Buffer::touched(incoming),
         };
-        Ok((flow, Stand::by(Multiplexing::Blocking)))
+        Ok((flow, WorkerReady::by(Multiplexing::Blocking)))
     }
 
     /// Sends one whole message.

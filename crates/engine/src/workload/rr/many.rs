@@ -9,12 +9,12 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::record::{Record, Stamp, first_step};
 use crate::workload::open::Open;
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{SPIN, Schedule};
+use crate::workload::schedule::{FlowSchedule, SPIN};
 use crate::workload::sizes::Sizes;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::transactions::{Record, Stamp, first_step};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::RrPlan;
 
@@ -167,9 +167,9 @@ impl<'a, W: Wire> Flows<'a, W> {
 pub(super) fn respond<W: Wire>(
     worker: &Worker<'_>,
     sizes: Sizes,
-    prepared: Result<(W, Stand)>,
-) -> Account {
-    let Some(wire) = worker.stand(prepared) else { return Account::default() };
+    prepared: Result<(W, WorkerReady)>,
+) -> WorkerReport {
+    let Some(wire) = worker.stand(prepared) else { return WorkerReport::default() };
     let mut flows = Flows::new(worker, wire);
     while flows.open.any() {
         if let Err(failure) = flows.wait(Patience::Sleep(None)) {
@@ -184,7 +184,7 @@ pub(super) fn respond<W: Wire>(
             }
         }
     }
-    Account::default()
+    WorkerReport::default()
 }
 
 /// Requests on every flow until the stop or until its budget is used up.
@@ -192,8 +192,8 @@ pub(super) fn request<W: Wire>(
     worker: &Worker<'_>,
     plan: &RrPlan,
     sizes: Sizes,
-    prepared: Result<(W, Stand)>,
-) -> Account {
+    prepared: Result<(W, WorkerReady)>,
+) -> WorkerReport {
     let record = Record::new(plan.rate_per_second.is_some());
     let Some(wire) = worker.stand(prepared) else { return record.account() };
     let askers = (0..worker.share.flows.len())
@@ -203,7 +203,7 @@ pub(super) fn request<W: Wire>(
             timing: match (plan.rate_per_second, Bursts::of(worker)) {
                 (None, None) => Timing::AtOnce,
                 (None, Some(bursts)) => Timing::Bursts(bursts),
-                (Some(rate), _) => Timing::Schedule(Schedule::of(worker, rate, flow)),
+                (Some(rate), _) => Timing::FlowSchedule(FlowSchedule::of(worker, rate, flow)),
             },
         })
         .collect();
@@ -231,7 +231,7 @@ enum Timing {
     /// The same, but so many at a tick.
     Bursts(Bursts),
     /// When it is due: open loop.
-    Schedule(Schedule),
+    FlowSchedule(FlowSchedule),
 }
 
 struct Requester<'a, W> {
@@ -247,7 +247,7 @@ impl<W: Wire> Requester<'_, W> {
     fn start(&mut self, burst: u32) {
         for flow in 0..self.askers.len() {
             first_step(self.flows.worker, flow);
-            if let Timing::Schedule(schedule) = &self.askers[flow].timing {
+            if let Timing::FlowSchedule(schedule) = &self.askers[flow].timing {
                 self.due.push(Reverse((schedule.next(), flow)));
                 continue;
             }
@@ -296,7 +296,7 @@ impl<W: Wire> Requester<'_, W> {
                 continue;
             }
             let asker = &mut self.askers[flow];
-            if let Timing::Schedule(schedule) = &mut asker.timing {
+            if let Timing::FlowSchedule(schedule) = &mut asker.timing {
                 let stamp = Stamp { due: schedule.take(), sent: now };
                 self.record.sent(self.flows.worker.gate(), schedule, stamp);
                 self.ask(flow, stamp);
@@ -334,7 +334,7 @@ impl<W: Wire> Requester<'_, W> {
             self.record.completed(gate, self.flows.worker.tally(flow), stamp, now);
             let asker = &mut self.askers[flow];
             match &mut asker.timing {
-                Timing::Schedule(schedule) => {
+                Timing::FlowSchedule(schedule) => {
                     if gate.closed_at().is_none() {
                         schedule.completed();
                     }
@@ -362,10 +362,10 @@ impl<W: Wire> Requester<'_, W> {
         }
     }
 
-    fn account(mut self) -> Account {
+    fn account(mut self) -> WorkerReport {
         let gate = self.flows.worker.gate();
         for asker in &self.askers {
-            if let Timing::Schedule(schedule) = &asker.timing {
+            if let Timing::FlowSchedule(schedule) = &asker.timing {
                 self.record.owed(gate, schedule);
             }
         }

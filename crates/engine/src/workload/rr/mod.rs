@@ -8,16 +8,15 @@
 mod blocking;
 mod epoll;
 mod many;
-pub(super) mod record;
 #[cfg(test)]
 mod tests;
 mod uring;
 
 use self::many::{Traffic, Wire};
 use crate::workload::sizes::Sizes;
-use crate::workload::{Account, Stand, Worker, rings};
+use crate::workload::{Worker, WorkerReady, WorkerReport, rings};
 use podperf_model::error::Result;
-use podperf_model::plan::{Backend, Part, RrPlan};
+use podperf_model::plan::{Backend, FlowRole, RrPlan};
 use podperf_model::result::run::Multiplexing;
 
 /// From so many flows a worker on, io_uring clearly moved more transactions than epoll: over veth,
@@ -26,18 +25,18 @@ const URING_FROM: usize = 8;
 
 /// Requests or responds, as the share says.
 #[must_use]
-pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> Account {
+pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> WorkerReport {
     let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
     let alone = worker.share.flows.len() == 1 && plan.burst == 1;
     if plan.backend == Backend::Auto && alone {
-        if worker.share.part == Part::Request {
+        if worker.share.part == FlowRole::Request {
             return blocking::request(worker, plan, sizes);
         }
         blocking::respond(worker, sizes);
-        return Account::default();
+        return WorkerReport::default();
     }
     let traffic = match worker.share.part {
-        Part::Request => Traffic::requesting(plan, sizes),
+        FlowRole::Request => Traffic::requesting(plan, sizes),
         _ => Traffic::responding(sizes),
     };
     let fallback = match asked(worker, plan.backend).then(|| uring::Rounds::open(worker, traffic)) {
@@ -47,20 +46,21 @@ pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> Account {
                 .wait()
                 .busy_poll_us()
                 .map(|_| "io_uring does not poll devices; its waits block".into());
-            let prepared = Ok((rounds, Stand { fallback, ..Stand::by(Multiplexing::Uring) }));
+            let prepared =
+                Ok((rounds, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Uring) }));
             return converse(worker, plan, sizes, prepared);
         }
         Some(Err(refused)) if plan.backend == Backend::Auto => {
             Some(rings::fallback(&refused, "epoll"))
         }
         Some(Err(refused)) => {
-            let prepared = Err::<(uring::Rounds<'_>, Stand), _>(rings::error(&refused));
+            let prepared = Err::<(uring::Rounds<'_>, WorkerReady), _>(rings::error(&refused));
             return converse(worker, plan, sizes, prepared);
         }
     };
     let prepared = epoll::Pipes::open(worker, traffic).map(|pipes| {
         let fallback = fallback.or_else(|| pipes.busy_poll(worker.wait()));
-        (pipes, Stand { multiplexing: Multiplexing::Epoll, fallback })
+        (pipes, WorkerReady { multiplexing: Multiplexing::Epoll, fallback })
     });
     converse(worker, plan, sizes, prepared)
 }
@@ -82,10 +82,10 @@ fn converse<W: Wire>(
     worker: &Worker<'_>,
     plan: &RrPlan,
     sizes: Sizes,
-    prepared: Result<(W, Stand)>,
-) -> Account {
+    prepared: Result<(W, WorkerReady)>,
+) -> WorkerReport {
     match worker.share.part {
-        Part::Request => many::request(worker, plan, sizes, prepared),
+        FlowRole::Request => many::request(worker, plan, sizes, prepared),
         _ => many::respond(worker, sizes, prepared),
     }
 }

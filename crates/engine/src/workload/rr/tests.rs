@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::workload::manner::{Manner, Pace};
+use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::testing::{End, connections, plan, play};
-use podperf_model::plan::{Backend, Extent, Part, Plan, RrPlan, Workload};
+use podperf_model::plan::{Backend, FlowRole, Plan, RrPlan, StopCondition, Workload};
 use podperf_model::units::Bytes;
 
 fn rr(burst: u32, total: u64, flows: u32) -> Plan {
@@ -18,7 +18,7 @@ fn rr(burst: u32, total: u64, flows: u32) -> Plan {
         load: None,
         backend: Backend::Auto,
     });
-    plan(workload, Extent::Transactions { total }, flows)
+    plan(workload, StopCondition::Transactions { total }, flows)
 }
 
 #[test]
@@ -26,12 +26,15 @@ fn a_requester_that_awaits_its_peer_ends_when_that_does() {
     for burst in [1, 2] {
         let plan = rr(burst, 4, 1);
         let (own, mut others) = connections(1);
-        let manner =
-            Manner { awaits_peer: true, payload: Some(b"x"[..].into()), ..Manner::default() };
-        let requester = End::new(plan, own, manner);
+        let compat = CompatOptions {
+            awaits_peer: true,
+            payload: Some(b"x"[..].into()),
+            ..CompatOptions::default()
+        };
+        let requester = End::new(plan, own, compat);
         let mut plain = TcpStream::from(others.remove(0));
         std::thread::scope(|scope| {
-            let asking = scope.spawn(|| requester.play(Part::Request));
+            let asking = scope.spawn(|| requester.play(FlowRole::Request));
             let mut request = [0; 2];
             for _ in 0..4 {
                 plain.read_exact(&mut request).unwrap();
@@ -53,13 +56,13 @@ fn both_ends_come_to_their_end_where_one_awaits_the_other() {
     for (burst, flows) in [(1, 1), (3, 1), (1, 2)] {
         let plan = rr(burst, 20, flows);
         let (own, others) = connections(flows);
-        let manner = Manner { awaits_peer: true, ..Manner::default() };
-        let requester = End::new(plan.clone(), own, manner.clone());
-        let responder = End::new(plan, others, manner);
+        let compat = CompatOptions { awaits_peer: true, ..CompatOptions::default() };
+        let requester = End::new(plan.clone(), own, compat.clone());
+        let responder = End::new(plan, others, compat);
         let both = std::thread::scope(|scope| {
-            let responding = scope.spawn(|| responder.play(Part::Respond));
+            let responding = scope.spawn(|| responder.play(FlowRole::Respond));
             // The responder's sockets close when it has seen the end of each stream.
-            let asking = scope.spawn(|| requester.play(Part::Request));
+            let asking = scope.spawn(|| requester.play(FlowRole::Request));
             responding.join().unwrap();
             for socket in &responder.shared.sockets {
                 let _ = socket.shutdown(std::net::Shutdown::Both);
@@ -77,10 +80,11 @@ fn requests_come_in_bursts_where_that_is_asked_for() {
     for burst in [1, 3] {
         let plan = rr(burst, 6, 1);
         let (own, others) = connections(1);
-        let requester = End::new(plan.clone(), own, Manner { pace, ..Manner::default() });
-        let responder = End::new(plan, others, Manner::default());
+        let requester =
+            End::new(plan.clone(), own, CompatOptions { pace, ..CompatOptions::default() });
+        let responder = End::new(plan, others, CompatOptions::default());
         let since = Instant::now();
-        let (asked, _) = play((&requester, Part::Request), (&responder, Part::Respond));
+        let (asked, _) = play((&requester, FlowRole::Request), (&responder, FlowRole::Respond));
         assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
         let latency = asked.latency.unwrap();
         // The wait is no part of a transaction.

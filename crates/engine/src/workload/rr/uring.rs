@@ -7,7 +7,9 @@ use super::many::{Arrived, CHUNK, Incoming, Patience, Traffic, Wire};
 use crate::workload::rings::{self, LONGEST_WAIT};
 use crate::workload::tally::Tally;
 use crate::workload::{Failure, Worker};
-use podperf_sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Shape, Wait};
+use podperf_sys::uring::{
+    Completion, CompletionKind, CompletionWait, Refused, Ring, Send, Setup, Shape,
+};
 
 /// Memory of all buffers together, unless two of them take more.
 const BUFFERS_BYTES: usize = 4 << 20;
@@ -115,10 +117,10 @@ impl Wire for Rounds<'_> {
     fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
         self.ring
             .enter(match patience {
-                Patience::Look => Wait::Poll,
-                Patience::Sleep(longest) => {
-                    Wait::AtMost(longest.map_or(LONGEST_WAIT, |longest| longest.min(LONGEST_WAIT)))
-                }
+                Patience::Look => CompletionWait::Poll,
+                Patience::Sleep(longest) => CompletionWait::AtMost(
+                    longest.map_or(LONGEST_WAIT, |longest| longest.min(LONGEST_WAIT)),
+                ),
             })
             .map_err(rings::failed)?;
         self.batch.clear();
@@ -136,7 +138,7 @@ impl Wire for Rounds<'_> {
                 continue;
             }
             let outcome = match done.kind {
-                Kind::Receive => self.received(done),
+                CompletionKind::Receive => self.received(done),
                 _ => match self.sent(done) {
                     Ok(()) => continue,
                     Err(failure) => Err(failure),

@@ -14,11 +14,11 @@ use crate::transport::sendfile::Sendfile;
 use crate::transport::splice::{Layout, Splice};
 use crate::transport::write::Write;
 use crate::transport::zerocopy::Zerocopy;
-use crate::workload::stream::probe::{Chosen, Probe};
+use crate::workload::stream::probe::{Chosen, MethodProbe};
 use crate::workload::{Shared, Worker};
 use podperf_model::error::Result;
-use podperf_model::plan::{Extent, Plan, SendMethod};
-use podperf_model::result::half::SendUse;
+use podperf_model::plan::{Plan, SendMethod, StopCondition};
+use podperf_model::result::end_result::SendUse;
 
 /// What the senders of one end agree on.
 #[derive(Debug, Default)]
@@ -30,10 +30,10 @@ pub struct Choice {
 /// Why a run is too short to probe in; nothing where it is not.
 pub(super) fn no_probe(plan: &Plan) -> Option<&'static str> {
     match plan.extent {
-        Extent::Time { .. } if plan.warm_up.is_zero() => {
+        StopCondition::Time { .. } if plan.warm_up.is_zero() => {
             Some("auto probes in the warm-up, and the run has none")
         }
-        Extent::Time { .. } => None,
+        StopCondition::Time { .. } => None,
         _ => Some("auto probes in the warm-up, and a run that ends by a count has none"),
     }
 }
@@ -99,7 +99,7 @@ enum Stage {
     /// Another worker probes.
     Following,
     /// This one does.
-    Probing(Box<Probe>),
+    Probing(Box<MethodProbe>),
 }
 
 impl<'a> Auto<'a> {
@@ -124,7 +124,7 @@ impl<'a> Auto<'a> {
         let probes = !shared.choice.taken.swap(true, Ordering::Relaxed);
         let stage = if probes {
             let names = methods.iter().map(Method::name).collect();
-            Stage::Probing(Box::new(Probe::new(names, refusals, shared.plan.warm_up)))
+            Stage::Probing(Box::new(MethodProbe::new(names, refusals, shared.plan.warm_up)))
         } else {
             Stage::Following
         };

@@ -7,10 +7,10 @@
 pub mod auto;
 mod blocking;
 mod epoll;
-mod mannered;
 mod probe;
 #[cfg(test)]
 mod tests;
+mod timed_and_paced;
 mod uring;
 
 use super::multiplex::{self, Interest, Multiplex};
@@ -22,12 +22,12 @@ use crate::transport::trunc::Trunc;
 use crate::transport::write::Write;
 use crate::transport::zerocopy::Zerocopy;
 use crate::transport::{BulkReceive, BulkSend};
-use crate::workload::{Account, Stand, Worker};
+use crate::workload::{Worker, WorkerReady, WorkerReport};
 use auto::Auto;
-use mannered::Mannered;
 use podperf_model::error::Result;
-use podperf_model::plan::{Part, ReceiveMethod, SendMethod, StreamPlan};
+use podperf_model::plan::{FlowRole, ReceiveMethod, SendMethod, StreamPlan};
 use podperf_model::result::run::Multiplexing;
+use timed_and_paced::TimedAndPaced;
 
 /// Bytes of each flow's first step where several share a worker: little, so that the last flow does
 /// not wait for whole messages of all before it.
@@ -35,13 +35,13 @@ const OPENING: usize = 1024;
 
 /// Moves the worker's bytes by the methods of the plan.
 #[must_use]
-pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> Account {
+pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
     let sockets = worker.sockets();
     let message = plan.message_bytes.as_usize();
     // Only single pages can be mapped by a receiver on the same machine.
     let layout = if plan.receive == ReceiveMethod::Mmap { Layout::Pages } else { Layout::Runs };
     match worker.share.part {
-        Part::Send => match plan.send {
+        FlowRole::Send => match plan.send {
             SendMethod::Auto => match auto::no_probe(&worker.shared.plan) {
                 None => send(worker, Ok(Auto::open(worker, message, layout))),
                 Some(reason) => {
@@ -72,57 +72,62 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> Account {
     }
 }
 
-fn send<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> Account {
+fn send<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {
     send_by(worker, sender).1
 }
 
-fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> Account {
+fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerReport {
     receive_by(worker, receiver).1
 }
 
 /// For the methods that other programs have too: each has a second copy of the loops.
-fn send_mannered<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> Account {
-    if Mannered::<S>::is_plain(worker) {
+fn send_mannered<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {
+    if TimedAndPaced::<S>::is_plain(worker) {
         return send_by(worker, sender).1;
     }
-    let (sender, account) = send_by(worker, sender.map(|own| Mannered::new(worker, own)));
-    sender.map_or_else(Account::default, |sender| sender.account(account))
+    let (sender, account) = send_by(worker, sender.map(|own| TimedAndPaced::new(worker, own)));
+    sender.map_or_else(WorkerReport::default, |sender| sender.account(account))
 }
 
-fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, Account) {
+fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, WorkerReport) {
     let prepared = sender.and_then(|sender| beside(worker, Interest::Send, sender));
     let Some((mut sender, multiplex)) = worker.stand(prepared) else {
-        return (None, Account::default());
+        return (None, WorkerReport::default());
     };
     match multiplex {
         None => blocking::send(worker, &mut sender),
         Some(multiplex) => epoll::send(worker, multiplex, &mut sender),
     }
     let sent = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
-    let account = Account { send: Some(sender.finish(sent)), ..Account::default() };
+    let account = WorkerReport { send: Some(sender.finish(sent)), ..WorkerReport::default() };
     (Some(sender), account)
 }
 
 /// See [`send_mannered`].
-fn receive_mannered<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> Account {
-    if Mannered::<R>::is_plain(worker) {
+fn receive_mannered<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerReport {
+    if TimedAndPaced::<R>::is_plain(worker) {
         return receive_by(worker, receiver).1;
     }
-    let (receiver, account) = receive_by(worker, receiver.map(|own| Mannered::new(worker, own)));
-    receiver.map_or_else(Account::default, |receiver| receiver.account(account))
+    let (receiver, account) =
+        receive_by(worker, receiver.map(|own| TimedAndPaced::new(worker, own)));
+    receiver.map_or_else(WorkerReport::default, |receiver| receiver.account(account))
 }
 
-fn receive_by<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> (Option<R>, Account) {
+fn receive_by<R: BulkReceive>(
+    worker: &Worker<'_>,
+    receiver: Result<R>,
+) -> (Option<R>, WorkerReport) {
     let prepared = receiver.and_then(|receiver| beside(worker, Interest::Receive, receiver));
     let Some((mut receiver, multiplex)) = worker.stand(prepared) else {
-        return (None, Account::default());
+        return (None, WorkerReport::default());
     };
     match multiplex {
         None => blocking::receive(worker, &mut receiver),
         Some(multiplex) => epoll::receive(worker, multiplex, &mut receiver),
     }
     let received = worker.tallies().iter().map(|tally| tally.read().bytes_received).sum();
-    let account = Account { receive: Some(receiver.finish(received)), ..Account::default() };
+    let account =
+        WorkerReport { receive: Some(receiver.finish(received)), ..WorkerReport::default() };
     (Some(receiver), account)
 }
 
@@ -131,10 +136,10 @@ fn beside<T>(
     worker: &Worker<'_>,
     interest: Interest,
     transport: T,
-) -> Result<((T, Option<Multiplex>), Stand)> {
+) -> Result<((T, Option<Multiplex>), WorkerReady)> {
     if worker.share.flows.len() == 1 {
-        return Ok(((transport, None), Stand::by(Multiplexing::Blocking)));
+        return Ok(((transport, None), WorkerReady::by(Multiplexing::Blocking)));
     }
     let multiplex = Multiplex::open(&worker.sockets(), interest).map_err(multiplex::refused)?;
-    Ok(((transport, Some(multiplex)), Stand::by(Multiplexing::Epoll)))
+    Ok(((transport, Some(multiplex)), WorkerReady::by(Multiplexing::Epoll)))
 }

@@ -31,7 +31,7 @@ pub(super) struct Chosen {
 
 /// The turns of all methods.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(super) struct MethodProbe {
     turn: Duration,
     /// Turns that have begun, over all methods and rounds.
     begun: usize,
@@ -53,7 +53,7 @@ struct Measured {
     objection: Option<String>,
 }
 
-impl Probe {
+impl MethodProbe {
     /// Over these methods, for a part of `warm_up`. `refusals` are those that cannot be tried.
     pub(super) fn new(methods: Vec<SendMethod>, refusals: Vec<String>, warm_up: Duration) -> Self {
         let turns = u32::try_from(methods.len() * ROUNDS).unwrap_or(u32::MAX);
@@ -224,7 +224,7 @@ mod tests {
     fn every_method_gets_its_turns_and_a_copied_one_loses_them() {
         let methods = vec![SendMethod::Write, SendMethod::Zerocopy];
         let turns = |reported| {
-            let mut probe = Probe::new(methods.clone(), Vec::new(), Duration::from_secs(1));
+            let mut probe = MethodProbe::new(methods.clone(), Vec::new(), Duration::from_secs(1));
             let mut turns = Vec::new();
             while let Some(method) = probe.next_turn(reported) {
                 turns.push(method);

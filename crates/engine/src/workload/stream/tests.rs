@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::gate::Phase;
-use crate::workload::manner::{Manner, Pace};
 use crate::workload::tally::Count;
 use crate::workload::testing::{End, connections, plan};
 use podperf_model::plan::{
-    Direction, Extent, Part, Plan, ReceiveMethod, SendMethod, StreamPlan, Workload,
+    Direction, FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition, StreamPlan, Workload,
 };
 use podperf_model::units::Bytes;
 
@@ -24,21 +24,21 @@ fn streams(send: SendMethod, total: u64, flows: u32) -> Plan {
         send,
         receive: ReceiveMethod::Read,
     });
-    plan(workload, Extent::Bytes { total_bytes: Bytes(total) }, flows)
+    plan(workload, StopCondition::Bytes { total_bytes: Bytes(total) }, flows)
 }
 
 /// An end, and the other ends of its connections.
-fn against_plain(plan: Plan, manner: Manner) -> (End, Vec<TcpStream>) {
+fn against_plain(plan: Plan, compat: CompatOptions) -> (End, Vec<TcpStream>) {
     let (own, others) = connections(plan.flows);
-    (End::new(plan, own, manner), others.into_iter().map(<Socket as Into<_>>::into).collect())
+    (End::new(plan, own, compat), others.into_iter().map(<Socket as Into<_>>::into).collect())
 }
 
 #[test]
 fn what_is_sent_is_the_payload_that_was_asked_for() {
-    let manner = Manner { payload: Some(b"abc"[..].into()), ..Manner::default() };
+    let compat = CompatOptions { payload: Some(b"abc"[..].into()), ..CompatOptions::default() };
     for method in [SendMethod::Write, SendMethod::Sendfile] {
-        let (sender, mut plain) = against_plain(streams(method, 1500, 1), manner.clone());
-        sender.play(Part::Send);
+        let (sender, mut plain) = against_plain(streams(method, 1500, 1), compat.clone());
+        sender.play(FlowRole::Send);
         let mut got = Vec::new();
         plain[0].read_to_end(&mut got).unwrap();
         // Each message starts from the beginning.
@@ -50,7 +50,7 @@ fn what_is_sent_is_the_payload_that_was_asked_for() {
 /// Plays the sender; `while_open` looks at it before the peers end their streams, having read all.
 fn with_peers_that_linger(end: &End, peers: Vec<TcpStream>, while_open: impl FnOnce()) {
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| end.play(Part::Send));
+        let sending = scope.spawn(|| end.play(FlowRole::Send));
         let mut peers = peers;
         for peer in &mut peers {
             let mut got = Vec::new();
@@ -67,15 +67,15 @@ fn with_peers_that_linger(end: &End, peers: Vec<TcpStream>, while_open: impl FnO
 
 #[test]
 fn a_sender_that_awaits_its_peer_ends_when_that_does() {
-    let manner = Manner { awaits_peer: true, ..Manner::default() };
+    let compat = CompatOptions { awaits_peer: true, ..CompatOptions::default() };
     for flows in [1, 3] {
         let plan = streams(SendMethod::Write, 9000, flows);
-        let (sender, plain) = against_plain(plan.clone(), manner.clone());
+        let (sender, plain) = against_plain(plan.clone(), compat.clone());
         with_peers_that_linger(&sender, plain, || assert_eq!(sender.ended(), 0));
         assert_eq!(sender.ended(), flows as usize);
         assert!(sender.shared.tallies.iter().all(|tally| tally.read().drained));
 
-        let (sender, plain) = against_plain(plan, Manner::default());
+        let (sender, plain) = against_plain(plan, CompatOptions::default());
         with_peers_that_linger(&sender, plain, || assert_eq!(sender.ended(), flows as usize));
     }
 }
@@ -85,13 +85,13 @@ fn calls_are_timed_where_that_is_asked_for_and_only_in_the_window() {
     for (flows, times_calls) in [(1, true), (2, true), (1, false)] {
         let plan = streams(SendMethod::Write, 20_000, flows);
         let (own, others) = connections(flows);
-        let manner = Manner { times_calls, ..Manner::default() };
-        let sender = End::new(plan.clone(), own, manner.clone());
-        let receiver = End::new(plan, others, manner);
+        let compat = CompatOptions { times_calls, ..CompatOptions::default() };
+        let sender = End::new(plan.clone(), own, compat.clone());
+        let receiver = End::new(plan, others, compat);
         // The receiver is not stopped: its streams end.
         let accounts = std::thread::scope(|scope| {
-            let receiving = scope.spawn(|| receiver.play(Part::Receive));
-            (sender.play(Part::Send), receiving.join().unwrap())
+            let receiving = scope.spawn(|| receiver.play(FlowRole::Receive));
+            (sender.play(FlowRole::Send), receiving.join().unwrap())
         });
         let counts = |end: &End| end.shared.tallies.iter().map(|tally| tally.read()).collect();
         let (sent, received): (Vec<Count>, Vec<Count>) = (counts(&sender), counts(&receiver));
@@ -101,19 +101,19 @@ fn calls_are_timed_where_that_is_asked_for_and_only_in_the_window() {
         assert!(sends >= 20, "{sends}");
         assert_eq!(accounts.1.latency.map(|own| own.count()), times_calls.then_some(receives));
     }
-    let manner = Manner { times_calls: true, ..Manner::default() };
-    let (sender, _plain) = against_plain(streams(SendMethod::Write, 5000, 1), manner);
+    let compat = CompatOptions { times_calls: true, ..CompatOptions::default() };
+    let (sender, _plain) = against_plain(streams(SendMethod::Write, 5000, 1), compat);
     sender.shared.gate.advance(Phase::Tail);
-    let account = sender.play(Part::Send);
+    let account = sender.play(FlowRole::Send);
     assert_eq!((account.latency.unwrap().count(), account.send.is_some()), (0, true));
 }
 
 #[test]
 fn a_cut_ends_the_wait_for_a_peer() {
-    let manner = Manner { awaits_peer: true, ..Manner::default() };
-    let (sender, _plain) = against_plain(streams(SendMethod::Write, 9000, 1), manner);
+    let compat = CompatOptions { awaits_peer: true, ..CompatOptions::default() };
+    let (sender, _plain) = against_plain(streams(SendMethod::Write, 9000, 1), compat);
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| sender.play(Part::Send));
+        let sending = scope.spawn(|| sender.play(FlowRole::Send));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!sending.is_finished());
         sender.shared.gate.advance(Phase::Cut);
@@ -126,10 +126,10 @@ fn a_cut_ends_the_wait_for_a_peer() {
 fn sends_come_in_bursts_where_that_is_asked_for() {
     let pace = Some(Pace { operations: 2, every: Duration::from_millis(20) });
     for (method, times_calls) in [(SendMethod::Write, true), (SendMethod::Sendfile, false)] {
-        let manner = Manner { pace, times_calls, ..Manner::default() };
-        let (sender, _plain) = against_plain(streams(method, 6 * MESSAGE, 1), manner);
+        let compat = CompatOptions { pace, times_calls, ..CompatOptions::default() };
+        let (sender, _plain) = against_plain(streams(method, 6 * MESSAGE, 1), compat);
         let since = Instant::now();
-        let account = sender.play(Part::Send);
+        let account = sender.play(FlowRole::Send);
         assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
         let count = sender.shared.tallies[0].read();
         assert_eq!((sender.ended(), count.send_calls, count.bytes_sent), (1, 6, 6000));
@@ -141,11 +141,11 @@ fn sends_come_in_bursts_where_that_is_asked_for() {
 #[test]
 fn a_sender_that_waits_for_its_tick_sees_the_stop() {
     let pace = Some(Pace { operations: 1, every: Duration::from_secs(60) });
-    let manner = Manner { pace, ..Manner::default() };
-    let (sender, _plain) = against_plain(streams(SendMethod::Write, 6 * MESSAGE, 1), manner);
+    let compat = CompatOptions { pace, ..CompatOptions::default() };
+    let (sender, _plain) = against_plain(streams(SendMethod::Write, 6 * MESSAGE, 1), compat);
     let since = Instant::now();
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| sender.play(Part::Send));
+        let sending = scope.spawn(|| sender.play(FlowRole::Send));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!sending.is_finished());
         sender.stop();

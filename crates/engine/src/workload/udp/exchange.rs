@@ -9,7 +9,7 @@ use super::say_end;
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::check_fits;
 use crate::workload::sizes::Sizes;
-use crate::workload::{Account, Worker};
+use crate::workload::{Worker, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
@@ -30,7 +30,7 @@ struct Numbered {
 }
 
 /// Requests on every flow until the stop or until its budget is used up.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     request::run(worker, plan, || prepare(worker, plan))
 }
 

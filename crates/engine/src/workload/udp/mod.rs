@@ -5,13 +5,13 @@
 //! end answers with one, a bounded number of times; a receiver that never sees it ends some time
 //! after the stop. A receiver goes on for a moment after it, for what was overtaken.
 
-mod bare;
 mod exchange;
 mod receive;
 mod request;
 mod respond;
 mod send;
 mod track;
+mod unframed;
 
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::multiplex::{self, Interest, Multiplex};
-use crate::workload::{Account, Failure, Worker};
+use crate::workload::{Failure, Worker, WorkerReport};
 use podperf_model::error::Result;
-use podperf_model::plan::Part;
+use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::Multiplexing;
 
@@ -35,19 +35,19 @@ const LINGER: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Streams datagrams, as the share says.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     match worker.share.part {
-        _ if worker.shared.manner.bare => bare::run(worker, plan),
-        Part::Send => send::run(worker, plan),
+        _ if worker.shared.compat.unframed => unframed::run(worker, plan),
+        FlowRole::Send => send::run(worker, plan),
         _ => receive::run(worker, plan),
     }
 }
 
 /// Requests or responds, as the share says.
-pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     match worker.share.part {
-        _ if worker.shared.manner.bare => bare::exchange(worker, plan),
-        Part::Request => exchange::run(worker, plan),
+        _ if worker.shared.compat.unframed => unframed::exchange(worker, plan),
+        FlowRole::Request => exchange::run(worker, plan),
         _ => respond::run(worker, plan),
     }
 }

@@ -7,10 +7,10 @@ use crate::transport::datagram::{DatagramReceive, Header};
 use crate::workload::schedule::nanoseconds;
 use crate::workload::tally::Tally;
 use crate::workload::udp::track::Tracker;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpPlan;
-use podperf_model::result::half::DatagramUse;
+use podperf_model::result::end_result::DatagramUse;
 
 /// One flow's receiving side.
 struct Line<'a> {
@@ -21,10 +21,10 @@ struct Line<'a> {
 }
 
 /// Receives on every flow until its end.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
     let lines: Vec<Tracker> = worker.share.flows.iter().map(|_| Tracker::new()).collect();
-    let Some((receiver, watch)) = worker.stand(prepared) else { return Account::default() };
+    let Some((receiver, watch)) = worker.stand(prepared) else { return WorkerReport::default() };
     let now = Instant::now();
     let lines = lines.into_iter().zip(worker.tallies()).map(|(tracker, tally)| Line {
         tally,
@@ -39,7 +39,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
         worker.ended(0, Err(failure));
     }
     let ids = worker.share.flows.iter().copied();
-    Account {
+    WorkerReport {
         datagrams: Some(DatagramUse {
             joined: Some(receiving.receiver.offloaded()),
             ..DatagramUse::default()
@@ -47,16 +47,16 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
         flow_datagrams: ids
             .zip(receiving.lines.iter().map(|line| *line.tracker.counts()))
             .collect(),
-        ..Account::default()
+        ..WorkerReport::default()
     }
 }
 
-type Prepared<'a> = ((DatagramReceive<'a>, Watch), Stand);
+type Prepared<'a> = ((DatagramReceive<'a>, Watch), WorkerReady);
 
 fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<Prepared<'a>> {
     let (receiver, fallback) = DatagramReceive::open(worker.sockets(), plan)?;
     let (watch, multiplexing) = Watch::open(worker)?;
-    Ok(((receiver, watch), Stand { fallback, ..Stand::by(multiplexing) }))
+    Ok(((receiver, watch), WorkerReady { fallback, ..WorkerReady::by(multiplexing) }))
 }
 
 struct Receiving<'a> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Watch, again, explained};
 use crate::transport::buffer::Buffer;
-use crate::workload::rr::record::{Record, Stamp, first_step};
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::transactions::{Record, Stamp, first_step};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
@@ -44,7 +44,7 @@ pub(super) fn run<A: Asks>(
     worker: &Worker<'_>,
     plan: &UdpRrPlan,
     prepare: impl FnOnce() -> Result<(A, [Buffer; 2])>,
-) -> Account {
+) -> WorkerReport {
     let prepared = || {
         let (asks, [outgoing, incoming]) = prepare()?;
         let (watch, multiplexing) = Watch::open(worker)?;
@@ -58,10 +58,10 @@ pub(super) fn run<A: Asks>(
             timeout: plan.timeout,
             lost: 0,
         };
-        Ok(((flows, asks, watch), Stand::by(multiplexing)))
+        Ok(((flows, asks, watch), WorkerReady::by(multiplexing)))
     };
     let Some((mut flows, mut asks, watch)) = worker.stand(prepared()) else {
-        return Account::default();
+        return WorkerReport::default();
     };
     if let Err(failure) = flows.run(&mut asks, watch) {
         worker.ended(0, Err(failure));
@@ -71,7 +71,7 @@ pub(super) fn run<A: Asks>(
         (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
     A::say_end(worker, &whole);
     whole.iter().for_each(|&flow| worker.ended(flow, Ok(())));
-    Account { lost_transactions: Some(flows.lost), ..flows.record.account() }
+    WorkerReport { lost_transactions: Some(flows.lost), ..flows.record.account() }
 }
 
 impl Flows<'_> {

@@ -7,7 +7,7 @@ use crate::transport::buffer::Buffer;
 use crate::transport::datagram::{SETUP, check_fits};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
@@ -28,10 +28,10 @@ struct Line<'a> {
 }
 
 /// Responds on every flow until its end.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
     let Some((mut responding, mut watch)) = worker.stand(prepared) else {
-        return Account::default();
+        return WorkerReport::default();
     };
     let now = Instant::now();
     responding.lines.iter_mut().for_each(|line| line.ending = Ending::new(now));
@@ -52,10 +52,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
             responding.end_what_is_over();
         }
     }
-    Account::default()
+    WorkerReport::default()
 }
 
-type Prepared<'a> = ((Responding<'a>, Watch), Stand);
+type Prepared<'a> = ((Responding<'a>, Watch), WorkerReady);
 
 fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
@@ -76,7 +76,7 @@ fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>>
         outgoing: Buffer::patterned(response),
         request,
     };
-    Ok(((responding, watch), Stand::by(multiplexing)))
+    Ok(((responding, watch), WorkerReady::by(multiplexing)))
 }
 
 struct Responding<'a> {

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use super::{again, explained, say_end};
 use crate::transport::datagram::{DatagramSend, Header};
-use crate::workload::schedule::{self, Schedule, nanoseconds, wait_until};
+use crate::workload::schedule::{self, FlowSchedule, nanoseconds, wait_until};
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
-use podperf_model::plan::Extent;
+use podperf_model::plan::StopCondition;
 use podperf_model::plan::udp::UdpPlan;
-use podperf_model::result::half::{DatagramUse, FlowDatagrams};
+use podperf_model::reading::Datagrams;
+use podperf_model::result::end_result::{DatagramUse, FlowDatagrams};
 use podperf_model::result::run::Multiplexing;
-use podperf_model::sample::Datagrams;
 
 /// One flow's sending side.
 struct Line<'a> {
@@ -27,13 +27,13 @@ struct Line<'a> {
 }
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
-    let Some(sender) = worker.stand(prepare(worker, plan)) else { return Account::default() };
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
+    let Some(sender) = worker.stand(prepare(worker, plan)) else { return WorkerReport::default() };
     let size = plan.size() as u64;
     let lines = (0..worker.share.flows.len()).map(|flow| Line {
         tally: worker.tally(flow),
         left: match worker.shared.plan.extent {
-            Extent::Time { .. } => u64::MAX,
+            StopCondition::Time { .. } => u64::MAX,
             _ => worker.budget(flow).div_ceil(size),
         },
         counts: FlowDatagrams::default(),
@@ -56,10 +56,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
     sending.end(pacing)
 }
 
-fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<(DatagramSend<'a>, Stand)> {
+fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<(DatagramSend<'a>, WorkerReady)> {
     let (sender, fallback) = DatagramSend::open(worker.sockets(), plan)?;
     // However many flows: a datagram hardly ever waits for room.
-    Ok((sender, Stand { fallback, ..Stand::by(Multiplexing::Blocking) }))
+    Ok((sender, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Blocking) }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -93,11 +93,11 @@ impl Sending<'_> {
     }
 
     /// By the schedules of all flows, `batches` a second over all flows of a direction.
-    fn paced(&mut self, batches: f64) -> schedule::Account {
+    fn paced(&mut self, batches: f64) -> schedule::ScheduleStats {
         let (worker, gate) = (self.worker, self.worker.gate());
-        let mut account = schedule::Account::default();
-        let mut schedules: Vec<Schedule> =
-            (0..self.lines.len()).map(|flow| Schedule::of(worker, batches, flow)).collect();
+        let mut account = schedule::ScheduleStats::default();
+        let mut schedules: Vec<FlowSchedule> =
+            (0..self.lines.len()).map(|flow| FlowSchedule::of(worker, batches, flow)).collect();
         let mut due: BinaryHeap<Reverse<(Instant, usize)>> = schedules
             .iter()
             .enumerate()
@@ -158,7 +158,7 @@ impl Sending<'_> {
     }
 
     /// Ends all streams and tells how they went.
-    fn end(self, pacing: Option<schedule::Account>) -> Account {
+    fn end(self, pacing: Option<schedule::ScheduleStats>) -> WorkerReport {
         // A flow that failed has said so, and has something left.
         let whole = |line: &Line<'_>| line.open || line.left == 0;
         let flows: Vec<usize> =
@@ -167,7 +167,7 @@ impl Sending<'_> {
         flows.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
         let (kept, pacing) = pacing.map(|own| (own.kept, own.pacing)).unzip();
         let ids = self.worker.share.flows.iter().copied();
-        Account {
+        WorkerReport {
             schedule: kept,
             pacing,
             datagrams: Some(DatagramUse {
@@ -176,7 +176,7 @@ impl Sending<'_> {
                 joined: None,
             }),
             flow_datagrams: ids.zip(self.lines.iter().map(|line| line.counts)).collect(),
-            ..Account::default()
+            ..WorkerReport::default()
         }
     }
 }

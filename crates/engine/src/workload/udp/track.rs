@@ -4,8 +4,8 @@
 //! last 65,536 numbers tells a late datagram from a copy; what is older still counts as lost.
 
 use crate::transport::datagram::Header;
-use podperf_model::result::half::FlowDatagrams;
-use podperf_model::sample::Datagrams;
+use podperf_model::reading::Datagrams;
+use podperf_model::result::end_result::FlowDatagrams;
 
 /// Sequence numbers remembered below the highest.
 const REMEMBERED: u64 = 1 << 16;
@@ -230,11 +230,11 @@ mod tests {
             let (mut reordered, mut duplicates) = (0, 0);
             let mut tracker = Tracker::new();
             for &sequence in &sequences {
-                let fresh = seen.insert(sequence);
-                duplicates += u64::from(!fresh);
-                reordered += u64::from(fresh && highest.is_some_and(|highest| sequence < highest));
+                let short_lived = seen.insert(sequence);
+                duplicates += u64::from(!short_lived);
+                reordered += u64::from(short_lived && highest.is_some_and(|highest| sequence < highest));
                 highest = highest.max(Some(sequence));
-                prop_assert_eq!(arrive(&mut tracker, sequence), fresh);
+                prop_assert_eq!(arrive(&mut tracker, sequence), short_lived);
             }
             let FlowDatagrams { life, window } = *tracker.counts();
             prop_assert_eq!(life.received, seen.len() as u64);

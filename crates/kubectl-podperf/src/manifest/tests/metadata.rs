@@ -58,7 +58,7 @@ fn labels_and_annotations_that_were_asked_for_are_there_beside_podperfs_own() {
 }
 
 #[test]
-fn no_sidecar_is_put_into_the_conductor_whatever_was_asked_for() {
+fn no_sidecar_is_put_into_the_coordinator_whatever_was_asked_for() {
     let line = "--label sidecar.istio.io/inject=true --annotation sidecar.istio.io/inject=true \
                 --annotation linkerd.io/inject=enabled";
     let objects = objects(line);
@@ -108,22 +108,22 @@ fn what_the_engine_is_told_is_what_it_reads() {
         found["value"].as_str().unwrap().to_owned()
     };
     let job = of_kind(&objects, "Job")[0];
-    let conductor = &job["spec"]["template"]["spec"]["containers"][0];
-    let schedule = Schedule::read(&variable(conductor, "PODPERF_SCHEDULE")).unwrap();
-    assert_eq!(schedule.steps, trial::order(&settings, |row| layout.members(row)));
+    let coordinator = &job["spec"]["template"]["spec"]["containers"][0];
+    let schedule = Schedule::read(&variable(coordinator, "PODPERF_SCHEDULE")).unwrap();
+    assert_eq!(schedule.steps, trial::order(&settings, |row| layout.agents(row)));
     let plan = job["metadata"]["annotations"][PLAN].as_str().unwrap();
     assert_eq!(serde_json::from_str::<ClusterPlan>(plan).unwrap(), gather::plan(&settings));
     let mut parts = 0;
     for (name, pod) in pods(&objects) {
         for container in containers(&pod) {
             assert_eq!(variable(container, "PODPERF_TOKEN"), "0123", "{name}");
-            if container["args"][0] == "join" {
-                let part = Part::read(&variable(container, "PODPERF_PART")).unwrap();
-                assert!(name.ends_with(&part.member), "{name}");
-                assert!(schedule.members.contains(&part.member), "{name}");
+            if container["args"][0] == "agent" {
+                let part = AgentConfig::read(&variable(container, "PODPERF_AGENT_CONFIG")).unwrap();
+                assert!(name.ends_with(&part.agent), "{name}");
+                assert!(schedule.agents.contains(&part.agent), "{name}");
                 parts += 1;
             }
         }
     }
-    assert_eq!(parts, schedule.members.len());
+    assert_eq!(parts, schedule.agents.len());
 }

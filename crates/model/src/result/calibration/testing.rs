@@ -1,6 +1,6 @@
 //! A calibration with round figures; for tests alone.
 
-use super::{Calibration, Machine, Placement, RrFloor, SCHEMA, StreamCeiling};
+use super::{Calibration, Machine, RrFloor, RunPlacement, SCHEMA, StreamCeiling};
 use crate::plan::{ReceiveMethod, SendMethod};
 use crate::result::testing::facts;
 
@@ -14,7 +14,7 @@ pub fn calibration() -> Calibration {
         bits_per_second: gigabits * 1e9,
         process_cores_per_gbit: Some(0.05),
     };
-    let rr = |(placement, p50_us): (Placement, u32)| RrFloor {
+    let rr = |(placement, p50_us): (RunPlacement, u32)| RrFloor {
         wait: "block".to_owned(),
         placement,
         mean_ns: f64::from(p50_us) * 1.1e3,
@@ -22,7 +22,7 @@ pub fn calibration() -> Calibration {
         p99_ns: None,
         per_second: 1e6 / (1.1 * f64::from(p50_us)),
     };
-    let placements = [Placement::Scheduler, Placement::OneCpu, Placement::TwoCpus];
+    let placements = [RunPlacement::Scheduler, RunPlacement::OneCpu, RunPlacement::TwoCpus];
     Calibration {
         schema: SCHEMA.to_owned(),
         taken_at: "2026-01-01T00:00:00Z".to_owned(),

@@ -1,7 +1,7 @@
 //! Runs held against a calibration of the client's machine.
 
 use super::testing::calibration;
-use super::{Calibration, LeftOut, Machine, Placement, hold_against, put_aside};
+use super::{Calibration, LeftOut, Machine, RunPlacement, hold_against, put_aside};
 use crate::plan::{Wait, Workload};
 use crate::result::merge::merge;
 use crate::result::run::{Bound, Run};
@@ -166,5 +166,5 @@ fn a_run_near_the_ceiling_is_bound_by_the_generator() {
         "{:?}",
         run.verdict
     );
-    assert_eq!(Placement::TwoCpus, calibration().rr[2].placement);
+    assert_eq!(RunPlacement::TwoCpus, calibration().rr[2].placement);
 }

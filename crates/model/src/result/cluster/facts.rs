@@ -80,7 +80,7 @@ pub struct ProbeFacts {
     /// The path.
     pub path: String,
     /// Who probed.
-    pub member: String,
+    pub agent: String,
     /// Where it leads.
     pub address: String,
     /// What was expected.

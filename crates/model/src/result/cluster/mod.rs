@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::result::run::{Run, Status, Warning};
 
 pub use facts::{ClusterFacts, NodeFacts, PodFacts, PolicyFacts, ProbeFacts};
-pub use summary::{Difference, EndCpu, Estimate, PooledLatency, Ratio, Row, Summary, Versus};
+pub use summary::{
+    BaselineComparison, Difference, EndCpu, Estimate, PooledLatency, Ratio, Row, Summary,
+};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.cluster/v1";
@@ -100,7 +102,7 @@ pub struct PlannedRow {
     pub flows: u32,
 }
 
-/// One sample: what the members of one step measured.
+/// One sample: what the agents of one step measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Number of the step, from 1: the order of measuring.

@@ -38,9 +38,9 @@ pub struct Row {
     pub latency_mean_ns: Option<Estimate>,
     /// Goodput or transactions against the baseline's row of the same test and flows; null for the
     /// baseline itself, and where there is none.
-    pub rate_vs_baseline: Option<Versus>,
+    pub rate_vs_baseline: Option<BaselineComparison>,
     /// Mean latency likewise: a ratio above 1 is slower.
-    pub latency_vs_baseline: Option<Versus>,
+    pub latency_vs_baseline: Option<BaselineComparison>,
     /// Segments sent again for each GB (10^9 bytes) of goodput; null for tests made of
     /// transactions, and where no sender's sockets could be read.
     pub retransmitted_segments_per_gb: Option<f64>,
@@ -104,7 +104,7 @@ pub struct Ratio {
 
 /// A row held against the baseline's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Versus {
+pub struct BaselineComparison {
     /// The ratio and its interval.
     #[serde(flatten)]
     pub ratio: Ratio,

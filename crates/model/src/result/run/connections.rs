@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Lifetime;
-use crate::result::half::ConnectionUse;
+use crate::result::end_result::ConnectionUse;
 
 /// The connections of both ends, over the run's whole life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{ReceiveMethod, SendMethod};
-use crate::result::half::MovedBy;
+use crate::result::end_result::MovedBy;
 
 /// How one end moved the bytes of its streams, over their whole life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sample::{
+use crate::reading::{
     CgroupCpu, CpuStat, CpuTicks, HostCounters, NetSoftirqs, ProcessTimes, Softnet,
 };
 

@@ -4,9 +4,9 @@ use super::{client_machine, samples, server_machine, stream_input};
 use crate::latency::Latencies;
 use crate::plan::udp::{Offload, UdpPlan};
 use crate::plan::{Direction, Workload};
-use crate::result::half::{DatagramUse, FlowDatagrams, PacingWire, Schedule};
+use crate::reading::{Datagrams, FlowCounters};
+use crate::result::end_result::{DatagramUse, FlowDatagrams, PacingWire, ScheduleAdherence};
 use crate::result::merge::Input;
-use crate::sample::{Datagrams, FlowCounters};
 use crate::units::{BitRate, Bytes};
 
 /// Two flows up of a thousand datagrams of 1,000 B a second each, for two seconds. The second
@@ -71,7 +71,8 @@ pub fn udp_input() -> Input {
         (0..1_000).for_each(|number| latencies.record(ns[number % ns.len()]));
         latencies.to_wire()
     };
-    from.schedule = Some(Schedule { due: 1_000, late: 1, max_lateness_ns: 90_000, unfinished: 0 });
+    from.schedule =
+        Some(ScheduleAdherence { due: 1_000, late: 1, max_lateness_ns: 90_000, unfinished: 0 });
     from.pacing = Some(PacingWire {
         lateness: times(&[1_000, 3_000]),
         inter_send: times(&[999_000, 1_001_000]),

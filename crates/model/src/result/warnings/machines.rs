@@ -145,7 +145,7 @@ fn cpu_hotplug(seen: &Seen<'_>, found: &mut Vec<Warning>) {
         };
         let (Some(first), Some(last)) = (&first.host.cpu, &last.host.cpu) else { continue };
         let labels =
-            |stat: &crate::sample::CpuStat| -> Vec<u32> { stat.per_cpu.keys().copied().collect() };
+            |stat: &crate::reading::CpuStat| -> Vec<u32> { stat.per_cpu.keys().copied().collect() };
         let (first, last) = (labels(first), labels(last));
         if first != last {
             warn(

@@ -12,7 +12,7 @@ mod sockets;
 mod timing;
 mod transports;
 
-use crate::result::half::Half;
+use crate::result::end_result::EndResult;
 use crate::result::run::{Ends, Run, Warning};
 use crate::result::span::Sides;
 use crate::result::words::{count, few};
@@ -20,7 +20,7 @@ use crate::result::words::{count, few};
 /// What a check looks at.
 struct Seen<'a> {
     run: &'a Run,
-    halves: &'a Ends<Option<&'a Half>>,
+    halves: &'a Ends<Option<&'a EndResult>>,
     sides: &'a Sides<'a>,
 }
 
@@ -28,7 +28,11 @@ struct Seen<'a> {
 type Check = fn(&Seen<'_>, &mut Vec<Warning>);
 
 /// All that is doubtful about a run.
-pub(super) fn warnings(run: &Run, halves: &Ends<Option<&Half>>, sides: &Sides<'_>) -> Vec<Warning> {
+pub(super) fn warnings(
+    run: &Run,
+    halves: &Ends<Option<&EndResult>>,
+    sides: &Sides<'_>,
+) -> Vec<Warning> {
     let seen = Seen { run, halves, sides };
     let mut found = Vec::new();
     let checks = [
@@ -51,7 +55,7 @@ fn warn(to: &mut Vec<Warning>, code: &str, text: String, remedy: impl Into<Strin
 
 impl<'a> Seen<'a> {
     /// The halves that arrived, each with the name of its end.
-    fn present(&self) -> impl Iterator<Item = (&'static str, &'a Half)> {
+    fn present(&self) -> impl Iterator<Item = (&'static str, &'a EndResult)> {
         self.halves.named().into_iter().filter_map(|(end, half)| Some((end, (*half)?)))
     }
 }

@@ -1,7 +1,7 @@
 //! What was asked of sockets and devices, and not granted, or granted and telling.
 
 use super::{Check, Seen, count, warn};
-use crate::plan::{Part, Role};
+use crate::plan::{FlowRole, Role};
 use crate::result::run::{SocketFacts, Warning};
 use crate::result::span::ROLES;
 
@@ -16,7 +16,7 @@ const ETHERNET_MTU_BYTES: u32 = 1500;
 /// One end's sockets that play a part in the data's way, with the end's name.
 fn sockets<'a>(
     seen: &Seen<'a>,
-    plays: impl Fn(Part) -> bool,
+    plays: impl Fn(FlowRole) -> bool,
 ) -> Vec<(&'static str, Vec<&'a SocketFacts>)> {
     let of = |role: Role| {
         let half = *seen.halves.get(role);
@@ -29,17 +29,17 @@ fn sockets<'a>(
     vec![("client", client), ("server", server)]
 }
 
-const fn sends(part: Part) -> bool {
-    !matches!(part, Part::Receive)
+const fn sends(part: FlowRole) -> bool {
+    !matches!(part, FlowRole::Receive)
 }
 
-const fn receives(part: Part) -> bool {
-    !matches!(part, Part::Send)
+const fn receives(part: FlowRole) -> bool {
+    !matches!(part, FlowRole::Send)
 }
 
 fn buffer_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     let Some(asked) = seen.run.plan.socket.buffer_bytes.map(|bytes| bytes.0) else { return };
-    type Plays = fn(Part) -> bool;
+    type Plays = fn(FlowRole) -> bool;
     type Granted = fn(&SocketFacts) -> Option<u64>;
     let kinds: [(&str, &str, Plays, Granted); 2] = [
         ("SO_SNDBUF", "net.core.wmem_max", sends, |socket| socket.send_buffer_bytes),

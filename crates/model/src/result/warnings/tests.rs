@@ -6,7 +6,7 @@ use super::few;
 use crate::facts::DeviceFacts;
 use crate::latency::Latencies;
 use crate::plan::{Close, ReceiveMethod, SendMethod, StreamPlan, Wait, Workload};
-use crate::result::half::{ConnectionUse, Half, ReceiveUse, Schedule, SendUse};
+use crate::result::end_result::{ConnectionUse, EndResult, ReceiveUse, ScheduleAdherence, SendUse};
 use crate::result::merge::{Input, merge};
 use crate::result::run::{SocketFacts, Warning};
 use crate::result::testing::{crr_input, open_loop_input, rr_input, stream_input};
@@ -15,11 +15,11 @@ use crate::units::{BitRate, Bytes};
 /// Changes an input so that it deserves a warning.
 type Change = fn(&mut Input);
 
-fn client(input: &mut Input) -> &mut Half {
+fn client(input: &mut Input) -> &mut EndResult {
     input.client.as_mut().unwrap()
 }
 
-fn server(input: &mut Input) -> &mut Half {
+fn server(input: &mut Input) -> &mut EndResult {
     input.server.as_mut().unwrap()
 }
 
@@ -38,7 +38,7 @@ fn received(input: &mut Input) -> &mut ReceiveUse {
     server(input).report.as_mut().unwrap().receive.as_mut().unwrap()
 }
 
-fn sockets(half: &mut Half, change: fn(&mut SocketFacts)) {
+fn sockets(half: &mut EndResult, change: fn(&mut SocketFacts)) {
     half.facts.sockets.iter_mut().for_each(change);
 }
 
@@ -48,7 +48,7 @@ fn one_machine(input: &mut Input) {
     }
 }
 
-fn overlay(half: &mut Half, mtu_bytes: u32, gro: bool) {
+fn overlay(half: &mut EndResult, mtu_bytes: u32, gro: bool) {
     half.facts.host.device = Some(DeviceFacts {
         name: "vxlan1".to_owned(),
         driver: Some("vxlan".to_owned()),
@@ -59,7 +59,7 @@ fn overlay(half: &mut Half, mtu_bytes: u32, gro: bool) {
 }
 
 /// The second reading says what the first did: a stall of stream `id` in one of two intervals.
-fn stall(half: &mut Half, id: usize, reading: usize) {
+fn stall(half: &mut EndResult, id: usize, reading: usize) {
     let before = half.samples[reading - 1].flows[id].clone();
     half.samples[reading].flows[id] = before;
 }
@@ -225,13 +225,17 @@ const TRANSACTIONS: &[(&str, &str, Change)] = &[
         "30 of 2000 requests (1.5 %) were sent more than 100 µs after they were due, \
       the latest by 4.000 ms",
         |input| {
-            client(input).report.as_mut().unwrap().schedule =
-                Some(Schedule { due: 2_000, late: 30, max_lateness_ns: 4_000_000, unfinished: 0 });
+            client(input).report.as_mut().unwrap().schedule = Some(ScheduleAdherence {
+                due: 2_000,
+                late: 30,
+                max_lateness_ns: 4_000_000,
+                unfinished: 0,
+            });
         },
     ),
     ("unfinished_requests", "5 of 2000 due requests had not completed", |input| {
         client(input).report.as_mut().unwrap().schedule =
-            Some(Schedule { due: 2_000, unfinished: 5, ..Schedule::default() });
+            Some(ScheduleAdherence { due: 2_000, unfinished: 5, ..ScheduleAdherence::default() });
     }),
 ];
 
@@ -262,11 +266,11 @@ fn each_flaw_of_a_request_response_run_has_its_warning() {
 }
 
 /// What the workers of one end counted of their connections.
-fn uses(half: &mut Half) -> &mut ConnectionUse {
+fn uses(half: &mut EndResult) -> &mut ConnectionUse {
     half.report.as_mut().unwrap().connections.as_mut().unwrap()
 }
 
-fn spin(half: &mut Half) {
+fn spin(half: &mut EndResult) {
     half.facts.placement.wait = Wait::Spin;
 }
 

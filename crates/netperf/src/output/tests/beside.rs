@@ -13,7 +13,7 @@ fn missed_confidence_is_warned_of_in_tables_alone() {
     });
     let figures = Figures { confidence, ..transactions(46902.26) };
     assert_eq!(
-        lines(&shown(&bare(options(Test::TcpRr)), &figures)),
+        lines(&shown(&unframed(options(Test::TcpRr)), &figures)),
         [
             "!!! WARNING",
             "!!! Desired confidence was not achieved within the specified iterations.",
@@ -64,7 +64,7 @@ fn interim_results_come_in_the_form_of_the_selection() {
 
 #[test]
 fn the_dump_of_tcp_info_is_netperfs() {
-    let info = TcpInfo {
+    let info = RawTcpInfo {
         rto: 204_000,
         pmtu: 65535,
         rcv_ssthresh: 65495,
@@ -73,7 +73,7 @@ fn the_dump_of_tcp_info_is_netperfs() {
         snd_ssthresh: 8,
         snd_cwnd: 16,
         reordering: 15,
-        ..TcpInfo::default()
+        ..RawTcpInfo::default()
     };
     assert_eq!(
         tcp_info(&info),
@@ -120,7 +120,7 @@ fn the_histogram_has_a_row_a_decade() {
 
 #[test]
 fn percentiles_follow_the_table() {
-    let mut asked = bare(options(Test::TcpRr));
+    let mut asked = unframed(options(Test::TcpRr));
     asked.percentiles = vec![50.0, 99.9];
     let latency = Some(latencies(&[(10, 999), (500, 1)]));
     let text = shown(&asked, &Figures { latency, ..transactions(1.0) });

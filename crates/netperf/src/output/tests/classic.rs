@@ -15,7 +15,7 @@ fn a_stream_is_one_row() {
             "131072  16384  16384    1.00     19419.26   ",
         ]
     );
-    let asked = bare(options(Test::TcpStream));
+    let asked = unframed(options(Test::TcpStream));
     assert_eq!(shown(&asked, &stream(20556.74)), "131072  16384  16384    1.00     20556.74   \n");
     let asked = Options { brand: Some("hello".to_owned()), ..asked };
     assert_eq!(
@@ -60,7 +60,7 @@ fn a_stream_with_cpu_shows_shares_and_cost() {
         ]
     );
     let asked =
-        bare(Options { cpu: Pair { local: true, remote: false }, ..with_cpu(Test::TcpStream) });
+        unframed(Options { cpu: Pair { local: true, remote: false }, ..with_cpu(Test::TcpStream) });
     assert_eq!(
         shown(&asked, &measured(stream(17177.46), Some(100.0), None)),
         "131072  16384  16384    1.00       17177.46   100.00   -1.00    0.954   -1.000 \n"
@@ -162,7 +162,7 @@ fn transactions_with_cpu_differ_by_test() {
         ]
     );
     let text = shown(
-        &bare(with_cpu(Test::UdpRr)),
+        &unframed(with_cpu(Test::UdpRr)),
         &measured(transactions(21014.95), Some(26.8622), Some(26.8622)),
     );
     assert_eq!(
@@ -183,7 +183,7 @@ fn transactions_with_cpu_differ_by_test() {
 
 #[test]
 fn verbosity_0_is_one_number() {
-    let terse = |asked: Options| Options { verbosity: 0, ..bare(asked) };
+    let terse = |asked: Options| Options { verbosity: 0, ..unframed(asked) };
     for (asked, figures, text) in [
         (options(Test::TcpStream), stream(19121.32), "19121.32 \n"),
         (options(Test::TcpCrr), transactions(11681.15), "11681.15\n"),

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn selected_figures_come_as_netperf_prints_them() {
-    let asked = bare(options(Test::TcpStream));
+    let asked = unframed(options(Test::TcpStream));
     let figures = stream(33917.09);
     let odd: &[&[&str]] = &[&["THROUGHPUT", "BOGUS_NAME", "elapsed_time"]];
     let show = |asked: &Options, format, blocks| {
@@ -68,12 +68,12 @@ fn without_a_list_the_direction_chooses() {
     assert!(shown(&asked, &stream(1.0)).starts_with(
         "Remote Send Socket Size Final,Local Recv Socket Size Final,Remote Send Size,"
     ));
-    let asked = selecting(bare(options(Test::TcpRr)), Format::Csv, None);
+    let asked = selecting(unframed(options(Test::TcpRr)), Format::Csv, None);
     assert_eq!(
         shown(&asked, &transactions(72526.25)),
         "4194304,131072,131072,4194304,1,1,1.00,72526.25,Trans/s\n"
     );
-    let asked = selecting(bare(with_cpu(Test::TcpRr)), Format::KeyValue, None);
+    let asked = selecting(unframed(with_cpu(Test::TcpRr)), Format::KeyValue, None);
     let text = shown(&asked, &measured(transactions(2000.0), Some(50.0), None));
     assert_eq!(lines(&text).len(), 9 + 17);
     assert!(text.ends_with("LOCAL_SD=500.000\nREMOTE_SD=-1.000\nSD_UNITS=usec/Tran\n"));

@@ -3,10 +3,10 @@
 
 use crate::workload::open::Open;
 use crate::workload::rings;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::ReceiveMethod;
-use podperf_model::result::half::ReceiveUse;
+use podperf_model::result::end_result::ReceiveUse;
 use podperf_model::result::run::Multiplexing;
 use podperf_sys::uring::{Completion, Ring, Setup, Shape};
 
@@ -16,8 +16,10 @@ const LEAST_BUFFERS: usize = 2;
 const MOST_BUFFERS: usize = 4096;
 
 /// Receives on every flow to the end of its stream, into buffers of `message` bytes.
-pub(in super::super) fn receive(worker: &Worker<'_>, message: usize) -> Account {
-    let Some(mut ring) = worker.stand(prepare(worker, message)) else { return Account::default() };
+pub(in super::super) fn receive(worker: &Worker<'_>, message: usize) -> WorkerReport {
+    let Some(mut ring) = worker.stand(prepare(worker, message)) else {
+        return WorkerReport::default();
+    };
     let mut open = Open::all(worker, false);
     let mut batch = Vec::with_capacity(MOST_BUFFERS);
     while open.any() {
@@ -34,10 +36,13 @@ pub(in super::super) fn receive(worker: &Worker<'_>, message: usize) -> Account 
         }
     }
     let bytes = worker.tallies().iter().map(|tally| tally.read().bytes_received).sum();
-    Account { receive: Some(ReceiveUse::all_by(ReceiveMethod::Uring, bytes)), ..Account::default() }
+    WorkerReport {
+        receive: Some(ReceiveUse::all_by(ReceiveMethod::Uring, bytes)),
+        ..WorkerReport::default()
+    }
 }
 
-fn prepare(worker: &Worker<'_>, message: usize) -> Result<(Ring, Stand)> {
+fn prepare(worker: &Worker<'_>, message: usize) -> Result<(Ring, WorkerReady)> {
     let count = (BUFFERS_BYTES / message).clamp(LEAST_BUFFERS, MOST_BUFFERS);
     let receive = Some(Shape { count, bytes: message, bundles: true });
     let ring = rings::open(worker, Setup { message: &[], fixed: false, receive })
@@ -46,7 +51,7 @@ fn prepare(worker: &Worker<'_>, message: usize) -> Result<(Ring, Stand)> {
             Ok(ring)
         })
         .map_err(|refused| rings::error(&refused))?;
-    Ok((ring, Stand::by(Multiplexing::Uring)))
+    Ok((ring, WorkerReady::by(Multiplexing::Uring)))
 }
 
 /// What a completion comes to. Present: the flow has ended.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::super::OPENING;
 use crate::workload::open::Open;
 use crate::workload::rings;
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::SendMethod;
-use podperf_model::result::half::{MovedBy, SendUse};
+use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_model::result::run::Multiplexing;
-use podperf_sys::uring::{Completion, Kind, Refused, Ring, Send, Setup, Wait};
+use podperf_sys::uring::{Completion, CompletionKind, CompletionWait, Refused, Ring, Send, Setup};
 
 /// Bytes that one chain hands over, unless one message is more.
 const CHAIN_BYTES: usize = 64 << 10;
@@ -25,9 +25,13 @@ const REPORTS: Duration = Duration::from_millis(500);
 
 /// Sends messages of `message` bytes on every flow until the stop or until its budget is used up,
 /// then ends the streams.
-pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: usize) -> Account {
+pub(in super::super) fn send(
+    worker: &Worker<'_>,
+    method: SendMethod,
+    message: usize,
+) -> WorkerReport {
     let Some(ring) = worker.stand(prepare(worker, method, message)) else {
-        return Account::default();
+        return WorkerReport::default();
     };
     let mut sender = Sender::new(worker, ring, method, message);
     if let Err(failure) = sender.run() {
@@ -39,16 +43,16 @@ pub(in super::super) fn send(worker: &Worker<'_>, method: SendMethod, message: u
     if sender.copied_instead > 0 {
         used.bytes.push(MovedBy { method: SendMethod::Uring, bytes: sender.copied_instead });
     }
-    Account { send: Some(used), ..Account::default() }
+    WorkerReport { send: Some(used), ..WorkerReport::default() }
 }
 
-fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, Stand)> {
+fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, WorkerReady)> {
     let fixed = method == SendMethod::UringZc;
     let setup = Setup { message: &worker.outgoing(message), fixed, receive: None };
     let ring = rings::open(worker, setup)
         .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
         .map_err(|refused| rings::error(&refused))?;
-    Ok((ring, Stand::by(Multiplexing::Uring)))
+    Ok((ring, WorkerReady::by(Multiplexing::Uring)))
 }
 
 /// Sends nothing by zero copy, to see whether kernel and sockets can do it at all.
@@ -57,10 +61,10 @@ fn probed(mut ring: Ring) -> Result<Ring, Refused> {
     ring.send(0, 0, Send::ZeroCopy).map_err(refused)?;
     let mut batch = Vec::new();
     while ring.under_way() > 0 {
-        ring.enter(Wait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
+        ring.enter(CompletionWait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
         ring.reap(&mut batch);
     }
-    for done in batch.iter().filter(|done| done.kind == Kind::Send) {
+    for done in batch.iter().filter(|done| done.kind == CompletionKind::Send) {
         done.bytes().map_err(refused)?;
     }
     Ok(ring)
@@ -191,8 +195,8 @@ impl<'a> Sender<'a> {
 
     fn done(&mut self, done: Completion) -> Result<(), Failure> {
         match done.kind {
-            Kind::Send => self.sent(done),
-            Kind::Released { copied } => {
+            CompletionKind::Send => self.sent(done),
+            CompletionKind::Released { copied } => {
                 self.flows[done.socket].held -= 1;
                 self.used.zerocopy_sends += 1;
                 self.used.zerocopy_copied += u64::from(copied);
@@ -219,7 +223,7 @@ impl<'a> Sender<'a> {
                 self.used.enobufs += u64::from(how == Send::ZeroCopy && no_room(&error));
                 match after(&error, how, flow.waited, self.ring.under_way() > 0) {
                     After::Repeat => {}
-                    After::Wait => {
+                    After::CompletionWait => {
                         flow.waited = true;
                         flow.left = flow.left.saturating_add(done.asked as u64);
                         self.starved.push(done.socket);
@@ -250,7 +254,7 @@ enum After {
     /// The same bytes once more.
     Repeat,
     /// Likewise, when something else has completed: that makes room.
-    Wait,
+    CompletionWait,
     /// Likewise, by copying: there is no room to wait for.
     Copy,
     /// The flow has failed.
@@ -264,7 +268,7 @@ fn after(error: &io::Error, how: Send, waited: bool, others: bool) -> After {
         _ if !no_room(error) && rings::again(error) => After::Repeat,
         _ if !no_room(error) => After::End,
         Send::ZeroCopy if waited || !others => After::Copy,
-        _ if others => After::Wait,
+        _ if others => After::CompletionWait,
         _ => After::End,
     }
 }
@@ -283,13 +287,13 @@ mod tests {
         for errno in [libc::ENOBUFS, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(errno);
             for (how, waited, others, expected) in [
-                (Send::ZeroCopy, false, true, After::Wait),
+                (Send::ZeroCopy, false, true, After::CompletionWait),
                 (Send::ZeroCopy, true, true, After::Copy),
                 // Nobody would make room.
                 (Send::ZeroCopy, false, false, After::Copy),
                 // What is copied already can only wait.
-                (Send::Copy, false, true, After::Wait),
-                (Send::Copy, true, true, After::Wait),
+                (Send::Copy, false, true, After::CompletionWait),
+                (Send::Copy, true, true, After::CompletionWait),
                 (Send::Copy, true, false, After::End),
             ] {
                 assert_eq!(after(&error, how, waited, others), expected, "{error}: {how:?}");

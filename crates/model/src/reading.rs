@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything one end reads at one instant.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+pub struct Reading {
     /// Nanoseconds since this end's workers were released (CLOCK_MONOTONIC).
     pub at_ns: u64,
     /// One entry a flow, in order of flow id.

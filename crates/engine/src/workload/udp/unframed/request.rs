@@ -8,7 +8,7 @@ use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
 use crate::workload::sizes::Sizes;
 use crate::workload::udp::request::{self, Asks, Flows};
-use crate::workload::{Account, Worker};
+use crate::workload::{Worker, WorkerReport};
 use podperf_model::plan::udp::UdpRrPlan;
 
 /// One flow's requesting side.
@@ -29,7 +29,7 @@ struct Bare {
 }
 
 /// Requests on every flow until the stop or until its budget is used up.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     request::run(worker, plan, || {
         let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
         let buffers = [worker.outgoing(request.max(1)), Buffer::touched(response.max(1))];
@@ -39,7 +39,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
 
 impl Bare {
     fn new(worker: &Worker<'_>) -> Self {
-        let burst = worker.shared.manner.in_flight.max(1) as usize;
+        let burst = worker.shared.compat.in_flight.max(1) as usize;
         let line = |flow| Line {
             left: worker.budget(flow),
             in_flight: VecDeque::with_capacity(burst),

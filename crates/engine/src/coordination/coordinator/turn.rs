@@ -1,19 +1,19 @@
-//! One step: its members prepare, start together, and bring what they measured.
+//! One step: its agents prepare, start together, and bring what they measured.
 
 use std::time::{Duration, Instant};
 
 use super::guests::Event;
 use super::ledger::Now;
-use super::{BEAT, Conductor};
-use crate::coordination::message::{FromConductor, FromMember};
+use super::{BEAT, Coordinator};
+use crate::coordination::message::{FromAgent, FromCoordinator};
 use podperf_model::error::{Kind, Result};
-use podperf_model::run_log::Packed;
+use podperf_model::run_log::EncodedRun;
 use podperf_model::schedule::Step;
 
-/// For a member that was told to stop to come back.
+/// For an agent that was told to stop to come back.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How far a member has come.
+/// How far an agent has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Preparing,
@@ -25,14 +25,14 @@ enum Stage {
     Back,
 }
 
-/// A member in this step.
+/// An agent in this step.
 #[derive(Debug)]
 struct Player {
     /// Its number among the guests.
     guest: usize,
     stage: Stage,
     /// The first of what it brought and what was decided without it.
-    outcome: Option<Result<Packed, String>>,
+    outcome: Option<Result<EncodedRun, String>>,
     bits_per_second: Option<f64>,
     transactions_per_second: Option<f64>,
 }
@@ -90,26 +90,26 @@ impl Turn<'_> {
         back.filter(|_| !started).map(|player| player.guest)
     }
 
-    fn hear(&mut self, guest: usize, message: FromMember) {
+    fn hear(&mut self, guest: usize, message: FromAgent) {
         let Some(player) = self.players.iter_mut().find(|player| player.guest == guest) else {
             return;
         };
         match message {
-            FromMember::Prepared { step }
+            FromAgent::Prepared { step }
                 if step == self.number && player.stage == Stage::Preparing =>
             {
                 player.stage = Stage::Ready;
             }
-            FromMember::Interval { step, bits_per_second, transactions_per_second }
+            FromAgent::Interval { step, bits_per_second, transactions_per_second }
                 if step == self.number =>
             {
                 player.bits_per_second = bits_per_second;
                 player.transactions_per_second = transactions_per_second;
             }
-            FromMember::Result { step, packed } if step == self.number => {
+            FromAgent::Result { step, packed } if step == self.number => {
                 player.back(Ok(packed));
             }
-            FromMember::Failed { step, cause } if step == self.number => player.back(Err(cause)),
+            FromAgent::Failed { step, cause } if step == self.number => player.back(Err(cause)),
             // Of a step that was given up, or no part of a step.
             _ => {}
         }
@@ -118,51 +118,51 @@ impl Turn<'_> {
     fn lost(&mut self, guest: usize, cause: &str) {
         let player = self.players.iter_mut().find(|player| player.guest == guest);
         if let Some(player) = player {
-            player.back(Err(format!("the member is lost: {cause}")));
+            player.back(Err(format!("the agent is lost: {cause}")));
         }
     }
 }
 
 impl Player {
-    fn back(&mut self, outcome: Result<Packed, String>) {
+    fn back(&mut self, outcome: Result<EncodedRun, String>) {
         self.stage = Stage::Back;
         self.outcome.get_or_insert(outcome);
     }
 }
 
-impl Conductor<'_> {
+impl Coordinator<'_> {
     /// Carries out one step and logs what came of it. The signal that ended it, if one did.
     pub(super) fn step(&mut self, number: u32, step: &Step) -> Result<Option<Kind>> {
         if let Some(absent) = self.absences(step) {
-            for (member, cause) in step.members.iter().zip(absent) {
-                self.ledger.outcome((number, step), member, Err(cause))?;
+            for (agent, cause) in step.agents.iter().zip(absent) {
+                self.ledger.outcome((number, step), agent, Err(cause))?;
             }
             return Ok(None);
         }
-        let guests = step.members.iter().filter_map(|name| self.guests.number(name));
+        let guests = step.agents.iter().filter_map(|name| self.guests.number(name));
         let mut turn = Turn { number, step, players: guests.map(Player::of).collect() };
         let (test, sample) = (step.test.clone(), step.sample);
-        self.tell(&mut turn, &FromConductor::Prepare { step: number, test, sample })?;
+        self.tell(&mut turn, &FromCoordinator::Prepare { step: number, test, sample })?;
         self.mark(&turn)?;
         let signal = self.attend(&mut turn)?;
         self.mark(&turn)?;
-        for (member, player) in step.members.iter().zip(turn.players) {
+        for (agent, player) in step.agents.iter().zip(turn.players) {
             let outcome = player.outcome.unwrap_or_else(|| Err("it brought nothing".into()));
-            self.ledger.outcome((number, step), member, outcome)?;
+            self.ledger.outcome((number, step), agent, outcome)?;
         }
         Ok(signal)
     }
 
-    /// For each member of the step why it has no part in it, if one of them cannot take part: what
+    /// For each agent of the step why it has no part in it, if one of them cannot take part: what
     /// the others measure without it would not be what was asked.
     fn absences(&self, step: &Step) -> Option<Vec<String>> {
         let of = |name: &String| {
             let guest = self.guests.number(name).map(|number| &self.guests.0[number]);
             guest.map_or_else(|| Some("it is unknown".into()), |guest| guest.absence(&step.test))
         };
-        let causes: Vec<Option<String>> = step.members.iter().map(of).collect();
+        let causes: Vec<Option<String>> = step.agents.iter().map(of).collect();
         let first = causes.iter().position(Option::is_some)?;
-        let others = left_out(&step.members[first], causes[first].as_deref().unwrap_or_default());
+        let others = left_out(&step.agents[first], causes[first].as_deref().unwrap_or_default());
         Some(causes.into_iter().map(|cause| cause.unwrap_or_else(|| others.clone())).collect())
     }
 
@@ -173,7 +173,7 @@ impl Conductor<'_> {
         let (mut signal, mut stopped) = (None, false);
         while !turn.over() {
             if !stopped && turn.all_ready() {
-                self.tell(turn, &FromConductor::Go { step: turn.number })?;
+                self.tell(turn, &FromCoordinator::Go { step: turn.number })?;
                 turn.players.iter_mut().for_each(|player| {
                     if player.stage == Stage::Ready {
                         player.stage = Stage::Started;
@@ -223,11 +223,11 @@ impl Conductor<'_> {
                 player.outcome.get_or_insert_with(|| Err(cause.to_owned()));
             }
         }
-        self.tell(turn, &FromConductor::Stop { step: turn.number, kind })
+        self.tell(turn, &FromCoordinator::Stop { step: turn.number, kind })
     }
 
     /// Tells all that are not back.
-    fn tell(&mut self, turn: &mut Turn<'_>, message: &FromConductor) -> Result<()> {
+    fn tell(&mut self, turn: &mut Turn<'_>, message: &FromCoordinator) -> Result<()> {
         for guest in turn.away() {
             if let Err(error) = self.guests.0[guest].tell(message) {
                 self.lose(guest, &error.to_string())?;
@@ -253,30 +253,30 @@ impl Turn<'_> {
 }
 
 /// What is said of those that could have measured.
-fn left_out(member: &str, cause: &str) -> String {
-    format!("left out because of {member}: {cause}")
+fn left_out(agent: &str, cause: &str) -> String {
+    format!("left out because of {agent}: {cause}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn packed(text: &str) -> Packed {
-        Packed { sha256: text.into(), base64: String::new() }
+    fn packed(text: &str) -> EncodedRun {
+        EncodedRun { sha256: text.into(), base64: String::new() }
     }
 
     #[test]
     fn what_comes_late_or_for_another_step_changes_nothing() {
-        let members = vec!["a".into(), "b".into()];
-        let step = Step { test: "t".into(), sample: 1, members, limit_seconds: 1 };
+        let agents = vec!["a".into(), "b".into()];
+        let step = Step { test: "t".into(), sample: 1, agents, limit_seconds: 1 };
         let mut turn = Turn { number: 7, step: &step, players: vec![Player::of(3), Player::of(5)] };
-        turn.hear(3, FromMember::Prepared { step: 6 });
-        turn.hear(4, FromMember::Prepared { step: 7 });
-        turn.hear(3, FromMember::Ready);
+        turn.hear(3, FromAgent::Prepared { step: 6 });
+        turn.hear(4, FromAgent::Prepared { step: 7 });
+        turn.hear(3, FromAgent::Ready);
         assert_eq!(turn.players[0].stage, Stage::Preparing);
-        turn.hear(3, FromMember::Prepared { step: 7 });
+        turn.hear(3, FromAgent::Prepared { step: 7 });
         assert!(!turn.all_ready());
-        turn.hear(5, FromMember::Prepared { step: 7 });
+        turn.hear(5, FromAgent::Prepared { step: 7 });
         assert!(turn.all_ready() && turn.broken_off().is_none());
 
         for (guest, rate) in [(3, 1e9), (5, 2e9)] {
@@ -284,16 +284,16 @@ mod tests {
             let transactions_per_second = None;
             turn.hear(
                 guest,
-                FromMember::Interval { step: 7, bits_per_second, transactions_per_second },
+                FromAgent::Interval { step: 7, bits_per_second, transactions_per_second },
             );
         }
         assert_eq!(turn.now().bits_per_second, Some(3e9));
         assert_eq!(turn.now().transactions_per_second, None);
 
-        turn.hear(3, FromMember::Result { step: 6, packed: packed("old") });
+        turn.hear(3, FromAgent::Result { step: 6, packed: packed("old") });
         assert_eq!((turn.broken_off(), turn.away()), (None, vec![3, 5]));
         turn.players[0].outcome = Some(Err("given up".into()));
-        turn.hear(3, FromMember::Result { step: 7, packed: packed("late") });
+        turn.hear(3, FromAgent::Result { step: 7, packed: packed("late") });
         assert_eq!(turn.players[0].outcome, Some(Err("given up".into())));
         assert_eq!((turn.broken_off(), turn.away()), (Some(3), vec![5]));
         turn.lost(5, "silent");

@@ -1,14 +1,14 @@
-//! The conductor's log on standard output, and the sums that its exit status rests on.
+//! The coordinator's log on standard output, and the sums that its exit status rests on.
 
 use std::io::{self, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::run::Status;
-use podperf_model::run_log::{self, Packed, Place, Record, SCHEMA};
+use podperf_model::run_log::{self, EncodedRun, LogRecord, ResultKey, SCHEMA};
 use podperf_model::schedule::Step;
 
-/// Most of a text of a member's in a record: no record is split by a container's runtime.
+/// Most of a text of an agent's in a record: no record is split by a container's runtime.
 const TEXT_MOST: usize = 600;
 
 /// What is under way.
@@ -39,7 +39,7 @@ impl<'a> Ledger<'a> {
         let mut ledger =
             Self { to, began, steps, results: 0, complete: 0, measured: 0, missing: 0 };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ledger.say(&Record::Started {
+        ledger.say(&LogRecord::Started {
             schema: SCHEMA.into(),
             podperf_version: env!("CARGO_PKG_VERSION").into(),
             steps,
@@ -49,12 +49,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// Writes one record.
-    pub(super) fn say(&mut self, record: &Record) -> Result<()> {
+    pub(super) fn say(&mut self, record: &LogRecord) -> Result<()> {
         run_log::write(self.to, record).map_err(failed)
     }
 
     pub(super) fn beat(&mut self, now: Option<&Now>) -> Result<()> {
-        self.say(&Record::Beat {
+        self.say(&LogRecord::Beat {
             elapsed_seconds: self.began.elapsed().as_secs_f64(),
             step: now.map(|now| now.number),
             steps: self.steps,
@@ -65,12 +65,12 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// Writes what came of one member's part of a step: its result, or why there is none.
+    /// Writes what came of one agent's part of a step: its result, or why there is none.
     pub(super) fn outcome(
         &mut self,
         (number, step): (u32, &Step),
-        member: &str,
-        outcome: Result<Packed, String>,
+        agent: &str,
+        outcome: Result<EncodedRun, String>,
     ) -> Result<()> {
         let opened = outcome.and_then(|packed| {
             let run = packed.gist().map_err(|cause| format!("the result is damaged: {cause}"))?;
@@ -80,17 +80,17 @@ impl<'a> Ledger<'a> {
             Ok(both) => both,
             Err(cause) => {
                 self.missing += 1;
-                return self.say(&Record::Missing {
+                return self.say(&LogRecord::Missing {
                     step: number,
                     test: step.test.clone(),
                     sample: step.sample,
-                    member: Some(member.to_owned()),
+                    agent: Some(agent.to_owned()),
                     cause: short(&cause),
                 });
             }
         };
-        let (test, member) = (step.test.clone(), member.to_owned());
-        let place = Place { step: number, test, sample: step.sample, member };
+        let (test, agent) = (step.test.clone(), agent.to_owned());
+        let place = ResultKey { step: number, test, sample: step.sample, agent };
         run_log::write_packed(self.to, &place, &packed).map_err(failed)?;
         self.results += 1;
         self.complete += u32::from(run.status == Status::Complete);
@@ -100,7 +100,7 @@ impl<'a> Ledger<'a> {
 
     /// Closes it with its last record.
     pub(super) fn finish(&mut self, cause: Option<String>) -> Result<()> {
-        self.say(&Record::Finished { results: self.results, cause })
+        self.say(&LogRecord::Finished { results: self.results, cause })
     }
 
     /// 0: a complete run for everything asked; 4: less; 3: nothing was measured.
@@ -133,14 +133,14 @@ mod tests {
     use podperf_model::run_log::{Item, Reader};
 
     fn step() -> Step {
-        Step { test: "a".into(), sample: 2, members: vec!["m".into()], limit_seconds: 1 }
+        Step { test: "a".into(), sample: 2, agents: vec!["m".into()], limit_seconds: 1 }
     }
 
     fn status(outcomes: &[Result<&Run, &str>]) -> u8 {
         let mut log = Vec::new();
         let mut ledger = Ledger::open(&mut log, 1).unwrap();
         for (number, outcome) in (1..).zip(outcomes) {
-            let packed = outcome.map(|run| Packed::of(run).unwrap()).map_err(str::to_owned);
+            let packed = outcome.map(|run| EncodedRun::of(run).unwrap()).map_err(str::to_owned);
             ledger.outcome((number, &step()), "m", packed).unwrap();
         }
         ledger.finish(None).unwrap();

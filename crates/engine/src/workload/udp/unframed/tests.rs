@@ -3,20 +3,20 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use crate::workload::manner::{Manner, Pace};
+use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::testing::{ENDLESS, End, datagrams, plan, play};
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, Extent, Part, Plan, Workload};
+use podperf_model::plan::{Direction, FlowRole, Plan, StopCondition, Workload};
 use podperf_model::units::Bytes;
 
 /// Longer than any of these tests lasts.
 const LONG: Duration = Duration::from_secs(10);
 
-fn bare(in_flight: u32) -> Manner {
-    Manner { bare: true, in_flight, ..Manner::default() }
+fn unframed(in_flight: u32) -> CompatOptions {
+    CompatOptions { unframed: true, in_flight, ..CompatOptions::default() }
 }
 
-fn streams(bytes: u64, extent: Extent, flows: u32) -> Plan {
+fn streams(bytes: u64, extent: StopCondition, flows: u32) -> Plan {
     let workload = Workload::Udp(UdpPlan {
         direction: Direction::Up,
         datagram_bytes: Some(Bytes(bytes)),
@@ -28,7 +28,13 @@ fn streams(bytes: u64, extent: Extent, flows: u32) -> Plan {
     plan(workload, extent, flows)
 }
 
-fn exchange(request: u64, response: u64, timeout: Duration, extent: Extent, flows: u32) -> Plan {
+fn exchange(
+    request: u64,
+    response: u64,
+    timeout: Duration,
+    extent: StopCondition,
+    flows: u32,
+) -> Plan {
     let workload = Workload::UdpRr(UdpRrPlan {
         request_bytes: Bytes(request),
         response_bytes: Bytes(response),
@@ -39,22 +45,22 @@ fn exchange(request: u64, response: u64, timeout: Duration, extent: Extent, flow
 }
 
 /// A plain socket, and the end that talks to it.
-fn against_plain(plan: Plan, manner: Manner) -> (End, UdpSocket) {
+fn against_plain(plan: Plan, compat: CompatOptions) -> (End, UdpSocket) {
     let (own, mut other) = datagrams(&plan);
     let plain = UdpSocket::from(other.remove(0));
     plain.set_read_timeout(Some(LONG)).unwrap();
-    (End::new(plan, own, manner), plain)
+    (End::new(plan, own, compat), plain)
 }
 
 #[test]
 fn datagrams_of_any_size_are_sent_whole_and_counted_on_both_ends() {
     for (bytes, flows) in [(1, 1), (7, 2), (65_507, 1)] {
         let total_bytes = Bytes(bytes * 2 * u64::from(flows) - u64::from(bytes > 1));
-        let plan = streams(bytes, Extent::Bytes { total_bytes }, flows);
+        let plan = streams(bytes, StopCondition::Bytes { total_bytes }, flows);
         let (sockets, peers) = datagrams(&plan);
-        let sender = End::new(plan.clone(), sockets, bare(0));
-        let receiver = End::new(plan, peers, bare(0));
-        let (sent, received) = play((&sender, Part::Send), (&receiver, Part::Receive));
+        let sender = End::new(plan.clone(), sockets, unframed(0));
+        let receiver = End::new(plan, peers, unframed(0));
+        let (sent, received) = play((&sender, FlowRole::Send), (&receiver, FlowRole::Receive));
         assert_eq!((sender.ended(), receiver.ended()), (flows as usize, flows as usize));
         assert_eq!(sent.failed_sends, Some(0));
         for flow in 0..flows as usize {
@@ -69,9 +75,9 @@ fn datagrams_of_any_size_are_sent_whole_and_counted_on_both_ends() {
 
 #[test]
 fn a_stream_is_payload_alone_and_ends_by_three_empty_datagrams() {
-    let plan = streams(5, Extent::Bytes { total_bytes: Bytes(10) }, 1);
-    let (sender, plain) = against_plain(plan, bare(0));
-    sender.play(Part::Send);
+    let plan = streams(5, StopCondition::Bytes { total_bytes: Bytes(10) }, 1);
+    let (sender, plain) = against_plain(plan, unframed(0));
+    sender.play(FlowRole::Send);
     let mut buffer = [0; 100];
     let sizes: Vec<usize> = (0..5).map(|_| plain.recv(&mut buffer).unwrap()).collect();
     assert_eq!(sizes, [5, 5, 0, 0, 0]);
@@ -79,9 +85,9 @@ fn a_stream_is_payload_alone_and_ends_by_three_empty_datagrams() {
 
 #[test]
 fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
-    let (sender, _plain) = against_plain(streams(64, ENDLESS, 1), bare(0));
+    let (sender, _plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| sender.play(Part::Send));
+        let sending = scope.spawn(|| sender.play(FlowRole::Send));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!sending.is_finished());
         sender.stop();
@@ -89,9 +95,9 @@ fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
     assert_eq!(sender.ended(), 1);
     assert!(sender.shared.tallies[0].read().send_calls > 100);
 
-    let (receiver, plain) = against_plain(streams(64, ENDLESS, 1), bare(0));
+    let (receiver, plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
-        let receiving = scope.spawn(|| receiver.play(Part::Receive));
+        let receiving = scope.spawn(|| receiver.play(FlowRole::Receive));
         plain.send(&[1; 64]).unwrap();
         std::thread::sleep(Duration::from_millis(250));
         assert!(!receiving.is_finished());
@@ -106,10 +112,10 @@ fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
 
 #[test]
 fn a_stream_that_nobody_takes_fails_after_some_seconds() {
-    let (sender, plain) = against_plain(streams(64, ENDLESS, 1), bare(0));
+    let (sender, plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     drop(plain);
     let since = Instant::now();
-    let account = sender.play(Part::Send);
+    let account = sender.play(FlowRole::Send);
     assert!((Duration::from_secs(3)..LONG).contains(&since.elapsed()));
     assert!(account.failed_sends.unwrap() > 1);
     let failure = sender.events.try_recv().unwrap().failure.unwrap();
@@ -120,11 +126,11 @@ fn a_stream_that_nobody_takes_fails_after_some_seconds() {
 #[test]
 fn transactions_are_exactly_as_many_as_planned_however_many_are_in_flight() {
     for (in_flight, flows, total) in [(0, 1, 50), (4, 1, 50), (3, 2, 51)] {
-        let plan = exchange(1, 700, LONG, Extent::Transactions { total }, flows);
+        let plan = exchange(1, 700, LONG, StopCondition::Transactions { total }, flows);
         let (sockets, peers) = datagrams(&plan);
-        let requester = End::new(plan.clone(), sockets, bare(in_flight));
-        let responder = End::new(plan, peers, bare(0));
-        let (asked, _) = play((&requester, Part::Request), (&responder, Part::Respond));
+        let requester = End::new(plan.clone(), sockets, unframed(in_flight));
+        let responder = End::new(plan, peers, unframed(0));
+        let (asked, _) = play((&requester, FlowRole::Request), (&responder, FlowRole::Respond));
         assert_eq!((requester.ended(), responder.ended()), (flows as usize, flows as usize));
         assert_eq!((asked.latency.unwrap().count(), asked.lost_transactions), (total, Some(0)));
         let count =
@@ -137,10 +143,10 @@ fn transactions_are_exactly_as_many_as_planned_however_many_are_in_flight() {
 #[test]
 fn a_burst_without_any_answer_is_lost_and_goes_out_anew() {
     let timeout = Duration::from_millis(60);
-    let plan = exchange(2, 3, timeout, Extent::Transactions { total: 6 }, 1);
-    let (requester, plain) = against_plain(plan, bare(3));
+    let plan = exchange(2, 3, timeout, StopCondition::Transactions { total: 6 }, 1);
+    let (requester, plain) = against_plain(plan, unframed(3));
     let account = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| requester.play(Part::Request));
+        let asking = scope.spawn(|| requester.play(FlowRole::Request));
         let mut buffer = [0; 100];
         for request in 0..6 {
             assert_eq!(plain.recv(&mut buffer).unwrap(), 2);
@@ -157,9 +163,9 @@ fn a_burst_without_any_answer_is_lost_and_goes_out_anew() {
 
 #[test]
 fn a_responder_answers_whatever_comes_and_survives_a_requester_that_left() {
-    let (responder, plain) = against_plain(exchange(4, 9, LONG, ENDLESS, 1), bare(0));
+    let (responder, plain) = against_plain(exchange(4, 9, LONG, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
-        let responding = scope.spawn(|| responder.play(Part::Respond));
+        let responding = scope.spawn(|| responder.play(FlowRole::Respond));
         let mut buffer = [0; 100];
         for request in [&b"four"[..], b"longer than four", b"1"] {
             plain.send(request).unwrap();
@@ -178,20 +184,22 @@ fn a_responder_answers_whatever_comes_and_survives_a_requester_that_left() {
 #[test]
 fn datagrams_come_in_bursts_where_that_is_asked_for() {
     let pace = Some(Pace { operations: 2, every: Duration::from_millis(20) });
-    let manner = Manner { pace, ..bare(1) };
-    let (sender, _plain) =
-        against_plain(streams(5, Extent::Bytes { total_bytes: Bytes(30) }, 1), manner.clone());
+    let compat = CompatOptions { pace, ..unframed(1) };
+    let (sender, _plain) = against_plain(
+        streams(5, StopCondition::Bytes { total_bytes: Bytes(30) }, 1),
+        compat.clone(),
+    );
     let since = Instant::now();
-    sender.play(Part::Send);
+    sender.play(FlowRole::Send);
     assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
     assert_eq!((sender.ended(), sender.shared.tallies[0].read().send_calls), (1, 6));
 
-    let plan = exchange(1, 1, LONG, Extent::Transactions { total: 6 }, 1);
+    let plan = exchange(1, 1, LONG, StopCondition::Transactions { total: 6 }, 1);
     let (sockets, peers) = datagrams(&plan);
-    let requester = End::new(plan.clone(), sockets, manner);
-    let responder = End::new(plan, peers, bare(0));
+    let requester = End::new(plan.clone(), sockets, compat);
+    let responder = End::new(plan, peers, unframed(0));
     let since = Instant::now();
-    let (asked, _) = play((&requester, Part::Request), (&responder, Part::Respond));
+    let (asked, _) = play((&requester, FlowRole::Request), (&responder, FlowRole::Respond));
     assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
     let latency = asked.latency.unwrap();
     assert!(latency.quantile_ns(0.5) < Some(20_000_000));

@@ -14,8 +14,8 @@ mod tests;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::workload::{Account, Failure, Worker};
-use podperf_model::plan::Part;
+use crate::workload::{Failure, Worker, WorkerReport};
+use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 
 /// End markers, which nobody answers.
@@ -26,17 +26,17 @@ const MARKER_GAP: Duration = Duration::from_millis(2);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Streams datagrams, as the share says.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     match worker.share.part {
-        Part::Send => send::run(worker, plan),
+        FlowRole::Send => send::run(worker, plan),
         _ => receive::run(worker, plan),
     }
 }
 
 /// Requests or responds, as the share says.
-pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     match worker.share.part {
-        Part::Request => request::run(worker, plan),
+        FlowRole::Request => request::run(worker, plan),
         _ => respond::run(worker, plan),
     }
 }

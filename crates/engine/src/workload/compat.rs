@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Departures from how podperf does things between two of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct CompatOptions {
     /// Senders and receivers of streams time each call, but not those by io_uring; the times of
     /// calls in the window are the account's latencies.
     pub times_calls: bool,
@@ -20,7 +20,7 @@ pub struct Manner {
     pub awaits_peer: bool,
     /// Flows of datagrams carry payload alone: no sequence numbers, no stamps, of any size, ended
     /// by three empty datagrams that nobody has to answer.
-    pub bare: bool,
+    pub unframed: bool,
     /// Bare requests in flight on a flow; 0 stands for 1.
     pub in_flight: u32,
 }

@@ -8,12 +8,12 @@ use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::gate::Gate;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::nanoseconds;
-use crate::workload::{Account, Worker};
+use crate::workload::{Worker, WorkerReport};
 use podperf_model::latency::Latencies;
-use podperf_model::result::half::{ReceiveUse, SendUse};
+use podperf_model::result::end_result::{ReceiveUse, SendUse};
 
 /// Any transport, gone about as the worker's manner says.
-pub(super) struct Mannered<'a, T> {
+pub(super) struct TimedAndPaced<'a, T> {
     inner: T,
     gate: &'a Gate,
     /// How long calls took that moved bytes in the window.
@@ -22,21 +22,21 @@ pub(super) struct Mannered<'a, T> {
     bursts: Option<Bursts>,
 }
 
-impl<'a, T> Mannered<'a, T> {
+impl<'a, T> TimedAndPaced<'a, T> {
     /// The worker's manner says nothing that a transport has to heed.
     pub(super) const fn is_plain(worker: &Worker<'_>) -> bool {
-        !worker.shared.manner.times_calls && worker.shared.manner.pace.is_none()
+        !worker.shared.compat.times_calls && worker.shared.compat.pace.is_none()
     }
 
     pub(super) fn new(worker: &Worker<'a>, inner: T) -> Self {
-        let times = worker.shared.manner.times_calls.then(Latencies::new);
+        let times = worker.shared.compat.times_calls.then(Latencies::new);
         let bursts = Bursts::of(worker).filter(|_| worker.share.flows.len() == 1);
         Self { inner, gate: worker.gate(), times, bursts }
     }
 
     /// Adds to the worker's account what is known here.
-    pub(super) fn account(self, account: Account) -> Account {
-        Account { latency: self.times, ..account }
+    pub(super) fn account(self, account: WorkerReport) -> WorkerReport {
+        WorkerReport { latency: self.times, ..account }
     }
 
     #[inline]
@@ -51,7 +51,7 @@ impl<'a, T> Mannered<'a, T> {
     }
 }
 
-impl<T: BulkSend> BulkSend for Mannered<'_, T> {
+impl<T: BulkSend> BulkSend for TimedAndPaced<'_, T> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         if let Some(bursts) = &mut self.bursts
@@ -68,7 +68,7 @@ impl<T: BulkSend> BulkSend for Mannered<'_, T> {
     }
 }
 
-impl<T: BulkReceive> BulkReceive for Mannered<'_, T> {
+impl<T: BulkReceive> BulkReceive for TimedAndPaced<'_, T> {
     #[inline]
     fn step(&mut self, flow: usize) -> io::Result<usize> {
         self.time(|inner| inner.step(flow))

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use super::{is_refusal, say_end};
 use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
-use crate::workload::rr::record::first_step;
 use crate::workload::schedule::nanoseconds;
+use crate::workload::transactions::first_step;
 use crate::workload::udp::{again, explained};
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::latency::Latencies;
-use podperf_model::plan::Extent;
+use podperf_model::plan::StopCondition;
 use podperf_model::plan::udp::UdpPlan;
-use podperf_model::result::half::{DatagramUse, FlowDatagrams};
+use podperf_model::reading::Datagrams;
+use podperf_model::result::end_result::{DatagramUse, FlowDatagrams};
 use podperf_model::result::run::Multiplexing;
-use podperf_model::sample::Datagrams;
 
 /// A flow that is refused for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,21 +33,21 @@ struct Line {
 }
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     // However many flows: a datagram hardly ever waits for room.
     let size = plan.size().max(1);
-    let prepared = (worker.outgoing(size), Stand::by(Multiplexing::Blocking));
-    let Some(message) = worker.stand(Ok(prepared)) else { return Account::default() };
+    let prepared = (worker.outgoing(size), WorkerReady::by(Multiplexing::Blocking));
+    let Some(message) = worker.stand(Ok(prepared)) else { return WorkerReport::default() };
     let lines = (0..worker.share.flows.len()).map(|flow| Line {
         left: match worker.shared.plan.extent {
-            Extent::Time { .. } => u64::MAX,
+            StopCondition::Time { .. } => u64::MAX,
             _ => worker.budget(flow).div_ceil(size as u64),
         },
         counts: FlowDatagrams::default(),
         trouble: Trouble::default(),
         failed: false,
     });
-    let times = worker.shared.manner.times_calls.then(Latencies::new);
+    let times = worker.shared.compat.times_calls.then(Latencies::new);
     let lines = lines.collect();
     let mut sending = Sending { worker, lines, message, times, failed_sends: 0 };
     match Bursts::of(worker) {
@@ -130,13 +130,13 @@ impl Sending<'_> {
     }
 
     /// Ends all streams and tells how they went.
-    fn end(self) -> Account {
+    fn end(self) -> WorkerReport {
         let whole: Vec<usize> =
             (0..self.lines.len()).filter(|&flow| !self.lines[flow].failed).collect();
         say_end(self.worker, &whole);
         whole.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
         let ids = self.worker.share.flows.iter().copied();
-        Account {
+        WorkerReport {
             datagrams: Some(DatagramUse {
                 segmented: Some(false),
                 per_send: Some(1),
@@ -145,7 +145,7 @@ impl Sending<'_> {
             latency: self.times,
             failed_sends: Some(self.failed_sends),
             flow_datagrams: ids.zip(self.lines.iter().map(|line| line.counts)).collect(),
-            ..Account::default()
+            ..WorkerReport::default()
         }
     }
 }

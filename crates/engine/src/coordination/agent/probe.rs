@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{after, select};
 
-use super::JoinOptions;
+use super::AgentOptions;
 use super::attend::Stand;
 use crate::control::client::{Target, meet, resolve};
 use crate::control::server::Log;
-use crate::coordination::message::{FromMember, Probed};
+use crate::coordination::message::{FromAgent, Probed};
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;
-use podperf_model::schedule::{Probe, host_and_port};
+use podperf_model::schedule::{PathProbe, host_and_port};
 
 /// Answers in a row that make a path one.
 const ANSWERS: u32 = 3;
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Probes all paths of a part, one after the other, and tells what came of each. Told to stop, it
 /// leaves the rest.
-pub(super) fn all(options: &JoinOptions<'_>, stand: &Stand, log: Log<'_>) {
+pub(super) fn all(options: &AgentOptions<'_>, stand: &Stand, log: Log<'_>) {
     let limit = Duration::from_secs(options.part.probe_seconds.into());
     for probe in &options.part.probes {
         let begun = Instant::now();
@@ -34,17 +34,17 @@ pub(super) fn all(options: &JoinOptions<'_>, stand: &Stand, log: Log<'_>) {
             Ok(cause) => (true, cause),
             Err(cause) => (false, Some(cause)),
         };
-        let Probe { path, address, expect, tests } = probe.clone();
+        let PathProbe { path, address, expect, tests } = probe.clone();
         let words = cause.as_deref().unwrap_or("it answers");
         let outcome = if met { "as expected" } else { "not as expected" };
         log(&format!("path {path} to {address}: {outcome}: {words}"));
         let seconds = begun.elapsed().as_secs_f64();
         let probed = Probed { path, address, expect, met, seconds, cause, tests };
-        let _ = stand.tell.send(FromMember::Probed(probed));
+        let _ = stand.tell.send(FromAgent::Probed(probed));
     }
 }
 
-fn target(options: &JoinOptions<'_>, probe: &Probe) -> Target {
+fn target(options: &AgentOptions<'_>, probe: &PathProbe) -> Target {
     // The part's addresses have been checked.
     let (host, port) = host_and_port(&probe.address).unwrap_or_default();
     Target {
@@ -54,13 +54,13 @@ fn target(options: &JoinOptions<'_>, probe: &Probe) -> Target {
         bind: None,
         connect_timeout: ATTEMPT,
         deadline: None,
-        ..options.conductor.clone()
+        ..options.coordinator.clone()
     }
 }
 
 /// One probe's outcome: as expected or not, in words; none: it was told to stop.
 fn one(
-    probe: &Probe,
+    probe: &PathProbe,
     target: &Target,
     limit: Duration,
     stand: &Stand,

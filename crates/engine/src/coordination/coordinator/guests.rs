@@ -7,10 +7,10 @@ use crossbeam_channel::{Receiver, Select};
 
 use super::door::Knock;
 use crate::control::link::Link;
-use crate::coordination::message::{FromConductor, FromMember};
+use crate::coordination::message::{FromAgent, FromCoordinator};
 use podperf_model::error::{Error, Kind, Result};
 
-/// Where a member is.
+/// Where an agent is.
 #[derive(Debug)]
 pub(super) enum Whereabouts {
     /// It has not come yet.
@@ -18,7 +18,7 @@ pub(super) enum Whereabouts {
     /// It has joined.
     Here {
         link: Link,
-        incoming: Receiver<Result<FromMember>>,
+        incoming: Receiver<Result<FromAgent>>,
         /// Its probes are done.
         ready: bool,
     },
@@ -26,7 +26,7 @@ pub(super) enum Whereabouts {
     Gone(String),
 }
 
-/// One member.
+/// One agent.
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) name: String,
@@ -40,9 +40,9 @@ pub(super) struct Guest {
 pub(super) enum Event {
     Signal(Kind),
     Knock(Knock),
-    /// A member, by its number, has said something.
-    Said(usize, FromMember),
-    /// A member's connection is gone.
+    /// An agent, by its number, has said something.
+    Said(usize, FromAgent),
+    /// An agent's connection is gone.
     Lost(usize, Error),
     Time,
 }
@@ -67,7 +67,7 @@ impl Guest {
     }
 
     /// Sends it something, if it is there.
-    pub(super) fn tell(&self, message: &FromConductor) -> Result<()> {
+    pub(super) fn tell(&self, message: &FromCoordinator) -> Result<()> {
         match &self.at {
             Whereabouts::Here { link, .. } => link.send(message),
             Whereabouts::Expected | Whereabouts::Gone(_) => Ok(()),

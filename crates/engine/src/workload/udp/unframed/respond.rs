@@ -6,15 +6,15 @@ use super::{Waiting, is_refusal};
 use crate::transport::buffer::Buffer;
 use crate::workload::sizes::Sizes;
 use crate::workload::udp::{Watch, again, explained};
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
 /// Responds on every flow until its end.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
     let Some((mut responding, mut watch)) = worker.stand(prepared) else {
-        return Account::default();
+        return WorkerReport::default();
     };
     let mut ready = Vec::with_capacity(worker.share.flows.len());
     while responding.waiting.any() {
@@ -31,10 +31,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> Account {
             responding.waiting.end_silent();
         }
     }
-    Account::default()
+    WorkerReport::default()
 }
 
-type Prepared<'a> = ((Responding<'a>, Watch), Stand);
+type Prepared<'a> = ((Responding<'a>, Watch), WorkerReady);
 
 fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
@@ -45,7 +45,7 @@ fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>>
         incoming: Buffer::touched(request.max(1)),
         outgoing: worker.outgoing(response.max(1)),
     };
-    Ok(((responding, watch), Stand::by(multiplexing)))
+    Ok(((responding, watch), WorkerReady::by(multiplexing)))
 }
 
 struct Responding<'a> {

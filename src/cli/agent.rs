@@ -1,4 +1,4 @@
-//! `podperf join`: measures in turn, as a conductor says.
+//! `podperf agent`: measures in turn, as a coordinator says.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,36 +13,36 @@ use crate::cli::system::{System, text_of};
 use crate::cli::{Command, Measurement, calibrate, parse, signals};
 use podperf_engine::control::client::Target;
 use podperf_engine::coordination::PORT;
-use podperf_engine::coordination::member::{JoinOptions, join, tests};
+use podperf_engine::coordination::agent::{AgentOptions, join, tests};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
-use podperf_model::schedule::Part;
+use podperf_model::schedule::AgentConfig;
 use podperf_model::units::parse_duration;
 
 /// Holds the part when no file is named.
-const PART_VARIABLE: &str = "PODPERF_PART";
+const AGENT_CONFIG_VARIABLE: &str = "PODPERF_AGENT_CONFIG";
 
-/// Joins a conductor (podperf conduct) and measures when it is this member's turn. Results go to
-/// the conductor.
+/// Joins a coordinator (podperf coordinate) and measures when it is this agent's turn. Results go to
+/// the coordinator.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct JoinArgs {
-    /// The conductor: name, IPv4 or IPv6 address, or host:port [default port: 5209]
+pub(super) struct AgentArgs {
+    /// The coordinator: name, IPv4 or IPv6 address, or host:port [default port: 5209]
     #[arg(value_name = "HOST")]
     host: Host,
-    /// File with this member's part, as JSON [default: the environment variable PODPERF_PART, which
+    /// File with this agent's part, as JSON [default: the environment variable PODPERF_AGENT_CONFIG, which
     /// holds the JSON itself]
     #[arg(long, value_name = "FILE")]
     part: Option<PathBuf>,
-    /// For the conductor to be there and to let this member in
+    /// For the coordinator to be there and to let this agent in
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     join_timeout: Duration,
-    /// File with the secret shared with the conductor and with probed servers [default: the
+    /// File with the secret shared with the coordinator and with probed servers [default: the
     /// environment variable PODPERF_TOKEN, if set]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Silence after which the conductor counts as lost
+    /// Silence after which the coordinator counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     peer_timeout: Duration,
@@ -51,26 +51,26 @@ pub(super) struct JoinArgs {
     quiet: bool,
 }
 
-const EXAMPLES: &str = r#"A part names the member, its tests as the words of podperf command lines,
+const EXAMPLES: &str = r#"A part names the agent, its tests as the words of podperf command lines,
 and paths to be probed before:
-  {"member": "a", "tests": {"pod": ["stream", "192.0.2.2:5210", "-P", "3", "-t", "10"]},
+  {"agent": "a", "tests": {"pod": ["stream", "192.0.2.2:5210", "-P", "3", "-t", "10"]},
    "probes": [{"path": "pod", "address": "192.0.2.2:5210", "expect": "answer", "tests": ["pod"]}],
    "probe_seconds": 30}
 
 Examples:
-  podperf join 192.0.2.9 --part part.json
-  PODPERF_PART="$(cat part.json)" podperf join conductor.example:5300 --join-timeout 5m
+  podperf agent 192.0.2.9 --part part.json
+  PODPERF_AGENT_CONFIG="$(cat part.json)" podperf agent coordinator.example:5300 --join-timeout 5m
 
-Exit status: 0 the conductor has finished; 2 usage; 3 not let in; 4 the conductor was lost; 130 or
+Exit status: 0 the coordinator has finished; 2 usage; 3 not let in; 4 the coordinator was lost; 130 or
 143 ended by SIGINT or SIGTERM."#;
 
-/// Takes part until the conductor has finished, or until a signal; returns the exit status.
-pub(super) fn run(args: JoinArgs, system: &System) -> Result<u8> {
+/// Takes part until the coordinator has finished, or until a signal; returns the exit status.
+pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     positive("--peer-timeout", args.peer_timeout)?;
     positive("--join-timeout", args.join_timeout)?;
-    let part = Part::read(&text_of("--part", args.part.as_deref(), PART_VARIABLE)?)?;
+    let part = AgentConfig::read(&text_of("--part", args.part.as_deref(), AGENT_CONFIG_VARIABLE)?)?;
     let tests = tests(&part, &|words| measurement(words, system))?;
-    let conductor = Target {
+    let coordinator = Target {
         port: args.host.port.unwrap_or(PORT),
         host: Some(args.host.name),
         family: None,
@@ -81,7 +81,8 @@ pub(super) fn run(args: JoinArgs, system: &System) -> Result<u8> {
         deadline: None,
     };
     let finish = &calibrate::hold_against_stored;
-    let options = JoinOptions { conductor, join_timeout: args.join_timeout, part, tests, finish };
+    let options =
+        AgentOptions { coordinator, join_timeout: args.join_timeout, part, tests, finish };
     let stop = signals::watch()?;
     let ended_by = join(&options, &talk(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
@@ -106,7 +107,7 @@ pub(super) fn measurement(words: &[String], system: &System) -> Result<(Plan, Ta
         _ => return Err(refuse("not a measurement; allowed: stream, rr, crr, udp")),
     };
     if output.asks() {
-        return Err(refuse("the result goes to the conductor; allowed: no -J and no --output"));
+        return Err(refuse("the result goes to the coordinator; allowed: no -J and no --output"));
     }
     Ok((plan, target))
 }
@@ -130,7 +131,7 @@ mod tests {
             ("stream ::1 --nosuch", "unexpected argument '--nosuch'"),
             ("nosuch", "unrecognized subcommand 'nosuch'"),
             ("serve", "not a measurement; allowed: stream, rr, crr, udp"),
-            ("join ::1", "not a measurement"),
+            ("agent ::1", "not a measurement"),
             ("rr ::1 -J", "no -J and no --output"),
             ("rr ::1 -o f", "no -J and no --output"),
         ] {

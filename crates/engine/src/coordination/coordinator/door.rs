@@ -1,4 +1,4 @@
-//! Where members come in. Whoever knocks gets a thread of his own until he has named himself or his
+//! Where agents come in. Whoever knocks gets a thread of his own until he has named himself or his
 //! time is up, so that strangers cost a descriptor for a few seconds and hold nobody up.
 //!
 //! Enters: a listener and the token. Leaves: those who have proved the token and said a name, and a
@@ -18,8 +18,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::control::preamble::{LENGTH, Preamble, check_start};
 use crate::control::token::Token;
 use crate::control::{framing, handshake};
-use crate::coordination::CONDUCTS;
-use crate::coordination::message::FromMember;
+use crate::coordination::COORDINATES;
+use crate::coordination::message::FromAgent;
 use crate::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
 
@@ -39,7 +39,7 @@ const JOIN_MOST: u32 = 4 << 10;
 /// Somebody who knows the token and has said a name.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) member: String,
+    pub(super) agent: String,
     pub(super) stream: TcpStream,
     pub(super) peer: String,
 }
@@ -61,7 +61,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Lets members in through `listener`.
+    /// Lets agents in through `listener`.
     ///
     /// # Errors
     /// When its thread cannot be started.
@@ -131,7 +131,7 @@ fn attend(
 fn hear(stream: TcpStream, peer: SocketAddr, token: Option<&Token>) -> Knock {
     let peer = plain(peer);
     match introduction(&stream, token) {
-        Ok(member) => Knock::Arrived(Arrival { member, stream, peer }),
+        Ok(agent) => Knock::Arrived(Arrival { agent, stream, peer }),
         Err(error) => Knock::Turned(format!("{peer}: {error}; dropped")),
     }
 }
@@ -139,17 +139,17 @@ fn hear(stream: TcpStream, peer: SocketAddr, token: Option<&Token>) -> Knock {
 /// From the first byte to the name.
 fn introduction(stream: &TcpStream, token: Option<&Token>) -> Result<String> {
     let failed =
-        |cause: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "let a member in", cause);
+        |cause: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "let an agent in", cause);
     stream.set_nonblocking(false).map_err(|error| failed(&error))?;
     let _ = stream.set_nodelay(true);
     preamble(stream)?;
     let deadline = Instant::now() + HANDSHAKE;
     let mut own = handshake::hello(token, None)?;
-    own.features.push(CONDUCTS.into());
+    own.features.push(COORDINATES.into());
     handshake::server(stream, token, &own, deadline)?;
     let left = deadline.saturating_duration_since(Instant::now());
     match framing::read(stream, JOIN_MOST, deadline, left) {
-        Ok(Some(FromMember::Join { member })) => Ok(member),
+        Ok(Some(FromAgent::Join { agent })) => Ok(agent),
         Ok(Some(_)) => Err(failed(&"it said another thing than its name")),
         Ok(None) => Err(failed(&"it left without a name")),
         Err(error) => Err(failed(&error)),

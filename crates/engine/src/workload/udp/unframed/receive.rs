@@ -7,21 +7,21 @@ use super::Waiting;
 use crate::transport::buffer::Buffer;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::udp::{Watch, again, explained};
-use crate::workload::{Account, Failure, Stand, Worker};
+use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::udp::UdpPlan;
-use podperf_model::result::half::FlowDatagrams;
-use podperf_model::sample::Datagrams;
+use podperf_model::reading::Datagrams;
+use podperf_model::result::end_result::FlowDatagrams;
 
 /// Receives on every flow until its end.
-pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
+pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     let Some((watch, buffer)) = worker.stand(prepare(worker, plan)) else {
-        return Account::default();
+        return WorkerReport::default();
     };
     let flows = worker.share.flows.len();
     let waiting = Waiting::new(worker);
-    let times = worker.shared.manner.times_calls.then(Latencies::new);
+    let times = worker.shared.compat.times_calls.then(Latencies::new);
     let mut receiving = Receiving { worker, waiting, buffer, times, received: vec![0; flows] };
     if let Err(failure) = receiving.run(watch) {
         worker.ended(0, Err(failure));
@@ -32,13 +32,13 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> Account {
     });
     let ids = worker.share.flows.iter().copied();
     let latency = receiving.times;
-    Account { latency, flow_datagrams: ids.zip(counts).collect(), ..Account::default() }
+    WorkerReport { latency, flow_datagrams: ids.zip(counts).collect(), ..WorkerReport::default() }
 }
 
-fn prepare(worker: &Worker<'_>, plan: &UdpPlan) -> Result<((Watch, Buffer), Stand)> {
+fn prepare(worker: &Worker<'_>, plan: &UdpPlan) -> Result<((Watch, Buffer), WorkerReady)> {
     let (watch, multiplexing) = Watch::open(worker)?;
     let buffer = Buffer::touched(plan.size().max(1));
-    Ok(((watch, buffer), Stand::by(multiplexing)))
+    Ok(((watch, buffer), WorkerReady::by(multiplexing)))
 }
 
 struct Receiving<'a> {

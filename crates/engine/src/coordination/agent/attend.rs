@@ -1,4 +1,4 @@
-//! Work that may take long, in a thread of its own, while this one listens to the conductor and to
+//! Work that may take long, in a thread of its own, while this one listens to the coordinator and to
 //! signals.
 
 use std::thread::Builder;
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
-use super::Member;
-use crate::coordination::message::{FromConductor, FromMember};
+use super::Agent;
+use crate::coordination::message::{FromAgent, FromCoordinator};
 use podperf_model::error::{Error, Kind, Result};
 
-/// From the gate to the conductor's word. Below what a server gives a prepared run.
+/// From the gate to the coordinator's word. Below what a server gives a prepared run.
 const GATE: Duration = Duration::from_secs(20);
-/// Messages on their way to the conductor.
+/// Messages on their way to the coordinator.
 const QUEUE: usize = 64;
 
-/// Why a member takes no part any more.
+/// Why an agent takes no part any more.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The conductor said so.
+    /// The coordinator said so.
     Done,
     Signal(Kind),
-    /// The conductor is gone, or wants it no more.
+    /// The coordinator is gone, or wants it no more.
     Lost(Error),
 }
 
 /// What the working thread has of the other.
 #[derive(Debug)]
 pub(super) struct Stand {
-    /// What is sent here goes to the conductor.
-    pub(super) tell: Sender<FromMember>,
+    /// What is sent here goes to the coordinator.
+    pub(super) tell: Sender<FromAgent>,
     go: Receiver<()>,
     /// Brings one message when it is to stop.
     pub(super) stop: Receiver<Kind>,
@@ -41,9 +41,10 @@ impl Stand {
     /// # Errors
     /// When it is told to stop instead, or nothing in time.
     pub(super) fn gate(&self, step: u32) -> Result<()> {
-        let failed =
-            |kind, cause: &str| Error::new(kind, "wait for the conductor to start the run", cause);
-        let _ = self.tell.send(FromMember::Prepared { step });
+        let failed = |kind, cause: &str| {
+            Error::new(kind, "wait for the coordinator to start the run", cause)
+        };
+        let _ = self.tell.send(FromAgent::Prepared { step });
         select! {
             recv(self.go) -> _ => Ok(()),
             recv(self.stop) -> kind => {
@@ -57,9 +58,9 @@ impl Stand {
     }
 }
 
-impl Member<'_> {
+impl Agent<'_> {
     /// Does `work` of `step` to its end, or to where it comes when it is stopped; with what ended
-    /// this member's part meanwhile.
+    /// this agent's part meanwhile.
     pub(super) fn attend<T: Send>(
         &self,
         step: u32,
@@ -88,7 +89,7 @@ impl Member<'_> {
     fn relay(
         &self,
         step: u32,
-        told: &Receiver<FromMember>,
+        told: &Receiver<FromAgent>,
         start: &Sender<()>,
         halt: &Sender<Kind>,
     ) -> Option<End> {
@@ -105,11 +106,11 @@ impl Member<'_> {
                     Err(_) => return end,
                 },
                 recv(incoming) -> message => match message {
-                    Ok(Ok(FromConductor::Go { step: meant })) if meant == step => {
+                    Ok(Ok(FromCoordinator::Go { step: meant })) if meant == step => {
                         let _ = start.try_send(());
                         None
                     }
-                    Ok(Ok(FromConductor::Stop { step: meant, kind })) if meant == step => {
+                    Ok(Ok(FromCoordinator::Stop { step: meant, kind })) if meant == step => {
                         let _ = halt.try_send(kind);
                         None
                     }

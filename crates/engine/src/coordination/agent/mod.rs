@@ -1,7 +1,7 @@
-//! `podperf join`: measures when it is its turn.
+//! `podperf agent`: measures when it is its turn.
 //!
-//! Enters: a part, whose words have become plans and targets, and where the conductor is. Leaves:
-//! results, to the conductor. What decides when to stop, the conductor or a signal, is listened to
+//! Enters: a part, whose words have become plans and targets, and where the coordinator is. Leaves:
+//! results, to the coordinator. What decides when to stop, the coordinator or a signal, is listened to
 //! by one thread while another measures.
 
 mod arrive;
@@ -16,22 +16,22 @@ use crossbeam_channel::{Receiver, select};
 use crate::control::client::{Hooks, Target, measure_with};
 use crate::control::link::Link;
 use crate::control::server::Log;
-use crate::coordination::message::{FromConductor, FromMember};
+use crate::coordination::message::{FromAgent, FromCoordinator};
 use attend::{End, Stand};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
 use podperf_model::result::run::{Interval, Run, Status};
-use podperf_model::run_log::Packed;
-use podperf_model::schedule::Part;
+use podperf_model::run_log::EncodedRun;
+use podperf_model::schedule::AgentConfig;
 
 /// How to take part.
-pub struct JoinOptions<'a> {
-    /// The conductor.
-    pub conductor: Target,
-    /// For the conductor to let it in.
+pub struct AgentOptions<'a> {
+    /// The coordinator.
+    pub coordinator: Target,
+    /// For the coordinator to let it in.
     pub join_timeout: Duration,
     /// What it can measure.
-    pub part: Part,
+    pub part: AgentConfig,
     /// The same, as plans.
     pub tests: Tests,
     /// What else a client does to its result.
@@ -47,7 +47,7 @@ pub type Tests = BTreeMap<String, Test>;
 ///
 /// # Errors
 /// The first words that are none, with the test's name.
-pub fn tests(part: &Part, parse: &dyn Fn(&[String]) -> Result<Test>) -> Result<Tests> {
+pub fn tests(part: &AgentConfig, parse: &dyn Fn(&[String]) -> Result<Test>) -> Result<Tests> {
     let test = |(name, words): (&String, &Vec<String>)| {
         let parsed = parse(words).map_err(|error| {
             let operation = format!("read the words of test '{name}'");
@@ -58,53 +58,53 @@ pub fn tests(part: &Part, parse: &dyn Fn(&[String]) -> Result<Test>) -> Result<T
     part.tests.iter().map(test).collect()
 }
 
-/// Takes part until the conductor says that it is over, or a message on `stop` does. Returns the
+/// Takes part until the coordinator says that it is over, or a message on `stop` does. Returns the
 /// kind of the signal that ended it, if one did.
 ///
 /// # Errors
-/// When the conductor does not let it in in time, or is lost.
+/// When the coordinator does not let it in in time, or is lost.
 pub fn join(
-    options: &JoinOptions<'_>,
+    options: &AgentOptions<'_>,
     log: Log<'_>,
     stop: &Receiver<Kind>,
 ) -> Result<Option<Kind>> {
     let (stream, name) = arrive::arrive(options, log, stop)?;
-    log(&format!("joined {name} as {}", options.part.member));
-    let patience = options.conductor.peer_timeout;
-    let (link, incoming) = Link::start::<FromConductor, FromMember>(stream, &name, patience)?;
-    match (Member { options, name, link, incoming, stop, log }).take_part() {
+    log(&format!("joined {name} as {}", options.part.agent));
+    let patience = options.coordinator.peer_timeout;
+    let (link, incoming) = Link::start::<FromCoordinator, FromAgent>(stream, &name, patience)?;
+    match (Agent { options, name, link, incoming, stop, log }).take_part() {
         End::Done => Ok(None),
         End::Signal(kind) => Ok(Some(kind)),
         End::Lost(error) => Err(error),
     }
 }
 
-/// A member that has joined.
-struct Member<'a> {
-    options: &'a JoinOptions<'a>,
-    /// The conductor's.
+/// An agent that has joined.
+struct Agent<'a> {
+    options: &'a AgentOptions<'a>,
+    /// The coordinator's.
     name: String,
     link: Link,
-    incoming: Receiver<Result<FromConductor>>,
+    incoming: Receiver<Result<FromCoordinator>>,
     stop: &'a Receiver<Kind>,
     log: Log<'a>,
 }
 
-impl Member<'_> {
+impl Agent<'_> {
     fn take_part(&self) -> End {
         let Self { options, log, .. } = self;
         let (probed, end) = self.attend(0, |stand| probe::all(options, stand, *log));
         if let Some(end) = end.or_else(|| probed.err().map(End::Lost)) {
             return end;
         }
-        if let Err(error) = self.link.send(&FromMember::Ready) {
+        if let Err(error) = self.link.send(&FromAgent::Ready) {
             return self.lost(error);
         }
         (self.log)("ready; waiting for its turn");
         loop {
             select! {
                 recv(self.incoming) -> message => match message {
-                    Ok(Ok(FromConductor::Prepare { step, test, sample })) => {
+                    Ok(Ok(FromCoordinator::Prepare { step, test, sample })) => {
                         if let Some(end) = self.turn(step, &test, sample) {
                             return end;
                         }
@@ -125,7 +125,7 @@ impl Member<'_> {
         let Some((plan, target)) = self.options.tests.get(test) else {
             let cause = format!("it has no test '{test}'");
             (self.log)(&format!("step {step}: {cause}"));
-            return self.bring(&FromMember::Failed { step, cause }).err();
+            return self.bring(&FromAgent::Failed { step, cause }).err();
         };
         let (run, end) = self.attend(step, |stand| measured(plan, target, step, stand));
         let message = match run {
@@ -134,32 +134,32 @@ impl Member<'_> {
                 run.command = std::iter::once("podperf".to_owned()).chain(words.cloned()).collect();
                 (self.options.finish)(&mut run);
                 (self.log)(&format!("step {step}: {test}, sample {sample}: {}", summary(&run)));
-                match Packed::of(&run) {
-                    Ok(packed) => FromMember::Result { step, packed },
-                    Err(error) => FromMember::Failed { step, cause: error.to_string() },
+                match EncodedRun::of(&run) {
+                    Ok(packed) => FromAgent::Result { step, packed },
+                    Err(error) => FromAgent::Failed { step, cause: error.to_string() },
                 }
             }
             Err(error) => {
                 (self.log)(&format!("step {step}: {test}, sample {sample}: {error}"));
-                FromMember::Failed { step, cause: error.to_string() }
+                FromAgent::Failed { step, cause: error.to_string() }
             }
         };
         let brought = self.bring(&message);
         end.or_else(|| brought.err())
     }
 
-    fn bring(&self, message: &FromMember) -> Result<(), End> {
+    fn bring(&self, message: &FromAgent) -> Result<(), End> {
         self.link.send(message).map_err(|error| self.lost(error))
     }
 
     /// What is no order ends the part or comes too late.
-    fn ending(&self, message: FromConductor) -> Option<End> {
+    fn ending(&self, message: FromCoordinator) -> Option<End> {
         match message {
-            FromConductor::Done => {
-                (self.log)("the conductor has finished");
+            FromCoordinator::Done => {
+                (self.log)("the coordinator has finished");
                 Some(End::Done)
             }
-            FromConductor::Refused(error) => Some(End::Lost(error.with_peer(&self.name))),
+            FromCoordinator::Refused(error) => Some(End::Lost(error.with_peer(&self.name))),
             _ => None,
         }
     }
@@ -171,17 +171,17 @@ impl Member<'_> {
     fn lost(&self, error: Error) -> End {
         let cause = Error { peer: None, ..error };
         End::Lost(
-            Error::new(Kind::Incomplete, "take part with the conductor", cause)
+            Error::new(Kind::Incomplete, "take part with the coordinator", cause)
                 .with_peer(&self.name),
         )
     }
 }
 
-/// One run, with its start in the conductor's hand.
+/// One run, with its start in the coordinator's hand.
 fn measured(plan: &Plan, target: &Target, step: u32, stand: &Stand) -> Run {
     let mut watch = |interval: &Interval| {
-        // Nobody listens any more when the conductor is lost; the run is being stopped then.
-        let _ = stand.tell.send(FromMember::Interval {
+        // Nobody listens any more when the coordinator is lost; the run is being stopped then.
+        let _ = stand.tell.send(FromAgent::Interval {
             step,
             bits_per_second: interval.bits_per_second,
             transactions_per_second: interval.transactions_per_second,

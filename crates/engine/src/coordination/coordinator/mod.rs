@@ -1,7 +1,7 @@
-//! `podperf conduct`: tells members whose turn it is, and logs what they bring.
+//! `podperf coordinate`: tells agents whose turn it is, and logs what they bring.
 //!
-//! Enters: a schedule, and members at the door. Leaves: records on standard output, in the
-//! schedule's order; for every member of every step either its result or why there is none. While
+//! Enters: a schedule, and agents at the door. Leaves: records on standard output, in the
+//! schedule's order; for every agent of every step either its result or why there is none. While
 //! a step runs it sleeps, but for a beat every two seconds.
 
 mod door;
@@ -20,30 +20,30 @@ use crate::control::link::Link;
 use crate::control::server::{Log, listen, wildcard};
 use crate::control::token::Token;
 use crate::coordination::WORD;
-use crate::coordination::message::{FromConductor, FromMember, Probed};
+use crate::coordination::message::{FromAgent, FromCoordinator, Probed};
 use door::{Arrival, Door, Knock};
 use guests::{Event, Guests, Whereabouts};
 use ledger::{Ledger, Now, short};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Expect;
-use podperf_model::run_log::Record;
+use podperf_model::run_log::LogRecord;
 use podperf_model::schedule::{Schedule, Step};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_secs(2);
-/// For members to take the last message and leave.
+/// For agents to take the last message and leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How to conduct.
 #[derive(Debug, Clone)]
-pub struct ConductOptions {
+pub struct CoordinateOptions {
     /// Address to listen on; absent: all, IPv6 and IPv4.
     pub bind: Option<IpAddr>,
-    /// Port for members; 0: any free one.
+    /// Port for agents; 0: any free one.
     pub port: u16,
-    /// The shared secret; absent: whoever knows a member's name may be it.
+    /// The shared secret; absent: whoever knows an agent's name may be it.
     pub token: Option<Token>,
-    /// Silence after which a member counts as lost.
+    /// Silence after which an agent counts as lost.
     pub peer_timeout: Duration,
     /// Who takes part, and what is measured.
     pub schedule: Schedule,
@@ -54,8 +54,8 @@ pub struct ConductOptions {
 ///
 /// # Errors
 /// When the port cannot be opened, or `to` takes no more.
-pub fn conduct(
-    options: &ConductOptions,
+pub fn coordinate(
+    options: &CoordinateOptions,
     to: &mut dyn Write,
     log: Log<'_>,
     stop: &Receiver<Kind>,
@@ -65,7 +65,7 @@ pub fn conduct(
     let address = listener
         .local_addr()
         .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
-    log(&format!("conducting on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
+    log(&format!("coordinating on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
     if options.token.is_none() && !address.ip().is_loopback() {
         log("warning: anybody who reaches this port can take part; \
              set a token with --token-file or PODPERF_TOKEN");
@@ -74,26 +74,26 @@ pub fn conduct(
     let steps = u32::try_from(schedule.steps.len()).unwrap_or(u32::MAX);
     let ledger = Ledger::open(to, steps)?;
     let door = Door::open(listener, options.token.clone())?;
-    let guests = Guests::expect(&schedule.members);
+    let guests = Guests::expect(&schedule.agents);
     let patience = options.peer_timeout;
     let beat = Instant::now() + BEAT;
-    Conductor { schedule, guests, ledger, log, stop, patience, beat }.carry_out(door)
+    Coordinator { schedule, guests, ledger, log, stop, patience, beat }.carry_out(door)
 }
 
 /// A schedule under way.
-struct Conductor<'a> {
+struct Coordinator<'a> {
     schedule: &'a Schedule,
     guests: Guests,
     ledger: Ledger<'a>,
     log: Log<'a>,
     stop: &'a Receiver<Kind>,
-    /// How long a member may be silent.
+    /// How long an agent may be silent.
     patience: Duration,
     /// When the next beat is due.
     beat: Instant,
 }
 
-impl Conductor<'_> {
+impl Coordinator<'_> {
     fn carry_out(mut self, door: Door) -> Result<u8> {
         let mut signal = self.gather(&door)?;
         // Nobody else is waited for, and strangers are not to cost anything while a step runs.
@@ -110,7 +110,7 @@ impl Conductor<'_> {
         let cause = match signal {
             Some(kind) => Some(ended_by(kind)),
             None if nobody => Some(self.nobody_came()),
-            None if !self.guests.any_here() => Some("no member is left".to_owned()),
+            None if !self.guests.any_here() => Some("no agent is left".to_owned()),
             None => None,
         };
         self.ledger.finish(cause)?;
@@ -126,10 +126,10 @@ impl Conductor<'_> {
     }
 
     fn nobody_came(&self) -> String {
-        format!("no member joined within {} s", self.schedule.join_seconds)
+        format!("no agent joined within {} s", self.schedule.join_seconds)
     }
 
-    /// Waits until all members have joined and probed, or their time is up. The signal that ended
+    /// Waits until all agents have joined and probed, or their time is up. The signal that ended
     /// it, if one did.
     fn gather(&mut self, door: &Door) -> Result<Option<Kind>> {
         let seconds = self.schedule.join_seconds;
@@ -140,8 +140,8 @@ impl Conductor<'_> {
                 Event::Time => break,
                 Event::Knock(Knock::Turned(line)) => (self.log)(&line),
                 Event::Knock(Knock::Arrived(arrival)) => self.admit(arrival)?,
-                Event::Said(number, FromMember::Probed(probed)) => self.probed(number, probed)?,
-                Event::Said(number, FromMember::Ready) => {
+                Event::Said(number, FromAgent::Probed(probed)) => self.probed(number, probed)?,
+                Event::Said(number, FromAgent::Ready) => {
                     if let Whereabouts::Here { ready, .. } = &mut self.guests.0[number].at {
                         *ready = true;
                     }
@@ -160,7 +160,7 @@ impl Conductor<'_> {
                 Whereabouts::Here { ready: false, .. } => {
                     let cause = format!("did not finish its probes within {seconds} s");
                     let error = Error::new(Kind::Unmeasured, "take part", &cause);
-                    let _ = guest.tell(&FromConductor::Refused(error));
+                    let _ = guest.tell(&FromCoordinator::Refused(error));
                     self.lose(number, &cause)?;
                 }
                 Whereabouts::Here { .. } | Whereabouts::Gone(_) => {}
@@ -169,35 +169,35 @@ impl Conductor<'_> {
         Ok(None)
     }
 
-    /// Lets a member in, once, if it is expected.
+    /// Lets an agent in, once, if it is expected.
     fn admit(&mut self, arrival: Arrival) -> Result<()> {
-        let Arrival { member, stream, peer } = arrival;
-        let found = self.guests.number(&member);
+        let Arrival { agent, stream, peer } = arrival;
+        let found = self.guests.number(&agent);
         let refused = match found.map(|number| &self.guests.0[number].at) {
             Some(Whereabouts::Expected) => None,
-            Some(_) => Some("a member of this name has joined already"),
-            None => Some("the schedule has no member of this name"),
+            Some(_) => Some("an agent of this name has joined already"),
+            None => Some("the schedule has no agent of this name"),
         };
         let deadline = Instant::now() + WORD;
         if let Some(cause) = refused {
-            (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&member)));
+            (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&agent)));
             let error = Error::new(Kind::Unmeasured, "take part", cause);
             // One that has left does not hear it; the log has it.
-            let _ = framing::write(&stream, &FromConductor::Refused(error), deadline);
+            let _ = framing::write(&stream, &FromCoordinator::Refused(error), deadline);
             return Ok(());
         }
         let Some(number) = found else { return Ok(()) };
-        let welcomed = framing::write(&stream, &FromConductor::Welcome, deadline)
+        let welcomed = framing::write(&stream, &FromCoordinator::Welcome, deadline)
             .map_err(|error| Error::new(Kind::Unmeasured, "welcome", error))
             .and_then(|()| {
-                let name = format!("{member} ({peer})");
-                Link::start::<FromMember, FromConductor>(stream, &name, self.patience)
+                let name = format!("{agent} ({peer})");
+                Link::start::<FromAgent, FromCoordinator>(stream, &name, self.patience)
             });
         match welcomed {
             Ok((link, incoming)) => {
                 self.guests.0[number].at = Whereabouts::Here { link, incoming, ready: false };
-                (self.log)(&format!("{peer}: joined as {member}"));
-                self.ledger.say(&Record::Joined { member })
+                (self.log)(&format!("{peer}: joined as {agent}"));
+                self.ledger.say(&LogRecord::Joined { agent })
             }
             // It may come again.
             Err(error) => {
@@ -219,12 +219,12 @@ impl Conductor<'_> {
                 guest.left_out.entry(test).or_insert(text);
             }
         }
-        let member = guest.name.clone();
+        let agent = guest.name.clone();
         let cause = cause.map(|cause| short(&cause));
         let outcome = if met { "as expected" } else { "not as expected" };
         let words = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-        (self.log)(&format!("{member}: path {path} to {address} is {outcome}{words}"));
-        self.ledger.say(&Record::Probed { member, path, address, expect, met, seconds, cause })
+        (self.log)(&format!("{agent}: path {path} to {address} is {outcome}{words}"));
+        self.ledger.say(&LogRecord::Probed { agent, path, address, expect, met, seconds, cause })
     }
 
     /// The next event, with beats as they are due.
@@ -247,19 +247,19 @@ impl Conductor<'_> {
         }
     }
 
-    /// A member is gone.
+    /// An agent is gone.
     fn lose(&mut self, number: usize, cause: &str) -> Result<()> {
         let guest = &mut self.guests.0[number];
-        guest.at = Whereabouts::Gone(format!("the member is lost: {cause}"));
-        let member = guest.name.clone();
-        (self.log)(&format!("{member}: lost: {cause}"));
-        self.ledger.say(&Record::Lost { member, cause: short(cause) })
+        guest.at = Whereabouts::Gone(format!("the agent is lost: {cause}"));
+        let agent = guest.name.clone();
+        (self.log)(&format!("{agent}: lost: {cause}"));
+        self.ledger.say(&LogRecord::Lost { agent, cause: short(cause) })
     }
 
     /// A step that is not carried out.
     fn leave_out(&mut self, (number, step): (u32, &Step), cause: &str) -> Result<()> {
-        for member in &step.members {
-            self.ledger.outcome((number, step), member, Err(cause.to_owned()))?;
+        for agent in &step.agents {
+            self.ledger.outcome((number, step), agent, Err(cause.to_owned()))?;
         }
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Conductor<'_> {
     fn dismiss(&mut self) {
         for guest in &self.guests.0 {
             // One that is gone need not hear it.
-            let _ = guest.tell(&FromConductor::Done);
+            let _ = guest.tell(&FromCoordinator::Done);
         }
         let deadline = Instant::now() + FAREWELL;
         while self.guests.any_here() && Instant::now() < deadline {
@@ -283,5 +283,5 @@ impl Conductor<'_> {
 
 fn ended_by(kind: Kind) -> String {
     let name = if kind == Kind::Terminated { "SIGTERM" } else { "SIGINT" };
-    format!("the conductor was ended by {name}")
+    format!("the coordinator was ended by {name}")
 }

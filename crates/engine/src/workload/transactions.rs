@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::workload::gate::Gate;
-use crate::workload::schedule::{self, Schedule, nanoseconds};
+use crate::workload::schedule::{self, FlowSchedule, nanoseconds};
 use crate::workload::tally::Tally;
-use crate::workload::{Account, Worker};
+use crate::workload::{Worker, WorkerReport};
 use podperf_model::latency::Latencies;
 
 /// When a request was due and when it was sent; the same in closed loop.
@@ -26,7 +26,7 @@ impl Stamp {
 pub(in crate::workload) struct Record {
     latency: Latencies,
     service_time: Option<Latencies>,
-    schedule: Option<schedule::Account>,
+    schedule: Option<schedule::ScheduleStats>,
 }
 
 impl Record {
@@ -34,7 +34,7 @@ impl Record {
         Self {
             latency: Latencies::new(),
             service_time: open_loop.then(Latencies::new),
-            schedule: open_loop.then(schedule::Account::default),
+            schedule: open_loop.then(schedule::ScheduleStats::default),
         }
     }
 
@@ -59,7 +59,7 @@ impl Record {
     }
 
     /// A request was sent in open loop, by the schedule `of` its flow.
-    pub(in crate::workload) fn sent(&mut self, gate: &Gate, of: &mut Schedule, stamp: Stamp) {
+    pub(in crate::workload) fn sent(&mut self, gate: &Gate, of: &mut FlowSchedule, stamp: Stamp) {
         let gap = of.sent(stamp.sent);
         if let Some(schedule) = &mut self.schedule {
             schedule.sent(gate, stamp.due, stamp.sent, gap);
@@ -67,20 +67,20 @@ impl Record {
     }
 
     /// What one flow owed its schedule over the window.
-    pub(in crate::workload) fn owed(&mut self, gate: &Gate, of: &Schedule) {
+    pub(in crate::workload) fn owed(&mut self, gate: &Gate, of: &FlowSchedule) {
         if let Some(schedule) = &mut self.schedule {
             schedule.owed(of, gate);
         }
     }
 
-    pub(in crate::workload) fn account(self) -> Account {
+    pub(in crate::workload) fn account(self) -> WorkerReport {
         let (kept, pacing) = self.schedule.map(|own| (own.kept, own.pacing)).unzip();
-        Account {
+        WorkerReport {
             latency: Some(self.latency),
             service_time: self.service_time,
             schedule: kept,
             pacing,
-            ..Account::default()
+            ..WorkerReport::default()
         }
     }
 }

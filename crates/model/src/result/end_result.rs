@@ -8,17 +8,17 @@ use crate::error::Error;
 use crate::facts::HostFacts;
 use crate::latency::LatencyWire;
 use crate::plan::{ReceiveMethod, SendMethod};
+use crate::reading::{Datagrams, Reading};
 use crate::result::run::{PlacementFacts, SocketFacts};
-use crate::sample::{Datagrams, Sample};
 
 /// One end's part of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Half {
+pub struct EndResult {
     /// What held for the whole run.
     pub facts: EndFacts,
     /// Readings inside the window: the first at its opening, the last at its close (or the last
     /// that arrived). Fewer than two: nothing was measured on this end.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Reading>,
     /// What the workers reported after the end; absent when this end was lost.
     pub report: Option<EndReport>,
 }
@@ -47,7 +47,7 @@ pub struct EndReport {
     /// Open loop only: latency from the real send (service time).
     pub service_time: Option<LatencyWire>,
     /// Open loop only: how well the schedule was kept.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ScheduleAdherence>,
     /// Connect-request-response only: time to open a connection, of transactions completed in the
     /// window.
     #[serde(default)]
@@ -267,7 +267,7 @@ pub struct PacingWire {
 
 /// How an open-loop schedule was kept, in sends: requests, or batches of datagrams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
+pub struct ScheduleAdherence {
     /// Sends that were due in the window.
     pub due: u64,
     /// Of these, sent more than 100 µs after they were due.
@@ -278,7 +278,7 @@ pub struct Schedule {
     pub unfinished: u64,
 }
 
-impl Schedule {
+impl ScheduleAdherence {
     /// Both together. Counters come from a peer: the sums stop at the top.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use crate::error::{Error, Kind};
 use crate::plan::udp::UdpRrPlan;
 use crate::plan::{Direction, Workload};
-use crate::result::half::{EndReport, Half};
+use crate::reading::{Datagrams, FlowCounters, Reading, TcpInfo};
+use crate::result::end_result::{EndReport, EndResult};
 use crate::result::merge::Input;
 use crate::result::testing::udp_input;
 use crate::result::testing::{
     crr_input, facts, open_loop_input, rr_input, server_machine, stream_input,
 };
-use crate::sample::{Datagrams, FlowCounters, Sample, TcpInfo};
 use crate::units::{BitRate, Bytes};
 
 /// A run of any workload with wild halves.
@@ -100,7 +100,7 @@ fn flow() -> impl Strategy<Value = FlowCounters> {
     )
 }
 
-fn sample() -> impl Strategy<Value = Sample> {
+fn sample() -> impl Strategy<Value = Reading> {
     let cpu = (counter(), counter(), counter(), 0..4_u32);
     (counter(), vec(flow(), 0..40), proptest::option::of(cpu)).prop_map(|(at_ns, flows, cpu)| {
         let mut host = server_machine();
@@ -114,13 +114,13 @@ fn sample() -> impl Strategy<Value = Sample> {
             }
             (_, stat) => *stat = None,
         }
-        Sample { at_ns, flows, host }
+        Reading { at_ns, flows, host }
     })
 }
 
-fn half() -> impl Strategy<Value = Option<Half>> {
+fn half() -> impl Strategy<Value = Option<EndResult>> {
     let half = (vec(sample(), 0..5), proptest::option::of(report()), 0..40_u32, text());
-    proptest::option::of(half.prop_map(|(samples, report, flows, name)| Half {
+    proptest::option::of(half.prop_map(|(samples, report, flows, name)| EndResult {
         facts: facts(&name, 1, flows),
         samples,
         report,

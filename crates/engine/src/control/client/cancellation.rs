@@ -14,14 +14,14 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// What a client's calls are bound by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leash<'a> {
+pub(super) struct Cancellation<'a> {
     /// Brings the first signal.
     pub(super) stop: &'a Receiver<Kind>,
     /// Of the whole command.
     pub(super) limit: Option<Instant>,
 }
 
-impl Leash<'_> {
+impl Cancellation<'_> {
     /// When a step that begins now has to be over.
     pub(super) fn deadline(&self, target: &Target) -> Instant {
         let deadline = Instant::now() + target.connect_timeout;
@@ -66,7 +66,7 @@ mod tests {
         deadline: Instant,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        Leash { stop, limit: None }.hold(("wait for", "a"), deadline, work)
+        Cancellation { stop, limit: None }.hold(("wait for", "a"), deadline, work)
     }
 
     #[test]

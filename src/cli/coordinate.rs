@@ -1,4 +1,4 @@
-//! `podperf conduct`: tells members whose turn it is.
+//! `podperf coordinate`: tells agents whose turn it is.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::cli::common::positive;
 use crate::cli::output::talk;
 use crate::cli::system::{System, text_of};
 use crate::cli::{signals, values};
-use podperf_engine::coordination::conductor::{ConductOptions, conduct};
+use podperf_engine::coordination::coordinator::{CoordinateOptions, coordinate};
 use podperf_model::error::Result;
 use podperf_model::schedule::Schedule;
 use podperf_model::units::parse_duration;
@@ -19,12 +19,12 @@ use podperf_model::units::parse_duration;
 /// Holds the schedule when no file is named.
 const SCHEDULE_VARIABLE: &str = "PODPERF_SCHEDULE";
 
-/// Conducts members on other hosts (podperf join), which measure in turn or together, by a
+/// Conducts agents on other hosts (podperf agent), which measure in turn or together, by a
 /// schedule; writes what they bring to standard output, a record a line. Measures nothing itself.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ConductArgs {
-    /// TCP port for members; 0: any that is free
+pub(super) struct CoordinateArgs {
+    /// TCP port for agents; 0: any that is free
     #[arg(short, long, value_name = "PORT", default_value = "5209", allow_hyphen_values = true,
           value_parser = values::listening_port)]
     port: u16,
@@ -35,11 +35,11 @@ pub(super) struct ConductArgs {
     /// holds the JSON itself]
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
-    /// File with the secret that members have to know [default: the environment variable
+    /// File with the secret that agents have to know [default: the environment variable
     /// PODPERF_TOKEN, if set]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Silence after which a member counts as lost
+    /// Silence after which an agent counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     peer_timeout: Duration,
@@ -48,24 +48,24 @@ pub(super) struct ConductArgs {
     quiet: bool,
 }
 
-const EXAMPLES: &str = r#"A schedule names members, and steps in their order; a step with several
-members starts them together:
-  {"members": ["a", "b"], "join_seconds": 60, "steps": [
-    {"test": "pod", "sample": 1, "members": ["a"], "limit_seconds": 30},
-    {"test": "both", "sample": 1, "members": ["a", "b"], "limit_seconds": 30}]}
+const EXAMPLES: &str = r#"A schedule names agents, and steps in their order; a step with several
+agents starts them together:
+  {"agents": ["a", "b"], "join_seconds": 60, "steps": [
+    {"test": "pod", "sample": 1, "agents": ["a"], "limit_seconds": 30},
+    {"test": "both", "sample": 1, "agents": ["a", "b"], "limit_seconds": 30}]}
 
 Examples:
-  podperf conduct --schedule schedule.json > log
-  PODPERF_SCHEDULE="$(cat schedule.json)" podperf conduct -p 5300 --token-file /run/secrets/podperf
+  podperf coordinate --schedule schedule.json > log
+  PODPERF_SCHEDULE="$(cat schedule.json)" podperf coordinate -p 5300 --token-file /run/secrets/podperf
 
 Exit status: 0 all results are there and complete; 4 some are missing or incomplete; 3 none measured
 anything; 130 or 143 ended by SIGINT or SIGTERM."#;
 
 /// Conducts to the schedule's end, or until a signal; returns the exit status.
-pub(super) fn run(args: &ConductArgs, system: &System) -> Result<u8> {
+pub(super) fn run(args: &CoordinateArgs, system: &System) -> Result<u8> {
     positive("--peer-timeout", args.peer_timeout)?;
     let text = text_of("--schedule", args.schedule.as_deref(), SCHEDULE_VARIABLE)?;
-    let options = ConductOptions {
+    let options = CoordinateOptions {
         bind: args.bind,
         port: args.port,
         token: system.token(args.token_file.as_deref())?,
@@ -73,5 +73,5 @@ pub(super) fn run(args: &ConductArgs, system: &System) -> Result<u8> {
         schedule: Schedule::read(&text)?,
     };
     let stop = signals::watch()?;
-    conduct(&options, &mut io::stdout(), &talk(args.quiet), &stop)
+    coordinate(&options, &mut io::stdout(), &talk(args.quiet), &stop)
 }

@@ -168,7 +168,7 @@ pub enum Knock {
     /// The host that was expected.
     Guest(Socket),
     /// Another one; its connection is closed.
-    Stranger,
+    PreambleError,
 }
 
 impl Listener {
@@ -224,7 +224,7 @@ impl Listener {
     pub fn accept(&self, nonblocking: bool) -> io::Result<Knock> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
         let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
-        Ok(if guest { Knock::Guest(socket) } else { Knock::Stranger })
+        Ok(if guest { Knock::Guest(socket) } else { Knock::PreambleError })
     }
 
     /// Accepts nothing more; wakes whoever waits for a connection.
