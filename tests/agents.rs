@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use podperf_model::plan::Expect;
 use podperf_model::result::run::Status;
-use podperf_model::run_log::Record;
+use podperf_model::run_log::LogRecord;
 use serde_json::json;
 
 use support::agents::{BRIEF, Coordinator, LONG, all_end, ends, join, part, schedule};
@@ -63,7 +63,8 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
     }
     let command = ["podperf", "stream", &one.target(), "-t", "300ms", "-O", "100ms", "-i", "100ms"];
     assert_eq!(log.results[0].1.command, command);
-    let beats = log.records.iter().filter(|record| matches!(record, Record::Beat { .. })).count();
+    let beats =
+        log.records.iter().filter(|record| matches!(record, LogRecord::Beat { .. })).count();
     assert!(beats >= 16, "{beats} beats of eight steps");
     for agent in agents {
         let talk = ends(agent, 0);
@@ -123,7 +124,7 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
         .records
         .iter()
         .filter_map(|record| match record {
-            Record::Probed { path, met, expect, .. } => Some((path.as_str(), *met, *expect)),
+            LogRecord::Probed { path, met, expect, .. } => Some((path.as_str(), *met, *expect)),
             _ => None,
         })
         .collect();
@@ -236,7 +237,7 @@ fn a_coordinator_that_falls_silent_is_lost_within_the_peer_timeout() {
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let part = part("a", &[("brief", &["rr"], BRIEF)]);
     let agent = join(coordinator.port, &part, &["--peer-timeout", "1s"], None);
-    coordinator.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
+    coordinator.wait_for("joined", |record| matches!(record, LogRecord::Joined { .. }));
     coordinator.signal(Signal::SIGSTOP);
     let talk = ends(agent, 4);
     assert!(talk.contains("the peer was silent for 1.0 s"), "{talk}");
@@ -293,7 +294,7 @@ fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
         // Servers without a token are refused to who has one, so the test brings its own.
         let part = support::agents::part("a", open);
         let a = join(port, &part, &[], token);
-        coordinator.wait_for("joined", |record| matches!(record, Record::Joined { .. }));
+        coordinator.wait_for("joined", |record| matches!(record, LogRecord::Joined { .. }));
         a
     };
     for (name, token, cause) in [
@@ -310,7 +311,7 @@ fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
     let b = join(port, &support::agents::part("b", open), &[], token);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order().len()), (0, 2), "{log:#?}");
-    let joined = log.records.iter().filter(|record| matches!(record, Record::Joined { .. }));
+    let joined = log.records.iter().filter(|record| matches!(record, LogRecord::Joined { .. }));
     assert_eq!(joined.count(), 2);
     assert!(log.talk.iter().any(|line| line.contains("not podperf: it sent \"GET /")));
     drop((idle, noisy));

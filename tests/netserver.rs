@@ -222,7 +222,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
     assert_eq!(client.ask(&next(10_001)).int(4), libc::EINVAL);
     assert_eq!(client.ask(&Said::Details.write()).int(4), libc::ENODATA);
     assert_eq!(client.ask(&next(3)).int(4), 0);
-    let token = read_token(&client.ask(&Said::Token.write())).expect("a token");
+    let token = read_token(&client.ask(&Said::ConnectionToken.write())).expect("a token");
     let response = client.response(&stream(4));
     assert_eq!((response.errno, response.data_port), (0, server.port));
     let join = |token, stream| {

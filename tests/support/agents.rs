@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use podperf_model::result::run::Run;
-use podperf_model::run_log::{Item, Reader, Record, ResultHeader};
+use podperf_model::run_log::{Item, LogRecord, Reader, ResultHeader};
 use serde_json::{Value, json};
 
 use super::process::{Client, podperf, send};
@@ -34,7 +34,7 @@ pub(crate) struct Coordinator {
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) status: i32,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<LogRecord>,
     pub(crate) results: Vec<(ResultHeader, Run)>,
     pub(crate) talk: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl Coordinator {
     }
 
     /// A record of which `wanted` says so.
-    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&Record) -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&LogRecord) -> bool) {
         let record = |line: &str| serde_json::from_str(line).is_ok_and(|record| wanted(&record));
         self.wait(&self.log, record, what);
     }
@@ -77,7 +77,7 @@ impl Coordinator {
     /// An agent of step `step` is in its window: it has brought an interval.
     pub(crate) fn wait_mid_run(&self, step: u32) {
         self.wait_for("beat with a rate", |record| {
-            matches!(record, Record::Beat { step: Some(number), bits_per_second: Some(_), .. }
+            matches!(record, LogRecord::Beat { step: Some(number), bits_per_second: Some(_), .. }
                 if *number == step)
         });
     }
@@ -113,13 +113,13 @@ impl Coordinator {
         for line in &log {
             assert!(line.len() <= 4000, "a line of {} characters", line.len());
             match reader.line(line) {
-                Some(Item::Record(record)) => records.push(record),
+                Some(Item::LogRecord(record)) => records.push(record),
                 Some(Item::Result { header, run }) => results.push((header, *run)),
                 Some(Item::Damaged { .. }) | None => {}
             }
         }
         assert_eq!(reader.finish(), [], "damaged results");
-        assert!(matches!(records.first(), Some(Record::Started { .. })), "{records:#?}");
+        assert!(matches!(records.first(), Some(LogRecord::Started { .. })), "{records:#?}");
         let talk = self.talk.lock().unwrap().clone();
         assert!(!talk.iter().any(|line| line.contains("panicked")), "{talk:#?}");
         Log { status: status.code().expect("it was not killed"), records, results, talk }
@@ -146,13 +146,13 @@ impl Log {
 
     /// Step, agent and cause of everything missing.
     pub(crate) fn missing(&self) -> Vec<(u32, &str, &str)> {
-        let missing = |record: &'_ Record| match record {
-            Record::Missing { step, agent: Some(_), .. } => Some(*step),
+        let missing = |record: &'_ LogRecord| match record {
+            LogRecord::Missing { step, agent: Some(_), .. } => Some(*step),
             _ => None,
         };
         let with = self.records.iter().filter(|record| missing(record).is_some());
         with.map(|record| match record {
-            Record::Missing { step, agent: Some(agent), cause, .. } => {
+            LogRecord::Missing { step, agent: Some(agent), cause, .. } => {
                 (*step, agent.as_str(), cause.as_str())
             }
             _ => unreachable!("filtered above"),
@@ -162,10 +162,10 @@ impl Log {
 
     /// Who was lost.
     pub(crate) fn lost(&self) -> Vec<&str> {
-        let lost = |record: &'_ Record| matches!(record, Record::Lost { .. });
+        let lost = |record: &'_ LogRecord| matches!(record, LogRecord::Lost { .. });
         let lost = self.records.iter().filter(|record| lost(record));
         lost.map(|record| match record {
-            Record::Lost { agent, .. } => agent.as_str(),
+            LogRecord::Lost { agent, .. } => agent.as_str(),
             _ => unreachable!("filtered above"),
         })
         .collect()
@@ -174,7 +174,7 @@ impl Log {
     /// The last record: results, and why it is not all.
     pub(crate) fn finished(&self) -> (u32, Option<&str>) {
         match self.records.last() {
-            Some(Record::Finished { results, cause }) => (*results, cause.as_deref()),
+            Some(LogRecord::Finished { results, cause }) => (*results, cause.as_deref()),
             other => panic!("the last record is {other:?}"),
         }
     }

@@ -13,4 +13,4 @@ pub mod run_log;
 pub mod schedule;
 pub mod units;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Code, Context, During, Error, Kind, Result};
