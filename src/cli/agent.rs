@@ -22,16 +22,16 @@ use podperf_model::units::parse_duration;
 /// Holds the part when no file is named.
 const AGENT_CONFIG_VARIABLE: &str = "PODPERF_AGENT_CONFIG";
 
-/// Joins a coordinator (podperf coordinate) and measures when it is this agent's turn. Results go to
-/// the coordinator.
+/// Joins a coordinator (podperf coordinate) and measures when it is this agent's turn. Results go
+/// to the coordinator.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct AgentArgs {
     /// The coordinator: name, IPv4 or IPv6 address, or host:port [default port: 5209]
     #[arg(value_name = "HOST")]
     host: Host,
-    /// File with this agent's part, as JSON [default: the environment variable PODPERF_AGENT_CONFIG, which
-    /// holds the JSON itself]
+    /// File with this agent's part, as JSON [default: the environment variable
+    /// PODPERF_AGENT_CONFIG, which holds the JSON itself]
     #[arg(long, value_name = "FILE")]
     part: Option<PathBuf>,
     /// For the coordinator to be there and to let this agent in
@@ -61,8 +61,8 @@ Examples:
   podperf agent 192.0.2.9 --part part.json
   PODPERF_AGENT_CONFIG="$(cat part.json)" podperf agent coordinator.example:5300 --join-timeout 5m
 
-Exit status: 0 the coordinator has finished; 2 usage; 3 not let in; 4 the coordinator was lost; 130 or
-143 ended by SIGINT or SIGTERM."#;
+Exit status: 0 the coordinator has finished; 2 usage; 3 not let in; 4 the coordinator was lost;
+130 or 143 ended by SIGINT or SIGTERM."#;
 
 /// Takes part until the coordinator has finished, or until a signal; returns the exit status.
 pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {

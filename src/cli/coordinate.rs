@@ -56,7 +56,7 @@ agents starts them together:
 
 Examples:
   podperf coordinate --schedule schedule.json > log
-  PODPERF_SCHEDULE="$(cat schedule.json)" podperf coordinate -p 5300 --token-file /run/secrets/podperf
+  PODPERF_SCHEDULE="$(cat schedule.json)" podperf coordinate -p 5300 --token-file token
 
 Exit status: 0 all results are there and complete; 4 some are missing or incomplete; 3 none measured
 anything; 130 or 143 ended by SIGINT or SIGTERM."#;

@@ -1,12 +1,12 @@
 //! Several clients on one machine or many that measure in turn, without anybody at the keyboard.
 //!
-//! A *coordinator* (`podperf coordinate`) holds the order of the steps and measures nothing. *Agents*
-//! (`podperf agent`) connect to it, prove the token, and carry out a test when it is their turn;
-//! what they measured goes to the coordinator, whose log is the run's record. So a launcher needs no
-//! way into the pods but their logs, and may go away and come back.
+//! A *coordinator* (`podperf coordinate`) holds the order of the steps and measures nothing.
+//! *Agents* (`podperf agent`) connect to it, prove the token, and carry out a test when it is their
+//! turn; what they measured goes to the coordinator, whose log is the run's record. So a launcher
+//! needs no way into the pods but their logs, and may go away and come back.
 //!
-//! Enters: a [`schedule::Schedule`] for the coordinator, a [`schedule::AgentConfig`] for each agent.
-//! Leaves: [`record::LogRecord`]s, one a line.
+//! Enters: a [`schedule::Schedule`] for the coordinator, a [`schedule::AgentConfig`] for each
+//! agent. Leaves: [`record::LogRecord`]s, one a line.
 //!
 //! An agent connects by the handshake of every control connection (`control::handshake`), names
 //! itself, probes its paths, and waits. Its turn: `prepare` ⇄ `prepared` with both ends of the run

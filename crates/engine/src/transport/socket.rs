@@ -48,8 +48,8 @@ pub fn accepted(stream: &TcpStream, plan: &SocketPlan) -> Result<()> {
 /// another network namespace's.
 fn default_congestion_control(stream: &TcpStream) -> Option<String> {
     let domain = Domain::for_address(stream.local_addr().ok()?);
-    let short_lived = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).ok()?;
-    short_lived.tcp_congestion().ok().map(|name| name_of(&name))
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).ok()?;
+    socket.tcp_congestion().ok().map(|name| name_of(&name))
 }
 
 fn choose(socket: &Socket, name: &str) -> Result<()> {

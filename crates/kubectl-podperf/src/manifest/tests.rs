@@ -309,8 +309,8 @@ fn servers_listen_where_clients_and_services_look() {
         ("podperf-r1-server-policed-0", "server", "serve -p 5210 --data-port 5211"),
         ("podperf-r1-server-policed-0", "denied", "serve -p 5219"),
         ("podperf-r1-hairpin-0", "server", "serve -p 5210 --data-port 5211"),
-        ("podperf-r1-hairpin-0", "client", "join 192.0.2.9:5209 --join-timeout 120s"),
-        ("podperf-r1-client-host-1", "client", "join 192.0.2.9:5209 --join-timeout 120s"),
+        ("podperf-r1-hairpin-0", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
+        ("podperf-r1-client-host-1", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
         ("podperf-r1", "coordinator", "conduct -p 5209"),
     ] {
         assert_eq!(args(pod, container), words, "{pod}");

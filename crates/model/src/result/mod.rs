@@ -1,9 +1,9 @@
 //! The result: what each end brings ([`end_result`]), and the one document both become ([`run`]).
 //!
-//! Enters: two [`end_result::EndResult`]s, the plan, and what went wrong. Leaves: [`run::Run`], schema
-//! `podperf.run/v1`; held against what podperf itself can do
-//! ([`calibration`]). Everything here is a pure function over samples and reports; nothing is
-//! measured here. Halves come from a peer, so no shape of theirs may make any of it panic.
+//! Enters: two [`end_result::EndResult`]s, the plan, and what went wrong. Leaves: [`run::Run`],
+//! schema `podperf.run/v1`; held against what podperf itself can do ([`calibration`]). Everything
+//! here is a pure function over samples and reports; nothing is measured here. Halves come from a
+//! peer, so no shape of theirs may make any of it panic.
 
 pub mod calibration;
 pub mod cluster;

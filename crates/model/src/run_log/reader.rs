@@ -90,8 +90,8 @@ impl Reader {
         damaged.map(|(header, cause)| Item::Damaged { header, cause }).collect()
     }
 
-    /// No two records of a coordinator are equal: each beat has its own time, and everything else is
-    /// said once.
+    /// No two records of a coordinator are equal: each beat has its own time, and everything else
+    /// is said once.
     fn first_time(&mut self, line: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         line.hash(&mut hasher);

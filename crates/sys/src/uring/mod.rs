@@ -171,8 +171,8 @@ impl Ring {
     }
 
     /// Sends `length` bytes of the message on `socket`, all of them unless it fails; that many at
-    /// most as the message has. The completion is a [`CompletionKind::Send`], and with [`Send::ZeroCopy`] a
-    /// [`CompletionKind::Released`] may follow.
+    /// most as the message has. The completion is a [`CompletionKind::Send`], and with
+    /// [`Send::ZeroCopy`] a [`CompletionKind::Released`] may follow.
     ///
     /// # Errors
     /// What io_uring_enter(2) says where room had to be made.

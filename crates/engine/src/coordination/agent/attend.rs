@@ -1,5 +1,5 @@
-//! Work that may take long, in a thread of its own, while this one listens to the coordinator and to
-//! signals.
+//! Work that may take long, in a thread of its own, while this one listens to the coordinator and
+//! to signals.
 
 use std::thread::Builder;
 use std::time::Duration;

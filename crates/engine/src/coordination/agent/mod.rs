@@ -1,8 +1,8 @@
 //! `podperf agent`: measures when it is its turn.
 //!
 //! Enters: a part, whose words have become plans and targets, and where the coordinator is. Leaves:
-//! results, to the coordinator. What decides when to stop, the coordinator or a signal, is listened to
-//! by one thread while another measures.
+//! results, to the coordinator. What decides when to stop, the coordinator or a signal, is listened
+//! to by one thread while another measures.
 
 mod arrive;
 mod attend;

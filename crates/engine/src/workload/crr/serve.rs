@@ -316,11 +316,11 @@ impl<'a> Tables<'a> {
     fn serve(&mut self, place: usize) -> Option<Interest> {
         let table = self.open.get_mut(place)?.as_mut()?;
         let tally = self.tallies[place % self.tallies.len()];
-        let short_lived = table.missing == self.sizes.request;
+        let untouched = table.missing == self.sizes.request;
         let waiting = !table.answered;
         let turn = table.go_on(tally, &mut self.buffer, &self.message, self.close);
         // A connection that asks nothing only showed that the way is open.
-        let asked = !short_lived || table.missing < self.sizes.request;
+        let asked = !untouched || table.missing < self.sizes.request;
         match turn {
             Ok(turn) => {
                 table.answered = table.missing == 0 && table.to_send == 0;

@@ -230,11 +230,11 @@ mod tests {
             let (mut reordered, mut duplicates) = (0, 0);
             let mut tracker = Tracker::new();
             for &sequence in &sequences {
-                let short_lived = seen.insert(sequence);
-                duplicates += u64::from(!short_lived);
-                reordered += u64::from(short_lived && highest.is_some_and(|highest| sequence < highest));
+                let first = seen.insert(sequence);
+                duplicates += u64::from(!first);
+                reordered += u64::from(first && highest.is_some_and(|highest| sequence < highest));
                 highest = highest.max(Some(sequence));
-                prop_assert_eq!(arrive(&mut tracker, sequence), short_lived);
+                prop_assert_eq!(arrive(&mut tracker, sequence), first);
             }
             let FlowDatagrams { life, window } = *tracker.counts();
             prop_assert_eq!(life.received, seen.len() as u64);
