@@ -229,7 +229,7 @@ fn babbler(message: Value) -> u16 {
 fn a_server_that_talks_nonsense_without_end_does_not_hold_its_client() {
     for message in [
         json!({"flow_ended": {"flow": u32::MAX, "error": null}}),
-        json!({"sample": {"edge": "close", "sample": {"at_ns": u64::MAX, "flows": [], "host": {
+        json!({"reading": {"edge": "close", "reading": {"at_ns": u64::MAX, "flows": [], "host": {
             "cpu": null, "process": null, "softnet": null, "softirqs": null, "cgroup": null,
             "sampler_ns": 0}}}}),
         json!("ready"),
@@ -263,7 +263,7 @@ fn streams_of_no_session_or_one_too_many_are_dropped() {
     assert!(is_dropped(&mut join(session, 0)), "one stream too many was kept");
     speaker.say(&json!("start"));
     speaker.say(&json!("open"));
-    assert!(speaker.hear()["sample"].is_object(), "the session does not go on");
+    assert!(speaker.hear()["reading"].is_object(), "the session does not go on");
     drop(speaker);
 
     // A number that the plan does not have ends the session.

@@ -75,14 +75,14 @@ impl Schedule {
         if self.agents.is_empty() {
             return Err("it has no agents".into());
         }
-        self.agents.iter().try_for_each(|name| check_name("agent", name))?;
+        self.agents.iter().try_for_each(|name| check_name("an agent", name))?;
         no_twice(&self.agents)?;
         if self.join_seconds == 0 {
             return Err("join_seconds is 0; allowed: 1 or more".into());
         }
         for (number, step) in (1..).zip(&self.steps) {
             let at = |cause: String| format!("step {number}: {cause}");
-            check_name("test", &step.test).map_err(at)?;
+            check_name("a test", &step.test).map_err(at)?;
             if step.agents.is_empty() || step.limit_seconds == 0 {
                 return Err(at("it needs agents, and limit_seconds of 1 or more".into()));
             }
@@ -109,13 +109,13 @@ impl AgentConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        check_name("agent", &self.agent)?;
-        self.tests.keys().try_for_each(|name| check_name("test", name))?;
+        check_name("an agent", &self.agent)?;
+        self.tests.keys().try_for_each(|name| check_name("a test", name))?;
         if self.probe_seconds == 0 {
             return Err("probe_seconds is 0; allowed: 1 or more".into());
         }
         for PathProbe { path, address, .. } in &self.probes {
-            check_name("path", path)?;
+            check_name("a path", path)?;
             if host_and_port(address).is_none() {
                 return Err(format!("'{address}' is no address; allowed: host:port"));
             }
@@ -144,7 +144,9 @@ fn refuse(cause: &dyn std::fmt::Display) -> Error {
 fn check_name(what: &str, name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > NAME_MOST || name.chars().any(char::is_control) {
         let shown = name.escape_debug();
-        return Err(format!("'{shown}' is no name of a {what}; allowed: 1 to {NAME_MOST} bytes"));
+        return Err(format!(
+            "'{shown}' cannot be the name of {what}; allowed: 1 to {NAME_MOST} bytes"
+        ));
     }
     Ok(())
 }
@@ -180,10 +182,10 @@ mod tests {
         for (at, value, cause) in [
             ("/agents", json!([]), "no agents"),
             ("/agents", json!(["a", "b", "a"]), "'a' is named twice"),
-            ("/agents/0", json!("a\nb"), "'a\\nb' is no name of an agent"),
+            ("/agents/0", json!("a\nb"), "'a\\nb' cannot be the name of an agent"),
             ("/join_seconds", json!(0), "join_seconds is 0"),
             ("/join_seconds", json!("x"), "invalid type"),
-            ("/steps/0/test", json!(""), "step 1: '' is no name of a test"),
+            ("/steps/0/test", json!(""), "step 1: '' cannot be the name of a test"),
             ("/steps/0/agents", json!([]), "step 1: it needs agents"),
             ("/steps/0/agents", json!(["a", "c"]), "step 1: 'c' is not among"),
             ("/steps/0/agents", json!(["a", "a"]), "step 1: agent 'a' is named twice"),
@@ -197,9 +199,9 @@ mod tests {
         }
         assert!(AgentConfig::read(&part().to_string()).is_ok());
         for (at, value, cause) in [
-            ("/agent", json!(""), "no name of an agent"),
+            ("/agent", json!(""), "be the name of an agent"),
             ("/probe_seconds", json!(0), "probe_seconds is 0"),
-            ("/probes/0/path", json!("x".repeat(254)), "no name of a path"),
+            ("/probes/0/path", json!("x".repeat(254)), "be the name of a path"),
             ("/probes/0/address", json!("::1"), "'::1' is no address"),
             ("/probes/0/expect", json!("maybe"), "maybe"),
         ] {

@@ -64,7 +64,7 @@ pub enum FromServer {
         /// Where it was taken.
         edge: Edge,
         /// The reading.
-        sample: Box<Reading>,
+        reading: Box<Reading>,
     },
     /// A flow came to its end by itself.
     FlowEnded {

@@ -150,28 +150,28 @@ impl Engine {
             self.shared.gate.start(Phase::WarmUp);
             return None;
         }
-        let mut sample = self.sample();
-        sample.at_ns = 0;
+        let mut reading = self.reading();
+        reading.at_ns = 0;
         self.shared.gate.start(Phase::Window);
-        Some(sample)
+        Some(reading)
     }
 
     /// Opens the window.
     pub fn open_window(&mut self) -> Reading {
-        let sample = self.sample();
+        let reading = self.reading();
         self.shared.gate.advance(Phase::Window);
-        sample
+        reading
     }
 
     /// Closes the window; flows go on.
     pub fn close_window(&mut self) -> Reading {
-        let sample = self.sample();
+        let reading = self.reading();
         self.shared.gate.advance(Phase::Tail);
-        sample
+        reading
     }
 
     /// Reads everything, clock and tallies first.
-    pub fn sample(&mut self) -> Reading {
+    pub fn reading(&mut self) -> Reading {
         let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
         let udp = self.shared.plan.workload.is_udp();
         let count = |tally| counters(tally, udp);

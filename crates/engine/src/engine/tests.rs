@@ -71,8 +71,8 @@ fn take_ends(engine: &mut Engine) {
 }
 
 /// Sums over a sample: bytes sent and received, and transactions.
-fn sums(sample: &Reading) -> (u64, u64, u64) {
-    sample.flows.iter().fold((0, 0, 0), |sums, flow| {
+fn sums(reading: &Reading) -> (u64, u64, u64) {
+    reading.flows.iter().fold((0, 0, 0), |sums, flow| {
         let (sent, received) = (sums.0 + flow.bytes_sent, sums.1 + flow.bytes_received);
         (sent, received, sums.2 + flow.transactions)
     })
@@ -104,10 +104,10 @@ fn until_told(workload: &Workload, flows: u32, compat: &CompatOptions) {
     let told = format!("{} flows of {workload:?}", plan.connections());
     let [mut client, mut server] = engines(&plan, compat);
     let first = [&mut server, &mut client].map(|engine| engine.start().unwrap());
-    assert!(first.iter().all(|sample| sums(sample) == (0, 0, 0) && sample.at_ns == 0), "{told}");
+    assert!(first.iter().all(|reading| sums(reading) == (0, 0, 0) && reading.at_ns == 0), "{told}");
     std::thread::sleep(Duration::from_millis(100));
     assert!([&client, &server].iter().all(|engine| engine.events().is_empty()), "{told}");
-    let last = [client.close_window(), server.close_window()].map(|sample| sums(&sample));
+    let last = [client.close_window(), server.close_window()].map(|reading| sums(&reading));
     // The sending end stops first, and the other hears of it.
     let down = workload.direction() == Some(Direction::Down);
     let (starter, other) =

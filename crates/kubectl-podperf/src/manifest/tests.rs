@@ -311,7 +311,7 @@ fn servers_listen_where_clients_and_services_look() {
         ("podperf-r1-hairpin-0", "server", "serve -p 5210 --data-port 5211"),
         ("podperf-r1-hairpin-0", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
         ("podperf-r1-client-host-1", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
-        ("podperf-r1", "coordinator", "conduct -p 5209"),
+        ("podperf-r1", "coordinator", "coordinate -p 5209"),
     ] {
         assert_eq!(args(pod, container), words, "{pod}");
     }

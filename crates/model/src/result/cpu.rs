@@ -15,8 +15,8 @@ pub(super) struct Work {
 }
 
 /// The CPU of one end over its samples; nothing where /proc/stat could not be read.
-pub(super) fn usage(samples: &[Reading], work: Work, filtered: bool) -> Option<Cpu> {
-    let span = Span::over(samples)?;
+pub(super) fn usage(readings: &[Reading], work: Work, filtered: bool) -> Option<Cpu> {
+    let span = Span::over(readings)?;
     let lines = Lines::of(&span)?;
     let total = lines.total;
     let busy = total.busy();
@@ -26,7 +26,7 @@ pub(super) fn usage(samples: &[Reading], work: Work, filtered: bool) -> Option<C
         busy,
         cpus: lines.online,
         per_cpu: lines.per_cpu,
-        process: process(&span, sampler_ns(samples)),
+        process: process(&span, sampler_ns(readings)),
         cores_per_gbit: per(work.bits_per_second).map(|cores| cores * 1e9),
         us_per_transaction: per(work.transactions_per_second).map(|seconds| seconds * 1e6),
         cgroup: cgroup(&span),
@@ -115,9 +115,9 @@ fn modes([first, last]: [&CpuTicks; 2], ticks: f64, clamped: &mut u32) -> CpuMod
 }
 
 /// What sampling cost inside the window: every reading but the one that closed it.
-fn sampler_ns(samples: &[Reading]) -> u64 {
-    let inside = samples.split_last().map_or(&[][..], |(_, inside)| inside);
-    inside.iter().fold(0, |sum, sample| sum.saturating_add(sample.host.sampler_ns))
+fn sampler_ns(readings: &[Reading]) -> u64 {
+    let inside = readings.split_last().map_or(&[][..], |(_, inside)| inside);
+    inside.iter().fold(0, |sum, reading| sum.saturating_add(reading.host.sampler_ns))
 }
 
 fn process(span: &Span<'_>, sampler_ns: u64) -> Option<ProcessCpu> {

@@ -18,7 +18,7 @@ pub struct EndResult {
     pub facts: EndFacts,
     /// Readings inside the window: the first at its opening, the last at its close (or the last
     /// that arrived). Fewer than two: nothing was measured on this end.
-    pub samples: Vec<Reading>,
+    pub readings: Vec<Reading>,
     /// What the workers reported after the end; absent when this end was lost.
     pub report: Option<EndReport>,
 }

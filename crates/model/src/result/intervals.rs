@@ -30,7 +30,7 @@ pub fn interval(
     let Some(clock) = sides.client.or(sides.server) else {
         return Interval::default();
     };
-    let since_opening = |sample: &Reading| seconds(sample.at_ns.saturating_sub(opened_ns));
+    let since_opening = |reading: &Reading| seconds(reading.at_ns.saturating_sub(opened_ns));
     let goodput = |flows: Range<u32>| {
         let arrived = |to| Some(sides.all_arrived(to, flows.clone())?.amount.bits_per_second);
         [Role::Server, Role::Client].into_iter().filter_map(arrived).reduce(|a, b| a + b)
@@ -74,14 +74,14 @@ pub fn interval(
 /// has no two.
 #[must_use]
 pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Interval> {
-    let opened_ns = |samples: &[Reading]| samples.first().map_or(0, |sample| sample.at_ns);
+    let opened_ns = |readings: &[Reading]| readings.first().map_or(0, |reading| reading.at_ns);
     let mut server_pairs = pairs(server).peekable();
     if client.len() < 2 {
         return server_pairs
             .map(|pair| interval(plan, None, Some(pair), opened_ns(server)))
             .collect();
     }
-    let start = |pair: &Pair<'_>, samples| pair.0.at_ns.saturating_sub(opened_ns(samples));
+    let start = |pair: &Pair<'_>, readings| pair.0.at_ns.saturating_sub(opened_ns(readings));
     pairs(client)
         .map(|pair| {
             // Half an interval's slack: nearer to this one's start than to its neighbours'.
@@ -101,6 +101,6 @@ pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Int
 type Pair<'a> = (&'a Reading, &'a Reading);
 
 /// Neighbouring readings between which time passed.
-fn pairs(samples: &[Reading]) -> impl Iterator<Item = Pair<'_>> {
-    samples.iter().zip(samples.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
+fn pairs(readings: &[Reading]) -> impl Iterator<Item = Pair<'_>> {
+    readings.iter().zip(readings.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
 }

@@ -42,8 +42,8 @@ pub fn merge(input: Input) -> Run {
     let halves = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
     let sides = Sides {
         plan: &input.plan,
-        client: Span::over(samples(halves.client)),
-        server: Span::over(samples(halves.server)),
+        client: Span::over(readings(halves.client)),
+        server: Span::over(readings(halves.server)),
     };
     let mut errors = input.errors.clone();
     let client = report(halves.client);
@@ -93,8 +93,8 @@ pub fn merge(input: Input) -> Run {
         no_ceiling: None,
         intervals: intervals::intervals(
             &input.plan,
-            samples(halves.client),
-            samples(halves.server),
+            readings(halves.client),
+            readings(halves.server),
         ),
         verdict: Verdict::default(),
         warnings: Vec::new(),
@@ -113,8 +113,8 @@ fn damaged(what: &str, cause: String) -> Error {
     Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
-fn samples(half: Option<&EndResult>) -> &[Reading] {
-    half.map_or(&[], |half| &half.samples)
+fn readings(half: Option<&EndResult>) -> &[Reading] {
+    half.map_or(&[], |half| &half.readings)
 }
 
 fn report(half: Option<&EndResult>) -> Option<&EndReport> {
@@ -196,7 +196,7 @@ fn connections(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>) -> Option<C
 
 fn cpu_of(half: Option<&EndResult>, work: cpu::Work) -> Option<Cpu> {
     let half = half?;
-    cpu::usage(&half.samples, work, half.facts.host.proc_filtered == Some(true))
+    cpu::usage(&half.readings, work, half.facts.host.proc_filtered == Some(true))
 }
 
 /// What the histogram counted; while there is none, what the client's workers had tallied.

@@ -100,7 +100,7 @@ fn flow() -> impl Strategy<Value = FlowCounters> {
     )
 }
 
-fn sample() -> impl Strategy<Value = Reading> {
+fn reading() -> impl Strategy<Value = Reading> {
     let cpu = (counter(), counter(), counter(), 0..4_u32);
     (counter(), vec(flow(), 0..40), proptest::option::of(cpu)).prop_map(|(at_ns, flows, cpu)| {
         let mut host = server_machine();
@@ -119,10 +119,10 @@ fn sample() -> impl Strategy<Value = Reading> {
 }
 
 fn half() -> impl Strategy<Value = Option<EndResult>> {
-    let half = (vec(sample(), 0..5), proptest::option::of(report()), 0..40_u32, text());
-    proptest::option::of(half.prop_map(|(samples, report, flows, name)| EndResult {
+    let half = (vec(reading(), 0..5), proptest::option::of(report()), 0..40_u32, text());
+    proptest::option::of(half.prop_map(|(readings, report, flows, name)| EndResult {
         facts: facts(&name, 1, flows),
-        samples,
+        readings,
         report,
     }))
 }

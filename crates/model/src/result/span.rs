@@ -25,8 +25,8 @@ impl<'a> Span<'a> {
     }
 
     /// From the first reading to the last.
-    pub(super) fn over(samples: &'a [Reading]) -> Option<Self> {
-        Self::between(samples.first()?, samples.last()?)
+    pub(super) fn over(readings: &'a [Reading]) -> Option<Self> {
+        Self::between(readings.first()?, readings.last()?)
     }
 
     /// One flow's counters at both readings.

@@ -77,7 +77,7 @@ fn flow_reports(half: Option<&EndResult>) -> BTreeMap<u32, &FlowReport> {
 }
 
 fn tcp_of(half: Option<&EndResult>, id: u32) -> Option<TcpInfo> {
-    half?.samples.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
+    half?.readings.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
 }
 
 fn socket(half: Option<&EndResult>, id: u32) -> Option<SocketFacts> {

@@ -83,7 +83,7 @@ pub fn receiving(bytes: u64) -> FlowCounters {
 }
 
 /// Readings after one, two and three seconds, shifted by `shift_ns`.
-pub fn samples(flows: &[FlowCounters], host: &HostCounters, shift_ns: u64) -> Vec<Reading> {
+pub fn readings(flows: &[FlowCounters], host: &HostCounters, shift_ns: u64) -> Vec<Reading> {
     let after = |seconds: u32| Reading {
         at_ns: u64::from(seconds) * 1_000_000_000 + shift_ns,
         flows: flows.iter().map(|flow| scaled_flow(flow, seconds)).collect(),
@@ -193,12 +193,12 @@ pub fn stream_input() -> Input {
         plan: stream_plan(),
         client: Some(EndResult {
             facts: facts("client-host", 100, 2),
-            samples: samples(&senders, &client_machine(), 0),
+            readings: readings(&senders, &client_machine(), 0),
             report: Some(sent),
         }),
         server: Some(EndResult {
             facts: facts("server-host", 200, 2),
-            samples: samples(&STREAM_BYTES.map(receiving), &server_machine(), 1_000_000),
+            readings: readings(&STREAM_BYTES.map(receiving), &server_machine(), 1_000_000),
             report: Some(received),
         }),
         errors: Vec::new(),
@@ -240,12 +240,12 @@ pub fn rr_input() -> Input {
         plan: rr_plan(),
         client: Some(EndResult {
             facts: facts("client-host", 100, 1),
-            samples: samples(&[requester], &client_machine(), 0),
+            readings: readings(&[requester], &client_machine(), 0),
             report: Some(requested),
         }),
         server: Some(EndResult {
             facts: facts("server-host", 200, 1),
-            samples: samples(&[responder], &server_machine(), 1_000_000),
+            readings: readings(&[responder], &server_machine(), 1_000_000),
             report: Some(report(None)),
         }),
         ..stream_input()
@@ -268,7 +268,7 @@ pub fn crr_input() -> Input {
     };
     for (half, held) in [(&mut input.client, 4_010), (&mut input.server, 10)] {
         let half = half.as_mut().unwrap();
-        for flow in half.samples.iter_mut().flat_map(|sample| &mut sample.flows) {
+        for flow in half.readings.iter_mut().flat_map(|reading| &mut reading.flows) {
             flow.tcp = None;
         }
         half.report.as_mut().unwrap().connections = Some(uses(held));

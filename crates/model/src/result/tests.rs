@@ -6,7 +6,7 @@ use super::merge::{Input, merge};
 use super::proptest_inputs;
 use super::run::{Run, Status, StreamDirection};
 use super::testing::{
-    STREAM_BYTES, crr_input, latencies, open_loop_input, receiving, rr_input, rr_run, samples,
+    STREAM_BYTES, crr_input, latencies, open_loop_input, readings, receiving, rr_input, rr_run,
     sending, server_machine, stream_input, stream_run,
 };
 use crate::error::{Error, Kind};
@@ -85,7 +85,7 @@ fn each_stream_has_its_bytes_and_the_senders_tcp() {
 fn each_end_divides_by_its_own_clock() {
     let mut input = stream_input();
     // The server's last reading comes half a second later by its clock.
-    server(&mut input).samples[2].at_ns += 500_000_000;
+    server(&mut input).readings[2].at_ns += 500_000_000;
     let throughput = merge(input).throughput.unwrap();
     close(throughput.bits_per_second, 8e9 / 2.5);
     close(throughput.sent_bits_per_second.unwrap(), 4e9);
@@ -126,8 +126,8 @@ fn cpu_is_busy_cores_by_label() {
 #[test]
 fn a_cpu_that_goes_offline_shifts_nothing() {
     let mut input = stream_input();
-    let stat = |sample: &mut Reading| sample.host.cpu.take().unwrap();
-    let last = &mut client(&mut input).samples[2];
+    let stat = |reading: &mut Reading| reading.host.cpu.take().unwrap();
+    let last = &mut client(&mut input).readings[2];
     let mut gone = stat(last);
     let first = gone.per_cpu.remove(&0).unwrap();
     gone.per_cpu.insert(7, first);
@@ -142,7 +142,7 @@ fn a_cpu_that_goes_offline_shifts_nothing() {
 #[test]
 fn a_counter_that_runs_backwards_is_zero_and_counted() {
     let mut input = stream_input();
-    client(&mut input).samples[0].host.cpu.as_mut().unwrap().total.iowait = 5;
+    client(&mut input).readings[0].host.cpu.as_mut().unwrap().total.iowait = 5;
     let cpu = merge(input).cpu.client.unwrap();
     close(cpu.modes.iowait, 0.0);
     assert_eq!(cpu.clamped, 1);
@@ -151,8 +151,8 @@ fn a_counter_that_runs_backwards_is_zero_and_counted() {
 #[test]
 fn without_ticks_there_is_no_cpu() {
     let mut input = stream_input();
-    for sample in &mut client(&mut input).samples {
-        sample.host.cpu.as_mut().unwrap().ticks_per_second = 0;
+    for reading in &mut client(&mut input).readings {
+        reading.host.cpu.as_mut().unwrap().ticks_per_second = 0;
     }
     assert_eq!(merge(input).cpu.client, None);
 }
@@ -161,9 +161,9 @@ fn without_ticks_there_is_no_cpu() {
 fn down_is_what_the_client_got() {
     let mut input = stream_input();
     direct(&mut input, Direction::Down);
-    client(&mut input).samples = samples(&STREAM_BYTES.map(receiving), &server_machine(), 0);
-    server(&mut input).samples =
-        samples(&STREAM_BYTES.map(|bytes| sending(bytes, 3, 90)), &server_machine(), 0);
+    client(&mut input).readings = readings(&STREAM_BYTES.map(receiving), &server_machine(), 0);
+    server(&mut input).readings =
+        readings(&STREAM_BYTES.map(|bytes| sending(bytes, 3, 90)), &server_machine(), 0);
     let run = merge(input);
     let throughput = run.throughput.unwrap();
     close(throughput.down_bits_per_second.unwrap(), 4e9);
@@ -185,8 +185,8 @@ fn both_directions_add_up_and_the_less_even_one_is_the_fairness() {
         flows([fast, slow].map(|bytes| sending(bytes, 1, 50)), [even; 2].map(receiving)).collect();
     let at_server: Vec<_> =
         flows([fast, slow].map(receiving), [even; 2].map(|bytes| sending(bytes, 2, 60))).collect();
-    client(&mut input).samples = samples(&at_client, &server_machine(), 0);
-    server(&mut input).samples = samples(&at_server, &server_machine(), 0);
+    client(&mut input).readings = readings(&at_client, &server_machine(), 0);
+    server(&mut input).readings = readings(&at_server, &server_machine(), 0);
     let run = merge(input);
     let throughput = run.throughput.unwrap();
     close(throughput.bits_per_second, 8e9);
@@ -282,8 +282,8 @@ fn open_loop_has_service_time_and_schedule() {
 fn what_the_sender_saw_acknowledged_stands_in_for_a_lost_receiver() {
     let lost: [fn(&mut Input); 3] = [
         |input| input.server = None,
-        |input| server(input).samples.clear(),
-        |input| server(input).samples.truncate(1),
+        |input| server(input).readings.clear(),
+        |input| server(input).readings.truncate(1),
     ];
     for lose in lost {
         let mut input = stream_input();
@@ -364,7 +364,7 @@ fn errors_of_the_ends_are_added_once_and_sorted_by_time() {
 #[test]
 fn intervals_match_by_time_when_an_end_missed_a_reading() {
     let mut input = stream_input();
-    server(&mut input).samples.remove(0);
+    server(&mut input).readings.remove(0);
     let run = merge(input);
     assert_eq!(run.intervals.len(), 2);
     // The server's only interval starts at its opening, as the client's first does.
@@ -395,7 +395,7 @@ fn an_interval_has_times_rates_and_tcp() {
 #[test]
 fn a_short_last_interval_is_partial() {
     let mut input = stream_input();
-    client(&mut input).samples[2].at_ns -= 400_000_000;
+    client(&mut input).readings[2].at_ns -= 400_000_000;
     let run = merge(input);
     assert_eq!(run.intervals.iter().map(|i| i.partial).collect::<Vec<_>>(), [false, true]);
 }
@@ -403,9 +403,9 @@ fn a_short_last_interval_is_partial() {
 #[test]
 fn retransmits_survive_the_wrap_of_the_kernels_counter() {
     let mut input = stream_input();
-    let samples = &mut client(&mut input).samples;
-    for (sample, retransmits) in samples.iter_mut().zip([u32::MAX - 1, u32::MAX, 2]) {
-        sample.flows[0].tcp.as_mut().unwrap().retransmits = retransmits;
+    let readings = &mut client(&mut input).readings;
+    for (reading, retransmits) in readings.iter_mut().zip([u32::MAX - 1, u32::MAX, 2]) {
+        reading.flows[0].tcp.as_mut().unwrap().retransmits = retransmits;
     }
     assert_eq!(merge(input).streams[0].retransmits, Some(4));
 }

@@ -230,8 +230,8 @@ mod tests {
         };
         let codes = |change: &dyn Fn(&mut Input)| -> Vec<String> {
             let mut input = udp_input();
-            for sample in &mut input.server.as_mut().unwrap().samples {
-                for flow in &mut sample.flows {
+            for reading in &mut input.server.as_mut().unwrap().readings {
+                for flow in &mut reading.flows {
                     flow.datagrams.as_mut().unwrap().socket_drops = Some(7);
                 }
             }
@@ -252,7 +252,7 @@ mod tests {
         );
         let changes: [(&str, Change); 3] = [
             ("receive_buffer_full", |input| {
-                let last = input.server.as_mut().unwrap().samples.last_mut().unwrap();
+                let last = input.server.as_mut().unwrap().readings.last_mut().unwrap();
                 last.flows[0].datagrams.as_mut().unwrap().socket_drops = Some(9);
             }),
             ("fragmented", |input| {

@@ -180,7 +180,7 @@ impl Phase {
         if let Some(mut marks) = run.marks {
             marks.last(self.engine.progress(), end);
         }
-        let after = self.engine.sample();
+        let after = self.engine.reading();
         totals.cpu = cpu::between(before, &after);
         totals.end = self.sockets.first().map(granted).unwrap_or_default();
         let resent = self.sockets.iter().filter_map(|socket| granted(socket).retransmits);

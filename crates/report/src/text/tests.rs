@@ -14,7 +14,7 @@ use podperf_model::result::merge::merge;
 use podperf_model::result::run::Run;
 use podperf_model::result::testing::udp_input;
 use podperf_model::result::testing::{
-    STREAM_BYTES, crr_input, facts, open_loop_input, receiving, rr_run, samples, sending,
+    STREAM_BYTES, crr_input, facts, open_loop_input, readings, receiving, rr_run, sending,
     stream_input, stream_run,
 };
 use podperf_model::result::{proptest_inputs, testing};
@@ -113,7 +113,7 @@ fn a_run_of_datagrams() {
 #[test]
 fn a_run_that_lost_its_server() {
     let mut input = stream_input();
-    input.server.as_mut().unwrap().samples.clear();
+    input.server.as_mut().unwrap().readings.clear();
     input.errors.push(
         Error::new(Kind::Incomplete, "read from the control connection to", "connection reset")
             .with_peer("192.0.2.2:5210"),
@@ -137,9 +137,9 @@ fn many_streams_are_cut_and_totalled() {
     let senders = vec![sending(STREAM_BYTES[1], 1, 80); 40];
     let receivers = vec![receiving(STREAM_BYTES[1]); 40];
     let client = input.client.as_mut().unwrap();
-    client.samples = samples(&senders, &testing::client_machine(), 0);
+    client.readings = readings(&senders, &testing::client_machine(), 0);
     client.facts = facts("client-host", 100, 40);
-    input.server.as_mut().unwrap().samples = samples(&receivers, &testing::server_machine(), 0);
+    input.server.as_mut().unwrap().readings = readings(&receivers, &testing::server_machine(), 0);
     let text = text(&merge(input));
     let rows = text.lines().filter(|line| line.split_whitespace().nth(1) == Some("up")).count();
     assert_eq!(rows, 16, "{text}");

@@ -65,7 +65,8 @@ impl RunContext<'_> {
         watch: &mut dyn FnMut(&Interval),
         stop: &Receiver<Kind>,
     ) -> Conducted {
-        let client = EndResult { facts: engine.facts().clone(), samples: Vec::new(), report: None };
+        let client =
+            EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
         let mut stage = ClientRun {
             ensemble: self,
             link,
@@ -123,12 +124,12 @@ struct ClientRun<'a, 'w> {
 impl ClientRun<'_, '_> {
     fn start(&mut self) {
         self.say(&FromClient::Start);
-        self.client.samples.extend(self.engine.start());
+        self.client.readings.extend(self.engine.start());
     }
 
     fn open(&mut self) {
         self.say(&FromClient::Open);
-        self.client.samples.push(self.engine.open_window());
+        self.client.readings.push(self.engine.open_window());
     }
 
     /// Takes readings until the window's time is up, or until every flow is done.
@@ -145,8 +146,8 @@ impl ClientRun<'_, '_> {
                 return;
             }
             // A run by count has no planned length, so its readings have a cap of their own.
-            if self.client.samples.len() < READINGS_MOST {
-                self.client.samples.push(self.engine.sample());
+            if self.client.readings.len() < READINGS_MOST {
+                self.client.readings.push(self.engine.reading());
                 self.show();
             }
             tick += interval;
@@ -162,13 +163,13 @@ impl ClientRun<'_, '_> {
     }
 
     fn close(&mut self) {
-        if self.client.samples.is_empty() {
+        if self.client.readings.is_empty() {
             return;
         }
         if !self.server_closed {
             self.say(&FromClient::Close);
         }
-        self.client.samples.push(self.engine.close_window());
+        self.client.readings.push(self.engine.close_window());
         // Flows go on until the server has read its counters too.
         let patience = Instant::now() + self.ensemble.patience;
         self.until_even_if_broken(patience, |stage| stage.server_closed);
@@ -258,9 +259,9 @@ impl ClientRun<'_, '_> {
 
     fn hear(&mut self, message: FromServer) {
         match message {
-            FromServer::Reading { edge, sample } => {
-                if self.server.samples.len() < READINGS_MOST || edge == Edge::Close {
-                    self.server.samples.push(*sample);
+            FromServer::Reading { edge, reading } => {
+                if self.server.readings.len() < READINGS_MOST || edge == Edge::Close {
+                    self.server.readings.push(*reading);
                 }
                 self.server_closed |= edge == Edge::Close;
                 self.show();
@@ -320,16 +321,16 @@ impl ClientRun<'_, '_> {
 
     /// Shows each interval once both ends have read its end.
     fn show(&mut self) {
-        fn pair(samples: &[Reading], number: usize) -> Option<(&Reading, &Reading)> {
-            Some((samples.get(number)?, samples.get(number + 1)?))
+        fn pair(readings: &[Reading], number: usize) -> Option<(&Reading, &Reading)> {
+            Some((readings.get(number)?, readings.get(number + 1)?))
         }
         loop {
-            let client = pair(&self.client.samples, self.shown);
-            let server = pair(&self.server.samples, self.shown);
+            let client = pair(&self.client.readings, self.shown);
+            let server = pair(&self.server.readings, self.shown);
             if client.is_none() || (server.is_none() && !self.server_lost) {
                 return;
             }
-            let opened = self.client.samples[0].at_ns;
+            let opened = self.client.readings[0].at_ns;
             let whole = interval(self.ensemble.plan, client, server, opened);
             (self.watch)(&whole);
             self.shown += 1;

@@ -230,7 +230,7 @@ fn run(
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
     (hooks.before_start)()?;
-    let server = EndResult { facts, samples: Vec::new(), report: None };
+    let server = EndResult { facts, readings: Vec::new(), report: None };
     let plan = engine.plan().clone();
     let ensemble = RunContext {
         plan: &plan,

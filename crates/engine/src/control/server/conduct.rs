@@ -118,13 +118,13 @@ impl ServerRun<'_> {
         match message {
             FromClient::Start => {
                 self.entrance.close();
-                if let Some(sample) = self.engine.start() {
-                    self.opened(sample)?;
+                if let Some(reading) = self.engine.start() {
+                    self.opened(reading)?;
                 }
             }
             FromClient::Open => {
-                let sample = self.engine.open_window();
-                self.opened(sample)?;
+                let reading = self.engine.open_window();
+                self.opened(reading)?;
             }
             FromClient::Close => self.close()?,
             FromClient::Stop => return Ok(true),
@@ -136,11 +136,11 @@ impl ServerRun<'_> {
         Ok(false)
     }
 
-    fn opened(&mut self, sample: Reading) -> Result<()> {
+    fn opened(&mut self, reading: Reading) -> Result<()> {
         let now = Instant::now();
         self.opened = Some(now);
         self.next = Some(now + self.plan.interval);
-        self.tell(Edge::Open, sample)
+        self.tell(Edge::Open, reading)
     }
 
     /// Takes an intermediate reading, unless the closing one is about to come.
@@ -153,8 +153,8 @@ impl ServerRun<'_> {
             return Ok(());
         }
         self.next = Some(due + self.plan.interval);
-        let sample = self.engine.sample();
-        self.tell(Edge::Interval, sample)
+        let reading = self.engine.reading();
+        self.tell(Edge::Interval, reading)
     }
 
     fn close(&mut self) -> Result<()> {
@@ -162,12 +162,12 @@ impl ServerRun<'_> {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        let sample = self.engine.close_window();
-        self.tell(Edge::Close, sample)
+        let reading = self.engine.close_window();
+        self.tell(Edge::Close, reading)
     }
 
-    fn tell(&self, edge: Edge, sample: Reading) -> Result<()> {
-        self.link.send(&FromServer::Reading { edge, sample: Box::new(sample) })
+    fn tell(&self, edge: Edge, reading: Reading) -> Result<()> {
+        self.link.send(&FromServer::Reading { edge, reading: Box::new(reading) })
     }
 
     /// Tells the client of a flow that ended by itself; where the run ends by a count, the last one

@@ -1,6 +1,6 @@
 //! A run of datagrams, for tests.
 
-use super::{client_machine, samples, server_machine, stream_input};
+use super::{client_machine, readings, server_machine, stream_input};
 use crate::latency::Latencies;
 use crate::plan::udp::{Offload, UdpPlan};
 use crate::plan::{Direction, Workload};
@@ -33,10 +33,10 @@ pub fn udp_input() -> Input {
         ..FlowCounters::default()
     };
     let (client, server) = (input.client.as_mut().unwrap(), input.server.as_mut().unwrap());
-    client.samples = samples(&lost.map(sent), &client_machine(), 0);
-    server.samples = samples(&lost.map(got), &server_machine(), 1_000_000);
-    for (seconds, sample) in (1_u32..).zip(&mut server.samples) {
-        for (flow, lost) in sample.flows.iter_mut().zip(lost) {
+    client.readings = readings(&lost.map(sent), &client_machine(), 0);
+    server.readings = readings(&lost.map(got), &server_machine(), 1_000_000);
+    for (seconds, reading) in (1_u32..).zip(&mut server.readings) {
+        for (flow, lost) in reading.flows.iter_mut().zip(lost) {
             flow.datagrams = Some(Datagrams {
                 expected: 1_000 * u64::from(seconds),
                 received: 1_000 * u64::from(seconds) - lost / 2 * u64::from(seconds),

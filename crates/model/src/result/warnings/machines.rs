@@ -140,7 +140,7 @@ fn proc_filtered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 
 fn cpu_hotplug(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     for (end, half) in seen.present() {
-        let (Some(first), Some(last)) = (half.samples.first(), half.samples.last()) else {
+        let (Some(first), Some(last)) = (half.readings.first(), half.readings.last()) else {
             continue;
         };
         let (Some(first), Some(last)) = (&first.host.cpu, &last.host.cpu) else { continue };

@@ -60,8 +60,8 @@ fn overlay(half: &mut EndResult, mtu_bytes: u32, gro: bool) {
 
 /// The second reading says what the first did: a stall of stream `id` in one of two intervals.
 fn stall(half: &mut EndResult, id: usize, reading: usize) {
-    let before = half.samples[reading - 1].flows[id].clone();
-    half.samples[reading].flows[id] = before;
+    let before = half.readings[reading - 1].flows[id].clone();
+    half.readings[reading].flows[id] = before;
 }
 
 /// Code, a part of the text or remedy, and what deserves it.
@@ -74,13 +74,13 @@ const STREAMS: &[(&str, &str, Change)] = &[
         client(input).facts.host.device.as_mut().unwrap().name = "lo".to_owned();
     }),
     ("cpu_steal", "server: the hypervisor took 0.020 cores", |input| {
-        server(input).samples[2].host.cpu.as_mut().unwrap().total.steal = 4;
+        server(input).readings[2].host.cpu.as_mut().unwrap().total.steal = 4;
     }),
     ("quota_throttled", "client: the cgroup's CPU quota stopped the process in 3 of 20", |input| {
-        client(input).samples[2].host.cgroup.as_mut().unwrap().throttled_periods = Some(3);
+        client(input).readings[2].host.cgroup.as_mut().unwrap().throttled_periods = Some(3);
     }),
     ("softnet_drops", "server: the kernel dropped 7 packets", |input| {
-        let softnet = server(input).samples[2].host.softnet.as_mut().unwrap();
+        let softnet = server(input).readings[2].host.softnet.as_mut().unwrap();
         softnet.get_mut(&1).unwrap().dropped = 7;
     }),
     ("proc_filtered", "server: /proc/stat is rebuilt", |input| {
@@ -90,7 +90,7 @@ const STREAMS: &[(&str, &str, Change)] = &[
         "cpu_hotplug",
         "client: 1 CPU went online or offline in the window (2 before, 1 after)",
         |i| {
-            client(i).samples[2].host.cpu.as_mut().unwrap().per_cpu.remove(&1);
+            client(i).readings[2].host.cpu.as_mut().unwrap().per_cpu.remove(&1);
         },
     ),
     ("workers_share_cpus", "client: 2 workers share the 1 CPU allowed", |input| {
@@ -137,13 +137,13 @@ const STREAMS: &[(&str, &str, Change)] = &[
     ("offloads_off", "ethtool -K vxlan1 tso on", |input| overlay(server(input), 1450, true)),
     ("short_window", "the window lasted 0.500 s: CPU figures move in clock ticks", |input| {
         for half in [&mut input.client, &mut input.server] {
-            let samples = &mut half.as_mut().unwrap().samples;
-            samples[2].at_ns = samples[0].at_ns + 500_000_000;
-            samples.remove(1);
+            let readings = &mut half.as_mut().unwrap().readings;
+            readings[2].at_ns = readings[0].at_ns + 500_000_000;
+            readings.remove(1);
         }
     }),
     ("unaligned_windows", "lasted 2.000 s, the server's 2.500 s: 20.0 % apart", |input| {
-        server(input).samples[2].at_ns += 500_000_000;
+        server(input).readings[2].at_ns += 500_000_000;
     }),
     ("start_skew", "lie 6.000 ms apart, inside the warm-up of 1.000 s", |input| {
         let flows = &mut client(input).report.as_mut().unwrap().flows;
@@ -154,7 +154,7 @@ const STREAMS: &[(&str, &str, Change)] = &[
         client(input).report.as_mut().unwrap().flows[1].first_step_ns = Some(7_000_000);
     }),
     ("goodput_from_sender", "acknowledged", |input| {
-        server(input).samples.iter_mut().for_each(|sample| sample.flows.clear());
+        server(input).readings.iter_mut().for_each(|reading| reading.flows.clear());
     }),
     (
         "stream_stalled",
@@ -210,7 +210,7 @@ const STREAMS: &[(&str, &str, Change)] = &[
         received(input).add(ReceiveUse::all_by(ReceiveMethod::Read, 91));
     }),
     ("retransmits", "401 of 400000 segments (0.10 %) were retransmitted", |input| {
-        client(input).samples[2].flows[0].tcp.as_mut().unwrap().retransmits = 5 + 401;
+        client(input).readings[2].flows[0].tcp.as_mut().unwrap().retransmits = 5 + 401;
     }),
 ];
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_test() -> impl Strategy<Value = Test> {
-    prop::sample::select(vec![
+    prop::reading::select(vec![
         Test::TcpStream,
         Test::TcpMaerts,
         Test::TcpSendfile,
@@ -90,13 +90,13 @@ proptest! {
         asked.json = false;
         asked.data.selection = None;
         shown(&asked, &figures);
-        let sample = Interim {
+        let reading = Interim {
             number: 0,
             bytes: u64::MAX,
             transactions: u64::MAX,
             seconds: elapsed,
             ending_seconds: bytes,
         };
-        prop_assert!(!interim(&asked, &sample).contains("nan"));
+        prop_assert!(!interim(&asked, &reading).contains("nan"));
     }
 }

@@ -34,7 +34,7 @@ fn missed_confidence_is_warned_of_in_tables_alone() {
 
 #[test]
 fn interim_results_come_in_the_form_of_the_selection() {
-    let sample = Interim {
+    let reading = Interim {
         number: 0,
         bytes: 2_288_904_375,
         transactions: 0,
@@ -43,21 +43,21 @@ fn interim_results_come_in_the_form_of_the_selection() {
     };
     let asked = options(Test::TcpStream);
     let human = "Interim result: 36622.47 10^6bits/s over 0.500 seconds ending at 1795390642.051\n";
-    assert_eq!(interim(&asked, &sample), human);
-    assert_eq!(interim(&selecting(asked.clone(), Format::Human, None), &sample), human);
+    assert_eq!(interim(&asked, &reading), human);
+    assert_eq!(interim(&selecting(asked.clone(), Format::Human, None), &reading), human);
     assert_eq!(
-        interim(&selecting(asked.clone(), Format::KeyValue, None), &sample),
+        interim(&selecting(asked.clone(), Format::KeyValue, None), &reading),
         "NETPERF_INTERIM_RESULT[0]=36622.47\nNETPERF_UNITS[0]=10^6bits/s\n\
          NETPERF_INTERVAL[0]=0.500\nNETPERF_ENDING[0]=1795390642.051\n"
     );
     let gigabytes = Options { unit: Some(Unit::Bytes(3)), ..asked };
     assert_eq!(
-        interim(&selecting(gigabytes, Format::Csv, None), &sample),
+        interim(&selecting(gigabytes, Format::Csv, None), &reading),
         "   4.26,GBytes/s,0.500,1795390642.051\n"
     );
-    let sample = Interim { transactions: 9244, seconds: 0.647, ..sample };
+    let reading = Interim { transactions: 9244, seconds: 0.647, ..reading };
     assert_eq!(
-        interim(&options(Test::TcpRr), &sample),
+        interim(&options(Test::TcpRr), &reading),
         "Interim result: 14287.48 Trans/s over 0.647 seconds ending at 1795390642.051\n"
     );
 }
