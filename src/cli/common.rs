@@ -12,7 +12,8 @@ use crate::cli::host::Host;
 use crate::cli::output::OutputArgs;
 use crate::cli::system::System;
 use crate::cli::{Measurement, values};
-use podperf_engine::control::client::{Family, Target};
+use podperf_engine::control::client::Target;
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload, rules};
@@ -238,15 +239,19 @@ impl PeerArgs {
     }
 
     /// The family asked for; neither HOST nor the own address may be of the other one.
-    fn family(&self) -> Result<Option<Family>> {
+    fn family(&self) -> Result<Option<AddressFamily>> {
         let asked = match (self.ipv4, self.ipv6) {
-            (true, _) => Some(Family::V4),
-            (_, true) => Some(Family::V6),
+            (true, _) => Some(AddressFamily::V4),
+            (_, true) => Some(AddressFamily::V6),
             _ => None,
         };
-        let bind = self.bind.map(|address| if address.is_ipv4() { Family::V4 } else { Family::V6 });
+        let bind = self
+            .bind
+            .map(|address| if address.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 });
         let host = self.host.as_ref().and_then(|host| host.family);
-        let differ = |a: Option<Family>, b: Option<Family>| a.is_some() && b.is_some() && a != b;
+        let differ = |a: Option<AddressFamily>, b: Option<AddressFamily>| {
+            a.is_some() && b.is_some() && a != b
+        };
         if differ(asked, host) {
             let name = self.host.as_ref().map_or("", |host| &host.name);
             return Err(Error::usage("HOST", name, "allowed: an address of the family asked for"));

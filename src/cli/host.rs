@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::cli::values;
-use podperf_engine::control::client::Family;
+use podperf_model::AddressFamily;
 use podperf_model::units::Invalid;
 
 /// A host and, if it was typed with it, a port.
@@ -17,7 +17,7 @@ pub(super) struct Host {
     /// The port behind the last colon.
     pub(super) port: Option<u16>,
     /// Family of the address; absent for a name.
-    pub(super) family: Option<Family>,
+    pub(super) family: Option<AddressFamily>,
 }
 
 impl FromStr for Host {
@@ -54,18 +54,19 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// The address's family, nothing for a name that could be resolved; none for neither.
-fn family(name: &str) -> Option<Option<Family>> {
+fn family(name: &str) -> Option<Option<AddressFamily>> {
     if name.contains(':') {
         let (address, zone) = match name.split_once('%') {
             Some((address, zone)) => (address, Some(zone)),
             None => (name, None),
         };
         let zone_fits = zone.is_none_or(|zone| !zone.is_empty() && zone.chars().all(zone_char));
-        return (address.parse::<Ipv6Addr>().is_ok() && zone_fits).then_some(Some(Family::V6));
+        return (address.parse::<Ipv6Addr>().is_ok() && zone_fits)
+            .then_some(Some(AddressFamily::V6));
     }
     // The resolver would read 1.2.3 as 1.2.0.3 and 10 as 0.0.0.10 (inet_aton(3)).
     if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return name.parse::<Ipv4Addr>().is_ok().then_some(Some(Family::V4));
+        return name.parse::<Ipv4Addr>().is_ok().then_some(Some(AddressFamily::V4));
     }
     let label_char = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = name.len() <= 253 && !name.starts_with(['-', '.']) && !name.contains("..");
@@ -89,14 +90,14 @@ mod tests {
             ("hostB", "hostB", None, None),
             ("hostB:5211", "hostB", Some(5211), None),
             ("node_1.example.org.", "node_1.example.org.", None, None),
-            ("192.0.2.2", "192.0.2.2", None, Some(Family::V4)),
-            ("192.0.2.2:80", "192.0.2.2", Some(80), Some(Family::V4)),
-            ("::1", "::1", None, Some(Family::V6)),
-            ("[::1]", "::1", None, Some(Family::V6)),
-            ("[2001:db8::1]:5210", "2001:db8::1", Some(5210), Some(Family::V6)),
-            ("fe80::1%eth0", "fe80::1%eth0", None, Some(Family::V6)),
-            ("[fe80::1%eth0.100]:1", "fe80::1%eth0.100", Some(1), Some(Family::V6)),
-            ("::ffff:192.0.2.2", "::ffff:192.0.2.2", None, Some(Family::V6)),
+            ("192.0.2.2", "192.0.2.2", None, Some(AddressFamily::V4)),
+            ("192.0.2.2:80", "192.0.2.2", Some(80), Some(AddressFamily::V4)),
+            ("::1", "::1", None, Some(AddressFamily::V6)),
+            ("[::1]", "::1", None, Some(AddressFamily::V6)),
+            ("[2001:db8::1]:5210", "2001:db8::1", Some(5210), Some(AddressFamily::V6)),
+            ("fe80::1%eth0", "fe80::1%eth0", None, Some(AddressFamily::V6)),
+            ("[fe80::1%eth0.100]:1", "fe80::1%eth0.100", Some(1), Some(AddressFamily::V6)),
+            ("::ffff:192.0.2.2", "::ffff:192.0.2.2", None, Some(AddressFamily::V6)),
         ] {
             assert_eq!(text.parse(), Ok(Host { name: name.into(), port, family }), "{text}");
         }

@@ -7,7 +7,8 @@ use clap::CommandFactory as _;
 
 use super::system::System;
 use super::{Cli, Command, Measurement, parse};
-use podperf_engine::control::client::{Family, Target};
+use podperf_engine::control::client::Target;
+use podperf_model::AddressFamily;
 use podperf_model::plan::{
     Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
     StopCondition, StreamPlan, Wait, Workload,
@@ -204,11 +205,11 @@ fn connection_options_become_a_target() {
         ("h:80 -p 80", |target| target.port = 80),
         ("[::1]:80 -6", |target| {
             (target.host, target.port) = (Some("::1".to_owned()), 80);
-            target.family = Some(Family::V6);
+            target.family = Some(AddressFamily::V6);
         }),
         ("fe80::1%eth0", |target| target.host = Some("fe80::1%eth0".to_owned())),
         ("h -4 --bind 192.0.2.1", |target| {
-            (target.family, target.bind) = (Some(Family::V4), "192.0.2.1".parse().ok());
+            (target.family, target.bind) = (Some(AddressFamily::V4), "192.0.2.1".parse().ok());
         }),
         ("h --connect-timeout 1 --peer-timeout 2s --deadline 1m", |target| {
             target.connect_timeout = Duration::from_secs(1);

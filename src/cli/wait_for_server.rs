@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use podperf_engine::control::client::{Family, Target};
+use podperf_engine::control::client::Target;
+use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// Between two attempts.
@@ -46,7 +47,8 @@ fn answers(target: &Target, until: Instant) -> bool {
     let Ok(mut addresses) = (host, target.port).to_socket_addrs() else { return false };
     addresses.any(|address| {
         let left = until.saturating_duration_since(Instant::now()).min(target.connect_timeout);
-        let wanted = target.family.is_none_or(|family| (family == Family::V4) == address.is_ipv4());
+        let wanted =
+            target.family.is_none_or(|family| (family == AddressFamily::V4) == address.is_ipv4());
         wanted && !left.is_zero() && TcpStream::connect_timeout(&address, left).is_ok()
     })
 }
@@ -118,7 +120,7 @@ mod tests {
         let mut target = target(listener.local_addr().unwrap().port());
         let soon = Instant::now() + LONG;
         assert!(answers(&target, soon));
-        target.family = Some(Family::V6);
+        target.family = Some(AddressFamily::V6);
         assert!(!answers(&target, soon));
     }
 }

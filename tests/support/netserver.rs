@@ -1,12 +1,12 @@
 //! podperf as netserver, and a client that speaks netperf's wire byte by byte.
 
+use podperf_model::AddressFamily;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use podperf_netperf::options::Family;
 use podperf_netperf::test::Protocol;
 use podperf_netperf::wire::ask::OmniRequest;
 use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
@@ -163,7 +163,12 @@ impl Client {
 }
 
 pub(crate) fn stream(direction: u32) -> OmniRequest {
-    OmniRequest { family: Some(Family::V4), direction, test_length: 1, ..OmniRequest::default() }
+    OmniRequest {
+        family: Some(AddressFamily::V4),
+        direction,
+        test_length: 1,
+        ..OmniRequest::default()
+    }
 }
 
 pub(crate) fn transactions(request_size: i32, response_size: i32) -> OmniRequest {

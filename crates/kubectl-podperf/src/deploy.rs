@@ -23,8 +23,8 @@ use super::progress::Progress;
 use super::ready::{self, Ready};
 use super::scenario::{Client, Server};
 use super::targets::{self, Missing, Seen};
-use super::trial::Family;
 use super::{endpoints, namespace, verify};
+use podperf_model::AddressFamily;
 use podperf_model::error::Result;
 use podperf_model::result::cluster::ClusterPlan;
 use podperf_model::schedule::{AgentConfig, Schedule, Step};
@@ -159,7 +159,7 @@ impl Deployment<'_> {
         let mut services = forge.background();
         for seat in &self.layout.services {
             for family in targets::families(self.settings) {
-                let service = forge.service(*seat, family.map(Family::name));
+                let service = forge.service(*seat, family.map(AddressFamily::name));
                 // A cluster without the family refuses it; its paths are left out then.
                 if let Some(family) = family {
                     sent.extend(self.of_family(service, family).await?);
@@ -189,7 +189,7 @@ impl Deployment<'_> {
     }
 
     /// A Service with addresses of a family; none where the cluster has no such addresses.
-    async fn of_family(&self, service: Value, family: Family) -> Result<Option<Value>> {
+    async fn of_family(&self, service: Value, family: AddressFamily) -> Result<Option<Value>> {
         match self.cluster.create::<Service>(&service, false).await {
             Ok(_) => Ok(Some(service)),
             Err(failure) if failure.is(422) => {

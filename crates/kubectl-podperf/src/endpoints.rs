@@ -13,7 +13,7 @@ use super::options::Settings;
 use super::progress::Progress;
 use super::scenario::Server;
 use super::targets::{self, Seen};
-use super::trial::Family;
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 
 const LOOK: Duration = Duration::from_millis(400);
@@ -34,7 +34,7 @@ pub(super) async fn wait(
     let seats = layout.services.iter().filter(|seat| seat.role != Server::Hairpin);
     for seat in seats {
         for family in targets::families(settings) {
-            let name = service_name(&settings.run_id, *seat, family.map(Family::name));
+            let name = service_name(&settings.run_id, *seat, family.map(AddressFamily::name));
             if seen.services.contains_key(&name) && possible(seen, settings, *seat, family) {
                 open.push(name);
             }
@@ -73,11 +73,16 @@ pub(super) async fn wait(
 }
 
 /// The server has an address of the family, so that there can be an endpoint.
-fn possible(seen: &Seen, settings: &Settings, seat: Seat<Server>, family: Option<Family>) -> bool {
+fn possible(
+    seen: &Seen,
+    settings: &Settings,
+    seat: Seat<Server>,
+    family: Option<AddressFamily>,
+) -> bool {
     let Some(family) = family else { return true };
     let pod = seen.pods.get(&seat.pod(&settings.run_id));
     pod.is_some_and(|pod| {
-        let of_family = |address: &String| address.contains(':') == (family == Family::V6);
+        let of_family = |address: &String| address.contains(':') == (family == AddressFamily::V6);
         pod.addresses.iter().any(of_family)
     })
 }

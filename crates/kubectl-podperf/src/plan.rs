@@ -12,7 +12,8 @@ use super::results;
 use super::run::Prepared;
 use super::scenario::{Client, Server};
 use super::targets::{self, PodSeen, Seen, ServiceSeen};
-use super::trial::{self, Family};
+use super::trial;
+use podperf_model::AddressFamily;
 use podperf_model::error::Result;
 use podperf_model::schedule::Schedule;
 
@@ -118,7 +119,7 @@ fn manifests(prepared: &Prepared) -> Vec<serde_json::Value> {
     objects.extend(forge.background());
     for seat in &layout.services {
         for family in targets::families(settings) {
-            objects.push(forge.service(*seat, family.map(Family::name)));
+            objects.push(forge.service(*seat, family.map(AddressFamily::name)));
         }
     }
     objects.extend(forge.policies());
@@ -140,9 +141,9 @@ fn placeholders(prepared: &Prepared) -> Seen {
     let run = &prepared.settings.run_id;
     let mut seen = Seen { other_node: vec!["ADDRESS-OF-OTHER-NODE".into()], ..Seen::default() };
     let families = targets::families(&prepared.settings);
-    let address = |what: &str, family: Option<Family>| match family {
-        Some(Family::V6) => "2001:db8::1".to_owned(),
-        Some(Family::V4) => "192.0.2.1".to_owned(),
+    let address = |what: &str, family: Option<AddressFamily>| match family {
+        Some(AddressFamily::V6) => "2001:db8::1".to_owned(),
+        Some(AddressFamily::V4) => "192.0.2.1".to_owned(),
         None => what.to_owned(),
     };
     let all = |what: &str| families.iter().map(|family| address(what, *family)).collect();
@@ -155,7 +156,7 @@ fn placeholders(prepared: &Prepared) -> Seen {
     seen.pods = pods;
     for seat in &prepared.layout.services {
         for family in &families {
-            let name = manifest::service_name(run, *seat, family.map(Family::name));
+            let name = manifest::service_name(run, *seat, family.map(AddressFamily::name));
             let service = ServiceSeen {
                 addresses: vec![address("ADDRESS-OF-SERVICE", *family)],
                 node_port: Some(30000),

@@ -1,7 +1,6 @@
 //! Which address each client measures against, once pods and Services have theirs: pure functions.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 
@@ -9,7 +8,8 @@ use super::layout::{DENIED_PATH, DENIED_PORT, Layout, PORT, Seat};
 use super::manifest::service_name;
 use super::options::Settings;
 use super::scenario::{Client, Scenario, Server, Way};
-use super::trial::{self, Family, Path, Row};
+use super::trial::{self, Path, Row};
+use podperf_model::AddressFamily;
 use podperf_model::plan::Expect;
 use podperf_model::schedule::{AgentConfig, PathProbe};
 
@@ -99,14 +99,16 @@ fn target(settings: &Settings, seen: &Seen, path: Path, pair: u32) -> Result<Str
     let seat = Seat { role: path.scenario.server(), pair };
     let pod_name = seat.pod(&settings.run_id);
     let pod = || seen.pods.get(&pod_name).ok_or_else(|| format!("there is no pod {pod_name}"));
-    let ip_family = path.family.map(Family::name);
+    let ip_family = path.family.map(AddressFamily::name);
     let service_name = service_name(&settings.run_id, seat, ip_family);
     let service = || {
         let service = seen.services.get(&service_name);
         service.ok_or_else(|| format!("there is no Service {service_name}"))
     };
     let address = |addresses: &[String], of: &str| -> Result<String, String> {
-        let found = addresses.iter().find(|address| path.family.is_none_or(|it| it.is(address)));
+        let found = addresses.iter().find(|address| {
+            path.family.is_none_or(|family| address.parse().is_ok_and(|ip| family.has(ip)))
+        });
         let family = ip_family.unwrap_or("");
         found.cloned().ok_or_else(|| {
             let has = if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") };
@@ -131,7 +133,7 @@ fn target(settings: &Settings, seen: &Seen, path: Path, pair: u32) -> Result<Str
 }
 
 /// The families that Services are made for; none: the cluster's own choice.
-pub(super) fn families(settings: &Settings) -> Vec<Option<Family>> {
+pub(super) fn families(settings: &Settings) -> Vec<Option<AddressFamily>> {
     let mut families = Vec::new();
     for path in trial::paths(settings) {
         if !families.contains(&path.family) {
@@ -180,20 +182,6 @@ pub(super) fn service_seen(service: &Service) -> ServiceSeen {
 /// Host and port as one word; an IPv6 address gets brackets.
 pub(super) fn join(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
-}
-
-impl Family {
-    /// As Kubernetes names it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    fn is(self, address: &str) -> bool {
-        address.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == (self == Self::V4))
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use super::options::{IpFamily, Settings};
 use super::scenario::{Scenario, Way};
 use podperf::cli;
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::schedule::Step;
 
@@ -54,21 +55,14 @@ impl TestKind {
 pub(super) struct Path {
     pub(super) scenario: Scenario,
     /// Absent: the cluster's first.
-    pub(super) family: Option<Family>,
-}
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
+    pub(super) family: Option<AddressFamily>,
 }
 
 impl Path {
     /// `pod`, and `pod-v6` where both families are measured or the sixth alone.
     pub(super) fn name(self) -> String {
         match self.family {
-            Some(Family::V6) => format!("{}-v6", self.scenario.name()),
+            Some(AddressFamily::V6) => format!("{}-v6", self.scenario.name()),
             _ => self.scenario.name(),
         }
     }
@@ -98,11 +92,11 @@ pub(super) fn parse_id(id: &str) -> Option<(&str, u32, &str)> {
 
 /// The paths, each by every family asked for; a given address has its own.
 pub(super) fn paths(settings: &Settings) -> Vec<Path> {
-    let families: &[Option<Family>] = match settings.measure.ip_family {
+    let families: &[Option<AddressFamily>] = match settings.measure.ip_family {
         None => &[None],
-        Some(IpFamily::V4) => &[Some(Family::V4)],
-        Some(IpFamily::V6) => &[Some(Family::V6)],
-        Some(IpFamily::Both) => &[Some(Family::V4), Some(Family::V6)],
+        Some(IpFamily::V4) => &[Some(AddressFamily::V4)],
+        Some(IpFamily::V6) => &[Some(AddressFamily::V6)],
+        Some(IpFamily::Both) => &[Some(AddressFamily::V4), Some(AddressFamily::V6)],
     };
     let mut paths = Vec::new();
     for &family in families {

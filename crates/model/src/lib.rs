@@ -3,6 +3,7 @@
 //!
 //! Enters: values. Leaves: values. No I/O, no clock, and nothing of podperf below it.
 
+pub mod address;
 pub mod error;
 pub mod facts;
 pub mod latency;
@@ -13,4 +14,5 @@ pub mod run_log;
 pub mod schedule;
 pub mod units;
 
+pub use address::AddressFamily;
 pub use error::{Code, Context, During, Error, Kind, Result};

@@ -1,5 +1,6 @@
 //! Services that lead somewhere at once, later, or never.
 
+use podperf_model::AddressFamily;
 use serde_json::{Value, json};
 
 use super::super::targets::{PodSeen, ServiceSeen};
@@ -22,7 +23,7 @@ async fn waited(api: &Api, line: &str, seen: &Seen) -> Result<(), String> {
     let mut seen = seen.clone();
     for seat in &layout.services {
         for family in targets::families(&settings) {
-            let name = service_name(&settings.run_id, *seat, family.map(Family::name));
+            let name = service_name(&settings.run_id, *seat, family.map(AddressFamily::name));
             seen.services.insert(name, ServiceSeen::default());
         }
     }

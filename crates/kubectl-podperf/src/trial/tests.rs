@@ -1,5 +1,6 @@
 //! Rows, words and the order of the samples.
 
+use podperf_model::AddressFamily;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -173,7 +174,7 @@ proptest! {
     ) {
         let test = TestKind::value_variants()[test];
         let scenario = Scenario::value_variants()[path / 2];
-        let family = [None, Some(Family::V6)][path % 2];
+        let family = [None, Some(AddressFamily::V6)][path % 2];
         let row = Row { path: Path { scenario, family }, test, flows };
         let id = row.id();
         prop_assert_eq!(parse_id(&id), Some((&*test.name(), flows, &*row.path.name())));

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::data::socket::{Ask, Granted};
 use crate::data::{Extent, Job, Pace};
-use crate::options::{Buffers, Family, Length, Options, Pair};
+use crate::options::{Buffers, Length, Options, Pair};
 use crate::test::{Direction, Protocol, Test};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES,
     SERVER_SENDS,
 };
+use podperf_model::AddressFamily;
 use podperf_model::plan::Role;
 
 /// Largest payload of a UDP datagram (RFC 768, RFC 791).
@@ -40,7 +41,7 @@ pub(super) fn of_sockets(options: &Options) -> Ask {
 /// What is asked of netserver. `client_port`: where the own datagrams come from.
 pub(super) fn of_server(
     options: &Options,
-    family: Family,
+    family: AddressFamily,
     client: Option<SocketAddr>,
     server_address: Option<IpAddr>,
 ) -> OmniRequest {

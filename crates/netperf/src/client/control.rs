@@ -11,9 +11,10 @@ use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::options::{Family, Options, Refusal};
+use crate::options::{Options, Refusal};
 use crate::wire::native::{Details, Identity, Said};
 use crate::wire::{Message, UNKNOWN};
+use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// For the answer to a request, and for results after the end, as netperf waits.
@@ -180,7 +181,7 @@ pub(super) fn own_address(
 pub(super) fn resolve(
     host: &str,
     port: u16,
-    family: Option<Family>,
+    family: Option<AddressFamily>,
 ) -> Result<Vec<SocketAddr>, Refusal> {
     let unknown = |cause: String| {
         let family = family_name(family);
@@ -195,18 +196,18 @@ pub(super) fn resolve(
     let wanted: Vec<SocketAddr> = all
         .filter(|address| match family {
             None => true,
-            Some(Family::V4) => address.is_ipv4(),
-            Some(Family::V6) => address.is_ipv6(),
+            Some(AddressFamily::V4) => address.is_ipv4(),
+            Some(AddressFamily::V6) => address.is_ipv6(),
         })
         .collect();
     if wanted.is_empty() { Err(unknown("no address of that family".into())) } else { Ok(wanted) }
 }
 
-fn family_name(family: Option<Family>) -> &'static str {
+fn family_name(family: Option<AddressFamily>) -> &'static str {
     match family {
         None => "AF_UNSPEC",
-        Some(Family::V4) => "AF_INET",
-        Some(Family::V6) => "AF_INET6",
+        Some(AddressFamily::V4) => "AF_INET",
+        Some(AddressFamily::V6) => "AF_INET6",
     }
 }
 
@@ -215,7 +216,8 @@ fn unreachable(options: &Options, error: &io::Error) -> Refusal {
         if options.debug > 0 { format!("netperf: connect: {error}\n") } else { String::new() };
     let (host, port) = (&options.host, options.ports.remote);
     let address: Option<IpAddr> = host.parse().ok();
-    let any = if options.family == Some(Family::V6) || address.is_some_and(|ip| ip.is_ipv6()) {
+    let any = if options.family == Some(AddressFamily::V6) || address.is_some_and(|ip| ip.is_ipv6())
+    {
         "::0"
     } else {
         "0.0.0.0"

@@ -8,11 +8,12 @@ use super::dial::{self, Route};
 use super::{Ends, ask, control, figures, print};
 use crate::data::{Course, Phase, Totals};
 use crate::figures::{Figures, Interim};
-use crate::options::{Family, Length, Options, Refusal};
+use crate::options::{Length, Options, Refusal};
 use crate::output;
 use crate::test::{Direction, Protocol};
 use crate::wire::native::{ConnectionToken, Said, Wishes, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
+use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// After a data phase that broke off, netserver may have nothing more to say.
@@ -33,7 +34,7 @@ pub(super) fn once(options: &Options, ends: &mut Ends) -> Result<Figures, Refusa
         // The socket that was kept never connected; the control connection goes the same way.
         granted.mss = ends.control.mss();
     }
-    let family = if route.peer.is_ipv4() { Family::V4 } else { Family::V6 };
+    let family = if route.peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
     let client = prepared.local.or_else(|| route.own.map(|own| SocketAddr::new(own, 0)));
     let named = options.data.host.as_ref().map(|_| route.peer);
     let request = ask::of_server(options, family, client, named);
@@ -129,7 +130,7 @@ fn results(
 /// connection.
 fn route(options: &Options, peer: SocketAddr) -> Result<Route, Refusal> {
     let data = &options.data;
-    let of_control = if peer.is_ipv4() { Family::V4 } else { Family::V6 };
+    let of_control = if peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
     let family = data.family.or(Some(of_control));
     let peer = match &data.host {
         Some(host) => control::resolve(host, 0, family)?[0].ip(),

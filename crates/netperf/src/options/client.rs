@@ -103,7 +103,11 @@ fn settle(draft: Draft) -> Result<Options, Refusal> {
         }
     }
     if options.host.is_empty() {
-        let loopback = if options.family == Some(super::Family::V6) { "::1" } else { "localhost" };
+        let loopback = if options.family == Some(podperf_model::AddressFamily::V6) {
+            "::1"
+        } else {
+            "localhost"
+        };
         loopback.clone_into(&mut options.host);
     }
     rules::check(&options).map_err(Refusal::because)?;

@@ -3,12 +3,13 @@
 //! Enters: words. Leaves: what they say in the draft, or a refusal. An option that is not known is
 //! noted and the run goes on, as netperf's does.
 
+use podperf_model::AddressFamily;
 use std::time::Duration;
 
 use super::client::{Draft, Halt};
 use super::global::{host, port, wrong};
 use super::words::{Word, Words, both, first, put};
-use super::{Family, Format, Refusal, number, selection, usage};
+use super::{Format, Refusal, number, selection, usage};
 use crate::test::Protocol;
 
 const VALUED: &str = "bdeGHjKlLmMpPqrRsStTuwWX";
@@ -93,8 +94,8 @@ fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> 
         'C' => data.cork = true,
         'V' => data.copy_avoidance = true,
         'f' => data.dont_fragment = true,
-        '4' => data.family = Some(Family::V4),
-        '6' => data.family = Some(Family::V6),
+        '4' => data.family = Some(AddressFamily::V4),
+        '6' => data.family = Some(AddressFamily::V6),
         'c' => draft.hints.connections = true,
         // Retired, once with a value.
         'i' => {
@@ -181,7 +182,7 @@ fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
 }
 
 /// `host[,family]`; netperf picks addresses at random behind `/`.
-fn data_host(value: &str, family: &mut Option<Family>) -> Result<String, String> {
+fn data_host(value: &str, family: &mut Option<AddressFamily>) -> Result<String, String> {
     let mut name = String::new();
     host(value, &mut name, family)?;
     if name.contains('/') {

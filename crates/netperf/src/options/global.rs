@@ -3,12 +3,13 @@
 //! Enters: words. Leaves: what they say in the draft, or a refusal. Of what has no effect the value
 //! is taken all the same, so that the next word is not mistaken for it.
 
+use podperf_model::AddressFamily;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use super::client::{Draft, Halt, Parsed};
 use super::words::{self, Word, Words, both, first, put};
-use super::{Family, Pair, Refusal, Unit, number, usage};
+use super::{Pair, Refusal, Unit, number, usage};
 
 const VALUED: &str = "aAbBDfFHiIkKlLnoOpPstTvwWyYZ";
 const LONG_VALUED: [&str; 3] = ["streams", "percentiles", "native"];
@@ -67,8 +68,8 @@ fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> 
         'j' => options.statistics = true,
         'r' => draft.goal.result_only = true,
         'S' => options.keepalive = true,
-        '4' => options.family = Some(Family::V4),
-        '6' => options.family = Some(Family::V6),
+        '4' => options.family = Some(AddressFamily::V4),
+        '6' => options.family = Some(AddressFamily::V6),
         'N' => {
             return Err(Refusal::because(
                 "-N is not there: podperf measures with a netserver on the other end; leave -N out",
@@ -167,7 +168,7 @@ fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
 pub(super) fn host(
     value: &str,
     host: &mut String,
-    family: &mut Option<Family>,
+    family: &mut Option<AddressFamily>,
 ) -> Result<(), String> {
     let (name, named_family) = words::first(value);
     name.unwrap_or_default().clone_into(host);
@@ -177,13 +178,13 @@ pub(super) fn host(
     Ok(())
 }
 
-fn read_family(word: &str) -> Result<Option<Family>, String> {
+fn read_family(word: &str) -> Result<Option<AddressFamily>, String> {
     let word = word.trim().to_ascii_lowercase();
     if word.contains('6') {
-        return Ok(Some(Family::V6));
+        return Ok(Some(AddressFamily::V6));
     }
     if word.contains('4') || word.contains("inet") {
-        return Ok(Some(Family::V4));
+        return Ok(Some(AddressFamily::V4));
     }
     if word.contains("unspec") || word == "0" {
         return Ok(None);

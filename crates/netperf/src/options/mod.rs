@@ -19,6 +19,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use podperf_model::AddressFamily;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub struct Options {
     /// `-H`: netserver's host as typed.
     pub host: String,
     /// `-H host,family`, `-4`, `-6`.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// `-L`: own address, for control and data.
     pub local_host: Option<String>,
     /// `-p`: netserver's port, and the own one of the control connection (0: any).
@@ -105,7 +106,7 @@ pub struct DataOptions {
     /// `-L`: where data comes from, if not from the control connection's address.
     pub local_host: Option<String>,
     /// `-4`, `-6`, or of `-H`.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// `-P`: data ports, own and netserver's; 0: any.
     pub ports: Pair<u16>,
     /// `-m`: bytes of each send, by either end.
@@ -164,15 +165,6 @@ pub struct Buffers {
     pub send: Option<u32>,
     /// SO_RCVBUF.
     pub receive: Option<u32>,
-}
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// AF_INET.
-    V4,
-    /// AF_INET6.
-    V6,
 }
 
 /// How long a test lasts.

@@ -2,12 +2,13 @@
 //!
 //! Enters: words. Leaves: what to serve, or the refusal; that of `-V` has exit status 0.
 
+use podperf_model::AddressFamily;
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::words::{Word, Words};
-use super::{Family, Refusal, defaults, global, number, usage};
+use super::{Refusal, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
 const LONG_VALUED: [&str; 2] = ["data-port", "idle-timeout"];
@@ -22,7 +23,7 @@ pub struct ServerOptions {
     /// `-L`: the address to listen on; absent: all.
     pub host: Option<String>,
     /// `-L host,family`, `-4`, `-6`.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// `-p`.
     pub port: u16,
     /// `-Z`: what a client has to send first.
@@ -111,8 +112,8 @@ fn flag(letter: char, options: &mut ServerOptions) -> Result<(), Refusal> {
     match letter {
         'D' => options.foreground = true,
         'f' => options.one_at_a_time = true,
-        '4' => options.family = Some(Family::V4),
-        '6' => options.family = Some(Family::V6),
+        '4' => options.family = Some(AddressFamily::V4),
+        '6' => options.family = Some(AddressFamily::V6),
         'd' => options.debug += 1,
         // No debug file is ever written.
         'N' => {}

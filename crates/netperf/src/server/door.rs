@@ -4,6 +4,7 @@
 //! Enters: an order and the control connection's addresses. Leaves: a [`Door`], or what the system
 //! refused.
 
+use podperf_model::AddressFamily;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::RangeInclusive;
@@ -13,7 +14,6 @@ use socket2::Socket;
 use super::order::Order;
 use super::seats::Seats;
 use crate::data::socket::{Granted, granted, tcp, udp};
-use crate::options::Family;
 use crate::test::{Direction, Protocol};
 use podperf_engine::transport::short_lived::timeouts;
 
@@ -143,11 +143,12 @@ fn on_port(
 /// Own addresses to be tried, the best first.
 fn addresses(order: &Order, local: SocketAddr) -> Vec<SocketAddr> {
     let own = local.ip().to_canonical();
-    let family =
-        order.family.unwrap_or_else(|| if own.is_ipv4() { Family::V4 } else { Family::V6 });
+    let family = order
+        .family
+        .unwrap_or_else(|| if own.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 });
     let any: IpAddr = match family {
-        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
-        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        AddressFamily::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        AddressFamily::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
     let fits = |address: &IpAddr| address.is_ipv4() == any.is_ipv4();
     let best = order.server.or(Some(own)).filter(fits);
@@ -168,7 +169,7 @@ fn scoped(address: IpAddr, local: SocketAddr) -> SocketAddr {
 /// named others for the data, which the routes then choose among.
 fn from(order: &Order, peer: SocketAddr) -> Option<IpAddr> {
     let peer = peer.ip().to_canonical();
-    let family = order.family.is_none_or(|family| (family == Family::V4) == peer.is_ipv4());
+    let family = order.family.is_none_or(|family| (family == AddressFamily::V4) == peer.is_ipv4());
     (family && order.server.is_none() && order.client.0.is_none()).then_some(peer)
 }
 
@@ -199,7 +200,7 @@ mod tests {
     fn order(change: impl FnOnce(&mut OmniRequest)) -> Order {
         let mut request = OmniRequest {
             direction: SERVER_RECEIVES,
-            family: Some(Family::V4),
+            family: Some(AddressFamily::V4),
             ..OmniRequest::default()
         };
         change(&mut request);
@@ -228,7 +229,7 @@ mod tests {
         // Of nobody here: all addresses.
         let named = order(|request| request.server_address = Some([192, 0, 2, 1].into()));
         assert!(address(&opened(&named, None).unwrap()).ip().is_unspecified());
-        let other = order(|request| request.family = Some(Family::V6));
+        let other = order(|request| request.family = Some(AddressFamily::V6));
         if let Ok(door) = opened(&other, None) {
             assert_eq!(address(&door).ip(), IpAddr::from(Ipv6Addr::UNSPECIFIED));
         }

@@ -23,9 +23,9 @@ use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::Receiver;
 
-use super::options::Family;
 pub use super::options::ServerOptions;
 use podperf_engine::control::server::{listen, wildcard};
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use seats::Registry;
 use session::House;
@@ -91,8 +91,8 @@ pub fn serve(options: &ServerOptions, stop: &Receiver<Kind>, log: Log<'_>) -> Re
 /// Addresses to listen on, the first that is to be had.
 fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
     let any = match (options.family, &options.host) {
-        (Some(Family::V4), None) => "0.0.0.0",
-        (Some(Family::V6), None) => "::",
+        (Some(AddressFamily::V4), None) => "0.0.0.0",
+        (Some(AddressFamily::V6), None) => "::",
         (None, None) => return Ok(vec![SocketAddr::new(wildcard(), options.port)]),
         (_, Some(host)) => host,
     };
@@ -101,8 +101,8 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
     })?;
     let of_family = |address: &SocketAddr| match options.family {
         None => true,
-        Some(Family::V4) => address.is_ipv4(),
-        Some(Family::V6) => address.is_ipv6(),
+        Some(AddressFamily::V4) => address.is_ipv4(),
+        Some(AddressFamily::V6) => address.is_ipv6(),
     };
     Ok(found.filter(of_family).collect())
 }

@@ -3,12 +3,13 @@
 //! Enters: a request. Leaves: an [`Order`] whose every size is bounded, or the errno that the
 //! answer names. Pure.
 
+use podperf_model::AddressFamily;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::data::Pace;
 use crate::data::socket::Ask;
-use crate::options::{Buffers, Family};
+use crate::options::Buffers;
 use crate::test::{Direction, Protocol, Shape};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
@@ -57,7 +58,7 @@ pub(super) struct Order {
     pub(super) cpu: Option<u32>,
     pub(super) pace: Option<Pace>,
     pub(super) data_port: u16,
-    pub(super) family: Option<Family>,
+    pub(super) family: Option<AddressFamily>,
     pub(super) client: (Option<IpAddr>, u16),
     pub(super) server: Option<IpAddr>,
     /// What the answer repeats.

@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use nix::sys::signal::Signal;
 
 use super::{Server, ServerOptions};
-use crate::options::Family;
 use crate::signals;
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_sys::daemon::{Side, detach};
 
@@ -65,8 +65,8 @@ fn place(options: &ServerOptions) -> String {
     let host = options.host.as_deref().unwrap_or("IN(6)ADDR_ANY");
     let family = match options.family {
         None => "AF_UNSPEC",
-        Some(Family::V4) => "AF_INET",
-        Some(Family::V6) => "AF_INET6",
+        Some(AddressFamily::V4) => "AF_INET",
+        Some(AddressFamily::V6) => "AF_INET6",
     };
     format!("'{host}' port '{}' and family {family}", options.port)
 }
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(place(&all), "'IN(6)ADDR_ANY' port '12865' and family AF_UNSPEC");
         let one = ServerOptions {
             host: Some("127.0.0.1".to_owned()),
-            family: Some(Family::V4),
+            family: Some(AddressFamily::V4),
             port: 4000,
             ..all
         };

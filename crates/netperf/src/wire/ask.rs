@@ -1,10 +1,10 @@
 //! What a client asks for: the request of an omni test, and the older records of TCP_SENDFILE and
 //! TCP_CC read into the same form.
 
+use podperf_model::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Message, kind};
-use crate::options::Family;
 use crate::test::Protocol;
 
 /// The server's data socket has TCP_NODELAY.
@@ -57,7 +57,7 @@ pub struct OmniRequest {
     /// The port that is wanted; 0: any.
     pub data_port: u16,
     /// Address family of the data; absent: not said.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// 1 stream, 2 datagram.
     pub socket_type: i32,
     /// Transport protocol, if known; absent: another one.
@@ -139,8 +139,8 @@ impl OmniRequest {
         words.into_iter().for_each(|(at, word)| message.put_int(at, word));
         let family = match self.family {
             None => 0,
-            Some(Family::V4) => 4,
-            Some(Family::V6) => 6,
+            Some(AddressFamily::V4) => 4,
+            Some(AddressFamily::V6) => 6,
         };
         let protocol = match self.protocol {
             None => 0,
@@ -180,8 +180,8 @@ impl OmniRequest {
         let ring = |at| [message.word(at), message.word(at + 4), message.word(at + 8)];
         let port = |at| u16::try_from(message.word(at)).unwrap_or(0);
         let family = match message.word(92) {
-            4 => Some(Family::V4),
-            6 => Some(Family::V6),
+            4 => Some(AddressFamily::V4),
+            6 => Some(AddressFamily::V6),
             _ => None,
         };
         Self {
@@ -236,13 +236,13 @@ fn put_address(message: &mut Message, at: usize, address: Option<IpAddr>) {
 }
 
 /// Absent where it is unspecified.
-fn address(message: &Message, at: usize, family: Option<Family>) -> Option<IpAddr> {
+fn address(message: &Message, at: usize, family: Option<AddressFamily>) -> Option<IpAddr> {
     let address = match family? {
-        Family::V4 => {
+        AddressFamily::V4 => {
             let octets: [u8; 4] = message.0[at..at + 4].try_into().ok()?;
             IpAddr::from(Ipv4Addr::from(octets))
         }
-        Family::V6 => {
+        AddressFamily::V6 => {
             let mut octets: [u8; 16] = message.0[at..at + 16].try_into().ok()?;
             octets.chunks_exact_mut(4).for_each(<[u8]>::reverse);
             IpAddr::from(Ipv6Addr::from(octets))

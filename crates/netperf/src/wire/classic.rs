@@ -5,7 +5,7 @@ use super::Message;
 use super::ask::{CONNECTIONS, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES};
 use super::kind;
 use super::reply::{OmniResponse, OmniResults};
-use crate::options::Family;
+use podperf_model::AddressFamily;
 
 /// What answers a request or tells results has the request's type and so much more.
 const RESPONSE: u32 = 1;
@@ -208,8 +208,8 @@ fn put_port(message: &mut Message, at: usize, request: &OmniRequest) {
     message.put(at, request.data_port.into());
     let family = match request.family {
         None => 0,
-        Some(Family::V4) => 4,
-        Some(Family::V6) => 6,
+        Some(AddressFamily::V4) => 4,
+        Some(AddressFamily::V6) => 6,
     };
     message.put(at + 4, family);
 }
@@ -223,8 +223,8 @@ fn wishes(message: &Message, at: usize, port_at: usize) -> OmniRequest {
         copy_avoidance: [message.word(at + 16), message.word(at + 20)],
         data_port: port(message, port_at),
         family: match message.word(port_at + 4) {
-            4 => Some(Family::V4),
-            6 => Some(Family::V6),
+            4 => Some(AddressFamily::V4),
+            6 => Some(AddressFamily::V6),
             _ => None,
         },
         ..OmniRequest::default()
@@ -293,7 +293,7 @@ mod tests {
             flags: ROUTING | NO_DELAY | MEASURE_CPU,
             test_length: -7,
             data_port: 42_424,
-            family: Some(Family::V6),
+            family: Some(AddressFamily::V6),
             direction: SERVER_RECEIVES,
             ..OmniRequest::default()
         }

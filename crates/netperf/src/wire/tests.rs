@@ -4,8 +4,8 @@
 use super::ask::{MEASURE_CPU, OmniRequest, ROUTING, SERVER_RECEIVES, SERVER_SENDS};
 use super::reply::{OmniResponse, OmniResults, PROC_STAT};
 use super::*;
-use crate::options::Family;
 use crate::test::Protocol;
+use podperf_model::AddressFamily;
 
 /// A message out of the words of a dump, each line with its offset in front.
 fn dumped(dump: &str) -> Message {
@@ -56,7 +56,7 @@ fn a_request_of_netperf_is_read_and_written_as_it_was() {
         send_ring: [8, 0, 2],
         flags: ROUTING | MEASURE_CPU,
         test_length: 1,
-        family: Some(Family::V4),
+        family: Some(AddressFamily::V4),
         direction: SERVER_RECEIVES,
         ..OmniRequest::default()
     };
@@ -133,7 +133,7 @@ fn counters_beyond_one_word_survive() {
 #[test]
 fn addresses_go_as_netperf_sends_them() {
     let v4 = OmniRequest {
-        family: Some(Family::V4),
+        family: Some(AddressFamily::V4),
         client_address: Some([192, 0, 2, 7].into()),
         ..OmniRequest::default()
     };
@@ -142,7 +142,7 @@ fn addresses_go_as_netperf_sends_them() {
     assert_eq!(OmniRequest::read(&message), v4);
     // ::1 was seen as three empty words and 01 00 00 00.
     let v6 = OmniRequest {
-        family: Some(Family::V6),
+        family: Some(AddressFamily::V6),
         server_address: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         ..OmniRequest::default()
     };

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockAddr, Socket, Type};
 
-use super::{Family, Target};
+use super::Target;
 use crate::control::framing;
 use crate::control::preamble::{Preamble, SessionId};
 use crate::transport::{short_lived, socket};
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
 
@@ -29,8 +30,8 @@ pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
     let all = (host, target.port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
     let wanted = |address: &SocketAddr| match target.family {
         None => true,
-        Some(Family::V4) => address.is_ipv4(),
-        Some(Family::V6) => address.is_ipv6(),
+        Some(AddressFamily::V4) => address.is_ipv4(),
+        Some(AddressFamily::V6) => address.is_ipv6(),
     };
     let own =
         |address: &SocketAddr| target.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4());
@@ -43,8 +44,8 @@ pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
     }
     if allowed.is_empty() {
         let family = match target.family {
-            Some(Family::V4) => "IPv4",
-            Some(Family::V6) => "IPv6",
+            Some(AddressFamily::V4) => "IPv4",
+            Some(AddressFamily::V6) => "IPv6",
             None => "usable",
         };
         return Err(failed(format!("{name} has no {family} address, only [{}]", seen.join(", "))));

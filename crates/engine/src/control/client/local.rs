@@ -5,8 +5,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::{Family, Target};
+use super::Target;
 use crate::control::server::{ServeOptions, Server};
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::limits::Limits;
 
@@ -22,7 +23,7 @@ impl LocalServer {
     /// Starts it with the target's token and timeouts, for Multipath TCP if the run is to use it.
     pub(super) fn start(target: &Target, mptcp: bool) -> Result<Self> {
         let loopback = match target.family {
-            Some(Family::V6) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            Some(AddressFamily::V6) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         let server = Server::bind(ServeOptions {

@@ -27,6 +27,7 @@ use crate::workload::compat::CompatOptions;
 use cancellation::Cancellation;
 use conduct::{Conducted, RunContext};
 use data::Data;
+use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{Plan, Role, Workload};
@@ -42,7 +43,7 @@ pub struct Target {
     /// Port of control and data.
     pub port: u16,
     /// Only addresses of this family.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// Own address, for control and data.
     pub bind: Option<IpAddr>,
     /// The shared secret.
@@ -53,15 +54,6 @@ pub struct Target {
     pub peer_timeout: Duration,
     /// For the whole command.
     pub deadline: Option<Duration>,
-}
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 /// Where a caller takes part in a run.

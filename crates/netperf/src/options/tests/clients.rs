@@ -1,6 +1,7 @@
 //! The command lines that netperf's known users type.
 
 use super::*;
+use podperf_model::AddressFamily;
 
 #[test]
 fn k8s_netperf() {
@@ -50,7 +51,7 @@ fn flent() {
     assert!(!options.header);
     assert_eq!(options.verbosity, 0);
     assert_eq!(options.interim, Some(Duration::from_millis(200)));
-    assert_eq!(options.family, Some(Family::V4));
+    assert_eq!(options.family, Some(AddressFamily::V4));
     assert_eq!(options.tos, pair(None, None));
     assert_eq!(options.fill, pair(Some("/dev/urandom".to_owned()), None));
     assert_eq!(options.unit, Some(Unit::Bits(2)));

@@ -1,6 +1,7 @@
 //! netserver's command line.
 
 use super::*;
+use podperf_model::AddressFamily;
 
 #[test]
 fn netserver_is_told_how_to_serve() {
@@ -13,7 +14,7 @@ fn netserver_is_told_how_to_serve() {
             foreground: true,
             one_at_a_time: true,
             host: Some("10.0.0.1".to_owned()),
-            family: Some(Family::V4),
+            family: Some(AddressFamily::V4),
             port: 20000,
             passphrase: Some("x".to_owned()),
             debug: 1,

@@ -1,5 +1,6 @@
 //! How words are read, and numbers in them.
 
+use podperf_model::AddressFamily;
 use proptest::prelude::*;
 
 use super::*;
@@ -60,13 +61,13 @@ fn pairs_come_in_two_families() {
     assert_eq!(quiet("-T ,2").cpus, pair(None, Some(2)));
     assert_eq!(quiet("-p ,9").ports, pair(9, 12865));
     let options = quiet("-H ::1,6 -- -r ,5 -M ,7 -K ,reno -p ,6000 -H d,inet6");
-    assert_eq!((options.host.as_str(), options.family), ("::1", Some(Family::V6)));
+    assert_eq!((options.host.as_str(), options.family), ("::1", Some(AddressFamily::V6)));
     let data = options.data;
     assert_eq!((data.request_bytes, data.response_bytes), (1, 5));
     assert_eq!(data.receive_bytes, pair(Some(7), None));
     assert_eq!(data.congestion_control, pair(None, Some("reno".to_owned())));
     assert_eq!(data.client_ports, Some((5000, 6000)));
-    assert_eq!((data.host.as_deref(), data.family), (Some("d"), Some(Family::V6)));
+    assert_eq!((data.host.as_deref(), data.family), (Some("d"), Some(AddressFamily::V6)));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::Selector;
 use crate::figures::BufferSize;
-use crate::options::{Buffers, Family, Pace};
+use crate::options::{Buffers, Pace};
 use crate::output::view::{Side, View, whole};
 use crate::test::Protocol;
+use podperf_model::AddressFamily;
 
 pub(super) static BUFFERS: &[Selector] = &[
     Selector::end(
@@ -235,7 +236,7 @@ fn port(view: &View<'_>, side: Side) -> String {
 
 fn source(view: &View<'_>) -> Option<String> {
     let options = view.options;
-    let any = || if options.family == Some(Family::V6) { "::0" } else { "0.0.0.0" };
+    let any = || if options.family == Some(AddressFamily::V6) { "::0" } else { "0.0.0.0" };
     let asked = options.data.local_host.as_deref().or(options.local_host.as_deref());
     Some(asked.unwrap_or_else(any).to_owned())
 }
@@ -252,8 +253,8 @@ const AF_INET6: u32 = 10;
 fn source_family(view: &View<'_>) -> Option<String> {
     let number = match view.options.data.family {
         None => 0,
-        Some(Family::V4) => AF_INET,
-        Some(Family::V6) => AF_INET6,
+        Some(AddressFamily::V4) => AF_INET,
+        Some(AddressFamily::V6) => AF_INET6,
     };
     Some(number.to_string())
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_test() -> impl Strategy<Value = Test> {
-    prop::reading::select(vec![
+    prop::sample::select(vec![
         Test::TcpStream,
         Test::TcpMaerts,
         Test::TcpSendfile,
