@@ -15,7 +15,7 @@ use podperf_engine::control::client::Target;
 use podperf_engine::coordination::PORT;
 use podperf_engine::coordination::agent::{AgentOptions, join, tests};
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::Plan;
+use podperf_model::plan::CheckedPlan;
 use podperf_model::schedule::AgentConfig;
 use podperf_model::units::parse_duration;
 
@@ -89,7 +89,7 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
 }
 
 /// What the words of a command line ask for, if it is a measurement.
-pub(super) fn measurement(words: &[String], system: &System) -> Result<(Plan, Target)> {
+pub(super) fn measurement(words: &[String], system: &System) -> Result<(CheckedPlan, Target)> {
     let refuse = |cause: &str| Error::new(Kind::Usage, "parse", cause);
     let name = OsString::from("podperf");
     let arguments: Vec<OsString> =

@@ -16,7 +16,9 @@ use podperf_engine::control::client::Target;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::limits::Limits;
-use podperf_model::plan::{EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload, rules};
+use podperf_model::plan::{
+    CheckedPlan, EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload,
+};
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
 /// Port of control and data unless another is named.
@@ -202,7 +204,7 @@ impl MeasureArgs {
                 ..work.socket
             },
         };
-        rules::check(&plan, &Limits::default())?;
+        let plan = CheckedPlan::new(plan, &Limits::default())?;
         system.check(&plan, peer.host.is_none())?;
         let patience = peer.wait_for_server;
         Ok(Measurement { plan, target: peer.target(system)?, patience, output })

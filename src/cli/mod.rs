@@ -38,7 +38,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use output::{Output, OutputArgs};
 use podperf_engine::control::client::{Target, measure};
 use podperf_model::error::{Kind, Result};
-use podperf_model::plan::Plan;
+use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
 use system::System;
 
@@ -93,7 +93,7 @@ enum Command {
 /// A measurement that may start: every rule has accepted it.
 #[derive(Debug)]
 struct Measurement {
-    plan: Plan,
+    plan: CheckedPlan,
     target: Target,
     /// How long a server may take to come.
     patience: Option<Duration>,

@@ -18,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::cli::values::cpu_list;
 use podperf_engine::control::token::Token;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Pin, Plan};
+use podperf_model::plan::{CheckedPlan, Pin};
 
 /// Holds a token when no file is named.
 pub(super) const TOKEN_VARIABLE: &str = "PODPERF_TOKEN";
@@ -66,7 +66,7 @@ impl System {
     }
 
     /// Holds a plan against this system. `alone` says that the server runs in this process too.
-    pub(super) fn check(&self, plan: &Plan, alone: bool) -> Result<()> {
+    pub(super) fn check(&self, plan: &CheckedPlan, alone: bool) -> Result<()> {
         self.check_pin("--pin", &plan.client.pin)?;
         if alone {
             self.check_pin("--server-pin", &plan.server.pin)?;
@@ -84,7 +84,7 @@ impl System {
     }
 
     /// Two ends that never sleep on one CPU take turns by the scheduler's clock alone.
-    fn check_spin(&self, plan: &Plan) -> Result<()> {
+    fn check_spin(&self, plan: &CheckedPlan) -> Result<()> {
         let cpus = |pin: &Pin| match pin {
             Pin::List(cpus) => Some(cpus.clone()),
             Pin::Auto | Pin::None => self.cpus.clone(),

@@ -51,7 +51,7 @@ pub(super) fn default_plan(workload: Workload) -> Plan {
 /// Holds the plan that a command line becomes against `expected`.
 pub(super) fn assert_plan(line: &str, expected: &Plan) {
     let measurement = resolve(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-    assert_eq!(measurement.plan, *expected, "{line}");
+    assert_eq!(*measurement.plan, *expected, "{line}");
 }
 
 #[test]

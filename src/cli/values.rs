@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use podperf_model::plan::rules::CPU_IDS;
+use podperf_model::plan::CPU_IDS;
 use podperf_model::plan::{Choice, Pin, Wait};
 use podperf_model::units::{Invalid, parse_count};
 

@@ -5,10 +5,9 @@ mod udp;
 use std::time::Duration;
 
 use podperf_model::plan::limits::Limits;
-use podperf_model::plan::rules::check;
 use podperf_model::plan::{
-    Close, CrrPlan, Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod,
-    SocketPlan, StopCondition, StreamPlan, Wait, Workload,
+    CheckedPlan, Close, CrrPlan, Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
+    SendMethod, SocketPlan, StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::units::{BitRate, Bytes};
 use proptest::prelude::*;
@@ -124,7 +123,7 @@ fn what_lies_at_the_edge_is_accepted() {
         socket(|socket| socket.dscp = Some(63)),
     ];
     for plan in accepted {
-        assert_eq!(check(&plan, &Limits::default()), Ok(()), "{plan:?}");
+        CheckedPlan::new(plan, &Limits::default()).unwrap();
     }
 }
 
@@ -139,7 +138,7 @@ impl WithInterval for Plan {
 }
 
 fn assert_refused(plan: &Plan, limits: &Limits, expected: &str) {
-    let error = check(plan, limits).expect_err(expected);
+    let error = CheckedPlan::new(plan.clone(), limits).expect_err(expected);
     assert_eq!(error.to_string(), format!("invalid value {expected}"));
     assert_eq!(error.kind.exit_status(), 2);
 }
@@ -313,7 +312,7 @@ fn waiting_and_connections_are_bounded() {
         Plan { client: end(Wait::Spin), server: end(Wait::BusyPollUs(1_000_000)), ..rr(|_| {}) },
         socket(|socket| (socket.cork, socket.quick_ack, socket.mptcp) = (true, true, true)),
     ] {
-        assert_eq!(check(&accepted, &Limits::default()), Ok(()), "{accepted:?}");
+        CheckedPlan::new(accepted, &Limits::default()).unwrap();
     }
     for (plan, expected) in [
         (crr(|crr| crr.request_bytes = Bytes(0)), "'0 B' for '--request': allowed: 1 B to 64 MiB"),
@@ -388,7 +387,7 @@ proptest! {
         let direction = if both { Direction::Both } else { Direction::Down };
         let message_bytes = Bytes(message);
         plan.workload = Workload::Stream(StreamPlan { direction, message_bytes, ..stream_plan() });
-        if check(&plan, &limits).is_ok() {
+        if let Ok(plan) = CheckedPlan::new(plan, &limits) {
             prop_assert!((1..=limits.connections).contains(&plan.connections()));
             prop_assert!(message <= limits.message.0 && interval_ns >= 10_000_000);
             prop_assert!(window_ns > 0 && window_ns / interval_ns <= limits.intervals);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use podperf_model::plan::limits::Limits;
-use podperf_model::plan::rules::check;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, EndPlan, Plan, SocketPlan, StopCondition, Wait, Workload};
+use podperf_model::plan::{
+    CheckedPlan, Direction, EndPlan, Plan, SocketPlan, StopCondition, Wait, Workload,
+};
 use podperf_model::units::{BitRate, Bytes};
 
 use super::{assert_refused, plan};
@@ -45,7 +46,7 @@ fn datagrams_are_bounded() {
         udp_rr(1, 65_507, 1),
         Plan { extent: StopCondition::Transactions { total: 4 }, ..udp_rr(1, 1, 60_000) },
     ] {
-        assert_eq!(check(&plan, &Limits::default()), Ok(()), "{plan:?}");
+        CheckedPlan::new(plan, &Limits::default()).unwrap();
     }
     for (plan, expected) in [
         (

@@ -12,9 +12,10 @@ use podperf_model::plan::Choice as _;
 use super::{CONGESTION_CONTROL, MESSAGE_BYTES};
 use crate::control::client::{self, Target};
 use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
-    Direction, EndPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StopCondition,
-    StreamPlan, Wait, Workload,
+    CheckedPlan, Direction, EndPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
+    StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::result::calibration::{RrFloor, RunPlacement, StreamCeiling};
 use podperf_model::result::run::Run;
@@ -196,7 +197,8 @@ pub fn run(plan: &Plan, stop: &Receiver<Kind>) -> Result<Run> {
         peer_timeout: PATIENCE,
         deadline: None,
     };
-    let run = client::measure(plan, &target, &mut |_| {}, stop);
+    let plan = CheckedPlan::new(plan.clone(), &Limits::default())?;
+    let run = client::measure(&plan, &target, &mut |_| {}, stop);
     match run.errors.first() {
         Some(error) => Err(error.clone()),
         None => Ok(run),
@@ -254,14 +256,12 @@ fn as_asked(run: &Run) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use podperf_model::plan::limits::Limits;
-    use podperf_model::plan::rules;
 
     #[test]
     fn every_run_keeps_the_rules_and_stands_once() {
         let plans = plans(&[4, 7]);
         for planned in &plans {
-            rules::check(&planned.plan, &Limits::default()).unwrap();
+            CheckedPlan::new(planned.plan.clone(), &Limits::default()).unwrap();
             assert_eq!(plans.iter().filter(|other| other.name == planned.name).count(), 1);
         }
         for send in SendMethod::concrete() {

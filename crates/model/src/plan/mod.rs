@@ -1,17 +1,18 @@
-//! What will be done: a validated, serialisable [`Plan`].
+//! What will be done: a serialisable [`Plan`], and a [`CheckedPlan`] that keeps every rule.
 //!
-//! Enters: values typed by a user (through `cli`) or received from a peer. Leaves: a plan that
-//! [`rules::check`] has accepted. Every rule about options lives in [`rules`]; nothing past it
-//! checks again. No I/O here.
+//! Enters: values typed by a user (through `cli`) or received from a peer. Leaves: a checked plan,
+//! which is all that clients and servers measure. Every rule about options lives in `rules`, and
+//! the constructor of [`CheckedPlan`] applies them. No I/O here.
 
 mod backend;
+mod checked;
 mod choice;
 mod crr;
 mod expect;
 pub mod limits;
 mod methods;
 mod rr;
-pub mod rules;
+mod rules;
 pub mod udp;
 mod wait;
 
@@ -23,16 +24,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{BitRate, Bytes, seconds};
 pub use backend::Backend;
+pub use checked::CheckedPlan;
 pub use choice::Choice;
 use choice::choice;
 pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
 pub use rr::{LoadPlan, RrPlan};
+pub use rules::CPU_IDS;
 use udp::{UdpPlan, UdpRrPlan};
 pub use wait::{MAX_BUSY_POLL_US, Wait};
 
-/// One measurement, as both ends carry it out.
+/// One measurement, as both ends carry it out: plain data, whatever it says. [`CheckedPlan::new`]
+/// applies the rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// What every flow does.

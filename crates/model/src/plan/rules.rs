@@ -2,8 +2,9 @@
 //! which congestion controls).
 //!
 //! Enters: a plan, made from a command line or received from a peer. Leaves: acceptance, or an
-//! error that names the option, its value and what is allowed. Applied by the client before any
-//! network traffic and again by the server on what it received. No I/O here.
+//! error that names the option, its value and what is allowed. Applied by the constructor of
+//! `CheckedPlan`: on the client before any network traffic, and on the server to what it received.
+//! No I/O here.
 
 mod udp;
 
@@ -44,7 +45,7 @@ const MIN_PACING: BitRate = BitRate(8);
 ///
 /// # Errors
 /// A usage error on the first rule that is broken.
-pub fn check(plan: &Plan, limits: &Limits) -> Result<()> {
+pub(super) fn check(plan: &Plan, limits: &Limits) -> Result<()> {
     check_flows(plan, limits)?;
     match &plan.workload {
         Workload::Stream(stream) => check_stream(stream, limits)?,

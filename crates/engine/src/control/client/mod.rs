@@ -30,7 +30,7 @@ use data::Data;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
-use podperf_model::plan::{Plan, Role, Workload};
+use podperf_model::plan::{CheckedPlan, Plan, Role, Workload};
 use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
@@ -69,7 +69,7 @@ pub struct Hooks<'a> {
 /// `stop` ends the run with what there is. Never fails as such: what went wrong stands in the
 /// result, with whatever was measured before.
 pub fn measure(
-    plan: &Plan,
+    plan: &CheckedPlan,
     target: &Target,
     watch: &mut dyn FnMut(&Interval),
     stop: &Receiver<Kind>,
@@ -78,7 +78,12 @@ pub fn measure(
 }
 
 /// The same, for a caller who says when it starts.
-pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Receiver<Kind>) -> Run {
+pub fn measure_with(
+    plan: &CheckedPlan,
+    target: &Target,
+    hooks: Hooks<'_>,
+    stop: &Receiver<Kind>,
+) -> Run {
     let started_at = jiff::Timestamp::now().to_string();
     let named = target.host.clone().unwrap_or_else(|| "this process".into());
     // The colons of an IPv6 address are not that of the port.
@@ -99,7 +104,7 @@ pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Recei
         started_at,
         command: std::env::args().collect(),
         target: name,
-        plan: conducted.plan.unwrap_or_else(|| plan.clone()),
+        plan: conducted.plan.unwrap_or_else(|| Plan::clone(plan)),
         client: conducted.client,
         server: conducted.server,
         errors: conducted.errors,
@@ -109,7 +114,7 @@ pub fn measure_with(plan: &Plan, target: &Target, hooks: Hooks<'_>, stop: &Recei
 
 /// Starts the server inside this process if none is named.
 fn with_server(
-    plan: &Plan,
+    plan: &CheckedPlan,
     target: &Target,
     cancellation: Cancellation<'_>,
     hooks: Hooks<'_>,
@@ -188,7 +193,7 @@ fn greet(addresses: &[SocketAddr], target: &Target, deadline: Instant) -> Result
 
 /// One run against a server that listens on one of `addresses`.
 fn run(
-    plan: &Plan,
+    plan: &CheckedPlan,
     target: &Target,
     addresses: Vec<SocketAddr>,
     cancellation: Cancellation<'_>,
@@ -235,8 +240,8 @@ fn run(
 
 /// The plan, with what was left to the path: datagrams fit the segments of the control connection,
 /// whose size both ends and the path between them have agreed on.
-fn settled(plan: &Plan, control: &TcpStream) -> Plan {
-    let mut plan = plan.clone();
+fn settled(plan: &CheckedPlan, control: &TcpStream) -> Plan {
+    let mut plan = Plan::clone(plan);
     if let (Workload::Udp(udp), Ok(mss)) = (&mut plan.workload, SockRef::from(control).tcp_mss()) {
         *udp = udp.clone().settled(mss.into());
     }

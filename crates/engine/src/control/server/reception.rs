@@ -21,7 +21,7 @@ use crate::metrics::roots::Roots;
 use crate::workload::compat::CompatOptions;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
-use podperf_model::plan::{Plan, Role, rules};
+use podperf_model::plan::{CheckedPlan, Plan, Role};
 
 /// From the preamble to the plan.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -89,7 +89,9 @@ fn prepare(
     visitor: Visitor,
 ) -> Result<()> {
     let limits = &guest.options.limits;
-    rules::check(&plan, limits).map_err(|error| error.with_kind(Kind::Unmeasured))?;
+    let plan = CheckedPlan::new(plan, limits)
+        .map_err(|error| error.with_kind(Kind::Unmeasured))?
+        .into_inner();
     let session = SessionId::random()
         .map_err(|error| Error::new(Kind::Unmeasured, "get random numbers", error))?;
     descriptors::check(Entrance::descriptors(&plan))?;

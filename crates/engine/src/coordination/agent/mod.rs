@@ -19,7 +19,7 @@ use crate::control::server::Log;
 use crate::coordination::message::{FromAgent, FromCoordinator};
 use attend::{End, Stand};
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::Plan;
+use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::{Interval, Run, Status};
 use podperf_model::run_log::EncodedRun;
 use podperf_model::schedule::AgentConfig;
@@ -39,7 +39,7 @@ pub struct AgentOptions<'a> {
 }
 
 /// What is to be done, and with whom.
-pub type Test = (Plan, Target);
+pub type Test = (CheckedPlan, Target);
 /// Tests by name.
 pub type Tests = BTreeMap<String, Test>;
 
@@ -178,7 +178,7 @@ impl Agent<'_> {
 }
 
 /// One run, with its start in the coordinator's hand.
-fn measured(plan: &Plan, target: &Target, step: u32, stand: &Stand) -> Run {
+fn measured(plan: &CheckedPlan, target: &Target, step: u32, stand: &Stand) -> Run {
     let mut watch = |interval: &Interval| {
         // Nobody listens any more when the coordinator is lost; the run is being stopped then.
         let _ = stand.tell.send(FromAgent::Interval {
