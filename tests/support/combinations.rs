@@ -2,7 +2,7 @@
 //! document has to say of each.
 //!
 //! The ways are podperf's own lists, so that a new one is in the tables by itself. What a plan
-//! refuses is left out; tests/plan has the refusals.
+//! refuses is left out; tests/cli/plan has the refusals.
 
 use podperf_model::plan::udp::Offload;
 use podperf_model::plan::{Backend, Choice, Close, ReceiveMethod, SendMethod};

@@ -1,17 +1,14 @@
 //! Two hosts and their pods in network namespaces: what a document says agrees with what the kernel
 //! says to others, and pods reach each other over VXLAN.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use support::namespaces::{TwoHosts, nft};
-use support::process::{Client, Outcome, Server};
-use support::{at, count, histogram, list, number, root, sum, text};
+use crate::support::namespaces::{TwoHosts, nft};
+use crate::support::process::{Client, Outcome, Server};
+use crate::support::{at, count, histogram, list, number, root, sum, text};
 
 const HOST_B: &str = "192.0.2.2";
 const POD_B: &str = "10.244.1.2";

@@ -2,15 +2,12 @@
 //! is counted as lost, and the document names the ways that were asked for. And every kind of run
 //! ends when its server dies, or falls silent while it is waited for.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use nix::sys::signal::Signal;
 
-use support::combinations::{self, WAITS};
-use support::crowd::{self, Crowd};
-use support::path::Path;
-use support::{PATIENCE, root};
+use crate::support::combinations::{self, WAITS};
+use crate::support::crowd::{self, Crowd};
+use crate::support::path::Path;
+use crate::support::{PATIENCE, root};
 
 /// Ways of waiting that this user may ask for.
 fn waits(test: &str) -> &'static [&'static str] {

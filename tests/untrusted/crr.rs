@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use support::process::{Client, Server};
-use support::wire::is_dropped;
-use support::{PATIENCE, at, codes, count, eventually, free_port};
-
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
+use crate::support::process::{Client, Server};
+use crate::support::wire::is_dropped;
+use crate::support::{PATIENCE, at, codes, count, eventually, free_port};
 
 const LIMIT: Duration = Duration::from_secs(10);
 

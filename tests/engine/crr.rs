@@ -2,9 +2,6 @@
 //! peers, ports and strangers; and the ways of waiting and Multipath TCP, which it shares with
 //! lasting connections.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -12,10 +9,10 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use support::process::{Client, Outcome, Server, podperf, podperf_json};
-use support::runs::{connections_conserved, ended_well, multiplexing};
-use support::wire::is_dropped;
-use support::{
+use crate::support::process::{Client, Outcome, Server, podperf, podperf_json};
+use crate::support::runs::{connections_conserved, ended_well, multiplexing};
+use crate::support::wire::is_dropped;
+use crate::support::{
     PATIENCE, at, codes, count, eventually, free_port, histogram, list, number, root, text,
 };
 

@@ -1,19 +1,16 @@
 //! io_uring in streams and in request/response over many flows: every byte arrives, budgets are
 //! exact, faults and stops end a run, and a kernel that refuses io_uring is named or worked around.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::process::{Client, Outcome, Server, podperf_json};
-use support::runs::{TIMED, complete, exchange, multiplexing, run};
-use support::sandbox::without_io_uring;
-use support::{PATIENCE, at, count, list, number, sum, text};
+use crate::support::process::{self, Client, Outcome, Server, podperf_json};
+use crate::support::runs::{TIMED, complete, exchange, multiplexing, run};
+use crate::support::sandbox::without_io_uring;
+use crate::support::{PATIENCE, at, count, list, number, sum, text};
 
 /// Methods of both ends; at least one is io_uring.
 const METHODS: [&[&str]; 5] = [
@@ -280,7 +277,7 @@ fn a_refused_ring_is_stood_in_for_where_it_was_not_named() {
         let (server, client) = if refusing == "client" {
             (Server::start(&[]), podperf)
         } else {
-            (Server::launch(podperf, &[]), support::process::podperf(None))
+            (Server::launch(podperf, &[]), process::podperf(None))
         };
         let target = server.target();
         let args = [&["rr", &target], &row[..], ONE_WORKER].concat();

@@ -1,8 +1,5 @@
 //! podperf as netserver: tests of each shape, what podperf adds, and how it starts and ends.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -13,10 +10,13 @@ use podperf_netperf::wire::native::{Details, Identity, Said, Wishes, read_token}
 use podperf_netperf::wire::reply::{OmniResponse, PROC_STAT};
 use podperf_netperf::wire::{Message, UNKNOWN, classic, kind};
 
+use crate::support::netserver::{
+    Client, Netserver, datagrams, netperf, netserver, stream, transactions,
+};
+use crate::support::process::send;
+use crate::support::wire::{connect, is_dropped};
+use crate::support::{PATIENCE, eventually, free_port, histogram_at};
 use serde_json::Value;
-use support::netserver::{Client, Netserver, datagrams, netperf, netserver, stream, transactions};
-use support::wire::{connect, is_dropped};
-use support::{PATIENCE, eventually, free_port, histogram_at};
 
 #[test]
 fn streams_both_ways_are_counted_to_the_byte() {
@@ -319,7 +319,7 @@ fn it_starts_as_netserver_does_and_ends_by_a_signal() {
 
     let status = std::fs::read_to_string(format!("/proc/{daemon}/comm")).unwrap();
     assert_eq!(status.trim(), "podperf", "the executable's name, which argv[0] does not change");
-    support::process::send(daemon, nix::sys::signal::Signal::SIGTERM);
+    send(daemon, nix::sys::signal::Signal::SIGTERM);
     assert!(client.dropped(), "a server that ends takes its clients along");
     assert!(
         eventually(PATIENCE, || !std::path::Path::new(&format!("/proc/{daemon}/fd/1")).exists())

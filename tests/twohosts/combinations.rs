@@ -1,13 +1,10 @@
 //! Every workload × send × receive × wait between two hosts, and a selection of each between their
-//! pods over VXLAN: the tables that tests/combinations.rs goes over on loopback.
+//! pods over VXLAN: the tables that tests/engine/combinations.rs goes over on loopback.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
-use support::combinations::{self, Row, WAITS};
-use support::namespaces::TwoHosts;
-use support::path::Path;
-use support::root;
+use crate::support::combinations::{self, Row, WAITS};
+use crate::support::namespaces::TwoHosts;
+use crate::support::path::Path;
+use crate::support::root;
 
 /// All of `rows` from host to host, and from pod to pod each `step`th of them.
 fn go_over<R: Iterator<Item = Row>>(bed: &TwoHosts, step: usize, rows: impl Fn() -> R) {

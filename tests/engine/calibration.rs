@@ -4,17 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::process::{Client, podperf};
+use crate::support::{list, number, text};
 use serde_json::Value;
-use support::process::{Client, podperf};
-use support::{list, number, text};
-
-#[expect(dead_code, reason = "shared with other tests, which use all of it")]
-mod support;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs podperf with its calibration in `file`.
-fn run(file: &Path, line: &str) -> support::process::Outcome {
+fn run(file: &Path, line: &str) -> crate::support::process::Outcome {
     let mut command = podperf(None);
     command.env("PODPERF_CALIBRATION", file);
     let words: Vec<&str> = line.split_whitespace().collect();

@@ -1,17 +1,14 @@
 //! Limits: what a server caps is refused by name before anything moves, what the system caps is
 //! named, and a thousand streams fit.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::process::{Client, Outcome, Server, podperf, podperf_json};
-use support::wire::{Speaker, plan};
-use support::{PATIENCE, at, list, number, sum, text};
+use crate::support::process::{Client, Outcome, Server, podperf, podperf_json};
+use crate::support::wire::{Speaker, plan};
+use crate::support::{PATIENCE, at, list, number, sum, text};
 
 /// Refused before any stream was connected, with `parts` in the error.
 fn assert_refused(server: &Server, outcome: &Outcome, parts: &[&str]) {

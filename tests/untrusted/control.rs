@@ -1,9 +1,6 @@
 //! Strangers at the port: silent, slow, noisy, or speaking the protocol wrongly. None disturbs a
 //! run beside it, none leaves anything behind, and the server serves the next client.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +9,9 @@ use std::time::Duration;
 use podperf_engine::control::preamble::{Preamble, SessionId};
 use serde_json::{Value, json};
 
-use support::process::{Client, Server, podperf_json};
-use support::wire::{Speaker, connect, hello, is_dropped, plan};
-use support::{PATIENCE, eventually, list, text};
+use crate::support::process::{Client, Server, podperf_json};
+use crate::support::wire::{Speaker, connect, hello, is_dropped, plan};
+use crate::support::{PATIENCE, eventually, list, text};
 
 /// Within so long the server has to give a client up: a preamble in 2 s, a handshake in 5 s.
 const DROPPED: Duration = Duration::from_secs(15);

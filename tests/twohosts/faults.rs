@@ -1,14 +1,11 @@
 //! Faults between two hosts and between their pods: a server that is killed, connections that its
 //! host breaks off, and a stop while nothing gets through any more. Each meets a run of every kind.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
+use crate::support::crowd::{self, Crowd};
+use crate::support::namespaces::{TwoHosts, cut, nft};
+use crate::support::path::Path;
+use crate::support::{PATIENCE, at, list, root, sum};
 use nix::sys::signal::Signal;
-use support::crowd::{self, Crowd};
-use support::namespaces::{TwoHosts, cut, nft};
-use support::path::Path;
-use support::{PATIENCE, at, list, root, sum};
 
 /// Both paths, and where their clients and server are.
 fn paths(bed: &TwoHosts) -> [(Path, [&'static str; 2]); 2] {

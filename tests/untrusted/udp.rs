@@ -1,9 +1,6 @@
 //! The UDP port seen from outside: strangers get nothing, only who receives at its address gets a
 //! flow, and what a hand-made sender does to a stream is counted.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +11,9 @@ use podperf_engine::control::preamble::SessionId;
 use podperf_engine::transport::datagram::SETUP;
 use serde_json::{Value, json};
 
-use support::process::{Server, podperf_json};
-use support::wire::{Speaker, plan};
-use support::{PATIENCE, at, count, text};
+use crate::support::process::{Server, podperf_json};
+use crate::support::wire::{Speaker, plan};
+use crate::support::{PATIENCE, at, count, text};
 
 /// A plan of `flows` flows of datagrams.
 fn udp_plan(flows: u32, direction: &str) -> Value {

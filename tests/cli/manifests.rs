@@ -3,9 +3,6 @@
 //!
 //! Enters: every YAML file there. Leaves: a complaint for each thing that is not as it should be.
 
-#[path = "support/restricted.rs"]
-mod restricted;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
@@ -25,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use restricted::broken_rules;
+use super::restricted::broken_rules;
 
 const NAME: &str = "app.kubernetes.io/name";
 const IMAGE: &str = "localhost/podperf:dev";

@@ -1,9 +1,6 @@
 //! Clients of netserver that cut, babble, wait, vanish or ask for too much: none disturbs another,
 //! and none leaves anything behind.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::io::Write as _;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -13,8 +10,8 @@ use podperf_netperf::wire::native::{Identity, Said};
 use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, Message, UNKNOWN, kind};
 
-use support::netserver::{Client, Netserver, datagrams, stream, transactions};
-use support::{PATIENCE, free_port};
+use crate::support::netserver::{Client, Netserver, datagrams, stream, transactions};
+use crate::support::{PATIENCE, free_port};
 
 /// How long a client goes on that does not listen to answers.
 const SOON: Duration = Duration::from_secs(5);

@@ -1,17 +1,15 @@
 //! Datagrams over loopback, with real client and server processes: every datagram is received or
 //! counted as lost, rates are kept, and the end of a peer ends a run.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use support::process::{Client, Outcome, Server, podperf_json};
-use support::runs::{datagrams_conserved, ended_well};
-use support::{PATIENCE, at, count, histogram, list, number, text};
+use crate::support::process::{Client, Outcome, Server, podperf_json};
+use crate::support::runs::{datagrams_conserved, ended_well};
+use crate::support::wire::Proxy;
+use crate::support::{PATIENCE, at, count, histogram, list, number, text};
 
 /// A short window after a shorter warm-up.
 const TIMED: &[&str] = &["-t", "0.5", "-O", "0.1", "-i", "0.2"];
@@ -238,7 +236,7 @@ fn unheard_flows_end_with_what_helps() {
     let server = Server::start(&[]);
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     drop(taken);
-    let proxy = support::wire::Proxy::before(server.port);
+    let proxy = Proxy::before(server.port);
     let target = format!("127.0.0.1:{}", proxy.port);
     let outcome = podperf_json(&["udp", &target, "-t", "0.5", "--connect-timeout", "1", "-J"]);
     outcome.assert_failed(3, &[&target, "set up a flow of datagrams", "UDP"]);

@@ -2,18 +2,15 @@
 //! each byte arrives, the result says by which method, and what the kernel refuses is named before
 //! anything moves.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::process::{Client, Server, podperf_json};
-use support::runs::{bytes_by, complete, run};
-use support::sandbox::{NOBODY, ordinary};
-use support::{PATIENCE, at, count, list, number, root, sum, text};
+use crate::support::process::{Client, Server, podperf_json};
+use crate::support::runs::{bytes_by, complete, run};
+use crate::support::sandbox::{NOBODY, ordinary};
+use crate::support::{PATIENCE, at, count, list, number, root, sum, text};
 
 const SEND: [&str; 5] = ["write", "zerocopy", "sendfile", "splice", "auto"];
 const RECEIVE: [&str; 3] = ["read", "trunc", "mmap"];

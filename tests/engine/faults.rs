@@ -1,9 +1,6 @@
 //! What goes wrong with a peer, before and in mid-run: each end says what happened and with whom,
 //! keeps what was measured, gives everything back, and the server serves the next client.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,10 +8,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use support::namespaces::{busy_connections, cut};
-use support::process::{Client, Outcome, Server, podperf, podperf_json, send};
-use support::wire::{Proxy, peer};
-use support::{PATIENCE, at, count, eventually, list, number, root, sum, text};
+use crate::support::namespaces::{busy_connections, cut};
+use crate::support::process::{Client, Outcome, Server, podperf, podperf_json, send};
+use crate::support::wire::{Proxy, peer};
+use crate::support::{PATIENCE, at, count, eventually, list, number, root, sum, text};
 
 /// A run that outlives every fault, with readings often enough that some are there before it.
 const LONG: &[&str] = &["-t", "30", "-O", "0.1", "-i", "0.1", "-J"];

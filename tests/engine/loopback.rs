@@ -2,17 +2,14 @@
 //! processes: each byte sent arrives, the figures of a document agree with each other, and what is
 //! asked of sockets is granted on both ends.
 
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod support;
-
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use support::process::{Client, Outcome, Server, podperf_json};
-use support::runs::{TIMED, complete, exchange, multiplexing, run};
-use support::{PATIENCE, at, count, eventually, histogram, list, number, sum, text};
+use crate::support::process::{Client, Outcome, Server, podperf_json};
+use crate::support::runs::{TIMED, complete, exchange, multiplexing, run};
+use crate::support::{PATIENCE, at, count, eventually, histogram, list, number, sum, text};
 
 /// Two workers at one end share three flows, or one serves all.
 const EPOLL: &[&str] = &["--workers", "2", "--server-workers", "1"];

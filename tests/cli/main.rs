@@ -1,0 +1,8 @@
+//! What needs no measurement: command lines, the rules of plans, the published schema, the manifests.
+
+mod manifests;
+mod plan;
+#[path = "../support/restricted.rs"]
+mod restricted;
+mod schema;
+mod usage;

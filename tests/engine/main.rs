@@ -1,0 +1,17 @@
+//! The engine, measuring: real clients and servers as processes over loopback, by every workload and
+//! method, with faults and at its limits; and podperf as netserver.
+
+#[expect(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calibration;
+mod combinations;
+mod crr;
+mod faults;
+mod limits;
+mod loopback;
+mod methods;
+mod netserver;
+mod udp;
+mod uring;

@@ -1,0 +1,11 @@
+//! Untrusted peers: whoever connects to a port without being a client, or as a client that breaks
+//! the protocol, disturbs no run and leaves nothing behind.
+
+#[expect(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod control;
+mod crr;
+mod netserver;
+mod udp;
