@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use podperf_model::latency::Latencies;
 use podperf_netperf::wire::ask::{CONNECTIONS, MEASURE_CPU, OmniRequest};
-use podperf_netperf::wire::native::{Details, Identity, Said, Wishes, read_token};
+use podperf_netperf::wire::native::{ClientMessage, Details, Extensions, Identity, read_token};
 use podperf_netperf::wire::reply::{OmniResponse, PROC_STAT};
-use podperf_netperf::wire::{Message, UNKNOWN, classic, kind};
+use podperf_netperf::wire::{UNKNOWN, WireMessage, classic, kind};
 
 use crate::support::netserver::{
     Client, Netserver, datagrams, netperf, netserver, stream, transactions,
@@ -123,7 +123,7 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     assert_eq!(client.results().transactions, 4);
     let response = client.response(&OmniRequest { test_length: 600, ..request });
     transact(response.data_port);
-    client.say(&Said::End.write());
+    client.say(&ClientMessage::End.write());
     assert_eq!(client.results().transactions, 1);
 
     // Connections alone, in the older record.
@@ -198,18 +198,19 @@ fn the_older_stream_record_is_served() {
 fn messages_beside_tests_are_answered_and_unknown_ones_say_so() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
-    let rate = client.ask(&Message::of(kind::CPU_CALIBRATE));
+    let rate = client.ask(&WireMessage::of(kind::CPU_CALIBRATE));
     assert_eq!((rate.kind(), rate.int(4), rate.float(8)), (5, 0, 100.0));
     assert!(rate.word(12) > 0);
-    assert_eq!(client.ask(&Message::of(kind::DEBUG_ON)).kind(), kind::DEBUG_OK);
-    assert_eq!(client.ask(&Message::of(kind::SYSINFO)).kind(), kind::SYSINFO_RESPONSE);
+    assert_eq!(client.ask(&WireMessage::of(kind::DEBUG_ON)).kind(), kind::DEBUG_OK);
+    assert_eq!(client.ask(&WireMessage::of(kind::SYSINFO)).kind(), kind::SYSINFO_RESPONSE);
     // Nobody asks for a passphrase here, so it is passed over without an answer.
-    client.say(&Message::of(kind::PASSPHRASE));
+    client.say(&WireMessage::of(kind::PASSPHRASE));
     for kind in [7777, 0, u32::MAX, kind::OMNI_RESPONSE] {
-        let answer = client.ask(&Message::of(kind));
+        let answer = client.ask(&WireMessage::of(kind));
         assert_eq!((answer.kind(), answer.int(4)), (0, UNKNOWN));
     }
-    let identity = Identity::read(&client.ask(&Said::Probe.write())).expect("it is podperf");
+    let identity =
+        Identity::read(&client.ask(&ClientMessage::Probe.write())).expect("it is podperf");
     assert_eq!(identity, Identity::own());
 }
 
@@ -217,17 +218,17 @@ fn messages_beside_tests_are_answered_and_unknown_ones_say_so() {
 fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
-    let next = |streams| Said::Next(Wishes { streams, times_calls: true }).write();
+    let next = |streams| ClientMessage::Next(Extensions { streams, times_calls: true }).write();
     assert_eq!(client.ask(&next(0)).int(4), libc::EINVAL);
     assert_eq!(client.ask(&next(10_001)).int(4), libc::EINVAL);
-    assert_eq!(client.ask(&Said::Details.write()).int(4), libc::ENODATA);
+    assert_eq!(client.ask(&ClientMessage::Details.write()).int(4), libc::ENODATA);
     assert_eq!(client.ask(&next(3)).int(4), 0);
-    let token = read_token(&client.ask(&Said::ConnectionToken.write())).expect("a token");
+    let token = read_token(&client.ask(&ClientMessage::ConnectionToken.write())).expect("a token");
     let response = client.response(&stream(4));
     assert_eq!((response.errno, response.data_port), (0, server.port));
     let join = |token, stream| {
         let mut data = connect(server.port);
-        Said::Join { token, stream }.write().write(&mut data).unwrap();
+        ClientMessage::Join { token, stream }.write().write(&mut data).unwrap();
         data
     };
     assert!(is_dropped(&mut join([0; 16], 0)), "a stranger's connection was kept");
@@ -240,7 +241,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
         assert_eq!(data.read(&mut [0]).unwrap(), 0);
     }
     assert_eq!(client.results().bytes_received, 30_000);
-    client.say(&Said::Details.write());
+    client.say(&ClientMessage::Details.write());
     let details = Details::read(&mut client.0).expect("details");
     assert_eq!((details.bytes_received, details.cpu), (30_000, None));
     assert!(details.socket.receive_buffer_bytes.is_some() && details.errors.is_empty());
@@ -306,7 +307,7 @@ fn it_starts_as_netserver_does_and_ends_by_a_signal() {
     assert!(started.status.success());
     // The port is open once the first process has ended.
     let mut client = Client(connect(port.parse().unwrap()));
-    assert!(Identity::read(&client.ask(&Said::Probe.write())).is_some());
+    assert!(Identity::read(&client.ask(&ClientMessage::Probe.write())).is_some());
     let daemon = listener_of(port.parse().unwrap());
 
     let busy = netserver().args(["-L", "127.0.0.1", "-4", "-p", &port]).output().unwrap();

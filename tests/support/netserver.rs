@@ -7,10 +7,10 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use podperf_netperf::test::Protocol;
+use podperf_netperf::test_kind::Protocol;
 use podperf_netperf::wire::ask::OmniRequest;
 use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
-use podperf_netperf::wire::{Message, kind};
+use podperf_netperf::wire::{WireMessage, kind};
 
 use super::wire::{connect, is_dropped};
 use super::{PATIENCE, eventually};
@@ -59,7 +59,7 @@ impl Netserver {
     /// Notes what it holds while one client is there, but for that one's thread and descriptor.
     pub(crate) fn measured(mut self) -> Self {
         let mut client = self.client();
-        client.ask(&Message::of(kind::CPU_CALIBRATE));
+        client.ask(&WireMessage::of(kind::CPU_CALIBRATE));
         self.idle = self.resources().map(|held| held - 1);
         self
     }
@@ -114,15 +114,15 @@ impl Drop for Netserver {
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    pub(crate) fn say(&mut self, message: &Message) {
+    pub(crate) fn say(&mut self, message: &WireMessage) {
         message.write(&mut self.0).expect("the server listens");
     }
 
-    pub(crate) fn hear(&mut self) -> Message {
-        Message::read(&mut self.0).expect("an answer")
+    pub(crate) fn hear(&mut self) -> WireMessage {
+        WireMessage::read(&mut self.0).expect("an answer")
     }
 
-    pub(crate) fn ask(&mut self, message: &Message) -> Message {
+    pub(crate) fn ask(&mut self, message: &WireMessage) -> WireMessage {
         self.say(message);
         self.hear()
     }

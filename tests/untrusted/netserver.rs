@@ -6,9 +6,9 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use podperf_netperf::wire::ask::{CONNECTIONS, OmniRequest};
-use podperf_netperf::wire::native::{Identity, Said};
+use podperf_netperf::wire::native::{ClientMessage, Identity};
 use podperf_netperf::wire::reply::OmniResponse;
-use podperf_netperf::wire::{MESSAGE_BYTES, Message, UNKNOWN, kind};
+use podperf_netperf::wire::{MESSAGE_BYTES, UNKNOWN, WireMessage, kind};
 
 use crate::support::netserver::{Client, Netserver, datagrams, stream, transactions};
 use crate::support::{PATIENCE, free_port};
@@ -56,7 +56,7 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
     server.wait_for_log("file to fill buffers from is ignored");
     server.wait_for_log("--allow-client-affinity");
     for byte in [0x00, 0x7f, 0x80, 0xff] {
-        let mut message = Message([byte; MESSAGE_BYTES]);
+        let mut message = WireMessage([byte; MESSAGE_BYTES]);
         for kind in [kind::OMNI, kind::TCP_STREAM, kind::TCP_CC] {
             message.put(0, kind);
             // All bytes are whatever they are: it may be a test that waits for its data.
@@ -83,7 +83,7 @@ fn strangers_who_cut_babble_or_flood_are_dropped_and_disturb_nobody() {
     }
     let flood = |mut client: Client| {
         // Answers are not read, until the server takes no more.
-        let message = Message::of(7777);
+        let message = WireMessage::of(7777);
         let until = Instant::now() + SOON;
         while Instant::now() < until && message.write(&mut client.0).is_ok() {}
     };
@@ -133,17 +133,17 @@ fn a_passphrase_is_needed_first_and_exactly() {
     let server = Netserver::start(&["-Z", "open sesame"]);
     let said = |text: &str| {
         let mut client = server.client();
-        let mut message = Message::of(kind::PASSPHRASE);
+        let mut message = WireMessage::of(kind::PASSPHRASE);
         message.put_text(8, 648, text);
         client.say(&message);
         client
     };
     let mut friend = said("open sesame");
-    assert!(Identity::read(&friend.ask(&Said::Probe.write())).is_some());
+    assert!(Identity::read(&friend.ask(&ClientMessage::Probe.write())).is_some());
     assert!(said("open sesam").dropped());
     assert!(said("").dropped());
     let mut hasty = server.client();
-    hasty.say(&Said::Probe.write());
+    hasty.say(&ClientMessage::Probe.write());
     assert!(hasty.dropped());
 }
 
@@ -151,11 +151,11 @@ fn a_passphrase_is_needed_first_and_exactly() {
 fn who_is_silent_is_given_up_and_one_at_a_time_means_it() {
     let server = Netserver::start(&["-f", "--idle-timeout", "1"]).measured();
     let mut first = server.client();
-    assert!(Identity::read(&first.ask(&Said::Probe.write())).is_some());
+    assert!(Identity::read(&first.ask(&ClientMessage::Probe.write())).is_some());
     let mut second = server.client();
-    second.say(&Said::Probe.write());
+    second.say(&ClientMessage::Probe.write());
     second.0.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    assert!(Message::read(&mut second.0).is_err(), "the first is still there");
+    assert!(WireMessage::read(&mut second.0).is_err(), "the first is still there");
     second.0.set_read_timeout(Some(PATIENCE)).unwrap();
     // The first says nothing more; then it is the second's turn.
     assert!(Identity::read(&second.hear()).is_some());

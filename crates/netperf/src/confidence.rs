@@ -3,7 +3,7 @@
 //! The width is that of Student's interval for the mean, in percent of it, as netperf computes it:
 //! `2 t √(v/(n−1)) / mean`, v the population variance of n iterations, which is `2 t s/√n / mean`.
 
-use super::figures::{Confidence, Cpu, End, Figures};
+use super::figures::{Confidence, CpuPercent, EndFigures, Figures};
 use super::options::ConfidenceGoal;
 use podperf_model::latency::Latencies;
 
@@ -85,8 +85,8 @@ pub fn merge(goal: &ConfidenceGoal, iterations: Vec<Figures>) -> Option<Figures>
         elapsed_seconds,
         bytes_per_second,
         transactions_per_second: last.transactions_per_second.map(|_| transactions),
-        local: End { cpu: local, ..last.local },
-        remote: End { cpu: remote, ..last.remote },
+        local: EndFigures { cpu: local, ..last.local },
+        remote: EndFigures { cpu: remote, ..last.remote },
         latency,
         remote_latency,
         confidence: Some(confidence),
@@ -102,11 +102,11 @@ fn pool<'a>(mut latencies: impl Iterator<Item = &'a Latencies>) -> Option<Latenc
 }
 
 /// The mean of all that have one; the busiest CPU is the last's.
-fn mean_cpu<'a>(ends: impl Iterator<Item = &'a End>) -> Option<Cpu> {
-    let cpus: Vec<Cpu> = ends.filter_map(|end| end.cpu).collect();
+fn mean_cpu<'a>(ends: impl Iterator<Item = &'a EndFigures>) -> Option<CpuPercent> {
+    let cpus: Vec<CpuPercent> = ends.filter_map(|end| end.cpu).collect();
     let last = *cpus.last()?;
-    let over = |of: fn(&Cpu) -> f64| mean(&cpus.iter().map(of).collect::<Vec<f64>>());
-    Some(Cpu {
+    let over = |of: fn(&CpuPercent) -> f64| mean(&cpus.iter().map(of).collect::<Vec<f64>>());
+    Some(CpuPercent {
         util_percent: over(|cpu| cpu.util_percent),
         user_percent: over(|cpu| cpu.user_percent),
         system_percent: over(|cpu| cpu.system_percent),

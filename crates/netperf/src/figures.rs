@@ -17,9 +17,9 @@ pub struct Figures {
     /// Of tests that transact.
     pub transactions_per_second: Option<f64>,
     /// netperf's end.
-    pub local: End,
+    pub local: EndFigures,
     /// netserver's end.
-    pub remote: End,
+    pub remote: EndFigures,
     /// Of transactions, or of send or receive calls; absent: not kept.
     pub latency: Option<Latencies>,
     /// Of netserver's send or receive calls, where it is podperf and timed them.
@@ -42,7 +42,7 @@ pub struct Figures {
 
 /// One end's part.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct End {
+pub struct EndFigures {
     /// SO_SNDBUF.
     pub send_buffer: BufferSize,
     /// SO_RCVBUF.
@@ -62,7 +62,7 @@ pub struct End {
     /// Payload received.
     pub bytes_received: u64,
     /// CPU over the data phase, where measured.
-    pub cpu: Option<Cpu>,
+    pub cpu: Option<CpuPercent>,
     /// TCP_INFO total_retrans at the end.
     pub retransmits: Option<u32>,
     /// TCP_NODELAY in force.
@@ -88,7 +88,7 @@ pub struct BufferSize {
 
 /// CPU of a machine over the data phase; shares are percent of all CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Cpu {
+pub struct CpuPercent {
     /// CPUs of the machine.
     pub cpus: u32,
     /// Busy.

@@ -16,10 +16,10 @@ pub mod options;
 pub mod output;
 pub mod server;
 pub mod signals;
-pub mod test;
+pub mod test_kind;
 pub mod wire;
 
-use options::{Parsed, Refusal};
+use options::{ExitMessage, Parsed};
 
 /// What podperf is called as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,12 @@ impl Program {
 fn netperf(words: &[OsString]) -> u8 {
     match options::netperf(words) {
         Ok(Parsed::Run(options)) => client::run(&options),
-        Ok(Parsed::Print { out, status }) => print(&Refusal { out, status, ..Refusal::default() }),
+        Ok(Parsed::Print { out, status }) => {
+            print(&ExitMessage { out, status, ..ExitMessage::default() })
+        }
         Ok(Parsed::List(format)) => {
             let out = output::listing(format);
-            print(&Refusal { out, status: 1, ..Refusal::default() })
+            print(&ExitMessage { out, status: 1, ..ExitMessage::default() })
         }
         Err(refusal) => print(&refusal),
     }
@@ -71,7 +73,7 @@ fn netserver(words: &[OsString]) -> u8 {
 }
 
 /// Prints what is said; its exit status. Streams that are gone are no reason for another.
-fn print(refusal: &Refusal) -> u8 {
+fn print(refusal: &ExitMessage) -> u8 {
     use std::io::Write as _;
     let _ = std::io::stdout().write_all(refusal.out.as_bytes());
     let _ = std::io::stderr().write_all(refusal.err.as_bytes());

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data::socket::{Ask, Granted};
+use crate::data::socket::{GrantedSocket, SocketRequest};
 use crate::data::{Extent, Job, Pace};
-use crate::options::{Buffers, Length, Options, Pair};
-use crate::test::{Direction, Protocol, Test};
+use crate::options::{Buffers, Length, Options, PerEnd};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES,
     SERVER_SENDS,
@@ -16,14 +16,14 @@ use podperf_model::AddressFamily;
 use podperf_model::plan::Role;
 
 /// Largest payload of a UDP datagram (RFC 768, RFC 791).
-const DATAGRAM_MOST: u32 = 65_507;
+const MAX_DATAGRAM_BYTES: u32 = 65_507;
 /// A UDP response that has not come after this time is lost, unless `-e` says otherwise.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is asked of the own data sockets.
-pub(super) fn of_sockets(options: &Options) -> Ask {
+pub(super) fn of_sockets(options: &Options) -> SocketRequest {
     let data = &options.data;
-    Ask {
+    SocketRequest {
         buffers: data.local_buffers,
         no_delay: data.no_delay,
         cork: data.cork,
@@ -74,12 +74,12 @@ pub(super) fn of_server(
         socket_type: if shape.protocol == Protocol::Udp { 2 } else { 1 },
         protocol: Some(shape.protocol),
         direction: match shape.direction {
-            Direction::Send => SERVER_RECEIVES,
-            Direction::Receive => SERVER_SENDS,
-            Direction::RequestResponse | Direction::ConnectRequestResponse => {
+            TestDirection::Send => SERVER_RECEIVES,
+            TestDirection::Receive => SERVER_SENDS,
+            TestDirection::RequestResponse | TestDirection::ConnectRequestResponse => {
                 SERVER_RECEIVES | SERVER_SENDS
             }
-            Direction::Connect => 0,
+            TestDirection::Connect => 0,
         },
         client_port: client.map_or(0, |address| address.port()),
         pace: options.pace.remote.map_or([0; 2], |pace| {
@@ -95,9 +95,9 @@ pub(super) fn of_server(
 }
 
 /// On which ends CPU is measured: a document has both.
-pub(super) fn wants_cpu(options: &Options) -> Pair<bool> {
-    let Pair { local, remote } = options.cpu;
-    Pair { local: local || options.json, remote: remote || options.json }
+pub(super) fn wants_cpu(options: &Options) -> PerEnd<bool> {
+    let PerEnd { local, remote } = options.cpu;
+    PerEnd { local: local || options.json, remote: remote || options.json }
 }
 
 fn flags(options: &Options) -> u32 {
@@ -120,26 +120,27 @@ fn signed(value: Option<u32>) -> i32 {
 /// What this end does. Sizes that were not asked for follow the socket's buffers, as netperf's do.
 pub(super) fn of_self(
     options: &Options,
-    granted: &Granted,
+    granted: &GrantedSocket,
     payload: Option<Arc<[u8]>>,
     timed: bool,
 ) -> Job {
     let data = &options.data;
     let most = |bytes: u32| match options.shape.protocol {
         Protocol::Tcp => bytes,
-        Protocol::Udp => bytes.min(DATAGRAM_MOST),
+        Protocol::Udp => bytes.min(MAX_DATAGRAM_BYTES),
     };
     let size = |asked: Option<u32>, buffer: Option<u32>| {
-        asked.unwrap_or_else(|| most(buffer.unwrap_or(DATAGRAM_MOST))).max(1)
+        asked.unwrap_or_else(|| most(buffer.unwrap_or(MAX_DATAGRAM_BYTES))).max(1)
     };
     let shape = options.shape;
-    let ended_by_sender = shape.direction == Direction::Receive && shape.protocol == Protocol::Tcp;
+    let ended_by_sender =
+        shape.direction == TestDirection::Receive && shape.protocol == Protocol::Tcp;
     let extent = match (ended_by_sender, options.length) {
         (true, _) | (_, Length::UntilSignal) => Extent::UntilTold,
         (_, Length::Seconds(seconds)) => Extent::Time(Duration::from_secs(seconds.into())),
         (_, Length::Units(units)) => Extent::Units(units),
     };
-    let connects_only = shape.direction == Direction::Connect;
+    let connects_only = shape.direction == TestDirection::Connect;
     Job {
         role: Role::Client,
         shape,
@@ -152,7 +153,7 @@ pub(super) fn of_self(
         streams: options.streams,
         cpu: options.cpus.local,
         timed,
-        sendfile: options.test == Test::TcpSendfile,
+        sendfile: options.test == NetperfTest::TcpSendfile,
         pace: options
             .pace
             .local

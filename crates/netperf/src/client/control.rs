@@ -11,35 +11,35 @@ use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::options::{Options, Refusal};
-use crate::wire::native::{Details, Identity, Said};
-use crate::wire::{Message, UNKNOWN};
+use crate::options::{ExitMessage, Options};
+use crate::wire::native::{ClientMessage, Details, Identity};
+use crate::wire::{UNKNOWN, WireMessage};
 use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// For the answer to a request, and for results after the end, as netperf waits.
-const ANSWER: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// For the connection.
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// An idle control connection is kept known to whatever keeps track of connections on the way, and
 /// a peer that is gone is noticed: probes after 10 s, five seconds apart, three in vain.
-const IDLE: Duration = Duration::from_secs(10);
-const APART: Duration = Duration::from_secs(5);
-const IN_VAIN: u32 = 3;
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_KEEPALIVE_PROBES: u32 = 3;
 /// Between two looks at whether anybody still wants to know.
-const LOOK_MS: u8 = 100;
+const POLL_INTERVAL_MS: u8 = 100;
 
 /// The connection, and with whom.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct ControlClient {
     stream: TcpStream,
     /// netserver's address as it was reached.
     pub(super) peer: SocketAddr,
 }
 
-impl Control {
+impl ControlClient {
     /// Connects to netserver, by the addresses of its host in turn.
-    pub(super) fn connect(options: &Options) -> Result<Self, Refusal> {
+    pub(super) fn connect(options: &Options) -> Result<Self, ExitMessage> {
         let addresses = resolve(&options.host, options.ports.remote, options.family)?;
         let own = match &options.local_host {
             Some(host) => Some(resolve(host, options.ports.local, options.family)?),
@@ -57,35 +57,38 @@ impl Control {
     }
 
     /// Sends a record.
-    pub(super) fn send(&mut self, message: &Message) -> Result<(), Refusal> {
+    pub(super) fn send(&mut self, message: &WireMessage) -> Result<(), ExitMessage> {
         message.write(&mut self.stream).map_err(|error| {
             let err = format!("send_request: data send error: {error}\n");
-            Refusal { err, status: 1, ..Refusal::default() }
+            ExitMessage { err, status: 1, ..ExitMessage::default() }
         })
     }
 
     /// The next record, within `patience`.
-    pub(super) fn receive(&mut self, patience: Duration) -> Result<Message, Refusal> {
+    pub(super) fn receive(&mut self, patience: Duration) -> Result<WireMessage, ExitMessage> {
         let timeout = self.stream.set_read_timeout(Some(patience));
-        let answer = timeout.and_then(|()| Message::read(&mut self.stream));
+        let answer = timeout.and_then(|()| WireMessage::read(&mut self.stream));
         answer.map_err(|error| lost(&error))
     }
 
     /// Asks, and has the answer; an errno of the server's is a refusal.
-    pub(super) fn ask(&mut self, message: &Message) -> Result<Message, Refusal> {
+    pub(super) fn ask(&mut self, message: &WireMessage) -> Result<WireMessage, ExitMessage> {
         self.send(message)?;
-        accepted(self.receive(ANSWER)?)
+        accepted(self.receive(ANSWER_TIMEOUT)?)
     }
 
     /// The results of a test.
-    pub(super) fn results(&mut self, patience: Option<Duration>) -> Result<Message, Refusal> {
-        accepted(self.receive(patience.unwrap_or(ANSWER))?)
+    pub(super) fn results(
+        &mut self,
+        patience: Option<Duration>,
+    ) -> Result<WireMessage, ExitMessage> {
+        accepted(self.receive(patience.unwrap_or(ANSWER_TIMEOUT))?)
     }
 
     /// Whether the server is podperf; one that is not stays as it was.
-    pub(super) fn is_native(&mut self) -> Result<bool, Refusal> {
-        self.send(&Said::Probe.write())?;
-        let answer = self.receive(ANSWER)?;
+    pub(super) fn is_native(&mut self) -> Result<bool, ExitMessage> {
+        self.send(&ClientMessage::Probe.write())?;
+        let answer = self.receive(ANSWER_TIMEOUT)?;
         if answer.int(4) == UNKNOWN {
             return Ok(false);
         }
@@ -94,8 +97,8 @@ impl Control {
 
     /// All that a podperf counted over the last test, where it has that to tell.
     pub(super) fn details(&mut self) -> Option<Details> {
-        self.send(&Said::Details.write()).ok()?;
-        self.stream.set_read_timeout(Some(ANSWER)).ok()?;
+        self.send(&ClientMessage::Details.write()).ok()?;
+        self.stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
         Details::read(&mut self.stream).ok()
     }
 
@@ -115,7 +118,7 @@ impl Control {
         let guard = Guard(Arc::clone(&over));
         let (Some(stream), stop) = (self.clone_stream(), stop.clone()) else { return guard };
         let look = move || {
-            let timeout = PollTimeout::from(LOOK_MS);
+            let timeout = PollTimeout::from(POLL_INTERVAL_MS);
             let events = PollFlags::POLLIN;
             while !over.load(Ordering::Relaxed) {
                 let mut polled = [PollFd::new(stream.as_fd(), events)];
@@ -153,12 +156,15 @@ fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream>
         socket.set_reuse_address(true)?;
         socket.bind(&local.into())?;
     }
-    socket.connect_timeout(&address.into(), CONNECT)?;
+    socket.connect_timeout(&address.into(), CONNECT_TIMEOUT)?;
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(APART).with_retries(IN_VAIN);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(MAX_KEEPALIVE_PROBES);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    stream.set_write_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     Ok(stream)
 }
 
@@ -182,7 +188,7 @@ pub(super) fn resolve(
     host: &str,
     port: u16,
     family: Option<AddressFamily>,
-) -> Result<Vec<SocketAddr>, Refusal> {
+) -> Result<Vec<SocketAddr>, ExitMessage> {
     let unknown = |cause: String| {
         let family = family_name(family);
         let out = format!(
@@ -190,7 +196,7 @@ pub(super) fn resolve(
              \tgetaddrinfo returned {cause}\n\
              Netperf could not resolve {host} as a host name\n"
         );
-        Refusal { out, status: 255, ..Refusal::default() }
+        ExitMessage { out, status: 255, ..ExitMessage::default() }
     };
     let all = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     let wanted: Vec<SocketAddr> = all
@@ -211,7 +217,7 @@ fn family_name(family: Option<AddressFamily>) -> &'static str {
     }
 }
 
-fn unreachable(options: &Options, error: &io::Error) -> Refusal {
+fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {
     let why =
         if options.debug > 0 { format!("netperf: connect: {error}\n") } else { String::new() };
     let (host, port) = (&options.host, options.ports.remote);
@@ -234,12 +240,12 @@ fn unreachable(options: &Options, error: &io::Error) -> Refusal {
          establish_control could not establish the control connection from {local} port {own_port} \
          address family {family} to {host} port {port} address family {peer_family}\n"
     );
-    Refusal { out, err: why, status: 255 }
+    ExitMessage { out, err: why, status: 255 }
 }
 
 /// The connection ended, or nothing came.
-fn lost(error: &io::Error) -> Refusal {
-    let mut refusal = Refusal { status: 1, ..Refusal::default() };
+fn lost(error: &io::Error) -> ExitMessage {
+    let mut refusal = ExitMessage { status: 1, ..ExitMessage::default() };
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             let errno = error.raw_os_error().unwrap_or(0);
@@ -258,7 +264,7 @@ fn lost(error: &io::Error) -> Refusal {
 }
 
 /// The answer, unless it brings an errno.
-fn accepted(answer: Message) -> Result<Message, Refusal> {
+fn accepted(answer: WireMessage) -> Result<WireMessage, ExitMessage> {
     let errno = answer.int(4);
     if errno == 0 {
         return Ok(answer);
@@ -268,7 +274,7 @@ fn accepted(answer: Message) -> Result<Message, Refusal> {
     } else {
         words(errno)
     };
-    Err(Refusal {
+    Err(ExitMessage {
         out: format!("netperf: remote error {errno}"),
         err: format!("{text}\n"),
         status: 255,

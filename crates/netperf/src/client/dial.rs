@@ -9,19 +9,19 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::control::words;
-use crate::data::Ends;
-use crate::data::socket::{self, Ask, Granted};
-use crate::options::Refusal;
-use crate::test::{Protocol, Shape};
-use crate::wire::native::{ConnectionToken, Said};
+use crate::data::DataConnections;
+use crate::data::socket::{self, GrantedSocket, SocketRequest};
+use crate::options::ExitMessage;
+use crate::test_kind::{Protocol, TestShape};
+use crate::wire::native::{ClientMessage, ConnectionToken};
 use podperf_engine::transport::short_lived::{Dial, Ports};
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_model::units::Bytes;
 
 /// For each data connection.
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections to itself that are given up for another port.
-const TRIES: u32 = 16;
+const MAX_CONNECT_ATTEMPTS: u32 = 16;
 
 /// Where data comes from and goes to.
 #[derive(Debug, Clone)]
@@ -39,22 +39,22 @@ pub(super) struct Route {
 /// Sockets that are there before netserver is asked: of datagrams the one that is used, of
 /// connections one that shows what the kernel grants.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedSockets {
     sockets: Vec<Socket>,
     /// What they were granted.
-    pub(super) granted: Granted,
+    pub(super) granted: GrantedSocket,
     /// Where datagrams come from.
     pub(super) local: Option<SocketAddr>,
 }
 
 /// Makes and tunes the sockets.
 pub(super) fn prepare(
-    shape: Shape,
+    shape: TestShape,
     streams: u32,
     route: &Route,
-    ask: &Ask,
-) -> Result<Prepared, Refusal> {
-    let make = || -> io::Result<Prepared> {
+    ask: &SocketRequest,
+) -> Result<PreparedSockets, ExitMessage> {
+    let make = || -> io::Result<PreparedSockets> {
         let count = if shape.direction.lasts() { streams } else { 1 };
         let mut sockets = Vec::new();
         for _ in 0..count {
@@ -71,24 +71,24 @@ pub(super) fn prepare(
             Protocol::Udp => sockets[0].local_addr()?.as_socket(),
             Protocol::Tcp => None,
         };
-        Ok(Prepared { granted: socket::granted(&sockets[0]), sockets, local })
+        Ok(PreparedSockets { granted: socket::granted(&sockets[0]), sockets, local })
     };
     make().map_err(|error| failed("create_data_socket", &error))
 }
 
-impl Prepared {
+impl PreparedSockets {
     /// Connects them to netserver's data port; or, with a token, to the port of the control
     /// connection, where each says first whose it is.
     pub(super) fn connect(
         self,
-        shape: Shape,
+        shape: TestShape,
         route: &Route,
         (port, token): (u16, Option<ConnectionToken>),
-        ask: &Ask,
-    ) -> Result<Ends, Refusal> {
+        ask: &SocketRequest,
+    ) -> Result<DataConnections, ExitMessage> {
         let peer = SocketAddr::new(route.peer, port);
         if !shape.direction.lasts() {
-            return Ok(Ends::Dial(route.dial(peer, ask)));
+            return Ok(DataConnections::Dial(route.dial(peer, ask)));
         }
         let mut connected = Vec::with_capacity(self.sockets.len());
         for (stream, socket) in (0..).zip(self.sockets) {
@@ -97,14 +97,14 @@ impl Prepared {
                 (Protocol::Tcp, None) => connect(socket, route, peer, ask),
                 (Protocol::Tcp, Some(token)) => {
                     connect(socket, route, peer, ask).and_then(|socket| {
-                        Said::Join { token, stream }.write().write(&mut &socket)?;
+                        ClientMessage::Join { token, stream }.write().write(&mut &socket)?;
                         Ok(socket)
                     })
                 }
             };
             connected.push(socket.map_err(|error| failed("connect_data_socket", &error))?);
         }
-        Ok(Ends::Connected(connected))
+        Ok(DataConnections::Connected(connected))
     }
 }
 
@@ -118,7 +118,7 @@ impl Route {
         SocketAddr::new(self.own.unwrap_or(any), self.own_port)
     }
 
-    fn dial(&self, to: SocketAddr, ask: &Ask) -> Dial {
+    fn dial(&self, to: SocketAddr, ask: &SocketRequest) -> Dial {
         let buffers = ask.buffers;
         let plan = SocketPlan {
             congestion_control: ask.congestion_control.clone(),
@@ -137,10 +137,15 @@ impl Route {
 /// Connects from the own port that was asked for. On one host a lone port is both ends': then the
 /// server has it, and another one is taken; and where the system gives both ends one port, so that
 /// a connection would be to itself, another one is tried.
-fn connect(socket: Socket, route: &Route, peer: SocketAddr, ask: &Ask) -> io::Result<Socket> {
+fn connect(
+    socket: Socket,
+    route: &Route,
+    peer: SocketAddr,
+    ask: &SocketRequest,
+) -> io::Result<Socket> {
     let mut socket = socket;
     let mut from = route.from();
-    for _ in 0..TRIES {
+    for _ in 0..MAX_CONNECT_ATTEMPTS {
         if from.port() != 0 || route.own.is_some() {
             socket.set_reuse_address(true)?;
             match bind(&socket, from) {
@@ -153,7 +158,7 @@ fn connect(socket: Socket, route: &Route, peer: SocketAddr, ask: &Ask) -> io::Re
                 other => other?,
             }
         }
-        let connected = socket.connect_timeout(&peer.into(), CONNECT);
+        let connected = socket.connect_timeout(&peer.into(), CONNECT_TIMEOUT);
         let itself =
             socket.local_addr().ok().and_then(|own| own.as_socket()).is_some_and(|own| own == peer);
         if !itself {
@@ -174,8 +179,8 @@ fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
 }
 
 /// A data socket that is not to be had.
-fn failed(step: &str, error: &io::Error) -> Refusal {
+fn failed(step: &str, error: &io::Error) -> ExitMessage {
     let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
     let err = format!("netperf: send_omni: {step} failed: {text}\n");
-    Refusal { err, status: 1, ..Refusal::default() }
+    ExitMessage { err, status: 1, ..ExitMessage::default() }
 }

@@ -1,11 +1,11 @@
 //! Both ends' counts of one test as netperf's figures.
 
 use super::ask::wants_cpu;
-use crate::data::socket::Granted;
+use crate::data::socket::GrantedSocket;
 use crate::data::{Job, Totals};
-use crate::figures::{BufferSize, Cpu, End, Figures};
+use crate::figures::{BufferSize, CpuPercent, EndFigures, Figures};
 use crate::options::Options;
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::Details;
 use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
@@ -14,11 +14,11 @@ use podperf_model::latency::Latencies;
 
 /// One test, as far as it came.
 #[derive(Debug)]
-pub(super) struct Test<'a> {
+pub(super) struct FinishedTest<'a> {
     pub(super) options: &'a Options,
     pub(super) job: &'a Job,
     /// The own socket before the start.
-    pub(super) granted: &'a Granted,
+    pub(super) granted: &'a GrantedSocket,
     pub(super) totals: Totals,
     pub(super) response: OmniResponse,
     /// Absent: they did not come.
@@ -27,19 +27,19 @@ pub(super) struct Test<'a> {
     pub(super) details: Option<Details>,
 }
 
-impl Test<'_> {
+impl FinishedTest<'_> {
     /// All of it.
     pub(super) fn figures(self) -> Figures {
         let seconds = self.totals.elapsed.as_secs_f64().max(1e-9);
         let transacts = self.options.shape.direction.transacts();
         let totals = &self.totals;
         let received = match (self.options.shape.direction, &self.results) {
-            (Direction::Send, Some(results)) => {
+            (TestDirection::Send, Some(results)) => {
                 self.details.as_ref().map_or(results.bytes_received, |more| more.bytes_received)
             }
             // Not known what arrived: what was handed over is the most it can have been.
-            (Direction::Send, None) => totals.bytes_sent,
-            (Direction::Receive, _) => totals.bytes_received,
+            (TestDirection::Send, None) => totals.bytes_sent,
+            (TestDirection::Receive, _) => totals.bytes_received,
             _ => totals.bytes_sent + totals.bytes_received,
         };
         Figures {
@@ -63,20 +63,20 @@ impl Test<'_> {
         }
     }
 
-    fn local(&self) -> End {
+    fn local(&self) -> EndFigures {
         let (totals, data) = (&self.totals, &self.options.data);
         let first = self.granted;
         // Connections that did not last told nothing at the end.
-        let last = if totals.end == Granted::default() { first } else { &totals.end };
+        let last = if totals.end == GrantedSocket::default() { first } else { &totals.end };
         let tcp = self.options.shape.protocol == Protocol::Tcp;
         let direction = self.options.shape.direction;
         // Of connections that are gone nothing can be asked any more.
         let lasts = tcp && direction.lasts();
-        End {
+        EndFigures {
             send_buffer: BufferSize { initial: first.send_buffer, end: last.send_buffer },
             receive_buffer: BufferSize { initial: first.receive_buffer, end: last.receive_buffer },
-            send_bytes: (direction == Direction::Send).then_some(self.job.send_bytes),
-            receive_bytes: (direction == Direction::Receive).then_some(self.job.receive_bytes),
+            send_bytes: (direction == TestDirection::Send).then_some(self.job.send_bytes),
+            receive_bytes: (direction == TestDirection::Receive).then_some(self.job.receive_bytes),
             send_calls: totals.send_calls,
             failed_sends: totals.failed_sends,
             receive_calls: totals.receive_calls,
@@ -92,14 +92,14 @@ impl Test<'_> {
         }
     }
 
-    fn remote(&self) -> End {
+    fn remote(&self) -> EndFigures {
         let response = &self.response;
         let direction = self.options.shape.direction;
         let empty = OmniResults { peak_cpu: -1, retransmits: -1, ..OmniResults::default() };
         let results = self.results.as_ref().unwrap_or(&empty);
         let end = |bytes: i32| size(bytes).filter(|_| self.results.is_some());
         let told = response.flags & MEASURE_CPU != 0 && wants_cpu(self.options).remote;
-        End {
+        EndFigures {
             send_buffer: BufferSize {
                 initial: size(response.send_buffer),
                 end: end(results.send_buffer),
@@ -108,8 +108,8 @@ impl Test<'_> {
                 initial: size(response.receive_buffer),
                 end: end(results.receive_buffer),
             },
-            send_bytes: size(response.send_size).filter(|_| direction == Direction::Receive),
-            receive_bytes: size(response.receive_size).filter(|_| direction == Direction::Send),
+            send_bytes: size(response.send_size).filter(|_| direction == TestDirection::Receive),
+            receive_bytes: size(response.receive_size).filter(|_| direction == TestDirection::Send),
             send_calls: results.send_calls.into(),
             failed_sends: 0,
             receive_calls: results.receive_calls.into(),
@@ -128,9 +128,9 @@ impl Test<'_> {
 }
 
 /// The same with what a podperf tells of it: wide counters, and all connections.
-fn detailed(end: End, details: &Details) -> End {
+fn detailed(end: EndFigures, details: &Details) -> EndFigures {
     let socket = &details.socket;
-    End {
+    EndFigures {
         send_calls: details.send_calls,
         failed_sends: details.failed_sends,
         receive_calls: details.receive_calls,
@@ -148,7 +148,7 @@ fn latency(details: &Details) -> Option<Latencies> {
 }
 
 /// What netserver tells of its CPU; nothing where it does not read /proc/stat, or tells leftovers.
-fn cpu(results: &OmniResults) -> Option<Cpu> {
+fn cpu(results: &OmniResults) -> Option<CpuPercent> {
     let percents = results.cpu_percent.map(f64::from);
     let sane = percents.iter().all(|percent| percent.is_finite() && *percent >= 0.0);
     if results.cpu_method != PROC_STAT || !sane {
@@ -156,7 +156,7 @@ fn cpu(results: &OmniResults) -> Option<Cpu> {
     }
     let [util, user, system, iowait, irq, softirq] = percents;
     let peak = u32::try_from(results.peak_cpu).ok();
-    Some(Cpu {
+    Some(CpuPercent {
         cpus: results.cpus,
         util_percent: util,
         user_percent: user,

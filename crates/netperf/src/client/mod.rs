@@ -6,7 +6,7 @@ mod ask;
 mod control;
 mod dial;
 mod figures;
-mod test;
+mod measurement;
 
 use std::io::Write as _;
 
@@ -15,12 +15,12 @@ use nix::sys::signal::Signal;
 
 use super::confidence;
 use super::figures::Figures;
-use super::options::{Options, Refusal};
+use super::options::{ExitMessage, Options};
 use super::output;
 use super::signals;
-use super::test::Test;
-use super::wire::{Message, kind};
-use control::Control;
+use super::test_kind::NetperfTest;
+use super::wire::{WireMessage, kind};
+use control::ControlClient;
 use podperf_model::error::Kind;
 
 /// CPU rate that netperf and netserver tell where they read /proc/stat: clock ticks a second.
@@ -30,51 +30,51 @@ const CPU_RATE: &str = "100";
 #[must_use]
 pub fn run(options: &Options) -> u8 {
     for note in &options.notes {
-        tell(&format!("{note}\n"));
+        print_error(&format!("{note}\n"));
     }
     match carry_out(options) {
         Ok(status) => status,
         Err(refusal) => {
             print(&refusal.out);
-            tell(&refusal.err);
+            print_error(&refusal.err);
             refusal.status
         }
     }
 }
 
-fn carry_out(options: &Options) -> Result<u8, Refusal> {
-    let failed = |error: podperf_model::Error| Refusal {
+fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
+    let failed = |error: podperf_model::Error| ExitMessage {
         err: format!("netperf: {error}\n"),
         status: 1,
-        ..Refusal::default()
+        ..ExitMessage::default()
     };
-    let (tell_stop, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(failed)?;
+    let (stop_sender, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(failed)?;
     match options.test {
-        Test::LocCpu => {
+        NetperfTest::LocCpu => {
             let cpus = std::thread::available_parallelism().map_or(1, usize::from);
             print(&rate(options, CPU_RATE, "local", cpus));
             return Ok(0);
         }
-        Test::Uuid => {
+        NetperfTest::Uuid => {
             print(&uuid(options));
             return Ok(0);
         }
         _ => {}
     }
-    let payload = test::payload(options)?;
-    let mut control = Control::connect(options)?;
+    let payload = measurement::payload(options)?;
+    let mut control = ControlClient::connect(options)?;
     if let Some(passphrase) = &options.passphrase {
-        let mut message = Message::of(kind::PASSPHRASE);
+        let mut message = WireMessage::of(kind::PASSPHRASE);
         message.put_text(8, 648, passphrase);
         control.send(&message)?;
     }
-    if options.test == Test::RemCpu {
-        let answer = control.ask(&Message::of(kind::CPU_CALIBRATE))?;
+    if options.test == NetperfTest::RemCpu {
+        let answer = control.ask(&WireMessage::of(kind::CPU_CALIBRATE))?;
         let cpus = usize::try_from(answer.word(12)).unwrap_or(usize::MAX);
         print(&rate(options, &format!("{:.0}", answer.float(8)), "remote", cpus));
         return Ok(0);
     }
-    let names = test::names(options, control.peer);
+    let names = measurement::names(options, control.peer);
     if options.header && !options.json {
         print(&output::banner(options, &names));
     }
@@ -85,10 +85,10 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
              many netperfs instead\n",
             options.streams, control.peer
         );
-        return Err(Refusal { err, status: 1, ..Refusal::default() });
+        return Err(ExitMessage { err, status: 1, ..ExitMessage::default() });
     }
-    let ends = Ends { control, payload, native, tell_stop, stop };
-    measure(options, ends, names)
+    let session = TestSession { control, payload, native, stop_sender, stop };
+    measure(options, session, names)
 }
 
 /// A CPU rate, which stands without a line end where nothing follows it.
@@ -101,20 +101,24 @@ fn rate(options: &Options, rate: &str, end: &str, cpus: usize) -> String {
 }
 
 /// What a measurement needs beside its options.
-struct Ends {
-    control: Control,
+struct TestSession {
+    control: ControlClient,
     payload: Option<std::sync::Arc<[u8]>>,
     native: bool,
-    tell_stop: Sender<Kind>,
+    stop_sender: Sender<Kind>,
     stop: Receiver<Kind>,
 }
 
 /// All iterations of a test.
-fn measure(options: &Options, mut ends: Ends, names: output::Names) -> Result<u8, Refusal> {
+fn measure(
+    options: &Options,
+    mut session: TestSession,
+    names: output::Names,
+) -> Result<u8, ExitMessage> {
     let mut done: Vec<Figures> = Vec::new();
     let (fewest, most) = options.confidence.map_or((1, 1), |goal| goal.iterations);
     for number in 1..=most {
-        let figures = test::once(options, &mut ends)?;
+        let figures = measurement::once(options, &mut session)?;
         let over = figures.incomplete.is_some() || figures.stopped;
         done.push(figures);
         let reached = options.confidence.is_some_and(|goal| confidence::of(&goal, &done).reached);
@@ -137,7 +141,7 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
     if std::env::var_os("DUMP_TCP_INFO").is_some()
         && let Some(dump) = &figures.tcp_info
     {
-        tell(&output::tcp_info(dump));
+        print_error(&output::tcp_info(dump));
     }
     let Some(reason) = &figures.incomplete else {
         print(&output::result(options, figures, facts));
@@ -146,8 +150,8 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
     if options.json {
         print(&output::result(options, figures, facts));
     }
-    tell(&format!("{reason}\n"));
-    tell(&format!(
+    print_error(&format!("{reason}\n"));
+    print_error(&format!(
         "netperf: incomplete: {} over {:.2} s until then\n",
         output::rate(options, figures),
         figures.elapsed_seconds
@@ -157,7 +161,7 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
 
 /// What `-u` said, or a new one.
 fn uuid(options: &Options) -> String {
-    options.data.uuid.clone().unwrap_or_else(test::random_uuid)
+    options.data.uuid.clone().unwrap_or_else(measurement::random_uuid)
 }
 
 /// On standard output; a reader that is gone is no reason to break off.
@@ -168,6 +172,6 @@ fn print(text: &str) {
 }
 
 /// On standard error.
-fn tell(text: &str) {
+fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -18,16 +18,16 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use socket2::Socket;
 
-use super::figures::{Cpu, Interim};
-use super::test::Shape;
-pub use phase::Phase;
+use super::figures::{CpuPercent, Interim};
+use super::test_kind::TestShape;
+pub use phase::DataPhase;
 use podperf_engine::transport::short_lived::{Dial, Listener};
 pub use podperf_engine::workload::compat::Pace;
 use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
 use podperf_sys::tcp_info::RawTcpInfo;
-use socket::Granted;
+use socket::GrantedSocket;
 
 /// What one end does.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct Job {
     /// Client: netperf; server: netserver.
     pub role: Role,
     /// What goes over the connections.
-    pub shape: Shape,
+    pub shape: TestShape,
     /// Bytes of each send call, where this end sends a stream.
     pub send_bytes: u32,
     /// Bytes of each receive call, where it receives one.
@@ -77,7 +77,7 @@ pub enum Extent {
 
 /// Where the data goes.
 #[derive(Debug)]
-pub enum Ends {
+pub enum DataConnections {
     /// Over these, one a stream.
     Connected(Vec<Socket>),
     /// Over connections that are opened one after the other.
@@ -87,7 +87,7 @@ pub enum Ends {
 }
 
 /// What goes on beside the data phase.
-pub struct Course<'a> {
+pub struct PhaseControl<'a> {
     /// [`Kind::Incomplete`]: the peer is gone, break off; any other: come to an end.
     pub stop: &'a Receiver<Kind>,
     /// When whatever has not ended is broken off.
@@ -121,9 +121,9 @@ pub struct Totals {
     /// Of transactions, or of timed calls.
     pub latency: Option<Latencies>,
     /// CPU of the machine; absent: /proc/stat could not be read, or nothing passed.
-    pub cpu: Option<Cpu>,
+    pub cpu: Option<CpuPercent>,
     /// What the sockets said at the end; of several, the first, with all retransmits.
-    pub end: Granted,
+    pub end: GrantedSocket,
     /// TCP_INFO of the first socket at the end.
     pub tcp_info: Option<RawTcpInfo>,
     /// What went wrong.

@@ -8,9 +8,9 @@ use crossbeam_channel::{Receiver, at, never, select};
 use socket2::Socket;
 
 use super::socket::granted;
-use super::{Course, Ends, Extent, Job, Totals, cpu, plan};
+use super::{DataConnections, Extent, Job, PhaseControl, Totals, cpu, plan};
 use crate::figures::Interim;
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::engine::{Engine, Setup};
 use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
@@ -23,32 +23,32 @@ use podperf_model::result::run::SocketFacts;
 use podperf_sys::tcp_info;
 
 /// For what is under way when the time is over: streams to be read to their end, responses to come.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for datagrams and connections, where nothing is owed.
-const MOMENT: Duration = Duration::from_millis(500);
+const UNACKNOWLEDGED_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One end, ready to start.
 #[derive(Debug)]
-pub struct Phase {
+pub struct DataPhase {
     job: Job,
     engine: Engine,
     /// The data sockets once more, to be read when the engine has done with its own.
     sockets: Vec<Socket>,
 }
 
-impl Phase {
+impl DataPhase {
     /// Prepares the workers; nothing moves yet.
     ///
     /// # Errors
     /// When a worker cannot be prepared.
-    pub fn prepare(job: Job, ends: Ends) -> Result<Self> {
+    pub fn prepare(job: Job, ends: DataConnections) -> Result<Self> {
         let (sockets, way) = match ends {
-            Ends::Connected(sockets) => (sockets, None),
-            Ends::Dial(dial) => {
+            DataConnections::Connected(sockets) => (sockets, None),
+            DataConnections::Dial(dial) => {
                 let peer = dial.to;
                 (Vec::new(), Some((ConnectionSource::Dial(dial), peer)))
             }
-            Ends::Listen(listener, peer) => {
+            DataConnections::Listen(listener, peer) => {
                 (Vec::new(), Some((ConnectionSource::Listen(listener), peer)))
             }
         };
@@ -69,15 +69,17 @@ impl Phase {
     }
 
     /// Runs it to its end.
-    pub fn run(mut self, course: Course<'_>) -> Totals {
+    pub fn run(mut self, control: PhaseControl<'_>) -> Totals {
         let before = self.engine.start().unwrap_or_default();
         let began = Instant::now();
-        let (interval, watch) = course.interim.unzip();
-        let ending = course.ending;
-        let mut run = Run {
+        let (interval, watch) = control.interim.unzip();
+        let ending = control.ending;
+        let mut run = PhaseState {
             timer: self.timer().map(|time| began + time),
-            limit: course.limit.map(|limit| began + limit),
-            marks: interval.zip(watch).map(|(every, watch)| Marks::new(every, began, watch)),
+            limit: control.limit.map(|limit| began + limit),
+            interim: interval
+                .zip(watch)
+                .map(|(every, watch)| InterimTimer::new(every, began, watch)),
             began,
             ended: None,
             late: None,
@@ -85,7 +87,7 @@ impl Phase {
             totals: Totals::default(),
         };
         while !self.engine.all_ended() {
-            if !self.step(&mut run, course.stop) {
+            if !self.step(&mut run, control.stop) {
                 break;
             }
         }
@@ -101,9 +103,9 @@ impl Phase {
     }
 
     /// Waits for whatever comes first. False: it is broken off.
-    fn step(&mut self, run: &mut Run<'_>, stop: &Receiver<Kind>) -> bool {
+    fn step(&mut self, run: &mut PhaseState<'_>, stop: &Receiver<Kind>) -> bool {
         let next = |time: Option<Instant>| time.map_or_else(never, at);
-        let tick = next(run.marks.as_ref().map(|marks| marks.due));
+        let tick = next(run.interim.as_ref().map(|interim| interim.due));
         let ending = run.ended.is_some();
         let (timer, late) = (next(run.timer.filter(|_| !ending)), next(run.late));
         let limit = next(run.limit);
@@ -120,7 +122,7 @@ impl Phase {
             }
             recv(tick) -> _ => {
                 let progress = self.engine.progress();
-                if let Some(marks) = &mut run.marks { marks.take(progress, Instant::now()) }
+                if let Some(interim) = &mut run.interim { interim.take(progress, Instant::now()) }
             }
             recv(timer) -> _ => self.end(run),
             recv(stop) -> kind => {
@@ -134,7 +136,7 @@ impl Phase {
             recv(late) -> _ => {
                 // Datagrams have no end that anybody waits for.
                 if self.owes() {
-                    run.totals.errors.push(unfinished(DRAIN));
+                    run.totals.errors.push(unfinished(DRAIN_TIMEOUT));
                 }
                 return false;
             }
@@ -147,9 +149,11 @@ impl Phase {
     }
 
     /// The time is over. Of transactions and datagrams it is the end of the window.
-    fn end(&mut self, run: &mut Run<'_>) {
+    fn end(&mut self, run: &mut PhaseState<'_>) {
         run.ended = Some(Instant::now());
-        run.late = Some(Instant::now() + if self.owes() { DRAIN } else { MOMENT });
+        run.late = Some(
+            Instant::now() + if self.owes() { DRAIN_TIMEOUT } else { UNACKNOWLEDGED_DRAIN_TIMEOUT },
+        );
         self.engine.wind_down();
         (run.ending)();
     }
@@ -162,14 +166,14 @@ impl Phase {
     /// What is under way has to come to an end: but for a receiver, whose sender ends it.
     fn owes(&self) -> bool {
         let receives = match self.job.role {
-            Role::Client => self.job.shape.direction == Direction::Receive,
-            Role::Server => self.job.shape.direction == Direction::Send,
+            Role::Client => self.job.shape.direction == TestDirection::Receive,
+            Role::Server => self.job.shape.direction == TestDirection::Send,
         };
         self.lasts() && !receives
     }
 
     /// Streams end when their last byte is there, all else when it was told to end.
-    fn finish(mut self, run: Run<'_>, before: &Reading) -> Totals {
+    fn finish(mut self, run: PhaseState<'_>, before: &Reading) -> Totals {
         let now = Instant::now();
         let end = match run.ended {
             Some(ended) if !self.lasts() || self.job.shape.direction.transacts() => ended,
@@ -177,8 +181,8 @@ impl Phase {
         };
         let mut totals = run.totals;
         totals.elapsed = end - run.began;
-        if let Some(mut marks) = run.marks {
-            marks.last(self.engine.progress(), end);
+        if let Some(mut interim) = run.interim {
+            interim.last(self.engine.progress(), end);
         }
         let after = self.engine.reading();
         totals.cpu = cpu::between(before, &after);
@@ -196,11 +200,11 @@ impl Phase {
 }
 
 /// What is kept while it runs.
-struct Run<'a> {
+struct PhaseState<'a> {
     began: Instant,
     timer: Option<Instant>,
     limit: Option<Instant>,
-    marks: Option<Marks<'a>>,
+    interim: Option<InterimTimer<'a>>,
     /// When it was told to come to an end.
     ended: Option<Instant>,
     /// When it has to have come to it.
@@ -237,7 +241,7 @@ fn take(totals: &mut Totals, report: &EndReport, job: &Job) {
 }
 
 /// Interim results, each as long as asked, however late a look comes.
-struct Marks<'a> {
+struct InterimTimer<'a> {
     every: Duration,
     due: Instant,
     since: Instant,
@@ -246,13 +250,13 @@ struct Marks<'a> {
     watch: &'a mut dyn FnMut(Interim),
 }
 
-impl<'a> Marks<'a> {
+impl<'a> InterimTimer<'a> {
     fn new(every: Duration, began: Instant, watch: &'a mut dyn FnMut(Interim)) -> Self {
         Self { every, due: began + every, since: began, before: [0; 3], number: 0, watch }
     }
 
     fn take(&mut self, progress: [u64; 3], now: Instant) {
-        self.tell(progress, now);
+        self.report(progress, now);
         self.due += self.every;
         // Ticks that were slept through are not made up for.
         while self.due <= now {
@@ -263,12 +267,12 @@ impl<'a> Marks<'a> {
     /// The rest, however short.
     fn last(&mut self, progress: [u64; 3], end: Instant) {
         if end > self.since {
-            self.tell(progress, end);
+            self.report(progress, end);
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-    fn tell(&mut self, progress: [u64; 3], now: Instant) {
+    fn report(&mut self, progress: [u64; 3], now: Instant) {
         let [sent, received, transactions] = progress;
         let [sent_before, received_before, transactions_before] = self.before;
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

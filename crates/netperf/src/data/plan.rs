@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Extent, Job};
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::workload::compat::CompatOptions;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{self, Backend, Close, CrrPlan, EndPlan, Pin, Plan, RrPlan, StreamPlan};
@@ -60,7 +60,7 @@ fn extent(job: &Job) -> plan::StopCondition {
 fn workload(job: &Job) -> Workload {
     let (request_bytes, response_bytes) =
         (Bytes(job.request_bytes.into()), Bytes(job.response_bytes.into()));
-    let direction = if job.shape.direction == Direction::Receive {
+    let direction = if job.shape.direction == TestDirection::Receive {
         plan::Direction::Down
     } else {
         plan::Direction::Up
@@ -70,13 +70,15 @@ fn workload(job: &Job) -> Workload {
     // netperf's end sends up, netserver's down.
     let sends = (direction == plan::Direction::Up) == (job.role == plan::Role::Client);
     match (job.shape.direction, job.shape.protocol) {
-        (Direction::Send | Direction::Receive, Protocol::Tcp) => Workload::Stream(StreamPlan {
-            direction,
-            message_bytes: message(sends),
-            send: if job.sendfile { SendMethod::Sendfile } else { SendMethod::Write },
-            receive: ReceiveMethod::Read,
-        }),
-        (Direction::Send | Direction::Receive, Protocol::Udp) => Workload::Udp(UdpPlan {
+        (TestDirection::Send | TestDirection::Receive, Protocol::Tcp) => {
+            Workload::Stream(StreamPlan {
+                direction,
+                message_bytes: message(sends),
+                send: if job.sendfile { SendMethod::Sendfile } else { SendMethod::Write },
+                receive: ReceiveMethod::Read,
+            })
+        }
+        (TestDirection::Send | TestDirection::Receive, Protocol::Udp) => Workload::Udp(UdpPlan {
             direction,
             datagram_bytes: Some(message(sends)),
             bits_per_second: None,
@@ -84,7 +86,7 @@ fn workload(job: &Job) -> Workload {
             gro: Offload::Off,
             fragment: true,
         }),
-        (Direction::RequestResponse, Protocol::Tcp) => Workload::Rr(RrPlan {
+        (TestDirection::RequestResponse, Protocol::Tcp) => Workload::Rr(RrPlan {
             request_bytes,
             response_bytes,
             burst: job.in_flight,
@@ -92,13 +94,15 @@ fn workload(job: &Job) -> Workload {
             load: None,
             backend: Backend::Auto,
         }),
-        (Direction::ConnectRequestResponse | Direction::Connect, _) => Workload::Crr(CrrPlan {
-            request_bytes,
-            response_bytes,
-            rate_per_second: None,
-            close: Close::Server,
-        }),
-        (Direction::RequestResponse, Protocol::Udp) => Workload::UdpRr(UdpRrPlan {
+        (TestDirection::ConnectRequestResponse | TestDirection::Connect, _) => {
+            Workload::Crr(CrrPlan {
+                request_bytes,
+                response_bytes,
+                rate_per_second: None,
+                close: Close::Server,
+            })
+        }
+        (TestDirection::RequestResponse, Protocol::Udp) => Workload::UdpRr(UdpRrPlan {
             request_bytes,
             response_bytes,
             timeout: job.receive_timeout,

@@ -13,11 +13,11 @@ use podperf_engine::metrics::flow;
 use podperf_sys as sys;
 
 /// Workers of datagrams look up from a call this often.
-const LOOK: Duration = Duration::from_millis(20);
+const DATAGRAM_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is asked of a data socket. Absent: the system's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ask {
+pub struct SocketRequest {
     /// SO_SNDBUF and SO_RCVBUF.
     pub buffers: Buffers,
     /// TCP_NODELAY.
@@ -44,7 +44,7 @@ pub struct Ask {
 
 /// What a data socket has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedSocket {
     /// SO_SNDBUF in bytes, as the kernel counts it.
     pub send_buffer: Option<u32>,
     /// SO_RCVBUF in bytes, as the kernel counts it.
@@ -69,7 +69,7 @@ pub struct Granted {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn tcp(family: IpAddr, ask: &Ask) -> io::Result<Socket> {
+pub fn tcp(family: IpAddr, ask: &SocketRequest) -> io::Result<Socket> {
     let address = SocketAddr::new(family, 0);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     tune_tcp(&socket, family, ask)?;
@@ -80,7 +80,7 @@ pub fn tcp(family: IpAddr, ask: &Ask) -> io::Result<Socket> {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn tune_tcp(socket: &Socket, family: IpAddr, ask: &Ask) -> io::Result<()> {
+pub fn tune_tcp(socket: &Socket, family: IpAddr, ask: &SocketRequest) -> io::Result<()> {
     if let Some(name) = &ask.congestion_control {
         // Not an error with netperf either; what is in force stands in the result.
         let _ = socket.set_tcp_congestion(name.as_bytes());
@@ -101,19 +101,19 @@ pub fn tune_tcp(socket: &Socket, family: IpAddr, ask: &Ask) -> io::Result<()> {
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn udp(family: IpAddr, ask: &Ask) -> io::Result<Socket> {
+pub fn udp(family: IpAddr, ask: &SocketRequest) -> io::Result<Socket> {
     let address = SocketAddr::new(family, 0);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if ask.dont_fragment {
         sys::datagram::set_fragmentation(&socket, family.is_ipv6(), false)?;
     }
-    socket.set_read_timeout(Some(LOOK))?;
-    socket.set_write_timeout(Some(LOOK))?;
+    socket.set_read_timeout(Some(DATAGRAM_POLL_INTERVAL))?;
+    socket.set_write_timeout(Some(DATAGRAM_POLL_INTERVAL))?;
     common(&socket, family, ask)?;
     Ok(socket)
 }
 
-fn common(socket: &Socket, family: IpAddr, ask: &Ask) -> io::Result<()> {
+fn common(socket: &Socket, family: IpAddr, ask: &SocketRequest) -> io::Result<()> {
     if let Some(bytes) = ask.buffers.send {
         socket.set_send_buffer_size(bytes as usize)?;
     }
@@ -140,7 +140,7 @@ fn common(socket: &Socket, family: IpAddr, ask: &Ask) -> io::Result<()> {
 
 /// What the kernel granted. What cannot be read is absent.
 #[must_use]
-pub fn granted(socket: &Socket) -> Granted {
+pub fn granted(socket: &Socket) -> GrantedSocket {
     let size = |bytes: io::Result<usize>| bytes.ok().and_then(|bytes| u32::try_from(bytes).ok());
     let ipv6 = socket
         .local_addr()
@@ -152,7 +152,7 @@ pub fn granted(socket: &Socket) -> Granted {
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     };
-    Granted {
+    GrantedSocket {
         send_buffer: size(socket.send_buffer_size()),
         receive_buffer: size(socket.recv_buffer_size()),
         mss: socket.tcp_mss().ok(),

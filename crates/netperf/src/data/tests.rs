@@ -7,17 +7,17 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use socket2::Socket;
 
-use super::socket::{Ask, tcp, udp};
+use super::socket::{SocketRequest, tcp, udp};
 use super::*;
 use crate::options::Buffers;
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn job(role: Role, protocol: Protocol, direction: Direction, extent: Extent) -> Job {
+fn job(role: Role, protocol: Protocol, direction: TestDirection, extent: Extent) -> Job {
     Job {
         role,
-        shape: Shape { protocol, direction },
+        shape: TestShape { protocol, direction },
         send_bytes: 1000,
         receive_bytes: 4096,
         request_bytes: 7,
@@ -40,7 +40,7 @@ fn address(socket: &Socket) -> SocketAddr {
 
 /// Connected ends: netperf's, netserver's.
 fn pairs(protocol: Protocol, count: u32) -> (Vec<Socket>, Vec<Socket>) {
-    let ask = Ask::default();
+    let ask = SocketRequest::default();
     let any = SocketAddr::new(LOOPBACK, 0);
     let pair = |_| match protocol {
         Protocol::Tcp => {
@@ -63,9 +63,9 @@ fn pairs(protocol: Protocol, count: u32) -> (Vec<Socket>, Vec<Socket>) {
     (0..count).map(pair).unzip()
 }
 
-fn run(job: Job, ends: Ends, stop: &Receiver<Kind>) -> Totals {
-    let phase = Phase::prepare(job, ends).unwrap();
-    phase.run(Course {
+fn run(job: Job, ends: DataConnections, stop: &Receiver<Kind>) -> Totals {
+    let phase = DataPhase::prepare(job, ends).unwrap();
+    phase.run(PhaseControl {
         stop,
         limit: Some(Duration::from_secs(20)),
         interim: None,
@@ -78,8 +78,8 @@ fn both(client: Job, server: Job) -> (Totals, Totals) {
     let (here, there) = pairs(client.shape.protocol, client.streams);
     let (_keep, never): (Sender<Kind>, _) = bounded(1);
     let stop = never.clone();
-    let other = thread::spawn(move || run(server, Ends::Connected(there), &stop));
-    let own = run(client, Ends::Connected(here), &never);
+    let other = thread::spawn(move || run(server, DataConnections::Connected(there), &stop));
+    let own = run(client, DataConnections::Connected(here), &never);
     (own, other.join().unwrap())
 }
 
@@ -89,7 +89,7 @@ fn streams_are_received_to_the_last_byte() {
         (Protocol::Tcp, Extent::Time(Duration::from_millis(200))),
         (Protocol::Tcp, Extent::Units(1_000_001)),
     ] {
-        let direction = Direction::Send;
+        let direction = TestDirection::Send;
         let client = Job { streams: 3, ..job(Role::Client, protocol, direction, extent) };
         let server =
             Job { streams: 3, ..job(Role::Server, protocol, direction, Extent::UntilTold) };
@@ -109,8 +109,8 @@ fn streams_are_received_to_the_last_byte() {
 #[test]
 fn a_server_that_sends_ends_it_by_its_time() {
     let extent = Extent::Time(Duration::from_millis(200));
-    let client = job(Role::Client, Protocol::Tcp, Direction::Receive, Extent::UntilTold);
-    let server = job(Role::Server, Protocol::Tcp, Direction::Receive, extent);
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, Extent::UntilTold);
+    let server = job(Role::Server, Protocol::Tcp, TestDirection::Receive, extent);
     let (own, other) = both(client, server);
     assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
     assert_eq!(own.bytes_received, other.bytes_sent);
@@ -120,7 +120,7 @@ fn a_server_that_sends_ends_it_by_its_time() {
 #[test]
 fn transactions_are_counted_by_both_ends() {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let direction = Direction::RequestResponse;
+        let direction = TestDirection::RequestResponse;
         let counted = job(Role::Client, protocol, direction, Extent::Units(500));
         let server = job(Role::Server, protocol, direction, Extent::UntilTold);
         let (own, other) = both(counted.clone(), server.clone());
@@ -139,8 +139,8 @@ fn transactions_are_counted_by_both_ends() {
 #[test]
 fn datagrams_are_counted_one_by_one() {
     let extent = Extent::Time(Duration::from_millis(100));
-    let sends = job(Role::Client, Protocol::Udp, Direction::Send, extent);
-    let receives = job(Role::Server, Protocol::Udp, Direction::Send, Extent::UntilTold);
+    let sends = job(Role::Client, Protocol::Udp, TestDirection::Send, extent);
+    let receives = job(Role::Server, Protocol::Udp, TestDirection::Send, Extent::UntilTold);
     let (own, other) = both(sends, receives);
     assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
     assert_eq!(own.bytes_sent, own.send_calls * 1000);
@@ -154,12 +154,12 @@ fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
     let (here, there) = pairs(Protocol::Tcp, 1);
     let (_keep, never): (Sender<Kind>, _) = bounded(1);
     let stop = never.clone();
-    let server = job(Role::Server, Protocol::Tcp, Direction::Send, Extent::UntilTold);
-    let other = thread::spawn(move || run(server, Ends::Connected(there), &stop));
-    let client = job(Role::Client, Protocol::Tcp, Direction::Send, extent);
-    let phase = Phase::prepare(client, Ends::Connected(here)).unwrap();
+    let server = job(Role::Server, Protocol::Tcp, TestDirection::Send, Extent::UntilTold);
+    let other = thread::spawn(move || run(server, DataConnections::Connected(there), &stop));
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Send, extent);
+    let phase = DataPhase::prepare(client, DataConnections::Connected(here)).unwrap();
     let mut seen = Vec::new();
-    let own = phase.run(Course {
+    let own = phase.run(PhaseControl {
         stop: &never,
         limit: None,
         interim: Some((Duration::from_millis(100), &mut |interim| seen.push(interim))),
@@ -177,8 +177,8 @@ fn a_peer_that_is_gone_ends_it_at_once_with_what_there_is() {
     let (here, there) = pairs(Protocol::Tcp, 1);
     let (tell, stop) = bounded(1);
     tell.send(Kind::Incomplete).unwrap();
-    let client = job(Role::Client, Protocol::Tcp, Direction::Receive, Extent::UntilTold);
-    let own = run(client, Ends::Connected(here), &stop);
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, Extent::UntilTold);
+    let own = run(client, DataConnections::Connected(here), &stop);
     assert_eq!(own.stopped, Some(Kind::Incomplete));
     assert!(own.elapsed < Duration::from_secs(5), "{own:?}");
     drop(there);
@@ -186,13 +186,13 @@ fn a_peer_that_is_gone_ends_it_at_once_with_what_there_is() {
 
 #[test]
 fn what_is_asked_of_sockets_is_read_back() {
-    let ask = Ask {
+    let ask = SocketRequest {
         buffers: Buffers { send: Some(20_000), receive: Some(30_000) },
         no_delay: true,
         tos: Some(0x10),
         priority: Some(3),
         congestion_control: Some("no-such-control".into()),
-        ..Ask::default()
+        ..SocketRequest::default()
     };
     let granted = socket::granted(&tcp(LOOPBACK, &ask).unwrap());
     // The kernel doubles what it is asked for (socket(7)).

@@ -2,23 +2,23 @@
 //!
 //! Enters: a name, and the options that bear on it. Leaves: the test and its shape.
 
-use super::Refusal;
+use super::ExitMessage;
 use super::data::Hints;
-use crate::test::{Direction, Protocol, Shape, Test};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestShape};
 
-const TESTS: [(&str, Test); 12] = [
-    ("TCP_STREAM", Test::TcpStream),
-    ("TCP_MAERTS", Test::TcpMaerts),
-    ("TCP_RR", Test::TcpRr),
-    ("TCP_CRR", Test::TcpCrr),
-    ("UDP_STREAM", Test::UdpStream),
-    ("UDP_RR", Test::UdpRr),
-    ("OMNI", Test::Omni),
-    ("TCP_SENDFILE", Test::TcpSendfile),
-    ("TCP_CC", Test::TcpCc),
-    ("UUID", Test::Uuid),
-    ("LOC_CPU", Test::LocCpu),
-    ("REM_CPU", Test::RemCpu),
+const TESTS: [(&str, NetperfTest); 12] = [
+    ("TCP_STREAM", NetperfTest::TcpStream),
+    ("TCP_MAERTS", NetperfTest::TcpMaerts),
+    ("TCP_RR", NetperfTest::TcpRr),
+    ("TCP_CRR", NetperfTest::TcpCrr),
+    ("UDP_STREAM", NetperfTest::UdpStream),
+    ("UDP_RR", NetperfTest::UdpRr),
+    ("OMNI", NetperfTest::Omni),
+    ("TCP_SENDFILE", NetperfTest::TcpSendfile),
+    ("TCP_CC", NetperfTest::TcpCc),
+    ("UUID", NetperfTest::Uuid),
+    ("LOC_CPU", NetperfTest::LocCpu),
+    ("REM_CPU", NetperfTest::RemCpu),
 ];
 
 /// Families of tests that some netperf has and podperf has not.
@@ -26,7 +26,7 @@ const ELSEWHERE: [&str; 10] =
     ["SCTP_", "STREAM_", "DG_", "DCCP_", "SDP_", "XTI_", "DLPI_", "TCP_MSS", "TCPIPV6_", "TCP_TR"];
 
 /// The test of that name, in any case.
-pub(super) fn test(name: &str) -> Result<Test, Refusal> {
+pub(super) fn test(name: &str) -> Result<NetperfTest, ExitMessage> {
     let name = name.to_ascii_uppercase();
     if let Some((_, test)) = TESTS.iter().find(|(known, _)| *known == name) {
         return Ok(*test);
@@ -42,38 +42,40 @@ pub(super) fn test(name: &str) -> Result<Test, Refusal> {
     } else {
         String::new()
     };
-    Err(Refusal { out, err, status: 1 })
+    Err(ExitMessage { out, err, status: 1 })
 }
 
 /// What the test does. Only omni goes by `-d`; all go by `-T`, those that transact by `-c`.
-pub(super) fn shape(test: Test, hints: &Hints) -> Result<Shape, String> {
+pub(super) fn shape(test: NetperfTest, hints: &Hints) -> Result<TestShape, String> {
     let asked = hints.protocol.or(hints.socket);
-    let Shape { protocol: own, direction } = test.shape();
-    let direction = if test == Test::Omni { omni(hints) } else { direction };
+    let TestShape { protocol: own, direction } = test.shape();
+    let direction = if test == NetperfTest::Omni { omni(hints) } else { direction };
     let direction = match direction {
-        Direction::RequestResponse if hints.connections => Direction::ConnectRequestResponse,
+        TestDirection::RequestResponse if hints.connections => {
+            TestDirection::ConnectRequestResponse
+        }
         direction => direction,
     };
     let protocol = asked.unwrap_or(own);
-    if protocol == Protocol::Udp && (!direction.lasts() || test == Test::TcpSendfile) {
+    if protocol == Protocol::Udp && (!direction.lasts() || test == NetperfTest::TcpSendfile) {
         return Err("UDP has no connections: -c, CRR, CC and SENDFILE need -T tcp".to_owned());
     }
-    Ok(Shape { protocol, direction })
+    Ok(TestShape { protocol, direction })
 }
 
-fn omni(hints: &Hints) -> Direction {
-    let way = hints.direction.unwrap_or(hints.sizes);
-    let both = way.sends && way.receives;
+fn omni(hints: &Hints) -> TestDirection {
+    let transfer = hints.direction.unwrap_or(hints.sizes);
+    let both = transfer.sends && transfer.receives;
     let transacts = if hints.direction.is_some() { both } else { both || hints.transactions };
-    if way.connects {
-        Direction::ConnectRequestResponse
+    if transfer.connects {
+        TestDirection::ConnectRequestResponse
     } else if transacts {
-        Direction::RequestResponse
+        TestDirection::RequestResponse
     } else if hints.connections {
-        Direction::Connect
-    } else if way.receives {
-        Direction::Receive
+        TestDirection::Connect
+    } else if transfer.receives {
+        TestDirection::Receive
     } else {
-        Direction::Send
+        TestDirection::Send
     }
 }

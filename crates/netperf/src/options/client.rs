@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use super::confidence::Goal;
 use super::data::{self, Hints};
 use super::words::Words;
-use super::{Format, Options, Pace, Pair, Refusal, by_name, global, rules, usage};
+use super::{ExitMessage, Format, Options, Pace, PerEnd, by_name, global, rules, usage};
 
 /// What a command line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,28 +27,28 @@ pub enum Parsed {
 
 /// Options being read: those that are settled, and parts of those that are not.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct PartialOptions {
     pub(super) options: Options,
     pub(super) test: Option<String>,
     pub(super) goal: Goal,
-    pub(super) burst: Pair<Option<u32>>,
-    pub(super) pause: Pair<Option<std::time::Duration>>,
+    pub(super) burst: PerEnd<Option<u32>>,
+    pub(super) pause: PerEnd<Option<std::time::Duration>>,
     pub(super) hints: Hints,
 }
 
 /// Why reading stops early.
-pub(super) enum Halt {
+pub(super) enum ParseStop {
     Done(Parsed),
-    Refused(Refusal),
+    Refused(ExitMessage),
 }
 
-impl From<Refusal> for Halt {
-    fn from(refusal: Refusal) -> Self {
+impl From<ExitMessage> for ParseStop {
+    fn from(refusal: ExitMessage) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl Refusal {
+impl ExitMessage {
     /// One line on standard error, exit status 1.
     pub(super) fn because(why: impl std::fmt::Display) -> Self {
         Self { err: format!("netperf: {why}\n"), status: 1, ..Self::default() }
@@ -64,25 +64,25 @@ impl Refusal {
 ///
 /// # Errors
 ///
-/// The [`Refusal`] of a command line that cannot be carried out.
-pub fn netperf(words: &[OsString]) -> Result<Parsed, Refusal> {
+/// The [`ExitMessage`] of a command line that cannot be carried out.
+pub fn netperf(words: &[OsString]) -> Result<Parsed, ExitMessage> {
     match read(words) {
         Ok(options) => Ok(Parsed::Run(Box::new(options))),
-        Err(Halt::Done(parsed)) => Ok(parsed),
-        Err(Halt::Refused(refusal)) => Err(refusal),
+        Err(ParseStop::Done(parsed)) => Ok(parsed),
+        Err(ParseStop::Refused(refusal)) => Err(refusal),
     }
 }
 
-fn read(words: &[OsString]) -> Result<Options, Halt> {
-    let mut draft = Draft::default();
+fn read(words: &[OsString]) -> Result<Options, ParseStop> {
+    let mut partial = PartialOptions::default();
     let mut global = Words::new(words.iter().cloned());
-    global::scan(&mut global, &mut draft)?;
-    if let Some(name) = &draft.test {
-        draft.options.test = by_name::test(name)?;
+    global::scan(&mut global, &mut partial)?;
+    if let Some(name) = &partial.test {
+        partial.options.test = by_name::test(name)?;
     }
-    data::scan(&mut Words::new(global.rest()), &mut draft)?;
-    draft.options.command_line = command_line(words);
-    settle(draft).map_err(Halt::Refused)
+    data::scan(&mut Words::new(global.rest()), &mut partial)?;
+    partial.options.command_line = command_line(words);
+    settle(partial).map_err(ParseStop::Refused)
 }
 
 fn command_line(words: &[OsString]) -> String {
@@ -91,10 +91,10 @@ fn command_line(words: &[OsString]) -> String {
 }
 
 /// Puts together what stands in several options.
-fn settle(draft: Draft) -> Result<Options, Refusal> {
-    let Draft { mut options, goal, burst, pause, hints, .. } = draft;
+fn settle(partial: PartialOptions) -> Result<Options, ExitMessage> {
+    let PartialOptions { mut options, goal, burst, pause, hints, .. } = partial;
     options.confidence = goal.settle(&mut options.notes)?;
-    options.shape = by_name::shape(options.test, &hints).map_err(Refusal::because)?;
+    options.shape = by_name::shape(options.test, &hints).map_err(ExitMessage::because)?;
     options.pace.local = pace(burst.local, pause.local);
     options.pace.remote = pace(burst.remote, pause.remote);
     for (burst, pause) in [(burst.local, pause.local), (burst.remote, pause.remote)] {
@@ -110,7 +110,7 @@ fn settle(draft: Draft) -> Result<Options, Refusal> {
         };
         loopback.clone_into(&mut options.host);
     }
-    rules::check(&options).map_err(Refusal::because)?;
+    rules::check(&options).map_err(ExitMessage::because)?;
     Ok(options)
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Enters: the halves that were given. Leaves: the goal by netperf's rules, or the refusal.
 
-use super::{ConfidenceGoal, Refusal, number, words};
+use super::{ConfidenceGoal, ExitMessage, number, words};
 
 /// netperf repeats a test at least and at most so often.
-const FEWEST: u32 = 3;
-const MOST: u32 = 30;
+const MIN_ITERATIONS: u32 = 3;
+const MAX_ITERATIONS: u32 = 30;
 
 /// What was given.
 #[derive(Default)]
@@ -55,23 +55,26 @@ impl Goal {
     }
 
     /// The goal, if there is one.
-    pub(super) fn settle(self, notes: &mut Vec<String>) -> Result<Option<ConfidenceGoal>, Refusal> {
+    pub(super) fn settle(
+        self,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<ConfidenceGoal>, ExitMessage> {
         if !self.interval_given && !self.iterations_given {
             return Ok(None);
         }
         let level = self.level.unwrap_or(99);
         if level != 95 && level != 99 {
             let out = "Only 95% and 99% confidence level is supported\n".to_owned();
-            return Err(Refusal { out, status: 255, ..Refusal::default() });
+            return Err(ExitMessage { out, status: 255, ..ExitMessage::default() });
         }
         if self.lone_level {
             notes.push(format!(
                 "netperf: -I {level} asks for a width of {level}% too; -I {level},5 for one of 5%"
             ));
         }
-        let least = self.least.unwrap_or(FEWEST).clamp(FEWEST, MOST);
-        let most = self.most.unwrap_or(if self.iterations_given { FEWEST } else { 10 });
-        let most = most.clamp(least, MOST);
+        let least = self.least.unwrap_or(MIN_ITERATIONS).clamp(MIN_ITERATIONS, MAX_ITERATIONS);
+        let most = self.most.unwrap_or(if self.iterations_given { MIN_ITERATIONS } else { 10 });
+        let most = most.clamp(least, MAX_ITERATIONS);
         Ok(Some(ConfidenceGoal {
             level,
             width_percent: self.width_percent.unwrap_or(5.0),

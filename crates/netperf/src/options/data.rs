@@ -6,11 +6,11 @@
 use podperf_model::AddressFamily;
 use std::time::Duration;
 
-use super::client::{Draft, Halt};
+use super::client::{ParseStop, PartialOptions};
 use super::global::{host, port, wrong};
 use super::words::{Word, Words, both, first, put};
-use super::{Format, Refusal, number, selection, usage};
-use crate::test::Protocol;
+use super::{ExitMessage, Format, number, selection, usage};
+use crate::test_kind::Protocol;
 
 const VALUED: &str = "bdeGHjKlLmMpPqrRsStTuwWX";
 /// Accepted without effect: deferred accept, packet info, fast open, debugging, connected UDP, ...
@@ -18,14 +18,14 @@ const EFFECTLESS: &str = "aBFgInNUz";
 /// netperf's range for connections of CRR and CC.
 const CLIENT_PORTS: (u16, u16) = (5000, 65535);
 /// Names of congestion control and a UUID on the wire and in its output.
-const MOST_NAME: usize = 15;
-const MOST_UUID: usize = 37;
+const MAX_ALGORITHM_BYTES: usize = 15;
+const MAX_UUID_BYTES: usize = 37;
 
 /// What bears on the shape of a test.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
     /// `-d`.
-    pub(super) direction: Option<Way>,
+    pub(super) direction: Option<Transfer>,
     /// `-T`, or else `-t`.
     pub(super) protocol: Option<Protocol>,
     /// `-t`.
@@ -33,14 +33,14 @@ pub(super) struct Hints {
     /// `-c`.
     pub(super) connections: bool,
     /// `-m` and `-M`: netperf sends, netperf receives.
-    pub(super) sizes: Way,
+    pub(super) sizes: Transfer,
     /// `-r`.
     pub(super) transactions: bool,
 }
 
 /// Whether netperf sends and whether it receives.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Transfer {
     pub(super) sends: bool,
     pub(super) receives: bool,
     /// With a connection each.
@@ -48,76 +48,80 @@ pub(super) struct Way {
 }
 
 /// Reads the set.
-pub(super) fn scan(words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
-    while let Some(word) = words.next().map_err(Refusal::because)? {
+pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+    while let Some(word) = words.next().map_err(ExitMessage::because)? {
         match word {
             Word::Letter(letter) if VALUED.contains(letter) => match words.value() {
                 Some(Ok(value)) => {
-                    valued(letter, &value, draft)
+                    valued(letter, &value, partial)
                         .map_err(|why| wrong("-", letter, &value, &why))?;
                 }
                 Some(Err(value)) => {
                     return Err(
-                        Refusal::because(format!("{} is not UTF-8", value.display())).into()
+                        ExitMessage::because(format!("{} is not UTF-8", value.display())).into()
                     );
                 }
-                None => note(draft, format!("option requires an argument -- '{letter}'")),
+                None => note(partial, format!("option requires an argument -- '{letter}'")),
             },
-            Word::Letter(letter) => flag(letter, words, draft)?,
+            Word::Letter(letter) => flag(letter, words, partial)?,
             Word::Long(name)
                 if ["json", "streams", "percentiles", "native", "help"].contains(&&*name) =>
             {
                 return Err(
-                    Refusal::because(format!("--{name} stands before --, not behind")).into()
+                    ExitMessage::because(format!("--{name} stands before --, not behind")).into()
                 );
             }
             Word::Long(name) => {
                 words.skip_attached();
-                note(draft, format!("unrecognized option '--{name}'"));
+                note(partial, format!("unrecognized option '--{name}'"));
             }
         }
     }
     Ok(())
 }
 
-fn note(draft: &mut Draft, text: String) {
-    draft.options.notes.push(format!("netperf: {text}"));
+fn note(partial: &mut PartialOptions, text: String) {
+    partial.options.notes.push(format!("netperf: {text}"));
 }
 
-fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
-    let data = &mut draft.options.data;
+fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+    let data = &mut partial.options.data;
     match letter {
-        'o' => selected(Format::Csv, words, draft)?,
-        'O' => selected(Format::Human, words, draft)?,
-        'k' => selected(Format::KeyValue, words, draft)?,
+        'o' => selected(Format::Csv, words, partial)?,
+        'O' => selected(Format::Human, words, partial)?,
+        'k' => selected(Format::KeyValue, words, partial)?,
         'D' => data.no_delay = true,
         'C' => data.cork = true,
         'V' => data.copy_avoidance = true,
         'f' => data.dont_fragment = true,
         '4' => data.family = Some(AddressFamily::V4),
         '6' => data.family = Some(AddressFamily::V6),
-        'c' => draft.hints.connections = true,
+        'c' => partial.hints.connections = true,
         // Retired, once with a value.
         'i' => {
             words.value_if(|word| word.starts_with(|char: char| char.is_ascii_digit()));
         }
         'h' => {
             let err = usage::TEST.to_owned();
-            return Err(Refusal { err, status: 1, ..Refusal::default() }.into());
+            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() }.into());
         }
         _ if EFFECTLESS.contains(letter) => {}
-        _ => note(draft, format!("invalid option -- '{letter}'")),
+        _ => note(partial, format!("invalid option -- '{letter}'")),
     }
     Ok(())
 }
 
-fn selected(format: Format, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
+fn selected(
+    format: Format,
+    words: &mut Words,
+    partial: &mut PartialOptions,
+) -> Result<(), ParseStop> {
     let word = words.value_if(|word| !word.starts_with('-'));
-    selection::choose(format, word.as_deref(), &mut draft.options.data.selection)
+    selection::choose(format, word.as_deref(), &mut partial.options.data.selection)
 }
 
-fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
-    let Draft { options, hints, .. } = draft;
+fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(), String> {
+    let PartialOptions { options, hints, .. } = partial;
     let data = &mut options.data;
     match letter {
         'm' => {
@@ -163,7 +167,9 @@ fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
             let names = &mut data.congestion_control;
             put(&mut names.local, &mut names.remote, both(value), algorithm)?;
         }
-        'u' if value.len() > MOST_UUID => return Err(format!("more than {MOST_UUID} bytes")),
+        'u' if value.len() > MAX_UUID_BYTES => {
+            return Err(format!("more than {MAX_UUID_BYTES} bytes"));
+        }
         'u' => data.uuid = Some(value.to_owned()),
         'G' => data.mss = number::choice(value)?,
         'q' => data.pacing_bytes_per_second = Some(number::size(value)?).filter(|rate| *rate > 0),
@@ -192,15 +198,15 @@ fn data_host(value: &str, family: &mut Option<AddressFamily>) -> Result<String, 
 }
 
 fn algorithm(name: &str) -> Result<Option<String>, String> {
-    if name.len() > MOST_NAME {
-        return Err(format!("a name of more than {MOST_NAME} bytes"));
+    if name.len() > MAX_ALGORITHM_BYTES {
+        return Err(format!("a name of more than {MAX_ALGORITHM_BYTES} bytes"));
     }
     Ok(Some(name.to_owned()))
 }
 
 /// Words or sums of 2 (send) and 4 (receive), joined by `|`.
-fn direction(value: &str) -> Result<Way, String> {
-    let mut way = Way::default();
+fn direction(value: &str) -> Result<Transfer, String> {
+    let mut transfer = Transfer::default();
     for word in value.split('|') {
         let word = word.trim().to_ascii_lowercase();
         let (sends, receives, connects) = match word.as_str() {
@@ -210,11 +216,11 @@ fn direction(value: &str) -> Result<Way, String> {
             "crr" => (true, true, true),
             _ => return Err("no direction: send, recv, rr or crr".to_owned()),
         };
-        way.sends |= sends;
-        way.receives |= receives;
-        way.connects |= connects;
+        transfer.sends |= sends;
+        transfer.receives |= receives;
+        transfer.connects |= connects;
     }
-    Ok(way)
+    Ok(transfer)
 }
 
 fn protocol(value: &str) -> Result<Protocol, String> {

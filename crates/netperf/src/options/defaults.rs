@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::{Buffers, DataOptions, Layout, Length, Options, Pair};
-use crate::test::{Direction, Protocol, Shape, Test};
+use super::{BufferRings, Buffers, DataOptions, Length, Options, PerEnd};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestShape};
 
 /// netserver's port.
 pub(super) const PORT: u16 = 12865;
@@ -13,31 +13,31 @@ pub(super) const PORT: u16 = 12865;
 impl Default for Options {
     fn default() -> Self {
         Self {
-            test: Test::TcpStream,
-            shape: Shape { protocol: Protocol::Tcp, direction: Direction::Send },
+            test: NetperfTest::TcpStream,
+            shape: TestShape { protocol: Protocol::Tcp, direction: TestDirection::Send },
             host: String::new(),
             family: None,
             local_host: None,
-            ports: Pair { local: 0, remote: PORT },
+            ports: PerEnd { local: 0, remote: PORT },
             length: Length::Seconds(10),
             header: true,
             verbosity: 1,
             unit: None,
-            cpu: Pair::default(),
+            cpu: PerEnd::default(),
             interim: None,
             interim_unit: None,
             statistics: false,
             confidence: None,
             settle: Duration::ZERO,
-            cpus: Pair::default(),
+            cpus: PerEnd::default(),
             brand: None,
-            fill: Pair::default(),
+            fill: PerEnd::default(),
             passphrase: None,
-            tos: Pair::default(),
-            priority: Pair::default(),
+            tos: PerEnd::default(),
+            priority: PerEnd::default(),
             keepalive: false,
-            pace: Pair::default(),
-            layout: Layout::default(),
+            pace: PerEnd::default(),
+            layout: BufferRings::default(),
             debug: 0,
             data: DataOptions::default(),
             json: false,
@@ -56,9 +56,9 @@ impl Default for DataOptions {
             host: None,
             local_host: None,
             family: None,
-            ports: Pair::default(),
-            send_bytes: Pair::default(),
-            receive_bytes: Pair::default(),
+            ports: PerEnd::default(),
+            send_bytes: PerEnd::default(),
+            receive_bytes: PerEnd::default(),
             request_bytes: 1,
             response_bytes: 1,
             local_buffers: Buffers::default(),
@@ -69,7 +69,7 @@ impl Default for DataOptions {
             burst: None,
             routing: true,
             receive_timeout: None,
-            congestion_control: Pair::default(),
+            congestion_control: PerEnd::default(),
             uuid: None,
             mss: None,
             pacing_bytes_per_second: None,
@@ -80,12 +80,12 @@ impl Default for DataOptions {
     }
 }
 
-impl Default for Layout {
+impl Default for BufferRings {
     fn default() -> Self {
         Self {
-            align: Pair { local: 8, remote: 8 },
-            offset: Pair::default(),
-            width: Pair::default(),
+            align: PerEnd { local: 8, remote: 8 },
+            offset: PerEnd::default(),
+            width: PerEnd::default(),
         }
     }
 }

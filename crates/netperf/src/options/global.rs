@@ -7,41 +7,41 @@ use podperf_model::AddressFamily;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use super::client::{Draft, Halt, Parsed};
+use super::client::{ParseStop, Parsed, PartialOptions};
 use super::words::{self, Word, Words, both, first, put};
-use super::{Pair, Refusal, Unit, number, usage};
+use super::{ExitMessage, PerEnd, Unit, number, usage};
 
 const VALUED: &str = "aAbBDfFHiIkKlLnoOpPstTvwWyYZ";
 const LONG_VALUED: [&str; 3] = ["streams", "percentiles", "native"];
 /// The name of a fill file on the wire.
-const MOST_FILE_NAME: usize = 31;
+const MAX_FILE_NAME_BYTES: usize = 31;
 /// The text of a passphrase on the wire.
-const MOST_PASSPHRASE: usize = 647;
+const MAX_PASSPHRASE_BYTES: usize = 647;
 
 /// Reads the set.
-pub(super) fn scan(words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
-    while let Some(word) = words.next().map_err(Refusal::usage)? {
+pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+    while let Some(word) = words.next().map_err(ExitMessage::usage)? {
         match word {
             Word::Letter(letter) if VALUED.contains(letter) => {
                 let value = value(words, &letter.to_string())?;
-                valued(letter, &value, draft).map_err(|why| wrong("-", letter, &value, &why))?;
+                valued(letter, &value, partial).map_err(|why| wrong("-", letter, &value, &why))?;
             }
-            Word::Letter(letter) => flag(letter, words, draft)?,
+            Word::Letter(letter) => flag(letter, words, partial)?,
             Word::Long(name) if LONG_VALUED.contains(&name.as_str()) => {
                 let value = value(words, &name)?;
-                long(&name, &value, draft).map_err(|why| wrong("--", &name, &value, &why))?;
+                long(&name, &value, partial).map_err(|why| wrong("--", &name, &value, &why))?;
             }
-            Word::Long(name) => long_flag(&name, draft)?,
+            Word::Long(name) => long_flag(&name, partial)?,
         }
     }
     Ok(())
 }
 
-fn value(words: &mut Words, option: &str) -> Result<String, Refusal> {
+fn value(words: &mut Words, option: &str) -> Result<String, ExitMessage> {
     match words.value() {
-        None => Err(Refusal::usage(format!("option requires an argument -- '{option}'"))),
+        None => Err(ExitMessage::usage(format!("option requires an argument -- '{option}'"))),
         Some(Ok(value)) => Ok(value),
-        Some(Err(value)) => Err(Refusal::because(format!("{} is not UTF-8", value.display()))),
+        Some(Err(value)) => Err(ExitMessage::because(format!("{} is not UTF-8", value.display()))),
     }
 }
 
@@ -51,12 +51,12 @@ pub(super) fn wrong(
     option: impl std::fmt::Display,
     value: &str,
     why: &str,
-) -> Refusal {
-    Refusal::because(format!("{dashes}{option} {value}: {why}"))
+) -> ExitMessage {
+    ExitMessage::because(format!("{dashes}{option} {value}: {why}"))
 }
 
-fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> {
-    let options = &mut draft.options;
+fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+    let options = &mut partial.options;
     match letter {
         'c' | 'C' => {
             // A CPU rate was for calibration; /proc/stat needs none.
@@ -66,53 +66,53 @@ fn flag(letter: char, words: &mut Words, draft: &mut Draft) -> Result<(), Halt> 
         }
         'd' => options.debug += 1,
         'j' => options.statistics = true,
-        'r' => draft.goal.result_only = true,
+        'r' => partial.goal.result_only = true,
         'S' => options.keepalive = true,
         '4' => options.family = Some(AddressFamily::V4),
         '6' => options.family = Some(AddressFamily::V6),
         'N' => {
-            return Err(Refusal::because(
+            return Err(ExitMessage::because(
                 "-N is not there: podperf measures with a netserver on the other end; leave -N out",
             )
             .into());
         }
         'V' => {
-            return Err(Halt::Done(Parsed::Print { out: usage::version(), status: 0 }));
+            return Err(ParseStop::Done(Parsed::Print { out: usage::version(), status: 0 }));
         }
         'h' => {
             let err = usage::NETPERF.to_owned();
-            return Err(Refusal { err, status: 1, ..Refusal::default() }.into());
+            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() }.into());
         }
-        _ => return Err(Refusal::usage(format!("invalid option -- '{letter}'")).into()),
+        _ => return Err(ExitMessage::usage(format!("invalid option -- '{letter}'")).into()),
     }
     Ok(())
 }
 
-fn long_flag(name: &str, draft: &mut Draft) -> Result<(), Halt> {
+fn long_flag(name: &str, partial: &mut PartialOptions) -> Result<(), ParseStop> {
     match name {
-        "json" => draft.options.json = true,
+        "json" => partial.options.json = true,
         "help" => {
             let out = usage::NETPERF.to_owned();
-            return Err(Halt::Done(Parsed::Print { out, status: 0 }));
+            return Err(ParseStop::Done(Parsed::Print { out, status: 0 }));
         }
-        _ => return Err(Refusal::usage(format!("unrecognized option '--{name}'")).into()),
+        _ => return Err(ExitMessage::usage(format!("unrecognized option '--{name}'")).into()),
     }
     Ok(())
 }
 
-fn long(name: &str, value: &str, draft: &mut Draft) -> Result<(), String> {
+fn long(name: &str, value: &str, partial: &mut PartialOptions) -> Result<(), String> {
     match (name, value) {
-        ("streams", _) => draft.options.streams = number::positive(value)?,
-        ("percentiles", _) => draft.options.percentiles = number::percentiles(value)?,
-        (_, "auto") => draft.options.native = true,
-        (_, "off") => draft.options.native = false,
+        ("streams", _) => partial.options.streams = number::positive(value)?,
+        ("percentiles", _) => partial.options.percentiles = number::percentiles(value)?,
+        (_, "auto") => partial.options.native = true,
+        (_, "off") => partial.options.native = false,
         _ => return Err("neither auto nor off".to_owned()),
     }
     Ok(())
 }
 
-fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
-    let options = &mut draft.options;
+fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(), String> {
+    let options = &mut partial.options;
     let layout = &mut options.layout;
     match letter {
         'H' => host(value, &mut options.host, &mut options.family)?,
@@ -122,7 +122,7 @@ fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
             options.local_host = Some(local).filter(|local| !local.is_empty());
         }
         'p' => put(&mut options.ports.remote, &mut options.ports.local, first(value), port)?,
-        't' => draft.test = Some(value.to_owned()),
+        't' => partial.test = Some(value.to_owned()),
         'l' => options.length = number::length(value)?,
         'P' => options.header = number::truth(value)?,
         'v' => options.verbosity = number::count(value)?,
@@ -135,23 +135,27 @@ fn valued(letter: char, value: &str, draft: &mut Draft) -> Result<(), String> {
             // netperf takes a first guess of units a second here; a clock needs none.
             options.interim_unit = unit_of_it.and_then(|word| unit(word).ok());
         }
-        'I' => draft.goal.interval(value)?,
-        'i' => draft.goal.iterations(value)?,
+        'I' => partial.goal.interval(value)?,
+        'i' => partial.goal.iterations(value)?,
         's' => options.settle = number::seconds(value)?,
         'T' => put(&mut options.cpus.local, &mut options.cpus.remote, both(value), number::cpu)?,
         'B' => options.brand = Some(value.to_owned()),
-        'F' => fill(value, draft)?,
-        'Z' if value.len() > MOST_PASSPHRASE => {
-            return Err(format!("more than {MOST_PASSPHRASE} bytes"));
+        'F' => fill(value, partial)?,
+        'Z' if value.len() > MAX_PASSPHRASE_BYTES => {
+            return Err(format!("more than {MAX_PASSPHRASE_BYTES} bytes"));
         }
         'Z' => options.passphrase = Some(value.to_owned()),
         'Y' => put(&mut options.tos.local, &mut options.tos.remote, both(value), number::tos)?,
         'y' => {
-            let Pair { local, remote } = &mut options.priority;
+            let PerEnd { local, remote } = &mut options.priority;
             put(local, remote, both(value), number::priority)?;
         }
-        'b' => put(&mut draft.burst.local, &mut draft.burst.remote, first(value), number::choice)?,
-        'w' => put(&mut draft.pause.local, &mut draft.pause.remote, first(value), number::pause)?,
+        'b' => {
+            put(&mut partial.burst.local, &mut partial.burst.remote, first(value), number::choice)?
+        }
+        'w' => {
+            put(&mut partial.pause.local, &mut partial.pause.remote, first(value), number::pause)?
+        }
         'W' => put(&mut layout.width.local, &mut layout.width.remote, both(value), number::choice)?,
         // Shown in one table alone, which has a column for one buffer of each end.
         'a' => put(&mut layout.align.local, &mut 0, both(value), number::count)?,
@@ -231,8 +235,8 @@ fn unit(word: &str) -> Result<Unit, String> {
 }
 
 /// `-F file[,file of netserver]`.
-fn fill(value: &str, draft: &mut Draft) -> Result<(), String> {
-    let fill = &mut draft.options.fill;
+fn fill(value: &str, partial: &mut PartialOptions) -> Result<(), String> {
+    let fill = &mut partial.options.fill;
     let (own, remote) = first(value);
     if let Some(name) = own {
         // A pipe without a writer is not waited for here.
@@ -245,8 +249,8 @@ fn fill(value: &str, draft: &mut Draft) -> Result<(), String> {
         }
     }
     if let Some(name) = remote {
-        if name.len() > MOST_FILE_NAME {
-            return Err(format!("netserver's file name has more than {MOST_FILE_NAME} bytes"));
+        if name.len() > MAX_FILE_NAME_BYTES {
+            return Err(format!("netserver's file name has more than {MAX_FILE_NAME_BYTES} bytes"));
         }
         fill.remote = Some(name.to_owned());
     }

@@ -1,7 +1,7 @@
 //! What was typed to netperf, by netperf's rules.
 //!
-//! Enters: the words of a command line. Leaves: [`Options`], or the [`Refusal`] that says what goes
-//! to which stream and the exit status. No I/O, but for reading files that are named.
+//! Enters: the words of a command line. Leaves: [`Options`], or the [`ExitMessage`] that says what
+//! goes to which stream and the exit status. No I/O, but for reading files that are named.
 
 mod by_name;
 mod client;
@@ -25,15 +25,15 @@ use std::time::Duration;
 
 pub use self::client::{Parsed, netperf};
 pub use self::server::{ServerOptions, netserver};
-use super::test::{Shape, Test};
+use super::test_kind::{NetperfTest, TestShape};
 
 /// Everything that one netperf command line asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// `-t`.
-    pub test: Test,
+    pub test: NetperfTest,
     /// What the test's data connections do; of UUID, LOC_CPU and REM_CPU without meaning.
-    pub shape: Shape,
+    pub shape: TestShape,
     /// `-H`: netserver's host as typed.
     pub host: String,
     /// `-H host,family`, `-4`, `-6`.
@@ -41,7 +41,7 @@ pub struct Options {
     /// `-L`: own address, for control and data.
     pub local_host: Option<String>,
     /// `-p`: netserver's port, and the own one of the control connection (0: any).
-    pub ports: Pair<u16>,
+    pub ports: PerEnd<u16>,
     /// `-l`.
     pub length: Length,
     /// `-P`: banner and column headers are printed.
@@ -51,7 +51,7 @@ pub struct Options {
     /// `-f`, where given.
     pub unit: Option<Unit>,
     /// `-c` and `-C`: CPU is measured.
-    pub cpu: Pair<bool>,
+    pub cpu: PerEnd<bool>,
     /// `-D`: time between interim results.
     pub interim: Option<Duration>,
     /// `-D sec,units`: the unit of interim results.
@@ -63,23 +63,23 @@ pub struct Options {
     /// `-s`: pause before the data connection.
     pub settle: Duration,
     /// `-T`: CPU of netperf and of netserver.
-    pub cpus: Pair<Option<u32>>,
+    pub cpus: PerEnd<Option<u32>>,
     /// `-B`.
     pub brand: Option<String>,
     /// `-F`: the own file, its contents to be sent; netserver's is only named.
-    pub fill: Pair<Option<String>>,
+    pub fill: PerEnd<Option<String>>,
     /// `-Z`.
     pub passphrase: Option<String>,
     /// `-Y`: TOS octet or traffic class.
-    pub tos: Pair<Option<u8>>,
+    pub tos: PerEnd<Option<u8>>,
     /// `-y`: SO_PRIORITY.
-    pub priority: Pair<Option<i32>>,
+    pub priority: PerEnd<Option<i32>>,
     /// `-S`: SO_KEEPALIVE on data sockets.
     pub keepalive: bool,
     /// `-b` and `-w`: pacing.
-    pub pace: Pair<Option<Pace>>,
+    pub pace: PerEnd<Option<Pace>>,
     /// `-W`, `-a`, `-A`, `-o`, `-O`: buffer rings; shown, without effect.
-    pub layout: Layout,
+    pub layout: BufferRings,
     /// `-d`, how often.
     pub debug: u32,
     /// The options after `--`.
@@ -108,11 +108,11 @@ pub struct DataOptions {
     /// `-4`, `-6`, or of `-H`.
     pub family: Option<AddressFamily>,
     /// `-P`: data ports, own and netserver's; 0: any.
-    pub ports: Pair<u16>,
+    pub ports: PerEnd<u16>,
     /// `-m`: bytes of each send, by either end.
-    pub send_bytes: Pair<Option<u32>>,
+    pub send_bytes: PerEnd<Option<u32>>,
     /// `-M`: bytes asked for by each receive, by either end.
-    pub receive_bytes: Pair<Option<u32>>,
+    pub receive_bytes: PerEnd<Option<u32>>,
     /// `-r`: request and response size in bytes.
     pub request_bytes: u32,
     /// See `request_bytes`.
@@ -134,7 +134,7 @@ pub struct DataOptions {
     /// `-e`: how long a UDP response is waited for.
     pub receive_timeout: Option<Duration>,
     /// `-K`: congestion control of either end.
-    pub congestion_control: Pair<Option<String>>,
+    pub congestion_control: PerEnd<Option<String>>,
     /// `-u`: the UUID to report.
     pub uuid: Option<String>,
     /// `-G`: TCP_MAXSEG.
@@ -151,7 +151,7 @@ pub struct DataOptions {
 
 /// A value for netperf's side and one for netserver's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pair<T> {
+pub struct PerEnd<T> {
     /// Of netperf's side.
     pub local: T,
     /// Of netserver's side.
@@ -215,13 +215,13 @@ pub struct Pace {
 
 /// Alignment, offset and number of send and receive buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct BufferRings {
     /// `-a`, `-A`: alignment in bytes.
-    pub align: Pair<u32>,
+    pub align: PerEnd<u32>,
     /// `-o`, `-O`: offset in bytes.
-    pub offset: Pair<u32>,
+    pub offset: PerEnd<u32>,
     /// `-W`: buffers of the send ring and the receive ring, where given.
-    pub width: Pair<Option<u32>>,
+    pub width: PerEnd<Option<u32>>,
 }
 
 /// Which figures are printed how.
@@ -246,7 +246,7 @@ pub enum Format {
 
 /// A command line that is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
+pub struct ExitMessage {
     /// For standard output.
     pub out: String,
     /// For standard error.

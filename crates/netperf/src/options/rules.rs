@@ -3,12 +3,12 @@
 //! Enters: options read. Leaves: the first rule that they break, before any traffic.
 
 use super::{Length, Options};
-use crate::test::{Protocol, Test};
+use crate::test_kind::{NetperfTest, Protocol};
 
 /// Data connections of one run.
-const MOST_STREAMS: u32 = 10_000;
+const MAX_STREAMS: u32 = 10_000;
 /// Payload of a UDP datagram over IPv4.
-const MOST_DATAGRAM: u32 = 65_507;
+const MAX_DATAGRAM_BYTES: u32 = 65_507;
 
 /// The first rule that is broken.
 pub(super) fn check(options: &Options) -> Result<(), String> {
@@ -34,10 +34,10 @@ fn check_streams(options: &Options) -> Result<(), String> {
     if streams == 1 {
         return Ok(());
     }
-    if streams > MOST_STREAMS {
-        return Err(format!("--streams {streams}: at most {MOST_STREAMS}"));
+    if streams > MAX_STREAMS {
+        return Err(format!("--streams {streams}: at most {MAX_STREAMS}"));
     }
-    if matches!(options.test, Test::Uuid | Test::LocCpu | Test::RemCpu) {
+    if matches!(options.test, NetperfTest::Uuid | NetperfTest::LocCpu | NetperfTest::RemCpu) {
         return Err("--streams: this test has no data connections".to_owned());
     }
     if !options.shape.direction.lasts() {
@@ -66,9 +66,9 @@ fn check_datagrams(options: &Options) -> Result<(), String> {
         [("-m", data.send_bytes.local), ("-m", data.send_bytes.remote)]
     };
     for (option, size) in sizes {
-        if let Some(size) = size.filter(|size| *size > MOST_DATAGRAM) {
+        if let Some(size) = size.filter(|size| *size > MAX_DATAGRAM_BYTES) {
             return Err(format!(
-                "{option} {size}: a UDP datagram has {MOST_DATAGRAM} bytes at most"
+                "{option} {size}: a UDP datagram has {MAX_DATAGRAM_BYTES} bytes at most"
             ));
         }
     }

@@ -6,32 +6,32 @@
 use std::fs;
 use std::io::Read as _;
 
-use super::client::{Halt, Parsed};
-use super::{Format, Refusal, Selection};
+use super::client::{ParseStop, Parsed};
+use super::{ExitMessage, Format, Selection};
 use crate::output::is_name;
 
 /// netperf has room for so many blocks of lines.
-const MOST_BLOCKS: usize = 4;
+const MAX_BLOCKS: usize = 4;
 /// Read of a file of names.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Takes an option with its value; without one, names that an earlier option chose stay.
 pub(super) fn choose(
     format: Format,
     word: Option<&str>,
     selection: &mut Option<Selection>,
-) -> Result<(), Halt> {
+) -> Result<(), ParseStop> {
     let earlier = selection.take().and_then(|selection| selection.blocks);
     let blocks = match word.map(str::trim) {
         None | Some("") => earlier,
-        Some("?") => return Err(Halt::Done(Parsed::List(format))),
+        Some("?") => return Err(ParseStop::Done(Parsed::List(format))),
         Some(word) => Some(blocks(word)?),
     };
     *selection = Some(Selection { format, blocks });
     Ok(())
 }
 
-fn blocks(word: &str) -> Result<Vec<Vec<String>>, Refusal> {
+fn blocks(word: &str) -> Result<Vec<Vec<String>>, ExitMessage> {
     let alone = !word.contains([',', ';']) && !word.contains(char::is_whitespace);
     let blocks: Vec<Vec<String>> = if word.eq_ignore_ascii_case("all") {
         vec![vec!["ALL".to_owned()]]
@@ -42,10 +42,10 @@ fn blocks(word: &str) -> Result<Vec<Vec<String>>, Refusal> {
         word.split(';').map(names).collect()
     };
     let blocks: Vec<Vec<String>> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
-    if blocks.is_empty() || blocks.len() > MOST_BLOCKS {
+    if blocks.is_empty() || blocks.len() > MAX_BLOCKS {
         let found = blocks.len();
-        return Err(Refusal::because(format!(
-            "{word} names {found} blocks of figures; between 1 and {MOST_BLOCKS} go"
+        return Err(ExitMessage::because(format!(
+            "{word} names {found} blocks of figures; between 1 and {MAX_BLOCKS} go"
         )));
     }
     Ok(blocks)
@@ -54,7 +54,7 @@ fn blocks(word: &str) -> Result<Vec<Vec<String>>, Refusal> {
 /// The start of a file: all of any sensible list.
 fn read(name: &str) -> std::io::Result<String> {
     let mut text = String::new();
-    fs::File::open(name)?.take(MOST_BYTES).read_to_string(&mut text)?;
+    fs::File::open(name)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -74,8 +74,8 @@ fn line_of_file(line: &str) -> Vec<String> {
         .collect()
 }
 
-fn missing(file: &str, error: &std::io::Error) -> Refusal {
+fn missing(file: &str, error: &std::io::Error) -> ExitMessage {
     let number = error.raw_os_error().unwrap_or_default();
     let out = format!("Could not open output selection file '{file}' errno {number}\n");
-    Refusal { out, status: 255, ..Refusal::default() }
+    ExitMessage { out, status: 255, ..ExitMessage::default() }
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::words::{Word, Words};
-use super::{Refusal, defaults, global, number, usage};
+use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
 const LONG_VALUED: [&str; 2] = ["data-port", "idle-timeout"];
@@ -63,8 +63,8 @@ impl Default for ServerOptions {
 ///
 /// # Errors
 ///
-/// The [`Refusal`] of a command line that is not carried out, be it only a question.
-pub fn netserver(words: &[OsString]) -> Result<ServerOptions, Refusal> {
+/// The [`ExitMessage`] of a command line that is not carried out, be it only a question.
+pub fn netserver(words: &[OsString]) -> Result<ServerOptions, ExitMessage> {
     let mut words = Words::new(words.iter().cloned());
     let mut options = ServerOptions::default();
     while let Some(word) = words.next().map_err(with_usage)? {
@@ -84,7 +84,10 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, Refusal> {
                 options.allow_client_affinity = true;
             }
             Word::Long(name) if name == "help" => {
-                return Err(Refusal { out: usage::NETSERVER.to_owned(), ..Refusal::default() });
+                return Err(ExitMessage {
+                    out: usage::NETSERVER.to_owned(),
+                    ..ExitMessage::default()
+                });
             }
             Word::Long(name) => return Err(with_usage(format!("unrecognized option '--{name}'"))),
         }
@@ -92,15 +95,15 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, Refusal> {
     Ok(options)
 }
 
-fn because(why: impl std::fmt::Display) -> Refusal {
-    Refusal { err: format!("netserver: {why}\n"), status: 1, ..Refusal::default() }
+fn because(why: impl std::fmt::Display) -> ExitMessage {
+    ExitMessage { err: format!("netserver: {why}\n"), status: 1, ..ExitMessage::default() }
 }
 
-fn with_usage(why: impl std::fmt::Display) -> Refusal {
+fn with_usage(why: impl std::fmt::Display) -> ExitMessage {
     because(format!("{why}\n\n{}", usage::NETSERVER.trim_end()))
 }
 
-fn value(words: &mut Words, option: &str) -> Result<String, Refusal> {
+fn value(words: &mut Words, option: &str) -> Result<String, ExitMessage> {
     match words.value() {
         None => Err(with_usage(format!("option requires an argument -- '{option}'"))),
         Some(Ok(value)) => Ok(value),
@@ -108,7 +111,7 @@ fn value(words: &mut Words, option: &str) -> Result<String, Refusal> {
     }
 }
 
-fn flag(letter: char, options: &mut ServerOptions) -> Result<(), Refusal> {
+fn flag(letter: char, options: &mut ServerOptions) -> Result<(), ExitMessage> {
     match letter {
         'D' => options.foreground = true,
         'f' => options.one_at_a_time = true,
@@ -117,10 +120,10 @@ fn flag(letter: char, options: &mut ServerOptions) -> Result<(), Refusal> {
         'd' => options.debug += 1,
         // No debug file is ever written.
         'N' => {}
-        'V' => return Err(Refusal { out: usage::version(), ..Refusal::default() }),
+        'V' => return Err(ExitMessage { out: usage::version(), ..ExitMessage::default() }),
         'h' => {
             let err = usage::NETSERVER.to_owned();
-            return Err(Refusal { err, status: 1, ..Refusal::default() });
+            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() });
         }
         _ => return Err(with_usage(format!("invalid option -- '{letter}'"))),
     }

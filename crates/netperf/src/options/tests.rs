@@ -6,7 +6,7 @@ mod words;
 
 use super::*;
 use crate::output::wants_latency;
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
@@ -29,7 +29,7 @@ fn quiet(line: &str) -> Options {
     options
 }
 
-fn refusal(line: &str) -> Refusal {
+fn refusal(line: &str) -> ExitMessage {
     match netperf(&words(line)) {
         Err(refusal) => refusal,
         other => panic!("{line}: {other:?}"),
@@ -41,8 +41,8 @@ fn names(options: &Options) -> Vec<String> {
     selection.blocks.as_ref().unwrap().concat()
 }
 
-const fn pair<T>(local: T, remote: T) -> Pair<T> {
-    Pair { local, remote }
+const fn pair<T>(local: T, remote: T) -> PerEnd<T> {
+    PerEnd { local, remote }
 }
 
 #[test]
@@ -95,11 +95,11 @@ fn tests_have_names() {
         assert!(refusal(&format!("-t {name}")).err.contains("podperf does not have"), "{name}");
     }
     for (line, test) in [
-        ("-t tcp_cc", Test::TcpCc),
-        ("-t REM_CPU", Test::RemCpu),
-        ("-t LOC_CPU", Test::LocCpu),
-        ("-t uuid", Test::Uuid),
-        ("-t Omni", Test::Omni),
+        ("-t tcp_cc", NetperfTest::TcpCc),
+        ("-t REM_CPU", NetperfTest::RemCpu),
+        ("-t LOC_CPU", NetperfTest::LocCpu),
+        ("-t uuid", NetperfTest::Uuid),
+        ("-t Omni", NetperfTest::Omni),
     ] {
         assert_eq!(quiet(line).test, test);
     }
@@ -108,7 +108,7 @@ fn tests_have_names() {
 /// Each line was run by netperf 2.7.0, which reported the direction beside it.
 #[test]
 fn omni_goes_where_netperf_goes() {
-    use Direction::{Connect, ConnectRequestResponse, Receive, RequestResponse, Send};
+    use TestDirection::{Connect, ConnectRequestResponse, Receive, RequestResponse, Send};
     for (line, direction) in [
         ("-t omni", Send),
         ("-t omni -- -d recv -m 1K", Receive),

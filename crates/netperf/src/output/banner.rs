@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::options::Options;
-use crate::test::{Direction, Test};
+use crate::test_kind::{NetperfTest, TestDirection};
 
 /// Both ends' names and addresses as the resolver has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn banner(options: &Options, names: &Names) -> String {
             line.push_str(part);
         }
     }
-    if matches!(options.test, Test::TcpRr | Test::UdpRr) {
+    if matches!(options.test, NetperfTest::TcpRr | NetperfTest::UdpRr) {
         let _ = write!(line, " : first burst {}", data.burst.unwrap_or(0));
     }
     if options.cpus.local.is_some() || options.cpus.remote.is_some() {
@@ -56,28 +56,28 @@ pub fn banner(options: &Options, names: &Names) -> String {
 
 fn name(options: &Options) -> Option<String> {
     let name = match options.test {
-        Test::TcpStream => "MIGRATED TCP STREAM",
-        Test::TcpMaerts => "MIGRATED TCP MAERTS",
-        Test::TcpSendfile => "TCP SENDFILE",
-        Test::TcpRr => "MIGRATED TCP REQUEST/RESPONSE",
-        Test::TcpCrr => "MIGRATED TCP Connect/Request/Response",
-        Test::TcpCc => "TCP Connect/Close",
-        Test::UdpStream => "MIGRATED UDP STREAM",
-        Test::UdpRr => "MIGRATED UDP REQUEST/RESPONSE",
-        Test::Omni => return Some(format!("OMNI {}", direction(options.shape.direction))),
-        Test::Uuid | Test::LocCpu | Test::RemCpu => return None,
+        NetperfTest::TcpStream => "MIGRATED TCP STREAM",
+        NetperfTest::TcpMaerts => "MIGRATED TCP MAERTS",
+        NetperfTest::TcpSendfile => "TCP SENDFILE",
+        NetperfTest::TcpRr => "MIGRATED TCP REQUEST/RESPONSE",
+        NetperfTest::TcpCrr => "MIGRATED TCP Connect/Request/Response",
+        NetperfTest::TcpCc => "TCP Connect/Close",
+        NetperfTest::UdpStream => "MIGRATED UDP STREAM",
+        NetperfTest::UdpRr => "MIGRATED UDP REQUEST/RESPONSE",
+        NetperfTest::Omni => return Some(format!("OMNI {}", direction(options.shape.direction))),
+        NetperfTest::Uuid | NetperfTest::LocCpu | NetperfTest::RemCpu => return None,
     };
     Some(name.to_owned())
 }
 
 /// A direction in netperf's words.
-pub(super) const fn direction(direction: Direction) -> &'static str {
+pub(super) const fn direction(direction: TestDirection) -> &'static str {
     match direction {
-        Direction::Send => "Send",
-        Direction::Receive => "Receive",
-        Direction::RequestResponse => "Send|Recv",
-        Direction::ConnectRequestResponse => "Connect|Send|Recv",
-        Direction::Connect => "Connection",
+        TestDirection::Send => "Send",
+        TestDirection::Receive => "Receive",
+        TestDirection::RequestResponse => "Send|Recv",
+        TestDirection::ConnectRequestResponse => "Connect|Send|Recv",
+        TestDirection::Connect => "Connection",
     }
 }
 

@@ -3,13 +3,13 @@
 //! Trailing blanks are part of a row: some readers look for one behind the last number.
 
 use super::units;
-use super::view::{Side, View, real, whole};
+use super::view::{TestEnd, View, real, whole};
 use crate::options::{Options, Unit};
-use crate::test::{Direction, Protocol, Test};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection};
 
 /// A kind of table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum TableKind {
     /// Bytes one way.
     Stream,
     /// Datagrams one way: a row for each end.
@@ -18,11 +18,11 @@ pub(super) enum Layout {
     Transactions,
 }
 
-impl Layout {
+impl TableKind {
     pub(super) const fn of(options: &Options) -> Self {
         match (options.shape.direction, options.shape.protocol) {
-            (Direction::Send, Protocol::Udp) => Self::Datagrams,
-            (Direction::Send | Direction::Receive, _) => Self::Stream,
+            (TestDirection::Send, Protocol::Udp) => Self::Datagrams,
+            (TestDirection::Send | TestDirection::Receive, _) => Self::Stream,
             _ => Self::Transactions,
         }
     }
@@ -31,7 +31,7 @@ impl Layout {
 /// Table or single number, by verbosity, with what stands above it.
 pub(super) fn table(view: &View<'_>) -> String {
     let mut text = warning(view);
-    let layout = Layout::of(view.options);
+    let layout = TableKind::of(view.options);
     match view.options.verbosity {
         0 => text.push_str(&number(view)),
         1 | 2 => {
@@ -39,9 +39,9 @@ pub(super) fn table(view: &View<'_>) -> String {
                 text.push_str(&header(view, layout));
             }
             text.push_str(&match layout {
-                Layout::Stream => stream(view),
-                Layout::Datagrams => datagrams(view),
-                Layout::Transactions => transactions(view),
+                TableKind::Stream => stream(view),
+                TableKind::Datagrams => datagrams(view),
+                TableKind::Transactions => transactions(view),
             });
         }
         // Above two, netperf leaves the table out.
@@ -81,12 +81,12 @@ fn warning(view: &View<'_>) -> String {
 
 /// `-v 0`: the result, or what it costs where CPU is measured.
 fn number(view: &View<'_>) -> String {
-    let layout = Layout::of(view.options);
+    let layout = TableKind::of(view.options);
     // Tests that connect anew, and datagrams, show neither brand nor all of the rest.
-    let unframed = layout == Layout::Datagrams || !view.direction().lasts();
+    let unframed = layout == TableKind::Datagrams || !view.direction().lasts();
     if !with_cpu(view.options) {
         let rate = match layout {
-            Layout::Datagrams => view.send_rate(Side::Local),
+            TableKind::Datagrams => view.send_rate(TestEnd::Local),
             _ => view.throughput(),
         };
         return if unframed {
@@ -95,36 +95,36 @@ fn number(view: &View<'_>) -> String {
             format!("{rate:>7.2} {}\n", brand(view))
         };
     }
-    let side = if view.options.cpu.local { Side::Local } else { Side::Remote };
+    let side = if view.options.cpu.local { TestEnd::Local } else { TestEnd::Remote };
     let demand = real(view.demand_us(side));
     let method = view.method(side);
     match layout {
-        Layout::Datagrams => format!("{demand:>6.2} {method}\n"),
+        TableKind::Datagrams => format!("{demand:>6.2} {method}\n"),
         _ if unframed => format!("{demand:>6.3}\n"),
         _ => format!("{demand:>6.3} {method} {}\n", brand(view)),
     }
 }
 
-fn header(view: &View<'_>, layout: Layout) -> String {
+fn header(view: &View<'_>, layout: TableKind) -> String {
     let cpu = with_cpu(view.options);
     match layout {
-        Layout::Stream if cpu => stream_cpu_header(view),
-        Layout::Stream => format!(
+        TableKind::Stream if cpu => stream_cpu_header(view),
+        TableKind::Stream => format!(
             "Recv   Send    Send                          \n\
              Socket Socket  Message  Elapsed              \n\
              Size   Size    Size     Time     Throughput  \n\
              bytes  bytes   bytes    secs.    {}/sec  \n\n",
             units::word(view.unit())
         ),
-        Layout::Datagrams => datagrams_header(view, cpu),
-        Layout::Transactions if cpu => transactions_cpu_header(view),
-        Layout::Transactions => transactions_header(view.unit()),
+        TableKind::Datagrams => datagrams_header(view, cpu),
+        TableKind::Transactions if cpu => transactions_cpu_header(view),
+        TableKind::Transactions => transactions_header(view.unit()),
     }
 }
 
 fn stream_cpu_header(view: &View<'_>) -> String {
     let (near, far) = match view.direction() {
-        Direction::Receive => ("Recv", "Send"),
+        TestDirection::Receive => ("Recv", "Send"),
         _ => ("Send", "Recv"),
     };
     format!(
@@ -133,8 +133,8 @@ fn stream_cpu_header(view: &View<'_>) -> String {
          Size   Size    Size     Time     Throughput  local    remote   local   remote\n\
          bytes  bytes   bytes    secs.    {:<8}/s  % {}      % {}      us/KB   us/KB\n\n",
         units::word(view.unit()),
-        view.method(Side::Local),
-        view.method(Side::Remote),
+        view.method(TestEnd::Local),
+        view.method(TestEnd::Remote),
     )
 }
 
@@ -151,8 +151,8 @@ fn datagrams_header(view: &View<'_>, cpu: bool) -> String {
         "Socket  Message  Elapsed      Messages                   CPU      Service\n\
          Size    Size     Time         Okay Errors   Throughput   Util     Demand\n\
          bytes   bytes    secs            #      #   {unit}/sec % {}{}     us/KB\n\n",
-        view.method(Side::Local),
-        view.method(Side::Remote),
+        view.method(TestEnd::Local),
+        view.method(TestEnd::Remote),
     )
 }
 
@@ -175,7 +175,7 @@ fn transactions_cpu_header(view: &View<'_>) -> String {
         unit => ("Tput", units::word(unit), "KB"),
     };
     let methods = if view.direction().lasts() {
-        format!("% {}    % {}", view.method(Side::Local), view.method(Side::Remote))
+        format!("% {}    % {}", view.method(TestEnd::Local), view.method(TestEnd::Remote))
     } else {
         "%      %  ".to_owned()
     };
@@ -189,7 +189,7 @@ fn transactions_cpu_header(view: &View<'_>) -> String {
 
 fn stream(view: &View<'_>) -> String {
     let (receiver, sender) = match view.direction() {
-        Direction::Receive => (&view.figures.local, &view.figures.remote),
+        TestDirection::Receive => (&view.figures.local, &view.figures.remote),
         _ => (&view.figures.remote, &view.figures.local),
     };
     let sizes = format!(
@@ -213,11 +213,12 @@ fn stream(view: &View<'_>) -> String {
 }
 
 fn utilization(view: &View<'_>) -> [f64; 2] {
-    [Side::Local, Side::Remote].map(|side| real(view.end(side).cpu.map(|cpu| cpu.util_percent)))
+    [TestEnd::Local, TestEnd::Remote]
+        .map(|side| real(view.end(side).cpu.map(|cpu| cpu.util_percent)))
 }
 
 fn demand(view: &View<'_>) -> [f64; 2] {
-    [Side::Local, Side::Remote].map(|side| real(view.demand_us(side)))
+    [TestEnd::Local, TestEnd::Remote].map(|side| real(view.demand_us(side)))
 }
 
 fn datagrams(view: &View<'_>) -> String {
@@ -235,7 +236,7 @@ fn datagrams(view: &View<'_>) -> String {
         whole(remote.receive_buffer.initial),
         remote.receive_calls,
     );
-    let send_rate = view.send_rate(Side::Local);
+    let send_rate = view.send_rate(TestEnd::Local);
     let rate = view.throughput();
     if !with_cpu(view.options) {
         return format!("{sent}    {send_rate:>7.2}\n{received}           {rate:>7.2}\n\n");
@@ -266,7 +267,7 @@ fn transactions(view: &View<'_>) -> String {
     }
     let [near_util, far_util] = utilization(view);
     let [near_cost, far_cost] = demand(view);
-    let gap = if view.options.test == Test::TcpRr { "  " } else { "   " };
+    let gap = if view.options.test == NetperfTest::TcpRr { "  " } else { "   " };
     let end = if lasts { format!(" {brand}") } else { String::new() };
     format!(
         "{near} {request:<6}  {response:<6} {elapsed:<6.2}  {rate:<6.2}{gap}\

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::classic::Layout;
+use super::classic::TableKind;
 use super::units;
-use super::view::{Side, View, whole};
-use crate::figures::End;
-use crate::test::{Direction, Protocol, Test};
+use super::view::{TestEnd, View, whole};
+use crate::figures::EndFigures;
+use crate::test_kind::{NetperfTest, Protocol, TestDirection};
 use podperf_model::latency::Latencies;
 
 /// Alignments, calls and segment size, by the kind of test; datagrams have nothing here.
@@ -14,20 +14,20 @@ pub(super) fn extras(view: &View<'_>) -> String {
     if view.options.shape.protocol == Protocol::Udp {
         return String::new();
     }
-    match Layout::of(view.options) {
-        Layout::Datagrams => String::new(),
-        Layout::Stream => stream(view),
-        Layout::Transactions if view.direction().lasts() => transactions(view),
-        Layout::Transactions => connections(view),
+    match TableKind::of(view.options) {
+        TableKind::Datagrams => String::new(),
+        TableKind::Stream => stream(view),
+        TableKind::Transactions if view.direction().lasts() => transactions(view),
+        TableKind::Transactions => connections(view),
     }
 }
 
 fn stream(view: &View<'_>) -> String {
     let (local, remote) = (&view.figures.local, &view.figures.remote);
-    let sent = |end: &End| (end.bytes_sent, end.send_calls);
-    let received = |end: &End| (end.bytes_received, end.receive_calls);
+    let sent = |end: &EndFigures| (end.bytes_sent, end.send_calls);
+    let received = |end: &EndFigures| (end.bytes_received, end.receive_calls);
     let (near, far, (bytes, near_calls), (far_bytes, far_calls)) = match view.direction() {
-        Direction::Receive => ("Recv", "Send", received(local), sent(remote)),
+        TestDirection::Receive => ("Recv", "Send", received(local), sent(remote)),
         _ => ("Send", "Recv", sent(local), received(remote)),
     };
     let per_call = |bytes: u64, calls: u64| units::per(units::float(bytes), units::float(calls));
@@ -65,14 +65,14 @@ fn transactions(view: &View<'_>) -> String {
         offset.remote,
         round_trip_us(view).unwrap_or(-1.0),
         units::tame(view.figures.transactions_per_second.unwrap_or(0.0)),
-        view.send_rate(Side::Local),
-        view.receive_rate(Side::Local),
+        view.send_rate(TestEnd::Local),
+        view.receive_rate(TestEnd::Local),
     )
 }
 
 fn connections(view: &View<'_>) -> String {
     let (align, offset) = (view.options.layout.align, view.options.layout.offset);
-    let row = if view.direction() == Direction::Connect {
+    let row = if view.direction() == TestDirection::Connect {
         format!(
             "{:>5}  {:>5}   {:>5}  {:>5}",
             align.local, offset.remote, offset.local, offset.remote
@@ -144,15 +144,17 @@ fn cells(latencies: &Latencies) -> ([[u64; 10]; 8], u64) {
 }
 
 fn title(view: &View<'_>) -> &'static str {
-    let omni = view.options.data.selection.is_some() || view.options.test == Test::Omni;
+    let omni = view.options.data.selection.is_some() || view.options.test == NetperfTest::Omni;
     match view.direction() {
-        Direction::Send if omni => "send times",
-        Direction::Send => "time spent in send() call.",
-        Direction::Receive if omni => "recv times",
-        Direction::Receive => "time spent in recv() call.",
-        Direction::ConnectRequestResponse if omni => "connect/request/response/close times",
-        Direction::RequestResponse | Direction::ConnectRequestResponse => "request/response times",
-        Direction::Connect => "connect/close times",
+        TestDirection::Send if omni => "send times",
+        TestDirection::Send => "time spent in send() call.",
+        TestDirection::Receive if omni => "recv times",
+        TestDirection::Receive => "time spent in recv() call.",
+        TestDirection::ConnectRequestResponse if omni => "connect/request/response/close times",
+        TestDirection::RequestResponse | TestDirection::ConnectRequestResponse => {
+            "request/response times"
+        }
+        TestDirection::Connect => "connect/close times",
     }
 }
 

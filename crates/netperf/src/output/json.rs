@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json as value};
 
 use super::banner::direction;
 use super::extras::round_trip_us;
-use super::view::{Side, View};
+use super::view::{TestEnd, View};
 use super::{Facts, Names};
-use crate::figures::{BufferSize, Cpu, Figures};
+use crate::figures::{BufferSize, CpuPercent, Figures};
 use crate::options::{Buffers, Length, Options};
-use crate::test::{Protocol, Test};
+use crate::test_kind::{NetperfTest, Protocol};
 use podperf_model::latency::Latencies;
 
 /// Names the document's keys and their meaning.
@@ -36,8 +36,8 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
         "lost_transactions": figures.lost_transactions,
         "latency": of_transactions.map(|all| latency(all, &options.percentiles)),
         "mss_bytes": figures.mss_bytes,
-        "local": end(&view, Side::Local, &names.local_name, &names.local_address),
-        "remote": end(&view, Side::Remote, &names.remote_name, &names.remote_address),
+        "local": end(&view, TestEnd::Local, &names.local_name, &names.local_address),
+        "remote": end(&view, TestEnd::Remote, &names.remote_name, &names.remote_address),
         "confidence": confidence(&view),
         "native": figures.native,
         "incomplete": figures.incomplete,
@@ -73,30 +73,30 @@ fn asked(options: &Options) -> Value {
         "no_delay": data.no_delay,
         "receive_timeout_seconds": data.receive_timeout.map(|wait| wait.as_secs_f64()),
         "pacing_bytes_per_second": data.pacing_bytes_per_second,
-        "local": asked_of_end(options, Side::Local, data.local_buffers),
-        "remote": asked_of_end(options, Side::Remote, data.remote_buffers),
+        "local": asked_of_end(options, TestEnd::Local, data.local_buffers),
+        "remote": asked_of_end(options, TestEnd::Remote, data.remote_buffers),
     })
 }
 
 /// What `-t` calls it.
-const fn test(test: Test) -> &'static str {
+const fn test(test: NetperfTest) -> &'static str {
     match test {
-        Test::TcpStream => "TCP_STREAM",
-        Test::TcpMaerts => "TCP_MAERTS",
-        Test::TcpSendfile => "TCP_SENDFILE",
-        Test::TcpRr => "TCP_RR",
-        Test::TcpCrr => "TCP_CRR",
-        Test::TcpCc => "TCP_CC",
-        Test::UdpStream => "UDP_STREAM",
-        Test::UdpRr => "UDP_RR",
-        Test::Omni => "OMNI",
-        Test::Uuid => "UUID",
-        Test::LocCpu => "LOC_CPU",
-        Test::RemCpu => "REM_CPU",
+        NetperfTest::TcpStream => "TCP_STREAM",
+        NetperfTest::TcpMaerts => "TCP_MAERTS",
+        NetperfTest::TcpSendfile => "TCP_SENDFILE",
+        NetperfTest::TcpRr => "TCP_RR",
+        NetperfTest::TcpCrr => "TCP_CRR",
+        NetperfTest::TcpCc => "TCP_CC",
+        NetperfTest::UdpStream => "UDP_STREAM",
+        NetperfTest::UdpRr => "UDP_RR",
+        NetperfTest::Omni => "OMNI",
+        NetperfTest::Uuid => "UUID",
+        NetperfTest::LocCpu => "LOC_CPU",
+        NetperfTest::RemCpu => "REM_CPU",
     }
 }
 
-fn asked_of_end(options: &Options, side: Side, buffers: Buffers) -> Value {
+fn asked_of_end(options: &Options, side: TestEnd, buffers: Buffers) -> Value {
     let data = &options.data;
     let pace = side.of(&options.pace);
     value!({
@@ -131,15 +131,15 @@ fn latency(all: &Latencies, further: &[f64]) -> Value {
     })
 }
 
-fn end(view: &View<'_>, side: Side, name: &str, address: &str) -> Value {
+fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
     let end = view.end(side);
     let demand = view.demand_us(side);
     let per_transaction = view.demand_is_per_transaction();
     let figures = view.figures;
     // Of streams; what was timed of transactions stands above.
     let calls = match side {
-        Side::Local => figures.latency.as_ref().filter(|_| !view.direction().transacts()),
-        Side::Remote => figures.remote_latency.as_ref(),
+        TestEnd::Local => figures.latency.as_ref().filter(|_| !view.direction().transacts()),
+        TestEnd::Remote => figures.remote_latency.as_ref(),
     };
     let mut document = value!({
         "name": name,
@@ -176,7 +176,7 @@ fn buffer(size: BufferSize) -> Value {
     value!({"initial_bytes": size.initial, "end_bytes": size.end})
 }
 
-fn cpu(cpu: &Cpu) -> Value {
+fn cpu(cpu: &CpuPercent) -> Value {
     value!({
         "cpus": cpu.cpus,
         "busy_percent": cpu.util_percent,

@@ -20,7 +20,7 @@ mod tests;
 
 use super::figures::Figures;
 use super::options::{Options, Selection};
-use super::test::Test;
+use super::test_kind::NetperfTest;
 use view::View;
 
 pub use banner::{Names, banner};
@@ -47,7 +47,7 @@ pub fn result(options: &Options, figures: &Figures, facts: &Facts) -> String {
     }
     let view = View { options, figures, facts };
     let full = options.verbosity > 1;
-    let selected = options.data.selection.is_some() || options.test == Test::Omni;
+    let selected = options.data.selection.is_some() || options.test == NetperfTest::Omni;
     let mut text = if selected { omni::selection(&view) } else { classic::table(&view) };
     if full && !selected {
         text.push_str(&extras::extras(&view));

@@ -7,7 +7,7 @@ use super::view::View;
 use crate::options::Format;
 
 /// What a block asks for at one place; names that nobody knows take up room in some formats.
-type Place = Option<&'static Selector>;
+type SelectedColumn = Option<&'static Selector>;
 
 /// The figures that were asked for, or those of the test's direction.
 pub(super) fn selection(view: &View<'_>) -> String {
@@ -25,7 +25,7 @@ pub(super) fn selection(view: &View<'_>) -> String {
 }
 
 /// The selectors of every block, up to the one that ends a block.
-fn blocks(asked: &[Vec<String>]) -> Vec<Vec<Place>> {
+fn blocks(asked: &[Vec<String>]) -> Vec<Vec<SelectedColumn>> {
     if let [block] = asked
         && let [name] = block.as_slice()
         && name.eq_ignore_ascii_case("all")
@@ -41,7 +41,7 @@ fn blocks(asked: &[Vec<String>]) -> Vec<Vec<Place>> {
 
 /// A line of titles and one of values. A figure without a value leaves its cell empty, with a
 /// blank behind the comma; so netperf has it. A name that nobody knows has no title.
-fn csv(view: &View<'_>, places: &[Place]) -> String {
+fn csv(view: &View<'_>, places: &[SelectedColumn]) -> String {
     let mut row: String = places
         .iter()
         .map(|place| match place.and_then(|selector| selector.value(view)) {
@@ -57,7 +57,7 @@ fn csv(view: &View<'_>, places: &[Place]) -> String {
     format!("{}\n{row}\n", titles.join(","))
 }
 
-fn key_value(view: &View<'_>, places: &[Place]) -> String {
+fn key_value(view: &View<'_>, places: &[SelectedColumn]) -> String {
     let line = |selector: &&Selector| {
         let value = selector.value(view)?;
         Some(format!("{}={value}\n", selector.name))
@@ -72,7 +72,7 @@ struct Column {
 }
 
 impl Column {
-    fn new(view: &View<'_>, place: Place) -> Self {
+    fn new(view: &View<'_>, place: SelectedColumn) -> Self {
         let value = place.and_then(|selector| selector.value(view));
         let words = place.map_or([""; 4], |selector| selector.words);
         Self { words, value: value.unwrap_or_default() }
@@ -85,7 +85,7 @@ impl Column {
 }
 
 /// Columns as wide as their longest text, a blank behind each.
-fn human(view: &View<'_>, places: &[Place]) -> String {
+fn human(view: &View<'_>, places: &[SelectedColumn]) -> String {
     let columns: Vec<Column> = places.iter().map(|place| Column::new(view, *place)).collect();
     let mut text = String::new();
     let titles = if view.options.header { 4 } else { 0 };

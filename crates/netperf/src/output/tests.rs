@@ -8,12 +8,12 @@ mod json;
 mod selected;
 
 use super::*;
-use crate::figures::{BufferSize, Confidence, Cpu, End, Interim};
-use crate::options::{ConfidenceGoal, Format, Length, Pair, Selection, Unit};
+use crate::figures::{BufferSize, Confidence, CpuPercent, EndFigures, Interim};
+use crate::options::{ConfidenceGoal, Format, Length, PerEnd, Selection, Unit};
 use podperf_model::latency::Latencies;
 use podperf_sys::tcp_info::RawTcpInfo;
 
-fn options(test: Test) -> Options {
+fn options(test: NetperfTest) -> Options {
     Options {
         test,
         shape: test.shape(),
@@ -25,8 +25,8 @@ fn options(test: Test) -> Options {
 }
 
 /// The options of `-c -C`.
-fn with_cpu(test: Test) -> Options {
-    Options { cpu: Pair { local: true, remote: true }, ..options(test) }
+fn with_cpu(test: NetperfTest) -> Options {
+    Options { cpu: PerEnd { local: true, remote: true }, ..options(test) }
 }
 
 /// Without banner and titles (`-P 0`).
@@ -46,17 +46,17 @@ const fn size(initial: u32, end: u32) -> BufferSize {
 }
 
 /// A TCP end as Linux makes it by default.
-fn tcp_end() -> End {
-    End {
+fn tcp_end() -> EndFigures {
+    EndFigures {
         send_buffer: size(16384, 4_194_304),
         receive_buffer: size(131_072, 131_072),
         retransmits: Some(0),
         congestion_control: Some("bbr".to_owned()),
-        ..End::default()
+        ..EndFigures::default()
     }
 }
 
-fn figures(local: End, remote: End, bytes_per_second: f64) -> Figures {
+fn figures(local: EndFigures, remote: EndFigures, bytes_per_second: f64) -> Figures {
     Figures {
         elapsed_seconds: 1.0,
         bytes_per_second,
@@ -77,8 +77,8 @@ fn figures(local: End, remote: End, bytes_per_second: f64) -> Figures {
 
 /// TCP_STREAM at so many Mbit/s.
 fn stream(megabits: f64) -> Figures {
-    let local = End { send_bytes: Some(16384), ..tcp_end() };
-    let remote = End { receive_bytes: Some(131_072), ..tcp_end() };
+    let local = EndFigures { send_bytes: Some(16384), ..tcp_end() };
+    let remote = EndFigures { receive_bytes: Some(131_072), ..tcp_end() };
     figures(local, remote, megabits * 1e6 / 8.0)
 }
 
@@ -90,19 +90,19 @@ fn transactions(rate: f64) -> Figures {
 
 /// UDP_STREAM: datagrams sent and received, and the receiver's Mbit/s.
 fn datagrams(sent: u64, received: u64, elapsed_seconds: f64, megabits: f64) -> Figures {
-    let end = End {
+    let end = EndFigures {
         send_buffer: size(212_992, 212_992),
         receive_buffer: size(212_992, 212_992),
-        ..End::default()
+        ..EndFigures::default()
     };
     let bytes = 65507;
-    let local = End {
+    let local = EndFigures {
         send_bytes: Some(bytes),
         send_calls: sent,
         bytes_sent: sent * u64::from(bytes),
         ..end.clone()
     };
-    let remote = End {
+    let remote = EndFigures {
         receive_bytes: Some(212_992),
         receive_calls: received,
         bytes_received: received * u64::from(bytes),
@@ -112,8 +112,8 @@ fn datagrams(sent: u64, received: u64, elapsed_seconds: f64, megabits: f64) -> F
     Figures { elapsed_seconds, mss_bytes: None, ..figures }
 }
 
-const fn cpu(util_percent: f64) -> Cpu {
-    Cpu {
+const fn cpu(util_percent: f64) -> CpuPercent {
+    CpuPercent {
         cpus: 2,
         util_percent,
         user_percent: 1.75,
@@ -164,7 +164,7 @@ fn latencies(counts: &[(u64, u32)]) -> Latencies {
 
 /// The transactions of the captures of `all`.
 fn captured() -> Figures {
-    let end = End {
+    let end = EndFigures {
         send_calls: 18636,
         receive_calls: 18636,
         bytes_sent: 18636,

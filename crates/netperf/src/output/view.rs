@@ -1,22 +1,22 @@
 //! What all of the output is made from, and what follows from it: rates and costs.
 
 use super::{Facts, units};
-use crate::figures::{Cpu, End, Figures};
-use crate::options::{Options, Pair, Unit};
-use crate::test::{Direction, Protocol};
+use crate::figures::{CpuPercent, EndFigures, Figures};
+use crate::options::{Options, PerEnd, Unit};
+use crate::test_kind::{Protocol, TestDirection};
 
 /// Which end a figure is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum TestEnd {
     /// netperf's.
     Local,
     /// netserver's.
     Remote,
 }
 
-impl Side {
+impl TestEnd {
     /// This side's part of a pair.
-    pub(super) const fn of<T>(self, pair: &Pair<T>) -> &T {
+    pub(super) const fn of<T>(self, pair: &PerEnd<T>) -> &T {
         match self {
             Self::Local => &pair.local,
             Self::Remote => &pair.remote,
@@ -33,19 +33,22 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) const fn direction(&self) -> Direction {
+    pub(super) const fn direction(&self) -> TestDirection {
         self.options.shape.direction
     }
 
     /// Requests and responses are exchanged.
     pub(super) const fn exchanges(&self) -> bool {
-        matches!(self.direction(), Direction::RequestResponse | Direction::ConnectRequestResponse)
+        matches!(
+            self.direction(),
+            TestDirection::RequestResponse | TestDirection::ConnectRequestResponse
+        )
     }
 
-    pub(super) const fn end(&self, side: Side) -> &'a End {
+    pub(super) const fn end(&self, side: TestEnd) -> &'a EndFigures {
         match side {
-            Side::Local => &self.figures.local,
-            Side::Remote => &self.figures.remote,
+            TestEnd::Local => &self.figures.local,
+            TestEnd::Remote => &self.figures.remote,
         }
     }
 
@@ -65,12 +68,12 @@ impl<'a> View<'a> {
     }
 
     /// What this end sent a second, in the unit of what goes one way.
-    pub(super) fn send_rate(&self, side: Side) -> f64 {
+    pub(super) fn send_rate(&self, side: TestEnd) -> f64 {
         self.one_way(self.end(side).bytes_sent)
     }
 
     /// What this end received a second, likewise.
-    pub(super) fn receive_rate(&self, side: Side) -> f64 {
+    pub(super) fn receive_rate(&self, side: TestEnd) -> f64 {
         self.one_way(self.end(side).bytes_received)
     }
 
@@ -85,11 +88,11 @@ impl<'a> View<'a> {
 
     /// CPU time in microseconds that a KiB or a transaction costs this end; absent where CPU was
     /// not measured. Datagrams sent one way cost both ends by what was sent.
-    pub(super) fn demand_us(&self, side: Side) -> Option<f64> {
-        let Cpu { cpus, util_percent, .. } = self.end(side).cpu?;
+    pub(super) fn demand_us(&self, side: TestEnd) -> Option<f64> {
+        let CpuPercent { cpus, util_percent, .. } = self.end(side).cpu?;
         let figures = self.figures;
         let shape = self.options.shape;
-        let datagrams = shape.protocol == Protocol::Udp && shape.direction == Direction::Send;
+        let datagrams = shape.protocol == Protocol::Udp && shape.direction == TestDirection::Send;
         let units = if self.demand_is_per_transaction() {
             figures.transactions_per_second.unwrap_or(0.0)
         } else if datagrams {
@@ -101,7 +104,7 @@ impl<'a> View<'a> {
     }
 
     /// How CPU was measured: `S` for /proc/stat, `U` for not at all.
-    pub(super) const fn method(&self, side: Side) -> char {
+    pub(super) const fn method(&self, side: TestEnd) -> char {
         if self.end(side).cpu.is_some() { 'S' } else { 'U' }
     }
 }

@@ -13,24 +13,24 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
-use crate::wire::{MESSAGE_BYTES, Message};
+use crate::wire::{MESSAGE_BYTES, WireMessage};
 use podperf_engine::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
 
 /// For a message that has begun, and for one to be taken.
-const WHOLE: Duration = Duration::from_secs(30);
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What netperf said up to 2.5 was shorter.
-const OLD_BYTES: usize = 256;
+const OLD_MESSAGE_BYTES: usize = 256;
 /// When a message of the old length is taken for one: nothing follows it.
-const OLD: Duration = Duration::from_secs(2);
+const OLD_MESSAGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Messages that are kept for later.
-const KEPT_MOST: usize = 16;
+const MAX_KEPT_MESSAGES: usize = 16;
 /// A longer wait is cut into parts: poll(2) takes milliseconds in 32 bits.
-const PART: Duration = Duration::from_secs(3600);
+const MAX_POLL_TIME: Duration = Duration::from_secs(3600);
 
 /// One end of a control connection.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct ControlChannel {
     stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
@@ -40,7 +40,7 @@ pub(super) struct Control {
     last: Instant,
     /// By when what has begun has to be there.
     deadline: Option<Instant>,
-    kept: VecDeque<Message>,
+    kept: VecDeque<WireMessage>,
 }
 
 /// What reading on brought.
@@ -49,16 +49,16 @@ pub(super) struct Control {
     clippy::large_enum_variant,
     reason = "there is one at a time, and it is taken apart at once"
 )]
-pub(super) enum Heard {
+pub(super) enum ReadOutcome {
     NotYet,
-    Message(Message),
+    Message(WireMessage),
     /// The peer has ended the connection, after a whole message.
     End,
 }
 
 /// What a wait ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(super) enum WaitOutcome {
     Control,
     Other,
     /// The server comes to its end.
@@ -66,7 +66,7 @@ pub(super) enum Woken {
     Late,
 }
 
-impl Control {
+impl ControlChannel {
     /// Of an accepted connection.
     ///
     /// # Errors
@@ -104,33 +104,41 @@ impl Control {
 
     /// By when more has to come, where a message has begun.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.filled == OLD_BYTES { Some(self.last + OLD) } else { self.deadline }
+        if self.filled == OLD_MESSAGE_BYTES {
+            Some(self.last + OLD_MESSAGE_TIMEOUT)
+        } else {
+            self.deadline
+        }
     }
 
     /// Reads on, without waiting.
     ///
     /// # Errors
     /// When the connection breaks, ends within a message, or has begun one that does not end.
-    pub(super) fn hear(&mut self) -> Result<Heard> {
+    pub(super) fn read(&mut self) -> Result<ReadOutcome> {
         while self.filled < MESSAGE_BYTES {
             match self.stream.read(&mut self.bytes[self.filled..]) {
-                Ok(0) if self.filled == 0 => return Ok(Heard::End),
+                Ok(0) if self.filled == 0 => return Ok(ReadOutcome::End),
                 Ok(0) => return Err(self.broken("the connection ended")),
                 Ok(count) => {
                     self.last = Instant::now();
-                    self.deadline.get_or_insert(self.last + WHOLE);
+                    self.deadline.get_or_insert(self.last + MESSAGE_TIMEOUT);
                     self.filled += count;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let late = self.due().is_some_and(|due| Instant::now() >= due);
-                    return if late { Err(self.broken("no more came")) } else { Ok(Heard::NotYet) };
+                    return if late {
+                        Err(self.broken("no more came"))
+                    } else {
+                        Ok(ReadOutcome::NotYet)
+                    };
                 }
                 Err(error) => return Err(self.failed("read a message from", error)),
             }
         }
         (self.filled, self.deadline) = (0, None);
-        Ok(Heard::Message(Message(self.bytes)))
+        Ok(ReadOutcome::Message(WireMessage(self.bytes)))
     }
 
     /// A message that is not whole: what it may be.
@@ -138,7 +146,7 @@ impl Control {
         let filled = self.filled;
         let cause = format!("{how} after {filled} bytes of a message of {MESSAGE_BYTES}");
         let error = self.failed("read a message from", cause);
-        if filled == OLD_BYTES {
+        if filled == OLD_MESSAGE_BYTES {
             error.with_remedy("netperf before 2.6 speaks so: use 2.6 or later there")
         } else {
             error
@@ -152,29 +160,29 @@ impl Control {
     /// The next message, or nothing when the peer has ended the connection or the server ends.
     ///
     /// # Errors
-    /// As of [`Self::hear`]; when none begins within `idle`.
+    /// As of [`Self::read`]; when none begins within `idle`.
     pub(super) fn next(
         &mut self,
         idle: Duration,
         closing: BorrowedFd<'_>,
-    ) -> Result<Option<Message>> {
+    ) -> Result<Option<WireMessage>> {
         if let Some(kept) = self.kept.pop_front() {
             return Ok(Some(kept));
         }
         let silent = Instant::now().checked_add(idle);
         loop {
-            match self.hear()? {
-                Heard::Message(message) => return Ok(Some(message)),
-                Heard::End => return Ok(None),
-                Heard::NotYet => {}
+            match self.read()? {
+                ReadOutcome::Message(message) => return Ok(Some(message)),
+                ReadOutcome::End => return Ok(None),
+                ReadOutcome::NotYet => {}
             }
             match wait(Some(self.fd()), None, closing, self.due().or(silent)) {
-                Woken::Closing => return Ok(None),
-                Woken::Late if self.filled == 0 => {
+                WaitOutcome::Closing => return Ok(None),
+                WaitOutcome::Late if self.filled == 0 => {
                     let cause = format!("silent for {} s", idle.as_secs());
                     return Err(self.failed("wait for a message from", cause));
                 }
-                Woken::Control | Woken::Other | Woken::Late => {}
+                WaitOutcome::Control | WaitOutcome::Other | WaitOutcome::Late => {}
             }
         }
     }
@@ -183,8 +191,8 @@ impl Control {
     ///
     /// # Errors
     /// When there are more of them than any client has to say.
-    pub(super) fn keep(&mut self, message: Message) -> Result<()> {
-        if self.kept.len() >= KEPT_MOST {
+    pub(super) fn keep(&mut self, message: WireMessage) -> Result<()> {
+        if self.kept.len() >= MAX_KEPT_MESSAGES {
             return Err(self.failed("keep a message of", "more of them than anybody waits for"));
         }
         self.kept.push_back(message);
@@ -196,7 +204,7 @@ impl Control {
     /// # Errors
     /// When the connection breaks, or takes them too slowly.
     pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let deadline = Instant::now() + WHOLE;
+        let deadline = Instant::now() + MESSAGE_TIMEOUT;
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -222,18 +230,19 @@ pub(super) fn wait(
     other: Option<BorrowedFd<'_>>,
     closing: BorrowedFd<'_>,
     deadline: Option<Instant>,
-) -> Woken {
+) -> WaitOutcome {
     loop {
-        let left = deadline.map_or(PART, |at| at.saturating_duration_since(Instant::now()));
-        let watched = [(Woken::Closing, Some(closing)), (Woken::Control, control)];
-        let watched = watched.into_iter().chain([(Woken::Other, other)]);
+        let left =
+            deadline.map_or(MAX_POLL_TIME, |at| at.saturating_duration_since(Instant::now()));
+        let watched = [(WaitOutcome::Closing, Some(closing)), (WaitOutcome::Control, control)];
+        let watched = watched.into_iter().chain([(WaitOutcome::Other, other)]);
         let watched = watched.filter_map(|(woken, fd)| Some((woken, fd?)));
-        let (meanings, mut fds): (Vec<Woken>, Vec<PollFd<'_>>) =
+        let (meanings, mut fds): (Vec<WaitOutcome>, Vec<PollFd<'_>>) =
             watched.map(|(woken, fd)| (woken, PollFd::new(fd, PollFlags::POLLIN))).unzip();
         match poll(&mut fds, timeout(left)) {
             Ok(0) | Err(Errno::EINTR) => {}
             // No memory for a poll: what follows finds out.
-            Err(_) => return Woken::Late,
+            Err(_) => return WaitOutcome::Late,
             Ok(_) => {
                 let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
                 if let Some(place) = fds.iter().position(ready) {
@@ -242,14 +251,14 @@ pub(super) fn wait(
             }
         }
         if deadline.is_some_and(|at| Instant::now() >= at) {
-            return Woken::Late;
+            return WaitOutcome::Late;
         }
     }
 }
 
 /// At least as long, to the next millisecond.
 pub(super) fn timeout(time: Duration) -> PollTimeout {
-    let millis = time.min(PART).as_micros().div_ceil(1000);
+    let millis = time.min(MAX_POLL_TIME).as_micros().div_ceil(1000);
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
@@ -261,10 +270,10 @@ mod tests {
     use super::*;
     use crate::wire::kind;
 
-    fn pair() -> (TcpStream, Control) {
+    fn pair() -> (TcpStream, ControlChannel) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (client, Control::new(listener.accept().unwrap().0).unwrap())
+        (client, ControlChannel::new(listener.accept().unwrap().0).unwrap())
     }
 
     const SOON: Duration = Duration::from_secs(20);
@@ -274,9 +283,9 @@ mod tests {
         let (mut client, mut control) = pair();
         let (closing, _open) = UnixStream::pair().unwrap();
         for kind in [kind::OMNI, kind::TCP_CC] {
-            Message::of(kind).write(&mut client).unwrap();
+            WireMessage::of(kind).write(&mut client).unwrap();
         }
-        control.keep(Message::of(kind::SYSINFO)).unwrap();
+        control.keep(WireMessage::of(kind::SYSINFO)).unwrap();
         for kind in [kind::SYSINFO, kind::OMNI, kind::TCP_CC] {
             assert_eq!(control.next(SOON, closing.as_fd()).unwrap().unwrap().kind(), kind);
         }
@@ -315,7 +324,7 @@ mod tests {
     #[test]
     fn nobody_is_kept_for_without_end() {
         let (_client, mut control) = pair();
-        let kept = (0..100).take_while(|_| control.keep(Message::default()).is_ok()).count();
-        assert_eq!(kept, KEPT_MOST);
+        let kept = (0..100).take_while(|_| control.keep(WireMessage::default()).is_ok()).count();
+        assert_eq!(kept, MAX_KEPT_MESSAGES);
     }
 }

@@ -13,8 +13,8 @@ use socket2::Socket;
 
 use super::order::Order;
 use super::seats::Seats;
-use crate::data::socket::{Granted, granted, tcp, udp};
-use crate::test::{Direction, Protocol};
+use crate::data::socket::{GrantedSocket, granted, tcp, udp};
+use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::transport::short_lived::timeouts;
 
 /// Connections that may wait for being accepted, of those that do not last.
@@ -26,7 +26,7 @@ pub(super) struct Door {
     pub(super) way: Way,
     pub(super) port: u16,
     /// What the kernel granted so far.
-    pub(super) granted: Granted,
+    pub(super) granted: GrantedSocket,
     /// Who may come; absent: anybody.
     pub(super) from: Option<IpAddr>,
 }
@@ -66,7 +66,7 @@ pub(super) fn open(
     let way = match order.shape.protocol {
         Protocol::Tcp => Way::Listening(socket),
         Protocol::Udp => {
-            if order.shape.direction == Direction::Receive {
+            if order.shape.direction == TestDirection::Receive {
                 socket.connect(&receiver(order, peer)?.into())?;
             }
             Way::Datagrams(socket)

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::control::{Control, Heard};
-use super::session::{self, House};
-use crate::wire::native::Said;
-use crate::wire::{Message, kind};
+use super::control::{ControlChannel, ReadOutcome};
+use super::session::{self, ServerContext};
+use crate::wire::native::ClientMessage;
+use crate::wire::{WireMessage, kind};
 use podperf_model::error::{Error, Kind, Result};
 
 /// Clients at one time; more are closed at once.
@@ -33,16 +33,16 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A connection that has said nothing whole.
 struct Knocking {
-    control: Control,
+    control: ControlChannel,
     /// By when it has to have.
     deadline: Option<Instant>,
 }
 
 /// A client that has said its first message.
-type Guest = (Control, Message);
+type Guest = (ControlChannel, WireMessage);
 
 struct Lobby<'a> {
-    house: House<'a>,
+    context: ServerContext<'a>,
     threads: AtomicUsize,
 }
 
@@ -53,11 +53,11 @@ struct Lobby<'a> {
 /// When the port breaks.
 pub(super) fn run<'env>(
     listener: &TcpListener,
-    house: House<'env>,
+    context: ServerContext<'env>,
     stop: &Receiver<Kind>,
     close: impl FnOnce(),
 ) -> Result<Kind> {
-    let lobby = Lobby { house, threads: AtomicUsize::new(0) };
+    let lobby = Lobby { context, threads: AtomicUsize::new(0) };
     std::thread::scope(|scope| {
         let mut knocking: Vec<Knocking> = Vec::new();
         // With one test at a time, the others' turn comes later.
@@ -71,7 +71,7 @@ pub(super) fn run<'env>(
             }
             lobby.accept(listener, &mut knocking);
             for one in std::mem::take(&mut knocking) {
-                if let Some(guest) = lobby.hear(one, &mut knocking) {
+                if let Some(guest) = lobby.read(one, &mut knocking) {
                     waiting.push_back(guest);
                 }
             }
@@ -104,19 +104,19 @@ fn wait(listener: &TcpListener, knocking: &[Knocking], turns: bool) -> std::io::
 
 impl<'env> Lobby<'env> {
     fn log(&self, line: &str) {
-        (self.house.log)(line);
+        (self.context.log)(line);
     }
 
     fn accept(&self, listener: &TcpListener, knocking: &mut Vec<Knocking>) {
         while knocking.len() < KNOCKING_MOST {
             match listener.accept() {
                 Ok((stream, _)) => {
-                    let options = self.house.options;
+                    let options = self.context.options;
                     let patience =
                         options.passphrase.as_ref().map_or(options.idle_timeout, |_| PASSPHRASE);
                     let deadline = Instant::now().checked_add(patience);
                     // One that cannot be looked at is gone.
-                    let control = Control::new(stream).ok();
+                    let control = ControlChannel::new(stream).ok();
                     knocking.extend(control.map(|control| Knocking { control, deadline }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -133,9 +133,9 @@ impl<'env> Lobby<'env> {
 
     /// Reads on: a client that has said something whole, or `knocking` gets it back, or it is
     /// dropped.
-    fn hear(&self, mut one: Knocking, knocking: &mut Vec<Knocking>) -> Option<Guest> {
-        match one.control.hear() {
-            Ok(Heard::NotYet) => {
+    fn read(&self, mut one: Knocking, knocking: &mut Vec<Knocking>) -> Option<Guest> {
+        match one.control.read() {
+            Ok(ReadOutcome::NotYet) => {
                 if one.deadline.is_none_or(|deadline| Instant::now() < deadline) {
                     knocking.push(one);
                 } else {
@@ -143,8 +143,8 @@ impl<'env> Lobby<'env> {
                 }
                 None
             }
-            Ok(Heard::End) => None,
-            Ok(Heard::Message(message)) => self.greet(one.control, message),
+            Ok(ReadOutcome::End) => None,
+            Ok(ReadOutcome::Message(message)) => self.greet(one.control, message),
             Err(error) => {
                 self.log(&error.to_string());
                 None
@@ -153,15 +153,15 @@ impl<'env> Lobby<'env> {
     }
 
     /// The first message decides whose the connection is.
-    fn greet(&self, control: Control, message: Message) -> Option<Guest> {
-        if let Some(Said::Join { token, stream }) = Said::read(&message) {
+    fn greet(&self, control: ControlChannel, message: WireMessage) -> Option<Guest> {
+        if let Some(ClientMessage::Join { token, stream }) = ClientMessage::read(&message) {
             let name = control.name();
-            if !self.house.registry.join(token, stream, control.into_stream()) {
+            if !self.context.registry.join(token, stream, control.into_stream()) {
                 self.log(&format!("{name}: a data connection of no test that waits; dropped"));
             }
             return None;
         }
-        if let Some(passphrase) = &self.house.options.passphrase {
+        if let Some(passphrase) = &self.context.options.passphrase {
             let said = message.kind() == kind::PASSPHRASE && message.text(8, 648) == *passphrase;
             if !said {
                 self.log(&format!("{}: does not know the passphrase; dropped", control.name()));
@@ -173,7 +173,7 @@ impl<'env> Lobby<'env> {
 
     fn has_room(&self) -> bool {
         let threads = self.threads.load(Ordering::Relaxed);
-        threads == 0 || !self.house.options.one_at_a_time
+        threads == 0 || !self.context.options.one_at_a_time
     }
 
     /// Gives a client its thread.
@@ -191,7 +191,7 @@ impl<'env> Lobby<'env> {
         let body = move || {
             // What panics takes its own session with it and no other.
             let served =
-                catch_unwind(AssertUnwindSafe(|| session::serve(self.house, control, first)));
+                catch_unwind(AssertUnwindSafe(|| session::serve(self.context, control, first)));
             self.threads.fetch_sub(1, Ordering::Relaxed);
             match served {
                 Ok(Ok(())) => {}

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::control::{Control, Heard, Woken, wait};
+use super::control::{ControlChannel, ReadOutcome, WaitOutcome, wait};
 use super::door::Way;
-use crate::data::socket::{Ask, tune_tcp};
-use crate::wire::native::Said;
+use crate::data::socket::{SocketRequest, tune_tcp};
+use crate::wire::native::ClientMessage;
 use podperf_engine::transport::socket::accepted;
 use podperf_model::error::Error;
 use podperf_model::plan::SocketPlan;
@@ -21,7 +21,7 @@ use podperf_sys::accept::accept;
 
 /// Whom to wait for beside the data, and how long.
 pub(super) struct Waiting<'a> {
-    pub(super) control: &'a mut Control,
+    pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
     pub(super) deadline: Instant,
     /// One line for each stranger.
@@ -30,7 +30,7 @@ pub(super) struct Waiting<'a> {
 
 /// Why nothing came.
 #[derive(Debug)]
-pub(super) enum Missed {
+pub(super) enum DataWaitError {
     /// The client says that the test is over.
     Ended,
     Late,
@@ -44,13 +44,13 @@ pub(super) enum Missed {
     Unprepared(Error),
 }
 
-impl From<Error> for Missed {
+impl From<Error> for DataWaitError {
     fn from(error: Error) -> Self {
         Self::Broken(error)
     }
 }
 
-impl From<io::Error> for Missed {
+impl From<io::Error> for DataWaitError {
     fn from(error: io::Error) -> Self {
         Self::Refused(error)
     }
@@ -62,8 +62,8 @@ impl Waiting<'_> {
         &mut self,
         way: &Way,
         from: Option<std::net::IpAddr>,
-        (streams, ask): (u32, &Ask),
-    ) -> Result<Vec<Socket>, Missed> {
+        (streams, ask): (u32, &SocketRequest),
+    ) -> Result<Vec<Socket>, DataWaitError> {
         let listener = match way {
             Way::Listening(listener) => listener,
             Way::Seats(seats) => {
@@ -103,7 +103,7 @@ impl Waiting<'_> {
         &mut self,
         socket: &Socket,
         from: Option<std::net::IpAddr>,
-    ) -> Result<(), Missed> {
+    ) -> Result<(), DataWaitError> {
         loop {
             self.readable(socket)?;
             let sender = match socket.peek_sender() {
@@ -128,33 +128,35 @@ impl Waiting<'_> {
     }
 
     /// Waits until there is something to be taken from a socket.
-    pub(super) fn readable(&mut self, data: &impl AsFd) -> Result<(), Missed> {
+    pub(super) fn readable(&mut self, data: &impl AsFd) -> Result<(), DataWaitError> {
         loop {
             let fds = (Some(self.control.fd()), Some(data.as_fd()));
             match wait(fds.0, fds.1, self.closing, Some(self.deadline)) {
-                Woken::Other => return Ok(()),
-                Woken::Late => return Err(Missed::Late),
-                Woken::Closing => return Err(Missed::Gone),
-                Woken::Control => self.hear()?,
+                WaitOutcome::Other => return Ok(()),
+                WaitOutcome::Late => return Err(DataWaitError::Late),
+                WaitOutcome::Closing => return Err(DataWaitError::Gone),
+                WaitOutcome::Control => self.read()?,
             }
         }
     }
 
     /// What the client says meanwhile. Other messages are kept for later.
-    fn hear(&mut self) -> Result<(), Missed> {
-        match self.control.hear()? {
-            Heard::NotYet => Ok(()),
-            Heard::End => Err(Missed::Gone),
-            Heard::Message(message) if Said::read(&message) == Some(Said::End) => {
-                Err(Missed::Ended)
+    fn read(&mut self) -> Result<(), DataWaitError> {
+        match self.control.read()? {
+            ReadOutcome::NotYet => Ok(()),
+            ReadOutcome::End => Err(DataWaitError::Gone),
+            ReadOutcome::Message(message)
+                if ClientMessage::read(&message) == Some(ClientMessage::End) =>
+            {
+                Err(DataWaitError::Ended)
             }
-            Heard::Message(message) => Ok(self.control.keep(message)?),
+            ReadOutcome::Message(message) => Ok(self.control.keep(message)?),
         }
     }
 }
 
 /// A connection that came over the control port gets what one to a port of its own inherits.
-fn seated(stream: std::net::TcpStream, ask: &Ask) -> io::Result<Socket> {
+fn seated(stream: std::net::TcpStream, ask: &SocketRequest) -> io::Result<Socket> {
     stream.set_nonblocking(false)?;
     // The control port's listener has a congestion control for all.
     let other = |error: podperf_model::error::Error| io::Error::other(error.to_string());

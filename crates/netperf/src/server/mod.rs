@@ -2,15 +2,15 @@
 //!
 //! Enters: options, and a channel that says when to end. Leaves: nothing but what it logs. One
 //! thread hears whoever knocks (`lobby`); who has said something gets a thread (`session`), and a
-//! test the engine's workers (`conduct`). Every wait has a deadline but that for a test whose
+//! test the engine's workers (`run_test`). Every wait has a deadline but that for a test whose
 //! client has set none, and that one ends with its client.
 
-mod conduct;
 mod control;
 mod door;
 mod lobby;
 mod meet;
 mod order;
+mod run_test;
 mod seats;
 mod session;
 mod start;
@@ -28,7 +28,7 @@ use podperf_engine::control::server::{listen, wildcard};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
 use seats::Registry;
-use session::House;
+use session::ServerContext;
 pub use start::start;
 
 /// Where the server tells what happens: one line an event.
@@ -74,9 +74,13 @@ impl<'a> Server<'a> {
             Error::new(Kind::Unmeasured, "prepare to end what is served", error)
         })?;
         let registry = Registry::default();
-        let house =
-            House { options: self.options, log, registry: &registry, closing: closing.as_fd() };
-        lobby::run(&self.listener, house, stop, || drop(open))
+        let context = ServerContext {
+            options: self.options,
+            log,
+            registry: &registry,
+            closing: closing.as_fd(),
+        };
+        lobby::run(&self.listener, context, stop, || drop(open))
     }
 }
 

@@ -8,20 +8,20 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::data::Pace;
-use crate::data::socket::Ask;
+use crate::data::socket::SocketRequest;
 use crate::options::Buffers;
-use crate::test::{Direction, Protocol, Shape};
+use crate::test_kind::{Protocol, TestDirection, TestShape};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
 };
-use crate::wire::{Message, UNKNOWN, classic, kind};
+use crate::wire::{UNKNOWN, WireMessage, classic, kind};
 
 /// Largest size of a call, a request or a response.
-const SIZE_MOST: i32 = 64 << 20;
+const MAX_CALL_BYTES: i32 = 64 << 20;
 /// Largest payload of a datagram.
-pub(super) const DATAGRAM_MOST: u32 = 65_507;
+pub(super) const MAX_DATAGRAM_BYTES: u32 = 65_507;
 /// Longest test.
-const LONGEST: i32 = 7 * 86_400;
+const MAX_TEST_SECONDS: i32 = 7 * 86_400;
 
 /// In whose words a test is asked for and answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) enum Length {
 /// A test that this server does.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Order {
-    pub(super) shape: Shape,
+    pub(super) shape: TestShape,
     pub(super) length: Length,
     /// Of each send or receive call; absent: as the socket's buffer.
     pub(super) send_bytes: Option<u32>,
@@ -53,7 +53,7 @@ pub(super) struct Order {
     /// 0 where there are none.
     pub(super) request_bytes: u32,
     pub(super) response_bytes: u32,
-    pub(super) ask: Ask,
+    pub(super) ask: SocketRequest,
     pub(super) measure_cpu: bool,
     pub(super) cpu: Option<u32>,
     pub(super) pace: Option<Pace>,
@@ -80,7 +80,7 @@ impl Dialect {
     ///
     /// # Errors
     /// The errno for one that is not to be had.
-    pub(super) fn order(self, message: &Message) -> Result<Order, i32> {
+    pub(super) fn order(self, message: &WireMessage) -> Result<Order, i32> {
         let request = match self {
             Self::Omni => OmniRequest::read(message),
             Self::Stream => classic::stream::read_request(message),
@@ -97,7 +97,7 @@ impl Dialect {
 impl Order {
     fn of(request: OmniRequest) -> Result<Self, i32> {
         let shape = shape(&request)?;
-        if request.test_length > LONGEST {
+        if request.test_length > MAX_TEST_SECONDS {
             return Err(libc::EINVAL);
         }
         let length = match request.test_length {
@@ -110,7 +110,7 @@ impl Order {
         let send_bytes = size(request.send_size, datagrams)?;
         let receive_bytes = size(request.receive_size, false)?;
         let [operations, micros] = request.pace;
-        let paced = operations > 0 && micros > 0 && shape.direction == Direction::Receive;
+        let paced = operations > 0 && micros > 0 && shape.direction == TestDirection::Receive;
         Ok(Self {
             shape,
             length,
@@ -131,30 +131,30 @@ impl Order {
     }
 }
 
-fn shape(request: &OmniRequest) -> Result<Shape, i32> {
+fn shape(request: &OmniRequest) -> Result<TestShape, i32> {
     let protocol = request.protocol.ok_or(UNKNOWN)?;
     let direction = match (request.direction, request.flags & CONNECTIONS != 0) {
-        (SERVER_RECEIVES, false) => Direction::Send,
-        (SERVER_SENDS, false) => Direction::Receive,
-        (BOTH, false) => Direction::RequestResponse,
-        (BOTH, true) => Direction::ConnectRequestResponse,
-        (0, true) => Direction::Connect,
+        (SERVER_RECEIVES, false) => TestDirection::Send,
+        (SERVER_SENDS, false) => TestDirection::Receive,
+        (BOTH, false) => TestDirection::RequestResponse,
+        (BOTH, true) => TestDirection::ConnectRequestResponse,
+        (0, true) => TestDirection::Connect,
         (SERVER_RECEIVES | SERVER_SENDS, true) => return Err(libc::EOPNOTSUPP),
         _ => return Err(libc::EINVAL),
     };
     if protocol == Protocol::Udp && !direction.lasts() {
         return Err(libc::EOPNOTSUPP);
     }
-    Ok(Shape { protocol, direction })
+    Ok(TestShape { protocol, direction })
 }
 
 const BOTH: u32 = SERVER_RECEIVES | SERVER_SENDS;
 
 /// Bytes of a request and of a response.
-fn messages(request: &OmniRequest, shape: Shape) -> Result<[u32; 2], i32> {
+fn messages(request: &OmniRequest, shape: TestShape) -> Result<[u32; 2], i32> {
     match shape.direction {
-        Direction::Send | Direction::Receive | Direction::Connect => Ok([0; 2]),
-        Direction::RequestResponse | Direction::ConnectRequestResponse => {
+        TestDirection::Send | TestDirection::Receive | TestDirection::Connect => Ok([0; 2]),
+        TestDirection::RequestResponse | TestDirection::ConnectRequestResponse => {
             let datagrams = shape.protocol == Protocol::Udp;
             let sizes = [request.request_size, request.response_size];
             let [request, response] = sizes.map(|bytes| size(bytes, datagrams));
@@ -167,18 +167,18 @@ fn messages(request: &OmniRequest, shape: Shape) -> Result<[u32; 2], i32> {
 fn size(bytes: i32, datagram: bool) -> Result<Option<u32>, i32> {
     match u32::try_from(bytes) {
         Err(_) | Ok(0) => Ok(None),
-        Ok(_) if bytes > SIZE_MOST => Err(libc::EINVAL),
-        Ok(bytes) if datagram && bytes > DATAGRAM_MOST => Err(libc::EMSGSIZE),
+        Ok(_) if bytes > MAX_CALL_BYTES => Err(libc::EINVAL),
+        Ok(bytes) if datagram && bytes > MAX_DATAGRAM_BYTES => Err(libc::EMSGSIZE),
         Ok(bytes) => Ok(Some(bytes)),
     }
 }
 
-fn ask(request: &OmniRequest) -> Ask {
+fn ask(request: &OmniRequest) -> SocketRequest {
     // The kernel has bounds of its own for buffers, and doubles what it is asked for.
     let buffer = |bytes: i32| u32::try_from(bytes).ok().filter(|&bytes| bytes > 0);
     let buffer = |bytes| buffer(bytes).map(|bytes| bytes.min(1 << 30));
     let name = &request.congestion_control;
-    Ask {
+    SocketRequest {
         buffers: Buffers {
             send: buffer(request.send_buffer),
             receive: buffer(request.receive_buffer),
@@ -188,7 +188,7 @@ fn ask(request: &OmniRequest) -> Ask {
         tos: u8::try_from(request.tos).ok().filter(|&tos| tos > 0),
         priority: (request.priority >= 0).then_some(request.priority),
         keepalive: request.flags & KEEPALIVE != 0,
-        ..Ask::default()
+        ..SocketRequest::default()
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_shape_is_known_by_direction_flag_and_protocol() {
-        use Direction::{Connect, ConnectRequestResponse, Receive, RequestResponse, Send};
+        use TestDirection::{Connect, ConnectRequestResponse, Receive, RequestResponse, Send};
         for (direction, flags, protocol, expected) in [
             (4, 0, Protocol::Tcp, Ok(Send)),
             (2, 0, Protocol::Tcp, Ok(Receive)),
@@ -232,9 +232,9 @@ mod tests {
     #[test]
     fn sizes_and_lengths_have_bounds() {
         let refused = |change: fn(&mut OmniRequest)| order(change).unwrap_err();
-        assert_eq!(refused(|request| request.receive_size = SIZE_MOST + 1), libc::EINVAL);
+        assert_eq!(refused(|request| request.receive_size = MAX_CALL_BYTES + 1), libc::EINVAL);
         assert_eq!(refused(|request| request.send_size = i32::MAX), libc::EINVAL);
-        assert_eq!(refused(|request| request.test_length = LONGEST + 1), libc::EINVAL);
+        assert_eq!(refused(|request| request.test_length = MAX_TEST_SECONDS + 1), libc::EINVAL);
         let datagram = |request: &mut OmniRequest| {
             request.protocol = Some(Protocol::Udp);
             request.send_size = 65_508;
@@ -244,7 +244,7 @@ mod tests {
         let order = order(|request| {
             (request.send_buffer, request.receive_buffer) = (i32::MAX, 0);
             request.test_length = i32::MIN;
-            request.receive_size = SIZE_MOST;
+            request.receive_size = MAX_CALL_BYTES;
         });
         let order = order.unwrap();
         assert_eq!(order.ask.buffers, Buffers { send: Some(1 << 30), receive: None });
@@ -264,16 +264,16 @@ mod tests {
     fn older_records_ask_for_their_one_test() {
         let request = OmniRequest { test_length: 3, ..OmniRequest::default() };
         let stream = Dialect::Stream.order(&classic::stream::write_request(&request)).unwrap();
-        assert_eq!(stream.shape.direction, Direction::Send);
+        assert_eq!(stream.shape.direction, TestDirection::Send);
         assert_eq!(stream.length, Length::Time(Duration::from_secs(3)));
         let connect = Dialect::Connect.order(&classic::connect::write_request(&request)).unwrap();
-        assert_eq!(connect.shape.direction, Direction::Connect);
+        assert_eq!(connect.shape.direction, TestDirection::Connect);
     }
 
     #[test]
     fn what_is_left_alone_is_not_asked_for() {
         let plain = order(|_| ()).unwrap();
-        assert_eq!((&plain.ask, plain.cpu, plain.pace), (&Ask::default(), None, None));
+        assert_eq!((&plain.ask, plain.cpu, plain.pace), (&SocketRequest::default(), None, None));
         let full = order(|request| {
             (request.tos, request.priority, request.cpu) = (0x28, 3, 1);
             request.pace = [10, 500];

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::wire::native::{ConnectionToken, STREAMS_MOST};
+use crate::wire::native::{ConnectionToken, MAX_STREAMS};
 
 /// What has come for a test.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Registry {
     /// Hands a connection to its test. False: nobody waits for it.
     pub(super) fn join(&self, token: ConnectionToken, stream: u32, connection: TcpStream) -> bool {
         match self.lock().get_mut(&token) {
-            Some(taken) if taken.connections.len() < STREAMS_MOST as usize => {
+            Some(taken) if taken.connections.len() < MAX_STREAMS as usize => {
                 taken.connections.push((stream, connection));
                 // Refused only when it has been rung 2^64 - 2 times unheard.
                 let _ = taken.bell.write(1);

@@ -4,25 +4,25 @@ use std::os::fd::BorrowedFd;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::conduct::{self, Outcome, Place, conduct};
-use super::control::Control;
+use super::control::ControlChannel;
 use super::door::{self, Door};
 use super::order::{Dialect, Order};
+use super::run_test::{self, Outcome, TestContext, run_test};
 use super::seats::{Registry, Seats};
 use super::{Log, ServerOptions};
 use crate::data::Totals;
-use crate::test::{Direction, Protocol};
+use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::{
-    Details, Identity, STREAMS_MOST, Said, SocketDetails, Wishes, answer, told_token,
+    ClientMessage, Details, Extensions, Identity, MAX_STREAMS, SocketDetails, answer, token_answer,
 };
 use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
-use crate::wire::{Message, UNKNOWN, classic, kind};
+use crate::wire::{UNKNOWN, WireMessage, classic, kind};
 use podperf_model::error::Result;
 
 /// What all sessions share.
 #[derive(Clone, Copy)]
-pub(super) struct House<'a> {
+pub(super) struct ServerContext<'a> {
     pub(super) options: &'a ServerOptions,
     pub(super) log: Log<'a>,
     pub(super) registry: &'a Registry,
@@ -32,67 +32,78 @@ pub(super) struct House<'a> {
 
 /// One client's session.
 struct Session<'a> {
-    house: House<'a>,
-    control: Control,
+    context: ServerContext<'a>,
+    control: ControlChannel,
     name: String,
     /// Of the next test.
-    wishes: Wishes,
+    extensions: Extensions,
     seats: Option<Seats>,
     /// Of the last one.
     details: Option<Details>,
     /// It has said something that nobody knows.
-    puzzled: bool,
+    unknown_logged: bool,
 }
 
 /// Serves a client whose first message is here.
 ///
 /// # Errors
 /// When the connection breaks, or the client speaks otherwise than netperf does.
-pub(super) fn serve(house: House<'_>, control: Control, first: Message) -> Result<()> {
+pub(super) fn serve(
+    context: ServerContext<'_>,
+    control: ControlChannel,
+    first: WireMessage,
+) -> Result<()> {
     let name = control.name();
-    let wishes = Wishes::default();
-    let mut session =
-        Session { house, control, name, wishes, seats: None, details: None, puzzled: false };
+    let extensions = Extensions::default();
+    let mut session = Session {
+        context,
+        control,
+        name,
+        extensions,
+        seats: None,
+        details: None,
+        unknown_logged: false,
+    };
     let mut next = Some(first);
     while let Some(message) = next {
-        if !session.hear(&message)? {
+        if !session.handle(&message)? {
             return Ok(());
         }
-        next = session.control.next(house.options.idle_timeout, house.closing)?;
+        next = session.control.next(context.options.idle_timeout, context.closing)?;
     }
     Ok(())
 }
 
 impl Session<'_> {
     fn log(&self, line: &str) {
-        (self.house.log)(&format!("{}: {line}", self.name));
+        (self.context.log)(&format!("{}: {line}", self.name));
     }
 
-    fn say(&mut self, message: &Message) -> Result<()> {
+    fn send(&mut self, message: &WireMessage) -> Result<()> {
         self.control.send(&message.0)
     }
 
     /// Does what a message says. False: nobody is there any more.
-    fn hear(&mut self, message: &Message) -> Result<bool> {
+    fn handle(&mut self, message: &WireMessage) -> Result<bool> {
         match message.kind() {
             // Looked at where it is the first, and due.
             kind::PASSPHRASE => {}
-            kind::DEBUG_ON | kind::DEBUG_OFF => self.say(&Message::of(kind::DEBUG_OK))?,
-            kind::CPU_CALIBRATE => self.say(&calibration())?,
+            kind::DEBUG_ON | kind::DEBUG_OFF => self.send(&WireMessage::of(kind::DEBUG_OK))?,
+            kind::CPU_CALIBRATE => self.send(&calibration())?,
             kind::SYSINFO => {
-                let mut message = Message::of(kind::SYSINFO_RESPONSE);
+                let mut message = WireMessage::of(kind::SYSINFO_RESPONSE);
                 message.put_text(8, 640, &format!("{},Linux", Identity::own().name));
-                self.say(&message)?;
+                self.send(&message)?;
             }
             kind::NATIVE => self.native(message)?,
             other => match Dialect::of(other) {
                 Some(dialect) => return self.test(dialect, message),
                 None => {
                     // Once: who floods the server does not flood its log.
-                    if !std::mem::replace(&mut self.puzzled, true) {
+                    if !std::mem::replace(&mut self.unknown_logged, true) {
                         self.log(&format!("message of the unknown type {other}"));
                     }
-                    self.say(&unknown())?;
+                    self.send(&unknown())?;
                 }
             },
         }
@@ -100,44 +111,48 @@ impl Session<'_> {
     }
 
     /// What podperf says to podperf.
-    fn native(&mut self, message: &Message) -> Result<()> {
-        match Said::read(message) {
-            Some(Said::Probe) => self.say(&Identity::own().write()),
-            Some(Said::Next(wishes)) if (1..=STREAMS_MOST).contains(&wishes.streams) => {
-                self.wishes = wishes;
-                self.say(&answer(0))
+    fn native(&mut self, message: &WireMessage) -> Result<()> {
+        match ClientMessage::read(message) {
+            Some(ClientMessage::Probe) => self.send(&Identity::own().write()),
+            Some(ClientMessage::Next(extensions))
+                if (1..=MAX_STREAMS).contains(&extensions.streams) =>
+            {
+                self.extensions = extensions;
+                self.send(&answer(0))
             }
-            Some(Said::Next(_)) => self.say(&answer(libc::EINVAL)),
+            Some(ClientMessage::Next(_)) => self.send(&answer(libc::EINVAL)),
             // It crossed the results on the way.
-            Some(Said::End) => Ok(()),
-            Some(Said::Details) => match self.details.take().map(|details| details.write()) {
-                Some(Ok(bytes)) => self.control.send(&bytes),
-                Some(Err(_)) => self.say(&answer(libc::EFBIG)),
-                None => self.say(&answer(libc::ENODATA)),
-            },
-            Some(Said::ConnectionToken) => match self.house.registry.reserve() {
+            Some(ClientMessage::End) => Ok(()),
+            Some(ClientMessage::Details) => {
+                match self.details.take().map(|details| details.write()) {
+                    Some(Ok(bytes)) => self.control.send(&bytes),
+                    Some(Err(_)) => self.send(&answer(libc::EFBIG)),
+                    None => self.send(&answer(libc::ENODATA)),
+                }
+            }
+            Some(ClientMessage::ConnectionToken) => match self.context.registry.reserve() {
                 Ok(seats) => {
                     let token = seats.token;
                     self.seats = Some(seats);
-                    self.say(&told_token(token))
+                    self.send(&token_answer(token))
                 }
-                Err(_) => self.say(&answer(libc::EAGAIN)),
+                Err(_) => self.send(&answer(libc::EAGAIN)),
             },
-            Some(Said::Join { .. }) | None => self.say(&unknown()),
+            Some(ClientMessage::Join { .. }) | None => self.send(&unknown()),
         }
     }
 
     /// A test, from its request to its results. False: nobody is there any more.
-    fn test(&mut self, dialect: Dialect, message: &Message) -> Result<bool> {
+    fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
         self.details = None;
-        let (wishes, seats) = (std::mem::take(&mut self.wishes), self.seats.take());
-        let streams = wishes.streams;
+        let (extensions, seats) = (std::mem::take(&mut self.extensions), self.seats.take());
+        let streams = extensions.streams;
         let opened = self.order(dialect, message, streams).and_then(|order| {
             let addresses = (self.control.local, self.control.peer);
             let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
             let door = match seats.filter(|_| lasts) {
                 Some(seats) => door::beside(&order, addresses.0, seats),
-                None => door::open(&order, addresses, self.house.options.data_ports.as_ref()),
+                None => door::open(&order, addresses, self.context.options.data_ports.as_ref()),
             };
             let door = door.map_err(|error| {
                 self.log(&format!("open a data socket: {error}"));
@@ -149,21 +164,22 @@ impl Session<'_> {
             Ok(opened) => opened,
             Err(errno) => {
                 self.log(&format!("a test is refused: errno {errno}"));
-                self.say(&dialect.response(&OmniResponse { errno, ..OmniResponse::default() }))?;
+                self.send(&dialect.response(&OmniResponse { errno, ..OmniResponse::default() }))?;
                 return Ok(true);
             }
         };
-        self.say(&dialect.response(&response(&order, &door)))?;
+        self.send(&dialect.response(&response(&order, &door)))?;
         self.log(&format!(
             "test of {:?} {:?}, {streams} stream(s), data on port {}",
             order.shape.protocol, order.shape.direction, door.port
         ));
         let granted = door.granted.clone();
-        let (house, name) = (self.house, self.name.clone());
-        let log = move |line: &str| (house.log)(&format!("{name}: {line}"));
-        let closing = house.closing;
-        let place = Place { control: &mut self.control, closing, wishes, log: &log };
-        let results = match conduct(&order, door, place)? {
+        let (context, name) = (self.context, self.name.clone());
+        let log = move |line: &str| (context.log)(&format!("{name}: {line}"));
+        let closing = context.closing;
+        let test_context =
+            TestContext { control: &mut self.control, closing, extensions, log: &log };
+        let results = match run_test(&order, door, test_context)? {
             Outcome::Gone => {
                 self.log("gone before its test was over");
                 return Ok(false);
@@ -186,12 +202,12 @@ impl Session<'_> {
                 results(&order, &totals)
             }
         };
-        self.say(&dialect.results(&results))?;
+        self.send(&dialect.results(&results))?;
         Ok(true)
     }
 
     /// The order of a request, as far as this server follows it.
-    fn order(&self, dialect: Dialect, message: &Message, streams: u32) -> Result<Order, i32> {
+    fn order(&self, dialect: Dialect, message: &WireMessage, streams: u32) -> Result<Order, i32> {
         let mut order = dialect.order(message)?;
         if streams > 1 && order.shape.protocol == Protocol::Udp {
             return Err(libc::EOPNOTSUPP);
@@ -199,7 +215,7 @@ impl Session<'_> {
         if !order.request.fill_file.is_empty() {
             self.log("the name of a file to fill buffers from is ignored");
         }
-        if order.cpu.is_some() && !self.house.options.allow_client_affinity {
+        if order.cpu.is_some() && !self.context.options.allow_client_affinity {
             self.log("the CPU that it names is ignored: --allow-client-affinity is not given");
             order.cpu = None;
         }
@@ -208,7 +224,7 @@ impl Session<'_> {
 }
 
 impl Dialect {
-    fn response(self, response: &OmniResponse) -> Message {
+    fn response(self, response: &OmniResponse) -> WireMessage {
         match self {
             Self::Omni => response.write(),
             Self::Stream => classic::stream::write_response(response),
@@ -216,7 +232,7 @@ impl Dialect {
         }
     }
 
-    fn results(self, results: &OmniResults) -> Message {
+    fn results(self, results: &OmniResults) -> WireMessage {
         match self {
             Self::Omni => results.write(),
             Self::Stream => classic::stream::write_results(results),
@@ -226,15 +242,15 @@ impl Dialect {
 }
 
 /// What netserver answers to what it does not know.
-fn unknown() -> Message {
-    let mut message = Message::default();
+fn unknown() -> WireMessage {
+    let mut message = WireMessage::default();
     message.put_int(4, UNKNOWN);
     message
 }
 
 /// The clock ticks of /proc/stat a second, which netperf takes for a rate of 100 %.
-fn calibration() -> Message {
-    let mut message = Message::of(kind::CPU_CALIBRATE);
+fn calibration() -> WireMessage {
+    let mut message = WireMessage::of(kind::CPU_CALIBRATE);
     message.put_float(8, 100.0);
     let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     message.put(12, cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1));
@@ -252,11 +268,11 @@ where
 fn response(order: &Order, door: &Door) -> OmniResponse {
     let granted = &door.granted;
     let request = &order.request;
-    let [send, receive] = conduct::sizes(order, door).map(word);
+    let [send, receive] = run_test::sizes(order, door).map(word);
     let asked = word(order.request_bytes);
     let (send_size, receive_size, rings) = match order.shape.direction {
-        Direction::Send => (request.send_size, receive, 2),
-        Direction::Receive => (send, request.receive_size, 2),
+        TestDirection::Send => (request.send_size, receive, 2),
+        TestDirection::Receive => (send, request.receive_size, 2),
         _ => (word(order.response_bytes), asked, 1),
     };
     // Rings make no difference here; the answer names what netperf would take.

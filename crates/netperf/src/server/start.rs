@@ -17,14 +17,14 @@ const FAILED: u8 = 1;
 /// Serves as the options say, in the background unless they say otherwise; the exit status.
 #[must_use]
 pub fn start(options: &ServerOptions) -> u8 {
-    let place = place(options);
-    let Ok(server) = Server::bind(options).inspect_err(|error| say(options, &error.to_string()))
+    let where_it_listens = where_it_listens(options);
+    let Ok(server) = Server::bind(options).inspect_err(|error| log(options, &error.to_string()))
     else {
-        let _ = writeln!(io::stderr(), "Unable to start netserver with  {place}");
+        let _ = writeln!(io::stderr(), "Unable to start netserver with  {where_it_listens}");
         return FAILED;
     };
     if !options.foreground && !options.one_at_a_time {
-        let _ = writeln!(io::stdout(), "Starting netserver with host {place}");
+        let _ = writeln!(io::stdout(), "Starting netserver with host {where_it_listens}");
         match detach() {
             Ok(Side::Parent) => return 0,
             Ok(Side::Child) => {}
@@ -48,12 +48,12 @@ fn run(server: &Server<'_>, options: &ServerOptions) -> Result<Kind> {
     let address = server
         .address()
         .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
-    say(options, &format!("listening on {address}"));
-    server.run(&stop, &|line| say(options, line))
+    log(options, &format!("listening on {address}"));
+    server.run(&stop, &|line| log(options, line))
 }
 
 /// Logs, where asked to.
-fn say(options: &ServerOptions, line: &str) {
+fn log(options: &ServerOptions, line: &str) {
     if options.debug > 0 {
         // With standard error gone there is nobody to tell.
         let _ = writeln!(io::stderr(), "netserver: {line}");
@@ -61,7 +61,7 @@ fn say(options: &ServerOptions, line: &str) {
 }
 
 /// Host, port and family in netserver's words.
-fn place(options: &ServerOptions) -> String {
+fn where_it_listens(options: &ServerOptions) -> String {
     let host = options.host.as_deref().unwrap_or("IN(6)ADDR_ANY");
     let family = match options.family {
         None => "AF_UNSPEC",
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn the_line_names_what_was_typed() {
         let all = ServerOptions::default();
-        assert_eq!(place(&all), "'IN(6)ADDR_ANY' port '12865' and family AF_UNSPEC");
+        assert_eq!(where_it_listens(&all), "'IN(6)ADDR_ANY' port '12865' and family AF_UNSPEC");
         let one = ServerOptions {
             host: Some("127.0.0.1".to_owned()),
             family: Some(AddressFamily::V4),
             port: 4000,
             ..all
         };
-        assert_eq!(place(&one), "'127.0.0.1' port '4000' and family AF_INET");
+        assert_eq!(where_it_listens(&one), "'127.0.0.1' port '4000' and family AF_INET");
     }
 }

@@ -4,8 +4,8 @@
 use podperf_model::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Message, kind};
-use crate::test::Protocol;
+use super::{WireMessage, kind};
+use crate::test_kind::Protocol;
 
 /// The server's data socket has TCP_NODELAY.
 pub const NO_DELAY: u32 = 0x1;
@@ -118,8 +118,8 @@ impl Default for OmniRequest {
 impl OmniRequest {
     /// For the wire.
     #[must_use]
-    pub fn write(&self) -> Message {
-        let mut message = Message::of(kind::OMNI);
+    pub fn write(&self) -> WireMessage {
+        let mut message = WireMessage::of(kind::OMNI);
         let words = [
             (4, self.cpu),
             (8, self.send_buffer),
@@ -176,7 +176,7 @@ impl OmniRequest {
 
     /// From the wire. What is out of range stands as it came: whoever acts on it has bounds.
     #[must_use]
-    pub fn read(message: &Message) -> Self {
+    pub fn read(message: &WireMessage) -> Self {
         let ring = |at| [message.word(at), message.word(at + 4), message.word(at + 8)];
         let port = |at| u16::try_from(message.word(at)).unwrap_or(0);
         let family = match message.word(92) {
@@ -221,7 +221,7 @@ impl OmniRequest {
 
 /// IPv4 takes the first four bytes as they are. IPv6 is copied into words that are then swapped
 /// with the rest of the message, so that on the wire each group of four bytes is reversed.
-fn put_address(message: &mut Message, at: usize, address: Option<IpAddr>) {
+fn put_address(message: &mut WireMessage, at: usize, address: Option<IpAddr>) {
     match address {
         None => {}
         Some(IpAddr::V4(v4)) => message.0[at..at + 4].copy_from_slice(&v4.octets()),
@@ -236,7 +236,7 @@ fn put_address(message: &mut Message, at: usize, address: Option<IpAddr>) {
 }
 
 /// Absent where it is unspecified.
-fn address(message: &Message, at: usize, family: Option<AddressFamily>) -> Option<IpAddr> {
+fn address(message: &WireMessage, at: usize, family: Option<AddressFamily>) -> Option<IpAddr> {
     let address = match family? {
         AddressFamily::V4 => {
             let octets: [u8; 4] = message.0[at..at + 4].try_into().ok()?;

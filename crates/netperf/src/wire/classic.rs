@@ -1,7 +1,7 @@
 //! The records of TCP_SENDFILE and TCP_CC, which are older than those of omni tests: read into the
 //! same forms, and written out of them.
 
-use super::Message;
+use super::WireMessage;
 use super::ask::{CONNECTIONS, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES};
 use super::kind;
 use super::reply::{OmniResponse, OmniResults};
@@ -17,8 +17,8 @@ pub mod stream {
 
     /// For the wire.
     #[must_use]
-    pub fn write_request(request: &OmniRequest) -> Message {
-        let mut message = Message::of(kind::TCP_STREAM);
+    pub fn write_request(request: &OmniRequest) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_STREAM);
         message.put_int(4, request.cpu);
         message.put_int(8, request.send_buffer);
         message.put_int(12, request.receive_buffer);
@@ -34,7 +34,7 @@ pub mod stream {
 
     /// From the wire.
     #[must_use]
-    pub fn read_request(message: &Message) -> OmniRequest {
+    pub fn read_request(message: &WireMessage) -> OmniRequest {
         let [align, offset] = [message.word(20), message.word(24)];
         OmniRequest {
             send_buffer: message.int(8),
@@ -42,14 +42,14 @@ pub mod stream {
             receive_size: chosen(message.int(16)),
             receive_ring: [align, offset, 0],
             direction: SERVER_RECEIVES,
-            ..wishes(message, 28, 60)
+            ..extensions(message, 28, 60)
         }
     }
 
     /// For the wire.
     #[must_use]
-    pub fn write_response(response: &OmniResponse) -> Message {
-        let mut message = Message::of(kind::TCP_STREAM + RESPONSE);
+    pub fn write_response(response: &OmniResponse) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_STREAM + RESPONSE);
         message.put_int(4, response.errno);
         message.put_int(8, response.receive_buffer);
         message.put_int(12, response.receive_size);
@@ -62,7 +62,7 @@ pub mod stream {
 
     /// From the wire.
     #[must_use]
-    pub fn read_response(message: &Message) -> OmniResponse {
+    pub fn read_response(message: &WireMessage) -> OmniResponse {
         OmniResponse {
             errno: message.int(4),
             receive_buffer: message.int(8),
@@ -77,8 +77,8 @@ pub mod stream {
 
     /// For the wire.
     #[must_use]
-    pub fn write_results(results: &OmniResults) -> Message {
-        let mut message = Message::of(kind::TCP_STREAM + RESULTS);
+    pub fn write_results(results: &OmniResults) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_STREAM + RESULTS);
         message.put_int(4, results.errno);
         #[expect(clippy::cast_precision_loss, reason = "the record has a double")]
         message.put_double(8, results.bytes_received as f64);
@@ -91,7 +91,7 @@ pub mod stream {
 
     /// From the wire.
     #[must_use]
-    pub fn read_results(message: &Message) -> OmniResults {
+    pub fn read_results(message: &WireMessage) -> OmniResults {
         OmniResults {
             // A float cast stops at the integer's bounds.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
@@ -110,8 +110,8 @@ pub mod connect {
 
     /// For the wire.
     #[must_use]
-    pub fn write_request(request: &OmniRequest) -> Message {
-        let mut message = Message::of(kind::TCP_CC);
+    pub fn write_request(request: &OmniRequest) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_CC);
         message.put_int(4, request.cpu);
         message.put_int(8, request.receive_buffer);
         message.put_int(12, request.send_buffer);
@@ -128,8 +128,8 @@ pub mod connect {
 
     /// From the wire.
     #[must_use]
-    pub fn read_request(message: &Message) -> OmniRequest {
-        let wishes = wishes(message, 40, 64);
+    pub fn read_request(message: &WireMessage) -> OmniRequest {
+        let extensions = extensions(message, 40, 64);
         OmniRequest {
             receive_buffer: message.int(8),
             send_buffer: message.int(12),
@@ -137,16 +137,16 @@ pub mod connect {
             send_ring: [message.word(24), message.word(28), 0],
             request_size: message.int(32),
             response_size: message.int(36),
-            flags: wishes.flags | CONNECTIONS,
+            flags: extensions.flags | CONNECTIONS,
             direction: 0,
-            ..wishes
+            ..extensions
         }
     }
 
     /// For the wire.
     #[must_use]
-    pub fn write_response(response: &OmniResponse) -> Message {
-        let mut message = Message::of(kind::TCP_CC + RESPONSE);
+    pub fn write_response(response: &OmniResponse) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_CC + RESPONSE);
         message.put_int(4, response.errno);
         message.put_int(8, response.receive_buffer);
         put_flags(&mut message, 12, response.flags);
@@ -158,7 +158,7 @@ pub mod connect {
 
     /// From the wire.
     #[must_use]
-    pub fn read_response(message: &Message) -> OmniResponse {
+    pub fn read_response(message: &WireMessage) -> OmniResponse {
         OmniResponse {
             errno: message.int(4),
             receive_buffer: message.int(8),
@@ -172,8 +172,8 @@ pub mod connect {
 
     /// For the wire.
     #[must_use]
-    pub fn write_results(results: &OmniResults) -> Message {
-        let mut message = Message::of(kind::TCP_CC + RESULTS);
+    pub fn write_results(results: &OmniResults) -> WireMessage {
+        let mut message = WireMessage::of(kind::TCP_CC + RESULTS);
         message.put_int(4, results.errno);
         message.put(8, u32::try_from(results.bytes_received).unwrap_or(u32::MAX));
         message.put(12, results.receive_calls);
@@ -184,7 +184,7 @@ pub mod connect {
 
     /// From the wire.
     #[must_use]
-    pub fn read_results(message: &Message) -> OmniResults {
+    pub fn read_results(message: &WireMessage) -> OmniResults {
         OmniResults {
             bytes_received: message.word(8).into(),
             receive_calls: message.word(12),
@@ -195,7 +195,7 @@ pub mod connect {
 }
 
 /// TCP_NODELAY, CPU, length and copy avoidance: what both requests have, from a byte offset on.
-fn put_wishes(message: &mut Message, at: usize, request: &OmniRequest) {
+fn put_wishes(message: &mut WireMessage, at: usize, request: &OmniRequest) {
     message.put(at, request.flags & NO_DELAY);
     message.put(at + 4, u32::from(request.flags & MEASURE_CPU != 0));
     message.put_float(at + 8, request.cpu_rate);
@@ -204,7 +204,7 @@ fn put_wishes(message: &mut Message, at: usize, request: &OmniRequest) {
     message.put(at + 20, request.copy_avoidance[1]);
 }
 
-fn put_port(message: &mut Message, at: usize, request: &OmniRequest) {
+fn put_port(message: &mut WireMessage, at: usize, request: &OmniRequest) {
     message.put(at, request.data_port.into());
     let family = match request.family {
         None => 0,
@@ -214,7 +214,7 @@ fn put_port(message: &mut Message, at: usize, request: &OmniRequest) {
     message.put(at + 4, family);
 }
 
-fn wishes(message: &Message, at: usize, port_at: usize) -> OmniRequest {
+fn extensions(message: &WireMessage, at: usize, port_at: usize) -> OmniRequest {
     OmniRequest {
         cpu: message.int(4),
         flags: ROUTING | set(message.word(at), NO_DELAY) | set(message.word(at + 4), MEASURE_CPU),
@@ -232,12 +232,12 @@ fn wishes(message: &Message, at: usize, port_at: usize) -> OmniRequest {
 }
 
 /// TCP_NODELAY and CPU, from a byte offset on; the length that follows is not told.
-fn put_flags(message: &mut Message, at: usize, flags: u32) {
+fn put_flags(message: &mut WireMessage, at: usize, flags: u32) {
     message.put(at, flags & NO_DELAY);
     message.put(at + 4, u32::from(flags & MEASURE_CPU != 0));
 }
 
-fn flags(message: &Message, at: usize) -> u32 {
+fn flags(message: &WireMessage, at: usize) -> u32 {
     set(message.word(at), NO_DELAY) | set(message.word(at + 4), MEASURE_CPU)
 }
 
@@ -246,14 +246,14 @@ const fn set(word: u32, flag: u32) -> u32 {
 }
 
 /// Time, CPU share, service demand (left out), method and CPUs, from a byte offset on.
-fn put_cost(message: &mut Message, at: usize, results: &OmniResults) {
+fn put_cost(message: &mut WireMessage, at: usize, results: &OmniResults) {
     message.put_float(at, results.elapsed_seconds);
     message.put_float(at + 4, results.cpu_percent[0]);
     message.put(at + 12, results.cpu_method);
     message.put(at + 16, results.cpus);
 }
 
-fn cost(message: &Message, at: usize) -> OmniResults {
+fn cost(message: &WireMessage, at: usize) -> OmniResults {
     OmniResults {
         errno: message.int(4),
         elapsed_seconds: message.float(at),
@@ -271,7 +271,7 @@ fn unsaid() -> OmniResponse {
     OmniResponse { priority: -1, tos: -1, send_size: -1, ..OmniResponse::default() }
 }
 
-fn port(message: &Message, at: usize) -> u16 {
+fn port(message: &WireMessage, at: usize) -> u16 {
     u16::try_from(message.word(at)).unwrap_or(0)
 }
 

@@ -50,21 +50,21 @@ pub const UNKNOWN: i32 = 998;
 
 /// One message.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Message(pub [u8; MESSAGE_BYTES]);
+pub struct WireMessage(pub [u8; MESSAGE_BYTES]);
 
-impl Default for Message {
+impl Default for WireMessage {
     fn default() -> Self {
         Self([0; MESSAGE_BYTES])
     }
 }
 
-impl std::fmt::Debug for Message {
+impl std::fmt::Debug for WireMessage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Message {{ kind: {}, word: {} }}", self.kind(), self.int(4))
     }
 }
 
-impl Message {
+impl WireMessage {
     /// An empty one of a type.
     #[must_use]
     pub fn of(kind: u32) -> Self {

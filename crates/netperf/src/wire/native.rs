@@ -6,17 +6,17 @@ use std::io::{self, ErrorKind, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MESSAGE_BYTES, Message, kind};
-use crate::figures::Cpu;
+use super::{MESSAGE_BYTES, WireMessage, kind};
+use crate::figures::CpuPercent;
 use podperf_model::error::Error;
 use podperf_model::latency::LatencyWire;
 
 /// The version of these messages.
 pub const PROTOCOL: u32 = 1;
 /// Most connections of one test.
-pub const STREAMS_MOST: u32 = 10_000;
+pub const MAX_STREAMS: u32 = 10_000;
 /// Most bytes of details.
-const DETAILS_MOST: usize = 4 << 20;
+const MAX_DETAILS_BYTES: usize = 4 << 20;
 
 /// What word 1 of a message from a client says.
 mod purpose {
@@ -33,16 +33,16 @@ pub type ConnectionToken = [u8; 16];
 
 /// What a client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum ClientMessage {
     /// Are you podperf? Answered with an [`Identity`].
     Probe,
     /// What the next test is beyond its request. Answered with [`answer`].
-    Next(Wishes),
+    Next(Extensions),
     /// The data phase is over; not answered.
     End,
     /// Tell more of the last test. Answered with [`Details`].
     Details,
-    /// The data of the next test comes over the control port. Answered with [`told_token`].
+    /// The data of the next test comes over the control port. Answered with [`token_answer`].
     ConnectionToken,
     /// First message of such a connection; not answered.
     Join {
@@ -55,29 +55,29 @@ pub enum Said {
 
 /// What a client wishes of a test that netperf's request has no place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wishes {
-    /// Connections, from 1 to [`STREAMS_MOST`].
+pub struct Extensions {
+    /// Connections, from 1 to [`MAX_STREAMS`].
     pub streams: u32,
     /// The server's send or receive calls of a stream are timed, for [`Details::latency`].
     pub times_calls: bool,
 }
 
-impl Default for Wishes {
+impl Default for Extensions {
     fn default() -> Self {
         Self { streams: 1, times_calls: false }
     }
 }
 
-impl Said {
+impl ClientMessage {
     /// For the wire.
     #[must_use]
-    pub fn write(self) -> Message {
-        let mut message = Message::of(kind::NATIVE);
+    pub fn write(self) -> WireMessage {
+        let mut message = WireMessage::of(kind::NATIVE);
         let purpose = match self {
             Self::Probe => purpose::PROBE,
-            Self::Next(wishes) => {
-                message.put(8, wishes.streams);
-                message.put(12, wishes.times_calls.into());
+            Self::Next(extensions) => {
+                message.put(8, extensions.streams);
+                message.put(12, extensions.times_calls.into());
                 purpose::NEXT
             }
             Self::End => purpose::END,
@@ -95,15 +95,16 @@ impl Said {
 
     /// From the wire; absent: of another type, or of a later version.
     #[must_use]
-    pub fn read(message: &Message) -> Option<Self> {
+    pub fn read(message: &WireMessage) -> Option<Self> {
         if message.kind() != kind::NATIVE {
             return None;
         }
         Some(match message.word(4) {
             purpose::PROBE => Self::Probe,
-            purpose::NEXT => {
-                Self::Next(Wishes { streams: message.word(8), times_calls: message.word(12) != 0 })
-            }
+            purpose::NEXT => Self::Next(Extensions {
+                streams: message.word(8),
+                times_calls: message.word(12) != 0,
+            }),
             purpose::END => Self::End,
             purpose::DETAILS => Self::Details,
             purpose::TOKEN => Self::ConnectionToken,
@@ -131,7 +132,7 @@ impl Identity {
 
     /// For the wire.
     #[must_use]
-    pub fn write(&self) -> Message {
+    pub fn write(&self) -> WireMessage {
         let mut message = answer(0);
         message.put(8, self.protocol);
         message.put_text(12, 64, &self.name);
@@ -140,7 +141,7 @@ impl Identity {
 
     /// From the wire; absent: the answer of something else.
     #[must_use]
-    pub fn read(message: &Message) -> Option<Self> {
+    pub fn read(message: &WireMessage) -> Option<Self> {
         let name = message.text(12, 64);
         let own = message.kind() == kind::NATIVE && message.int(4) == 0;
         (own && name.starts_with("podperf ")).then(|| Self { protocol: message.word(8), name })
@@ -149,27 +150,27 @@ impl Identity {
 
 /// An answer that says no more than whether it was accepted: 0, or an errno.
 #[must_use]
-pub fn answer(errno: i32) -> Message {
-    let mut message = Message::of(kind::NATIVE);
+pub fn answer(errno: i32) -> WireMessage {
+    let mut message = WireMessage::of(kind::NATIVE);
     message.put_int(4, errno);
     message
 }
 
-/// The answer to [`Said::ConnectionToken`].
+/// The answer to [`ClientMessage::ConnectionToken`].
 #[must_use]
-pub fn told_token(token: ConnectionToken) -> Message {
+pub fn token_answer(token: ConnectionToken) -> WireMessage {
     let mut message = answer(0);
     message.0[8..24].copy_from_slice(&token);
     message
 }
 
-/// From the answer to [`Said::ConnectionToken`]; absent: it was refused.
+/// From the answer to [`ClientMessage::ConnectionToken`]; absent: it was refused.
 #[must_use]
-pub fn read_token(message: &Message) -> Option<ConnectionToken> {
+pub fn read_token(message: &WireMessage) -> Option<ConnectionToken> {
     (message.kind() == kind::NATIVE && message.int(4) == 0).then(|| bytes(message))
 }
 
-fn bytes(message: &Message) -> ConnectionToken {
+fn bytes(message: &WireMessage) -> ConnectionToken {
     let mut token = ConnectionToken::default();
     token.copy_from_slice(&message.0[8..24]);
     token
@@ -193,7 +194,7 @@ pub struct Details {
     /// Transactions answered.
     pub transactions: u64,
     /// CPU of the machine, where it was asked for.
-    pub cpu: Option<Cpu>,
+    pub cpu: Option<CpuPercent>,
     /// Of calls, where that was wished for.
     pub latency: Option<LatencyWire>,
     /// Of all connections.
@@ -232,7 +233,7 @@ impl Details {
     /// When they are too long to be told, or no JSON can be made of them.
     pub fn write(&self) -> io::Result<Vec<u8>> {
         let json = serde_json::to_vec(self)?;
-        let length = u32::try_from(json.len()).ok().filter(|_| json.len() <= DETAILS_MOST);
+        let length = u32::try_from(json.len()).ok().filter(|_| json.len() <= MAX_DETAILS_BYTES);
         let length = length.ok_or_else(|| io::Error::from(ErrorKind::FileTooLarge))?;
         let mut head = answer(0);
         head.put(8, length);
@@ -248,12 +249,12 @@ impl Details {
     /// What the connection says; `NotFound` where the server has none, `InvalidData` where it talks
     /// nonsense.
     pub fn read(from: &mut impl Read) -> io::Result<Self> {
-        let head = Message::read(from)?;
+        let head = WireMessage::read(from)?;
         if head.kind() != kind::NATIVE || head.int(4) != 0 {
             return Err(ErrorKind::NotFound.into());
         }
         let length = head.word(8) as usize;
-        if length > DETAILS_MOST {
+        if length > MAX_DETAILS_BYTES {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut json = vec![0; length];
@@ -270,30 +271,37 @@ mod tests {
 
     #[test]
     fn what_is_said_is_heard() {
-        let join = Said::Join { token: [7; 16], stream: 3 };
-        let next = Said::Next(Wishes { streams: 12, times_calls: true });
-        for said in [Said::Probe, next, Said::End, Said::Details, Said::ConnectionToken, join] {
-            assert_eq!(Said::read(&said.write()), Some(said));
+        let join = ClientMessage::Join { token: [7; 16], stream: 3 };
+        let next = ClientMessage::Next(Extensions { streams: 12, times_calls: true });
+        for said in [
+            ClientMessage::Probe,
+            next,
+            ClientMessage::End,
+            ClientMessage::Details,
+            ClientMessage::ConnectionToken,
+            join,
+        ] {
+            assert_eq!(ClientMessage::read(&said.write()), Some(said));
         }
-        assert_eq!(Said::read(&Message::of(kind::OMNI)), None);
-        let mut later = Message::of(kind::NATIVE);
+        assert_eq!(ClientMessage::read(&WireMessage::of(kind::OMNI)), None);
+        let mut later = WireMessage::of(kind::NATIVE);
         later.put(4, 99);
-        assert_eq!(Said::read(&later), None);
+        assert_eq!(ClientMessage::read(&later), None);
     }
 
     #[test]
     fn an_identity_is_not_mistaken_for_a_refusal_or_an_echo() {
         let own = Identity::own();
         assert_eq!(Identity::read(&own.write()), Some(own));
-        let mut refusal = Message::default();
+        let mut refusal = WireMessage::default();
         refusal.put_int(4, super::super::UNKNOWN);
         assert_eq!(Identity::read(&refusal), None);
-        assert_eq!(Identity::read(&Said::Probe.write()), None);
+        assert_eq!(Identity::read(&ClientMessage::Probe.write()), None);
     }
 
     #[test]
     fn a_token_is_told() {
-        assert_eq!(read_token(&told_token([9; 16])), Some([9; 16]));
+        assert_eq!(read_token(&token_answer([9; 16])), Some([9; 16]));
         assert_eq!(read_token(&answer(22)), None);
     }
 
@@ -305,7 +313,7 @@ mod tests {
             elapsed_seconds: 1.25,
             bytes_received: u64::from(u32::MAX) * 9,
             latency: Some(latency.to_wire()),
-            cpu: Some(Cpu {
+            cpu: Some(CpuPercent {
                 cpus: 2,
                 util_percent: 50.0,
                 user_percent: 10.0,

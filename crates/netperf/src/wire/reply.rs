@@ -1,6 +1,6 @@
 //! What a server answers: that it is ready for an omni test, and what came of it on its side.
 
-use super::{Message, kind};
+use super::{WireMessage, kind};
 
 /// OMNI_RESPONSE.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,8 +32,8 @@ pub struct OmniResponse {
 impl OmniResponse {
     /// For the wire.
     #[must_use]
-    pub fn write(&self) -> Message {
-        let mut message = Message::of(kind::OMNI_RESPONSE);
+    pub fn write(&self) -> WireMessage {
+        let mut message = WireMessage::of(kind::OMNI_RESPONSE);
         let words = [
             (4, self.errno),
             (8, self.receive_buffer),
@@ -54,7 +54,7 @@ impl OmniResponse {
 
     /// From the wire.
     #[must_use]
-    pub fn read(message: &Message) -> Self {
+    pub fn read(message: &WireMessage) -> Self {
         Self {
             errno: message.int(4),
             receive_buffer: message.int(8),
@@ -115,8 +115,8 @@ pub const PROC_STAT: u32 = 8;
 impl OmniResults {
     /// For the wire.
     #[must_use]
-    pub fn write(&self) -> Message {
-        let mut message = Message::of(kind::OMNI_RESULTS);
+    pub fn write(&self) -> WireMessage {
+        let mut message = WireMessage::of(kind::OMNI_RESULTS);
         let words = [
             (4, self.errno),
             (20, self.receive_buffer),
@@ -146,7 +146,7 @@ impl OmniResults {
 
     /// From the wire. Where CPU was not asked for, the CPU fields hold leftovers.
     #[must_use]
-    pub fn read(message: &Message) -> Self {
+    pub fn read(message: &WireMessage) -> Self {
         Self {
             errno: message.int(4),
             bytes_received: long(message, 8),
@@ -169,10 +169,10 @@ impl OmniResults {
 }
 
 /// Two words, the high one first.
-fn put_long(message: &mut Message, at: usize, value: u64) {
+fn put_long(message: &mut WireMessage, at: usize, value: u64) {
     message.0[at..at + 8].copy_from_slice(&value.to_be_bytes());
 }
 
-fn long(message: &Message, at: usize) -> u64 {
+fn long(message: &WireMessage, at: usize) -> u64 {
     u64::from(message.word(at)) << 32 | u64::from(message.word(at + 4))
 }

@@ -4,12 +4,12 @@
 use super::ask::{MEASURE_CPU, OmniRequest, ROUTING, SERVER_RECEIVES, SERVER_SENDS};
 use super::reply::{OmniResponse, OmniResults, PROC_STAT};
 use super::*;
-use crate::test::Protocol;
+use crate::test_kind::Protocol;
 use podperf_model::AddressFamily;
 
 /// A message out of the words of a dump, each line with its offset in front.
-fn dumped(dump: &str) -> Message {
-    let mut message = Message::default();
+fn dumped(dump: &str) -> WireMessage {
+    let mut message = WireMessage::default();
     for line in dump.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
         let mut at = usize::from_str_radix(words.next().unwrap(), 16).unwrap();
@@ -166,9 +166,9 @@ fn what_no_request_has_is_no_protocol_and_no_family() {
 #[test]
 fn no_bytes_make_a_record_panic() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
-        let message = Message([byte; MESSAGE_BYTES]);
+        let message = WireMessage([byte; MESSAGE_BYTES]);
         let _ = (OmniRequest::read(&message), OmniResponse::read(&message));
-        let _ = (OmniResults::read(&message), native::Said::read(&message));
+        let _ = (OmniResults::read(&message), native::ClientMessage::read(&message));
         let _ = (classic::stream::read_request(&message), classic::connect::read_request(&message));
         let _ = (classic::stream::read_results(&message), classic::connect::read_results(&message));
         let _ = native::Identity::read(&message);
@@ -181,14 +181,14 @@ fn messages_are_whole_or_none() {
     let mut bytes = Vec::new();
     message.write(&mut bytes).unwrap();
     assert_eq!(bytes.len(), MESSAGE_BYTES);
-    assert_eq!(Message::read(&mut bytes.as_slice()).unwrap(), message);
-    let cut = Message::read(&mut &bytes[..256]).unwrap_err();
+    assert_eq!(WireMessage::read(&mut bytes.as_slice()).unwrap(), message);
+    let cut = WireMessage::read(&mut &bytes[..256]).unwrap_err();
     assert_eq!(cut.kind(), std::io::ErrorKind::UnexpectedEof);
 }
 
 #[test]
 fn text_is_cut_so_that_a_nul_stays() {
-    let mut message = Message::default();
+    let mut message = WireMessage::default();
     message.put_text(160, 16, "a congestion control of great length");
     assert_eq!(message.text(160, 16), "a congestion co");
     assert_eq!(message.0[175], 0);

@@ -36,7 +36,7 @@ fn cilium() {
          P90_LATENCY,P99_LATENCY,TRANSACTION_RATE,THROUGHPUT,THROUGHPUT_UNITS",
     );
     assert_eq!(options.length, Length::Seconds(10));
-    assert_eq!(options.shape.direction, Direction::ConnectRequestResponse);
+    assert_eq!(options.shape.direction, TestDirection::ConnectRequestResponse);
     assert_eq!(options.data.selection.as_ref().unwrap().format, Format::Csv);
     assert_eq!(names(&options).len(), 9);
     assert!(wants_latency(&options));
@@ -77,21 +77,24 @@ fn perfkit_benchmarker() {
     );
     assert_eq!(options.ports, pair(0, 20000));
     assert_eq!((options.verbosity, options.statistics), (2, true));
-    assert_eq!(options.shape.direction, Direction::RequestResponse);
+    assert_eq!(options.shape.direction, TestDirection::RequestResponse);
     assert_eq!(options.data.ports, pair(0, 20001));
     assert_eq!(options.data.mss, Some(1460));
     let goal = options.confidence.unwrap();
     assert_eq!((goal.level, goal.width_percent, goal.iterations), (99, 5.0, (3, 3)));
 
     let shape = |line| quiet(line).shape.direction;
-    assert_eq!(shape("-t OMNI -- -T TCP -d STREAM -m 1 -M 1"), Direction::Send);
-    assert_eq!(shape("-t OMNI -- -T TCP -d CRR"), Direction::ConnectRequestResponse);
-    assert_eq!(shape("-p 1 -j -t TCP_MAERTS -H h -l 9 -- -P ,2 -o THROUGHPUT"), Direction::Receive);
+    assert_eq!(shape("-t OMNI -- -T TCP -d STREAM -m 1 -M 1"), TestDirection::Send);
+    assert_eq!(shape("-t OMNI -- -T TCP -d CRR"), TestDirection::ConnectRequestResponse);
+    assert_eq!(
+        shape("-p 1 -j -t TCP_MAERTS -H h -l 9 -- -P ,2 -o THROUGHPUT"),
+        TestDirection::Receive
+    );
     let options = quiet(
         "-H h -D 0.5 -c -C -f x -P 0 -t omni -l 7200 -v 2 -- -r 1 -b 4 -e 1 -T udp -u UUID -o all",
     );
     assert_eq!(options.shape.protocol, Protocol::Udp);
-    assert_eq!(options.shape.direction, Direction::RequestResponse);
+    assert_eq!(options.shape.direction, TestDirection::RequestResponse);
     assert_eq!(options.cpu, pair(true, true));
     assert_eq!(options.unit, Some(Unit::Transactions));
     assert_eq!(options.data.uuid.as_deref(), Some("UUID"));

@@ -2,7 +2,7 @@
 
 use super::Selector;
 use crate::output::units;
-use crate::output::view::{Side, View};
+use crate::output::view::{TestEnd, View};
 
 /// An end's calls, bytes and buffers.
 macro_rules! calls {
@@ -117,43 +117,43 @@ macro_rules! calls {
     };
 }
 
-pub(super) static LOCAL: &[Selector] = calls!(Side::Local, "LOCAL", "Local");
-pub(super) static REMOTE: &[Selector] = calls!(Side::Remote, "REMOTE", "Remote");
+pub(super) static LOCAL: &[Selector] = calls!(TestEnd::Local, "LOCAL", "Local");
+pub(super) static REMOTE: &[Selector] = calls!(TestEnd::Remote, "REMOTE", "Remote");
 
 fn per_call(bytes: u64, calls: u64) -> String {
     format!("{:.2}", units::per(units::float(bytes), units::float(calls)))
 }
 
-fn bytes_per_send(view: &View<'_>, side: Side) -> String {
+fn bytes_per_send(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
     per_call(end.bytes_sent, end.send_calls)
 }
 
-fn bytes_per_receive(view: &View<'_>, side: Side) -> String {
+fn bytes_per_receive(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
     per_call(end.bytes_received, end.receive_calls)
 }
 
-fn transferred(view: &View<'_>, side: Side) -> String {
+fn transferred(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
     (u128::from(end.bytes_sent) + u128::from(end.bytes_received)).to_string()
 }
 
-fn offset(view: &View<'_>, side: Side) -> String {
+fn offset(view: &View<'_>, side: TestEnd) -> String {
     side.of(&view.options.layout.offset).to_string()
 }
 
-fn align(view: &View<'_>, side: Side) -> String {
+fn align(view: &View<'_>, side: TestEnd) -> String {
     side.of(&view.options.layout.align).to_string()
 }
 
-fn send_width(view: &View<'_>, side: Side) -> String {
+fn send_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
     let own = width(view, end.send_buffer.initial, end.send_bytes);
     view.options.layout.width.local.unwrap_or(own).to_string()
 }
 
-fn receive_width(view: &View<'_>, side: Side) -> String {
+fn receive_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
     let own = width(view, end.receive_buffer.initial, end.receive_bytes);
     view.options.layout.width.remote.unwrap_or(own).to_string()

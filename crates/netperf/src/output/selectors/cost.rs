@@ -1,8 +1,8 @@
 //! CPU time on both ends: shares of the whole machine, and what a unit of the result costs.
 
 use super::Selector;
-use crate::figures::Cpu;
-use crate::output::view::{Side, View, real, whole};
+use crate::figures::CpuPercent;
+use crate::output::view::{TestEnd, View, real, whole};
 
 /// An end's shares of CPU time.
 macro_rules! shares {
@@ -87,27 +87,27 @@ macro_rules! cpus {
     };
 }
 
-pub(super) static LOCAL: &[Selector] = shares!(Side::Local, "LOCAL", "Local");
-pub(super) static REMOTE: &[Selector] = shares!(Side::Remote, "REMOTE", "Remote");
-pub(super) static LOCAL_CPUS: &[Selector] = cpus!(Side::Local, "LOCAL", "Local");
-pub(super) static REMOTE_CPUS: &[Selector] = cpus!(Side::Remote, "REMOTE", "Remote");
+pub(super) static LOCAL: &[Selector] = shares!(TestEnd::Local, "LOCAL", "Local");
+pub(super) static REMOTE: &[Selector] = shares!(TestEnd::Remote, "REMOTE", "Remote");
+pub(super) static LOCAL_CPUS: &[Selector] = cpus!(TestEnd::Local, "LOCAL", "Local");
+pub(super) static REMOTE_CPUS: &[Selector] = cpus!(TestEnd::Remote, "REMOTE", "Remote");
 
-fn util(view: &View<'_>, side: Side) -> String {
+fn util(view: &View<'_>, side: TestEnd) -> String {
     share(view, side, |cpu| cpu.util_percent)
 }
 
-fn share(view: &View<'_>, side: Side, of: fn(&Cpu) -> f64) -> String {
+fn share(view: &View<'_>, side: TestEnd, of: fn(&CpuPercent) -> f64) -> String {
     format!("{:.2}", real(view.end(side).cpu.as_ref().map(of)))
 }
 
-fn bind(view: &View<'_>, side: Side) -> String {
+fn bind(view: &View<'_>, side: TestEnd) -> String {
     whole(*side.of(&view.options.cpus)).to_string()
 }
 
-fn count(view: &View<'_>, side: Side) -> String {
+fn count(view: &View<'_>, side: TestEnd) -> String {
     view.end(side).cpu.map_or(0, |cpu| cpu.cpus).to_string()
 }
 
-fn peak(view: &View<'_>, side: Side) -> Option<(u32, f64)> {
+fn peak(view: &View<'_>, side: TestEnd) -> Option<(u32, f64)> {
     view.end(side).cpu?.peak
 }

@@ -3,79 +3,79 @@
 use super::Selector;
 use crate::figures::BufferSize;
 use crate::options::{Buffers, Pace};
-use crate::output::view::{Side, View, whole};
-use crate::test::Protocol;
+use crate::output::view::{TestEnd, View, whole};
+use crate::test_kind::Protocol;
 use podperf_model::AddressFamily;
 
 pub(super) static BUFFERS: &[Selector] = &[
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSS_SIZE_REQ",
         ["Local", "Send Socket", "Size", "Requested"],
         send_buffer_asked,
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSS_SIZE",
         ["Local", "Send Socket", "Size", "Initial"],
         |view, side| initial(view.end(side).send_buffer),
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSS_SIZE_END",
         ["Local", "Send Socket", "Size", "Final"],
         |view, side| last(view.end(side).send_buffer),
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSR_SIZE_REQ",
         ["Local", "Recv Socket", "Size", "Requested"],
         receive_buffer_asked,
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSR_SIZE",
         ["Local", "Recv Socket", "Size", "Initial"],
         |view, side| initial(view.end(side).receive_buffer),
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LSR_SIZE_END",
         ["Local", "Recv Socket", "Size", "Final"],
         |view, side| last(view.end(side).receive_buffer),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSS_SIZE_REQ",
         ["Remote", "Send Socket", "Size", "Requested"],
         send_buffer_asked,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSS_SIZE",
         ["Remote", "Send Socket", "Size", "Initial"],
         |view, side| initial(view.end(side).send_buffer),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSS_SIZE_END",
         ["Remote", "Send Socket", "Size", "Final"],
         |view, side| last(view.end(side).send_buffer),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSR_SIZE_REQ",
         ["Remote", "Recv Socket", "Size", "Requested"],
         receive_buffer_asked,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSR_SIZE",
         ["Remote", "Recv Socket", "Size", "Initial"],
         |view, side| initial(view.end(side).receive_buffer),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "RSR_SIZE_END",
         ["Remote", "Recv Socket", "Size", "Final"],
         |view, side| last(view.end(side).receive_buffer),
@@ -83,10 +83,15 @@ pub(super) static BUFFERS: &[Selector] = &[
 ];
 
 pub(super) static SIZES: &[Selector] = &[
-    Selector::end(Side::Local, "LOCAL_SEND_SIZE", ["Local", "Send", "Size", ""], send_size),
-    Selector::end(Side::Local, "LOCAL_RECV_SIZE", ["Local", "Recv", "Size", ""], receive_size),
-    Selector::end(Side::Remote, "REMOTE_SEND_SIZE", ["Remote", "Send", "Size", ""], send_size),
-    Selector::end(Side::Remote, "REMOTE_RECV_SIZE", ["Remote", "Recv", "Size", ""], receive_size),
+    Selector::end(TestEnd::Local, "LOCAL_SEND_SIZE", ["Local", "Send", "Size", ""], send_size),
+    Selector::end(TestEnd::Local, "LOCAL_RECV_SIZE", ["Local", "Recv", "Size", ""], receive_size),
+    Selector::end(TestEnd::Remote, "REMOTE_SEND_SIZE", ["Remote", "Send", "Size", ""], send_size),
+    Selector::end(
+        TestEnd::Remote,
+        "REMOTE_RECV_SIZE",
+        ["Remote", "Recv", "Size", ""],
+        receive_size,
+    ),
     Selector::test("REQUEST_SIZE", ["Request", "Size", "Bytes", ""], |view| {
         let size = view.exchanges().then_some(view.options.data.request_bytes);
         Some(whole(size).to_string())
@@ -99,25 +104,25 @@ pub(super) static SIZES: &[Selector] = &[
 
 pub(super) static RATES: &[Selector] = &[
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LOCAL_SEND_THROUGHPUT",
         ["Local", "Send", "Throughput", ""],
         |view, side| format!("{:.2}", view.send_rate(side)),
     ),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LOCAL_RECV_THROUGHPUT",
         ["Local", "Recv", "Throughput", ""],
         |view, side| format!("{:.2}", view.receive_rate(side)),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_SEND_THROUGHPUT",
         ["Remote", "Send", "Throughput", ""],
         |view, side| format!("{:.2}", view.send_rate(side)),
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_RECV_THROUGHPUT",
         ["Remote", "Recv", "Throughput", ""],
         |view, side| format!("{:.2}", view.receive_rate(side)),
@@ -126,30 +131,35 @@ pub(super) static RATES: &[Selector] = &[
 
 /// As asked for, not as used.
 pub(super) static ADDRESSES: &[Selector] = &[
-    Selector::end(Side::Local, "SOURCE_PORT", ["Source", "Port", "", ""], port),
+    Selector::end(TestEnd::Local, "SOURCE_PORT", ["Source", "Port", "", ""], port),
     Selector::test("SOURCE_ADDR", ["Source", "Address", "", ""], source),
     Selector::test("SOURCE_FAMILY", ["Source", "Family", "", ""], source_family),
-    Selector::end(Side::Remote, "DEST_PORT", ["Destination", "Port", "", ""], port),
+    Selector::end(TestEnd::Remote, "DEST_PORT", ["Destination", "Port", "", ""], port),
     Selector::test("DEST_ADDR", ["Destination", "Address", "", ""], destination),
     Selector::test("DEST_FAMILY", ["Destination", "Family", "", ""], destination_family),
 ];
 
 pub(super) static INTERVALS: &[Selector] = &[
-    Selector::end(Side::Local, "LOCAL_INTERVAL_USECS", ["Local", "Interval", "Usecs", ""], pace_us),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
+        "LOCAL_INTERVAL_USECS",
+        ["Local", "Interval", "Usecs", ""],
+        pace_us,
+    ),
+    Selector::end(
+        TestEnd::Local,
         "LOCAL_INTERVAL_BURST",
         ["Local", "Interval", "Burst", ""],
         pace_burst,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_INTERVAL_USECS",
         ["Remote", "Interval", "Usecs", ""],
         pace_us,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_INTERVAL_BURST",
         ["Remote", "Interval", "Burst", ""],
         pace_burst,
@@ -157,46 +167,51 @@ pub(super) static INTERVALS: &[Selector] = &[
 ];
 
 pub(super) static SOCKETS: &[Selector] = &[
-    Selector::end(Side::Local, "LOCAL_SOCKET_PRIO", ["Local", "Socket", "Priority", ""], priority),
     Selector::end(
-        Side::Remote,
+        TestEnd::Local,
+        "LOCAL_SOCKET_PRIO",
+        ["Local", "Socket", "Priority", ""],
+        priority,
+    ),
+    Selector::end(
+        TestEnd::Remote,
         "REMOTE_SOCKET_PRIO",
         ["Remote", "Socket", "Priority", ""],
         priority,
     ),
-    Selector::end(Side::Local, "LOCAL_SOCKET_TOS", ["Local", "Socket", "TOS", ""], tos),
-    Selector::end(Side::Remote, "REMOTE_SOCKET_TOS", ["Remote", "Socket", "TOS", ""], tos),
+    Selector::end(TestEnd::Local, "LOCAL_SOCKET_TOS", ["Local", "Socket", "TOS", ""], tos),
+    Selector::end(TestEnd::Remote, "REMOTE_SOCKET_TOS", ["Remote", "Socket", "TOS", ""], tos),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LOCAL_CONG_CONTROL",
         ["Local", "Congestion", "Control", "Algorithm"],
         congestion_control,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_CONG_CONTROL",
         ["Remote", "Congestion", "Control", "Algorithm"],
         congestion_control,
     ),
-    Selector::end(Side::Local, "LOCAL_FILL_FILE", ["Local", "Fill", "File", ""], fill),
-    Selector::end(Side::Remote, "REMOTE_FILL_FILE", ["Remote", "Fill", "File", ""], fill),
+    Selector::end(TestEnd::Local, "LOCAL_FILL_FILE", ["Local", "Fill", "File", ""], fill),
+    Selector::end(TestEnd::Remote, "REMOTE_FILL_FILE", ["Remote", "Fill", "File", ""], fill),
     Selector::test("COMMAND_LINE", ["Command", "Line", "", ""], |view| {
         Some(format!("\"{}\"", view.options.command_line))
     }),
 ];
 
-fn asked(view: &View<'_>, side: Side) -> Buffers {
+fn asked(view: &View<'_>, side: TestEnd) -> Buffers {
     match side {
-        Side::Local => view.options.data.local_buffers,
-        Side::Remote => view.options.data.remote_buffers,
+        TestEnd::Local => view.options.data.local_buffers,
+        TestEnd::Remote => view.options.data.remote_buffers,
     }
 }
 
-fn send_buffer_asked(view: &View<'_>, side: Side) -> String {
+fn send_buffer_asked(view: &View<'_>, side: TestEnd) -> String {
     whole(asked(view, side).send).to_string()
 }
 
-fn receive_buffer_asked(view: &View<'_>, side: Side) -> String {
+fn receive_buffer_asked(view: &View<'_>, side: TestEnd) -> String {
     whole(asked(view, side).receive).to_string()
 }
 
@@ -209,28 +224,28 @@ fn last(size: BufferSize) -> String {
 }
 
 /// netperf's stand-in for a size that is not used: 0 on its own side, -1 on the other.
-fn unused(side: Side) -> i64 {
+fn unused(side: TestEnd) -> i64 {
     match side {
-        Side::Local => 0,
-        Side::Remote => -1,
+        TestEnd::Local => 0,
+        TestEnd::Remote => -1,
     }
 }
 
-fn send_size(view: &View<'_>, side: Side) -> String {
+fn send_size(view: &View<'_>, side: TestEnd) -> String {
     let response = view.exchanges().then_some(view.options.data.response_bytes);
-    let transacted = response.filter(|_| side == Side::Remote);
+    let transacted = response.filter(|_| side == TestEnd::Remote);
     let size = transacted.or_else(|| view.end(side).send_bytes);
     size.map_or_else(|| unused(side), i64::from).to_string()
 }
 
-fn receive_size(view: &View<'_>, side: Side) -> String {
+fn receive_size(view: &View<'_>, side: TestEnd) -> String {
     let request = view.exchanges().then_some(view.options.data.request_bytes);
-    let transacted = request.filter(|_| side == Side::Remote);
+    let transacted = request.filter(|_| side == TestEnd::Remote);
     let size = transacted.or_else(|| view.end(side).receive_bytes);
     size.map_or_else(|| unused(side), i64::from).to_string()
 }
 
-fn port(view: &View<'_>, side: Side) -> String {
+fn port(view: &View<'_>, side: TestEnd) -> String {
     side.of(&view.options.data.ports).to_string()
 }
 
@@ -264,37 +279,37 @@ fn destination_family(view: &View<'_>) -> Option<String> {
     Some(if v6 { AF_INET6 } else { AF_INET }.to_string())
 }
 
-fn pace(view: &View<'_>, side: Side) -> Option<Pace> {
+fn pace(view: &View<'_>, side: TestEnd) -> Option<Pace> {
     *side.of(&view.options.pace)
 }
 
-fn pace_us(view: &View<'_>, side: Side) -> String {
+fn pace_us(view: &View<'_>, side: TestEnd) -> String {
     pace(view, side).map_or(0, |pace| pace.every.as_micros()).to_string()
 }
 
-fn pace_burst(view: &View<'_>, side: Side) -> String {
+fn pace_burst(view: &View<'_>, side: TestEnd) -> String {
     pace(view, side).map_or(0, |pace| pace.operations).to_string()
 }
 
 /// -1 unless it was asked for.
-fn priority(view: &View<'_>, side: Side) -> String {
+fn priority(view: &View<'_>, side: TestEnd) -> String {
     let asked = *side.of(&view.options.priority);
     whole(asked.map(|asked| view.end(side).priority.unwrap_or(asked))).to_string()
 }
 
 /// All ones unless it was asked for.
-fn tos(view: &View<'_>, side: Side) -> String {
+fn tos(view: &View<'_>, side: TestEnd) -> String {
     let asked = *side.of(&view.options.tos);
     let tos = asked.map(|asked| view.end(side).tos.unwrap_or_else(|| u32::from(asked)));
     format!("{:#04x}", tos.unwrap_or(u32::MAX))
 }
 
-fn congestion_control(view: &View<'_>, side: Side) -> String {
+fn congestion_control(view: &View<'_>, side: TestEnd) -> String {
     let tcp = view.options.shape.protocol == Protocol::Tcp;
     let name = view.end(side).congestion_control.as_ref().filter(|_| tcp);
     name.cloned().unwrap_or_default()
 }
 
-fn fill(view: &View<'_>, side: Side) -> String {
+fn fill(view: &View<'_>, side: TestEnd) -> String {
     side.of(&view.options.fill).clone().unwrap_or_default()
 }

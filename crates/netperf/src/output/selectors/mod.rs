@@ -7,10 +7,10 @@ mod cost;
 mod ends;
 mod latency;
 mod system;
-mod test;
+mod test_figures;
 
-use super::view::{Side, View};
-use crate::test::Direction;
+use super::view::{TestEnd, View};
+use crate::test_kind::TestDirection;
 
 /// Ends a block of selectors.
 pub(super) const END: &str = "OUTPUT_END";
@@ -31,7 +31,7 @@ enum Source {
     /// The test; absent where there is no such thing.
     Test(fn(&View<'_>) -> Option<String>),
     /// One end of it.
-    End(Side, fn(&View<'_>, Side) -> String),
+    End(TestEnd, fn(&View<'_>, TestEnd) -> String),
     /// Nothing: netperf no longer finds it out.
     Fixed(&'static str),
 }
@@ -46,10 +46,10 @@ impl Selector {
     }
 
     const fn end(
-        side: Side,
+        side: TestEnd,
         name: &'static str,
         words: [&'static str; 4],
-        value: fn(&View<'_>, Side) -> String,
+        value: fn(&View<'_>, TestEnd) -> String,
     ) -> Self {
         Self { name, words, source: Source::End(side, value) }
     }
@@ -82,8 +82,8 @@ static NONE: Selector = Selector::test("OUTPUT_NONE", [" ", "", "", ""], |_| Som
 
 /// What `all` shows, in its blocks: what netperf shows, as readers count columns.
 static BLOCKS: [&[&[Selector]]; 4] = [
-    &[test::RESULT, ends::BUFFERS, ends::SIZES],
-    &[cost::LOCAL, cost::REMOTE, test::CONFIDENCE],
+    &[test_figures::RESULT, ends::BUFFERS, ends::SIZES],
+    &[cost::LOCAL, cost::REMOTE, test_figures::CONFIDENCE],
     &[
         ends::RATES,
         cost::LOCAL_CPUS,
@@ -98,7 +98,7 @@ static BLOCKS: [&[&[Selector]]; 4] = [
         system::REMOTE_DEVICES,
         ends::INTERVALS,
         system::SECURITY,
-        test::TAGS,
+        test_figures::TAGS,
         latency::NETPERFS,
         ends::SOCKETS,
     ],
@@ -180,8 +180,8 @@ const CPU: &[&str] = &[
 /// What is shown where nothing was selected.
 pub(super) fn defaults(view: &View<'_>) -> Vec<Option<&'static Selector>> {
     let of_direction = match view.direction() {
-        Direction::Send => SEND,
-        Direction::Receive => RECEIVE,
+        TestDirection::Send => SEND,
+        TestDirection::Receive => RECEIVE,
         _ => TRANSACT,
     };
     let cpu = view.options.cpu.local || view.options.cpu.remote;

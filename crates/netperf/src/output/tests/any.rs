@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn any_test() -> impl Strategy<Value = Test> {
+fn any_test() -> impl Strategy<Value = NetperfTest> {
     prop::sample::select(vec![
-        Test::TcpStream,
-        Test::TcpMaerts,
-        Test::TcpSendfile,
-        Test::TcpRr,
-        Test::TcpCrr,
-        Test::TcpCc,
-        Test::UdpStream,
-        Test::UdpRr,
-        Test::Omni,
+        NetperfTest::TcpStream,
+        NetperfTest::TcpMaerts,
+        NetperfTest::TcpSendfile,
+        NetperfTest::TcpRr,
+        NetperfTest::TcpCrr,
+        NetperfTest::TcpCc,
+        NetperfTest::UdpStream,
+        NetperfTest::UdpRr,
+        NetperfTest::Omni,
     ])
 }
 
@@ -27,10 +27,10 @@ fn any_unit() -> impl Strategy<Value = Option<Unit>> {
     ])
 }
 
-fn any_end() -> impl Strategy<Value = End> {
+fn any_end() -> impl Strategy<Value = EndFigures> {
     let size = any::<Option<u32>>().prop_map(|end| BufferSize { initial: end, end });
     (size, any::<Option<u32>>(), any::<[u64; 4]>(), any::<Option<f64>>()).prop_map(
-        |(send_buffer, send_bytes, counts, util)| End {
+        |(send_buffer, send_bytes, counts, util)| EndFigures {
             send_buffer,
             send_bytes,
             receive_bytes: send_bytes,
@@ -39,7 +39,7 @@ fn any_end() -> impl Strategy<Value = End> {
             bytes_sent: counts[2],
             bytes_received: counts[3],
             cpu: util.map(cpu),
-            ..End::default()
+            ..EndFigures::default()
         },
     )
 }

@@ -5,24 +5,24 @@ use super::*;
 #[test]
 fn banners_name_the_test() {
     for (test, name, more) in [
-        (Test::TcpStream, "MIGRATED TCP STREAM", ""),
-        (Test::TcpMaerts, "MIGRATED TCP MAERTS", ""),
-        (Test::TcpSendfile, "TCP SENDFILE", ""),
-        (Test::UdpStream, "MIGRATED UDP STREAM", ""),
-        (Test::TcpRr, "MIGRATED TCP REQUEST/RESPONSE", " : first burst 0"),
-        (Test::UdpRr, "MIGRATED UDP REQUEST/RESPONSE", " : first burst 0"),
-        (Test::TcpCrr, "MIGRATED TCP Connect/Request/Response", ""),
-        (Test::TcpCc, "TCP Connect/Close", ""),
-        (Test::Omni, "OMNI Send", ""),
+        (NetperfTest::TcpStream, "MIGRATED TCP STREAM", ""),
+        (NetperfTest::TcpMaerts, "MIGRATED TCP MAERTS", ""),
+        (NetperfTest::TcpSendfile, "TCP SENDFILE", ""),
+        (NetperfTest::UdpStream, "MIGRATED UDP STREAM", ""),
+        (NetperfTest::TcpRr, "MIGRATED TCP REQUEST/RESPONSE", " : first burst 0"),
+        (NetperfTest::UdpRr, "MIGRATED UDP REQUEST/RESPONSE", " : first burst 0"),
+        (NetperfTest::TcpCrr, "MIGRATED TCP Connect/Request/Response", ""),
+        (NetperfTest::TcpCc, "TCP Connect/Close", ""),
+        (NetperfTest::Omni, "OMNI Send", ""),
     ] {
         assert_eq!(banner(&options(test), &names()), format!("{name} TEST {WHO}{more}\n"));
     }
-    assert_eq!(banner(&options(Test::Uuid), &names()), "");
+    assert_eq!(banner(&options(NetperfTest::Uuid), &names()), "");
 }
 
 #[test]
 fn banners_tell_what_is_special() {
-    let mut asked = options(Test::TcpRr);
+    let mut asked = options(NetperfTest::TcpRr);
     asked.data.no_delay = true;
     asked.data.burst = Some(4);
     asked.cpus.local = Some(0);
@@ -40,7 +40,7 @@ fn banners_tell_what_is_special() {
         remote_address: loopback,
     };
     assert_eq!(
-        banner(&options(Test::TcpStream), &v6),
+        banner(&options(NetperfTest::TcpStream), &v6),
         "MIGRATED TCP STREAM TEST from ::0 (::) port 0 AF_INET6 to ::1 (::1) port 0 AF_INET6 \
          : demo\n"
     );

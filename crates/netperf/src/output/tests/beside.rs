@@ -13,7 +13,7 @@ fn missed_confidence_is_warned_of_in_tables_alone() {
     });
     let figures = Figures { confidence, ..transactions(46902.26) };
     assert_eq!(
-        lines(&shown(&unframed(options(Test::TcpRr)), &figures)),
+        lines(&shown(&unframed(options(NetperfTest::TcpRr)), &figures)),
         [
             "!!! WARNING",
             "!!! Desired confidence was not achieved within the specified iterations.",
@@ -28,7 +28,7 @@ fn missed_confidence_is_warned_of_in_tables_alone() {
         ]
     );
     let chosen = ["CONFIDENCE_ITERATION", "THROUGHPUT_CONFID"];
-    let asked = selecting(options(Test::TcpRr), Format::KeyValue, Some(&[&chosen]));
+    let asked = selecting(options(NetperfTest::TcpRr), Format::KeyValue, Some(&[&chosen]));
     assert_eq!(shown(&asked, &figures), "CONFIDENCE_ITERATION=3\nTHROUGHPUT_CONFID=315.854\n");
 }
 
@@ -41,7 +41,7 @@ fn interim_results_come_in_the_form_of_the_selection() {
         seconds: 0.5,
         ending_seconds: 1_795_390_642.051,
     };
-    let asked = options(Test::TcpStream);
+    let asked = options(NetperfTest::TcpStream);
     let human = "Interim result: 36622.47 10^6bits/s over 0.500 seconds ending at 1795390642.051\n";
     assert_eq!(interim(&asked, &reading), human);
     assert_eq!(interim(&selecting(asked.clone(), Format::Human, None), &reading), human);
@@ -57,7 +57,7 @@ fn interim_results_come_in_the_form_of_the_selection() {
     );
     let reading = Interim { transactions: 9244, seconds: 0.647, ..reading };
     assert_eq!(
-        interim(&options(Test::TcpRr), &reading),
+        interim(&options(NetperfTest::TcpRr), &reading),
         "Interim result: 14287.48 Trans/s over 0.647 seconds ending at 1795390642.051\n"
     );
 }
@@ -87,7 +87,7 @@ fn the_dump_of_tcp_info_is_netperfs() {
 fn the_histogram_has_a_row_a_decade() {
     let latency =
         latencies(&[(3, 2), (12, 3814), (99, 546), (100, 391), (1500, 1), (11_000_000, 7)]);
-    let asked = Options { verbosity: 2, ..options(Test::TcpRr) };
+    let asked = Options { verbosity: 2, ..options(NetperfTest::TcpRr) };
     let figures = Figures { latency: Some(latency), ..transactions(19170.0) };
     let block = [
         "",
@@ -114,13 +114,13 @@ fn the_histogram_has_a_row_a_decade() {
     }
     assert_eq!(rows.lines().count(), 8);
     let streamed =
-        selecting(Options { verbosity: 2, ..options(Test::TcpStream) }, Format::Csv, None);
+        selecting(Options { verbosity: 2, ..options(NetperfTest::TcpStream) }, Format::Csv, None);
     assert!(shown(&streamed, &figures).contains("\nHistogram of send times\n"));
 }
 
 #[test]
 fn percentiles_follow_the_table() {
-    let mut asked = unframed(options(Test::TcpRr));
+    let mut asked = unframed(options(NetperfTest::TcpRr));
     asked.percentiles = vec![50.0, 99.9];
     let latency = Some(latencies(&[(10, 999), (500, 1)]));
     let text = shown(&asked, &Figures { latency, ..transactions(1.0) });

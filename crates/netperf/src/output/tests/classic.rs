@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_stream_is_one_row() {
     assert_eq!(
-        lines(&shown(&options(Test::TcpStream), &stream(19419.26))),
+        lines(&shown(&options(NetperfTest::TcpStream), &stream(19419.26))),
         [
             "Recv   Send    Send                          ",
             "Socket Socket  Message  Elapsed              ",
@@ -15,7 +15,7 @@ fn a_stream_is_one_row() {
             "131072  16384  16384    1.00     19419.26   ",
         ]
     );
-    let asked = unframed(options(Test::TcpStream));
+    let asked = unframed(options(NetperfTest::TcpStream));
     assert_eq!(shown(&asked, &stream(20556.74)), "131072  16384  16384    1.00     20556.74   \n");
     let asked = Options { brand: Some("hello".to_owned()), ..asked };
     assert_eq!(
@@ -26,9 +26,9 @@ fn a_stream_is_one_row() {
 
 #[test]
 fn a_stream_backwards_shows_the_far_sender() {
-    let remote = End { send_bytes: Some(8192), ..tcp_end() };
+    let remote = EndFigures { send_bytes: Some(8192), ..tcp_end() };
     let figures = figures(tcp_end(), remote, 1e9 / 8.0);
-    let text = shown(&with_cpu(Test::TcpMaerts), &figures);
+    let text = shown(&with_cpu(NetperfTest::TcpMaerts), &figures);
     let lines = lines(&text);
     assert_eq!(
         lines[..4],
@@ -49,7 +49,7 @@ fn a_stream_backwards_shows_the_far_sender() {
 fn a_stream_with_cpu_shows_shares_and_cost() {
     let figures = measured(stream(12983.13), Some(100.0), Some(100.0));
     assert_eq!(
-        lines(&shown(&with_cpu(Test::TcpStream), &figures)),
+        lines(&shown(&with_cpu(NetperfTest::TcpStream), &figures)),
         [
             "Recv   Send    Send                          Utilization       Service Demand",
             "Socket Socket  Message  Elapsed              Send     Recv     Send    Recv",
@@ -59,8 +59,10 @@ fn a_stream_with_cpu_shows_shares_and_cost() {
             "131072  16384  16384    1.00       12983.13   100.00   100.00   1.262   1.262  ",
         ]
     );
-    let asked =
-        unframed(Options { cpu: Pair { local: true, remote: false }, ..with_cpu(Test::TcpStream) });
+    let asked = unframed(Options {
+        cpu: PerEnd { local: true, remote: false },
+        ..with_cpu(NetperfTest::TcpStream)
+    });
     assert_eq!(
         shown(&asked, &measured(stream(17177.46), Some(100.0), None)),
         "131072  16384  16384    1.00       17177.46   100.00   -1.00    0.954   -1.000 \n"
@@ -73,7 +75,7 @@ fn datagrams_are_two_rows() {
     let seconds = 114_835.0 * 65507.0 * 8.0 / 60174.43e6;
     let figures = datagrams(114_835, 70350, seconds, 36863.95);
     assert_eq!(
-        lines(&shown(&options(Test::UdpStream), &figures)),
+        lines(&shown(&options(NetperfTest::UdpStream), &figures)),
         [
             "Socket  Message  Elapsed      Messages                ",
             "Size    Size     Time         Okay Errors   Throughput",
@@ -87,7 +89,10 @@ fn datagrams_are_two_rows() {
     let seconds = 95994.0 * 65507.0 * 8.0 / 50212.8e6;
     let figures = datagrams(95994, 58433, seconds, 30565.3);
     assert_eq!(
-        lines(&shown(&with_cpu(Test::UdpStream), &measured(figures, Some(100.0), Some(100.0)))),
+        lines(&shown(
+            &with_cpu(NetperfTest::UdpStream),
+            &measured(figures, Some(100.0), Some(100.0))
+        )),
         [
             "Socket  Message  Elapsed      Messages                   CPU      Service",
             "Size    Size     Time         Okay Errors   Throughput   Util     Demand",
@@ -109,7 +114,7 @@ fn transactions_are_two_rows() {
         "bytes  Bytes  bytes    bytes   secs.    per sec   ",
         "",
     ];
-    for test in [Test::TcpRr, Test::TcpCrr, Test::TcpCc] {
+    for test in [NetperfTest::TcpRr, NetperfTest::TcpCrr, NetperfTest::TcpCc] {
         let text = shown(&options(test), &transactions(68200.34));
         assert_eq!(lines(&text)[..5], header);
         assert_eq!(
@@ -117,7 +122,7 @@ fn transactions_are_two_rows() {
             ["16384  131072 1        1       1.00     68200.34   ", "16384  131072"]
         );
     }
-    let mut asked = options(Test::TcpRr);
+    let mut asked = options(NetperfTest::TcpRr);
     asked.unit = Some(Unit::Bits(2));
     asked.data.request_bytes = 16384;
     asked.data.response_bytes = 16384;
@@ -140,7 +145,7 @@ fn transactions_are_two_rows() {
 fn transactions_with_cpu_differ_by_test() {
     let figures = measured(transactions(58512.91), Some(100.0), Some(100.0));
     assert_eq!(
-        lines(&shown(&with_cpu(Test::TcpRr), &figures)),
+        lines(&shown(&with_cpu(NetperfTest::TcpRr), &figures)),
         [
             "Local /Remote",
             "Socket Size   Request Resp.  Elapsed Trans.   CPU    CPU    S.dem   S.dem",
@@ -152,7 +157,7 @@ fn transactions_with_cpu_differ_by_test() {
         ]
     );
     let figures = measured(transactions(12683.45), Some(53.7295), Some(52.654));
-    let text = shown(&with_cpu(Test::TcpCrr), &figures);
+    let text = shown(&with_cpu(NetperfTest::TcpCrr), &figures);
     assert_eq!(
         lines(&text)[3..6],
         [
@@ -162,14 +167,14 @@ fn transactions_with_cpu_differ_by_test() {
         ]
     );
     let text = shown(
-        &unframed(with_cpu(Test::UdpRr)),
+        &unframed(with_cpu(NetperfTest::UdpRr)),
         &measured(transactions(21014.95), Some(26.8622), Some(26.8622)),
     );
     assert_eq!(
         lines(&text)[0],
         "16384  131072 1       1      1.00    21014.95   26.86  26.86  25.565  25.565 "
     );
-    let asked = Options { unit: Some(Unit::Bits(2)), ..with_cpu(Test::TcpRr) };
+    let asked = Options { unit: Some(Unit::Bits(2)), ..with_cpu(NetperfTest::TcpRr) };
     let text = shown(&asked, &transactions(19375.0));
     assert_eq!(
         lines(&text)[1..4],
@@ -185,16 +190,28 @@ fn transactions_with_cpu_differ_by_test() {
 fn verbosity_0_is_one_number() {
     let terse = |asked: Options| Options { verbosity: 0, ..unframed(asked) };
     for (asked, figures, text) in [
-        (options(Test::TcpStream), stream(19121.32), "19121.32 \n"),
-        (options(Test::TcpCrr), transactions(11681.15), "11681.15\n"),
-        (options(Test::UdpStream), datagrams(114_835, 70350, 1.0, 36863.95), "60179.97\n"),
-        (with_cpu(Test::TcpStream), measured(stream(16260.0), Some(80.0), None), " 0.806 S \n"),
-        (with_cpu(Test::TcpRr), measured(transactions(65926.0), Some(100.0), None), "30.337 S \n"),
-        (with_cpu(Test::TcpCrr), measured(transactions(10000.0), Some(50.0), None), "100.000\n"),
+        (options(NetperfTest::TcpStream), stream(19121.32), "19121.32 \n"),
+        (options(NetperfTest::TcpCrr), transactions(11681.15), "11681.15\n"),
+        (options(NetperfTest::UdpStream), datagrams(114_835, 70350, 1.0, 36863.95), "60179.97\n"),
+        (
+            with_cpu(NetperfTest::TcpStream),
+            measured(stream(16260.0), Some(80.0), None),
+            " 0.806 S \n",
+        ),
+        (
+            with_cpu(NetperfTest::TcpRr),
+            measured(transactions(65926.0), Some(100.0), None),
+            "30.337 S \n",
+        ),
+        (
+            with_cpu(NetperfTest::TcpCrr),
+            measured(transactions(10000.0), Some(50.0), None),
+            "100.000\n",
+        ),
     ] {
         assert_eq!(shown(&terse(asked), &figures), text);
     }
-    let tagged = Options { brand: Some("hello".to_owned()), ..terse(options(Test::TcpRr)) };
+    let tagged = Options { brand: Some("hello".to_owned()), ..terse(options(NetperfTest::TcpRr)) };
     assert_eq!(shown(&tagged, &transactions(16641.56)), "16641.56 hello\n");
 }
 
@@ -207,7 +224,7 @@ fn verbosity_2_adds_alignment_and_calls() {
     figures.remote.receive_calls = 14748;
     figures.remote.bytes_received = 1_816_756_224;
     assert_eq!(
-        lines(&shown(&full(Test::TcpStream), &figures))[6..],
+        lines(&shown(&full(NetperfTest::TcpStream), &figures))[6..],
         [
             "",
             "Alignment      Offset         Bytes    Bytes       Sends   Bytes    Recvs",
@@ -225,7 +242,7 @@ fn verbosity_2_adds_alignment_and_calls() {
     figures.local.bytes_sent = 69000;
     figures.local.bytes_received = 69000;
     assert_eq!(
-        lines(&shown(&full(Test::TcpRr), &figures))[7..],
+        lines(&shown(&full(NetperfTest::TcpRr), &figures))[7..],
         [
             "Alignment      Offset         RoundTrip  Trans    Throughput",
             "Local  Remote  Local  Remote  Latency    Rate     10^6bits/s",
@@ -234,8 +251,8 @@ fn verbosity_2_adds_alignment_and_calls() {
         ]
     );
     for (test, row) in [
-        (Test::TcpCrr, "    8      8       0       0"),
-        (Test::TcpCc, "    8      0       0      0"),
+        (NetperfTest::TcpCrr, "    8      8       0       0"),
+        (NetperfTest::TcpCc, "    8      0       0      0"),
     ] {
         assert_eq!(
             lines(&shown(&full(test), &transactions(1.0)))[7..],
@@ -248,16 +265,16 @@ fn verbosity_2_adds_alignment_and_calls() {
             ]
         );
     }
-    assert_eq!(lines(&shown(&full(Test::UdpRr), &transactions(1.0))).len(), 7);
-    let beyond = Options { verbosity: 3, ..options(Test::TcpStream) };
+    assert_eq!(lines(&shown(&full(NetperfTest::UdpRr), &transactions(1.0))).len(), 7);
+    let beyond = Options { verbosity: 3, ..options(NetperfTest::TcpStream) };
     assert!(shown(&beyond, &stream(1.0)).starts_with("\nAlignment"));
 }
 
 #[test]
 fn the_result_of_perf_tests_is_found() {
     // Its expression: \s+\d+\s+\d+\s+\d+\s+\S+\s+(\S+)\s+ and the first match's group.
-    let text = banner(&options(Test::TcpStream), &names())
-        + &shown(&options(Test::TcpStream), &stream(19419.26));
+    let text = banner(&options(NetperfTest::TcpStream), &names())
+        + &shown(&options(NetperfTest::TcpStream), &stream(19419.26));
     let words: Vec<&str> = text.split_whitespace().collect();
     let whole = |word: &&str| word.bytes().all(|byte| byte.is_ascii_digit());
     let first = words.windows(3).position(|three| three.iter().all(whole)).unwrap();
@@ -267,7 +284,7 @@ fn the_result_of_perf_tests_is_found() {
     // super_netperf counts lines from the banner: the seventh is the row, the sixth is blank.
     let lines = lines(&text);
     assert_eq!((lines[5], lines[6].split_whitespace().last()), ("", Some("19419.26")));
-    let text = banner(&options(Test::UdpStream), &names())
-        + &shown(&options(Test::UdpStream), &datagrams(9, 8, 1.0, 36863.95));
+    let text = banner(&options(NetperfTest::UdpStream), &names())
+        + &shown(&options(NetperfTest::UdpStream), &datagrams(9, 8, 1.0, 36863.95));
     assert_eq!(text.lines().nth(6).unwrap().split_whitespace().last(), Some("36863.95"));
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn json_says_its_units() {
-    let mut asked = with_cpu(Test::TcpRr);
+    let mut asked = with_cpu(NetperfTest::TcpRr);
     asked.json = true;
     asked.percentiles = vec![99.0, 75.0];
     let figures = captured();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn selected_figures_come_as_netperf_prints_them() {
-    let asked = unframed(options(Test::TcpStream));
+    let asked = unframed(options(NetperfTest::TcpStream));
     let figures = stream(33917.09);
     let odd: &[&[&str]] = &[&["THROUGHPUT", "BOGUS_NAME", "elapsed_time"]];
     let show = |asked: &Options, format, blocks| {
@@ -16,7 +16,7 @@ fn selected_figures_come_as_netperf_prints_them() {
     assert_eq!(show(&asked, Format::Human, two), "33917.09   10^6bits/s  \n\n1.00    \n");
     assert_eq!(show(&asked, Format::Csv, two), "33917.09,10^6bits/s,1.00\n");
 
-    let titled = options(Test::TcpStream);
+    let titled = options(NetperfTest::TcpStream);
     assert_eq!(show(&titled, Format::Csv, odd), "Throughput,Elapsed Time (sec)\n33917.09,, 1.00\n");
     let empty: &[&[&str]] = &[&["OUTPUT_NONE", "THROUGHPUT", "RESULT_BRAND"]];
     assert_eq!(show(&titled, Format::Csv, empty), " ,Throughput,Result Tag\n ,33917.09,,\n");
@@ -45,15 +45,17 @@ fn selected_figures_come_as_netperf_prints_them() {
     );
     let unknown: &[&[&str]] = &[&["THROUGHPUT", "BOGUS", "PROTOCOL", "RESULT_BRAND"]];
     assert_eq!(
-        lines(&shown(&selecting(options(Test::TcpStream), Format::Human, Some(unknown)), &figures))
-            [0],
+        lines(&shown(
+            &selecting(options(NetperfTest::TcpStream), Format::Human, Some(unknown)),
+            &figures
+        ))[0],
         "Throughput  Protocol Result "
     );
 }
 
 #[test]
 fn without_a_list_the_direction_chooses() {
-    let asked = options(Test::Omni);
+    let asked = options(NetperfTest::Omni);
     assert_eq!(
         lines(&shown(&asked, &stream(14531.97))),
         [
@@ -64,16 +66,16 @@ fn without_a_list_the_direction_chooses() {
             "4194304     131072      16384  1.00    14531.97   10^6bits/s  ",
         ]
     );
-    let asked = selecting(options(Test::TcpMaerts), Format::Csv, None);
+    let asked = selecting(options(NetperfTest::TcpMaerts), Format::Csv, None);
     assert!(shown(&asked, &stream(1.0)).starts_with(
         "Remote Send Socket Size Final,Local Recv Socket Size Final,Remote Send Size,"
     ));
-    let asked = selecting(unframed(options(Test::TcpRr)), Format::Csv, None);
+    let asked = selecting(unframed(options(NetperfTest::TcpRr)), Format::Csv, None);
     assert_eq!(
         shown(&asked, &transactions(72526.25)),
         "4194304,131072,131072,4194304,1,1,1.00,72526.25,Trans/s\n"
     );
-    let asked = selecting(unframed(with_cpu(Test::TcpRr)), Format::KeyValue, None);
+    let asked = selecting(unframed(with_cpu(NetperfTest::TcpRr)), Format::KeyValue, None);
     let text = shown(&asked, &measured(transactions(2000.0), Some(50.0), None));
     assert_eq!(lines(&text).len(), 9 + 17);
     assert!(text.ends_with("LOCAL_SD=500.000\nREMOTE_SD=-1.000\nSD_UNITS=usec/Tran\n"));
@@ -94,7 +96,7 @@ fn masked(text: &str, run: bool) -> String {
 
 fn all_of(captured_text: &str, format: Format, flag: &str, run: bool) {
     let uuid = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
-    let mut asked = selecting(with_cpu(Test::TcpRr), format, Some(&[&["all"]]));
+    let mut asked = selecting(with_cpu(NetperfTest::TcpRr), format, Some(&[&["all"]]));
     asked.command_line =
         format!("netperf -p 22311 -H 127.0.0.1 -l 1 -t TCP_RR -c -C -- -{flag} all");
     let facts = Facts { uuid: uuid.to_owned(), names: names() };
@@ -135,7 +137,7 @@ fn the_listing_has_every_name_once() {
 
 #[test]
 fn latency_is_wanted_where_it_is_shown() {
-    let asked = options(Test::TcpStream);
+    let asked = options(NetperfTest::TcpStream);
     assert!(!wants_latency(&asked));
     assert!(wants_latency(&Options { statistics: true, ..asked.clone() }));
     assert!(wants_latency(&Options { json: true, ..asked.clone() }));
@@ -168,14 +170,14 @@ fn readers_of_selected_figures_find_theirs() {
         "THROUGHPUT_UNITS",
     ]];
     let latency = Some(latencies(&[(3, 5), (9, 1)]));
-    let asked = selecting(options(Test::TcpStream), Format::Csv, Some(names));
+    let asked = selecting(options(NetperfTest::TcpStream), Format::Csv, Some(names));
     let text = shown(&asked, &Figures { latency, ..stream(940.0) });
     let rows: Vec<&str> =
         text.lines().filter(|line| line.starts_with(|char: char| char.is_ascii_digit())).collect();
     assert_eq!(rows, ["3,4.00,9,3,9,9,1.000,940.00,10^6bits/s"]);
     // k8s-netperf: literal -1.000 for streams, -1 for retransmissions of UDP.
     let names: &[&[&str]] = &[&["rt_latency", "p99_latency", "local_transport_retrans"]];
-    let asked = selecting(options(Test::UdpStream), Format::KeyValue, Some(names));
+    let asked = selecting(options(NetperfTest::UdpStream), Format::KeyValue, Some(names));
     let mut figures = datagrams(9, 8, 1.0, 1.0);
     figures.local.retransmits = Some(0);
     assert_eq!(

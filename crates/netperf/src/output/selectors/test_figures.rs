@@ -5,8 +5,8 @@ use crate::figures::Confidence;
 use crate::output::banner::direction;
 use crate::output::extras::round_trip_us;
 use crate::output::units;
-use crate::output::view::{Side, View, real, whole};
-use crate::test::Protocol;
+use crate::output::view::{TestEnd, View, real, whole};
+use crate::test_kind::Protocol;
 
 pub(super) static RESULT: &[Selector] = &[
     Selector::test("SOCKET_TYPE", ["Socket", "Type", "", ""], |view| {
@@ -65,13 +65,13 @@ pub(super) static CONFIDENCE: &[Selector] = &[
         Some(view.options.data.burst.unwrap_or(0).to_string())
     }),
     Selector::end(
-        Side::Local,
+        TestEnd::Local,
         "LOCAL_TRANSPORT_RETRANS",
         ["Local", "Transport", "Retransmissions", ""],
         retransmits,
     ),
     Selector::end(
-        Side::Remote,
+        TestEnd::Remote,
         "REMOTE_TRANSPORT_RETRANS",
         ["Remote", "Transport", "Retransmissions", ""],
         retransmits,
@@ -101,7 +101,7 @@ fn confidence(view: &View<'_>, width: fn(&Confidence) -> f64) -> String {
 }
 
 /// Readers tell UDP from TCP by its -1.
-fn retransmits(view: &View<'_>, side: Side) -> String {
+fn retransmits(view: &View<'_>, side: TestEnd) -> String {
     let tcp = view.options.shape.protocol == Protocol::Tcp;
     whole(view.end(side).retransmits.filter(|_| tcp)).to_string()
 }

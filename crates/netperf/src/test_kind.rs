@@ -2,7 +2,7 @@
 
 /// A test by the name it is asked for under (`-t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Test {
+pub enum NetperfTest {
     /// Bytes from netperf to netserver.
     TcpStream,
     /// Bytes from netserver to netperf.
@@ -29,31 +29,33 @@ pub enum Test {
     RemCpu,
 }
 
-impl Test {
+impl NetperfTest {
     /// What it does where no option says otherwise. The last three have no data.
     #[must_use]
-    pub const fn shape(self) -> Shape {
+    pub const fn shape(self) -> TestShape {
         let (protocol, direction) = match self {
-            Self::TcpMaerts => (Protocol::Tcp, Direction::Receive),
-            Self::TcpRr => (Protocol::Tcp, Direction::RequestResponse),
-            Self::TcpCrr => (Protocol::Tcp, Direction::ConnectRequestResponse),
-            Self::TcpCc => (Protocol::Tcp, Direction::Connect),
-            Self::UdpStream => (Protocol::Udp, Direction::Send),
-            Self::UdpRr => (Protocol::Udp, Direction::RequestResponse),
-            Self::TcpStream | Self::TcpSendfile | Self::Omni => (Protocol::Tcp, Direction::Send),
-            Self::Uuid | Self::LocCpu | Self::RemCpu => (Protocol::Tcp, Direction::Send),
+            Self::TcpMaerts => (Protocol::Tcp, TestDirection::Receive),
+            Self::TcpRr => (Protocol::Tcp, TestDirection::RequestResponse),
+            Self::TcpCrr => (Protocol::Tcp, TestDirection::ConnectRequestResponse),
+            Self::TcpCc => (Protocol::Tcp, TestDirection::Connect),
+            Self::UdpStream => (Protocol::Udp, TestDirection::Send),
+            Self::UdpRr => (Protocol::Udp, TestDirection::RequestResponse),
+            Self::TcpStream | Self::TcpSendfile | Self::Omni => {
+                (Protocol::Tcp, TestDirection::Send)
+            }
+            Self::Uuid | Self::LocCpu | Self::RemCpu => (Protocol::Tcp, TestDirection::Send),
         };
-        Shape { protocol, direction }
+        TestShape { protocol, direction }
     }
 }
 
 /// What goes over the data connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct TestShape {
     /// How.
     pub protocol: Protocol,
     /// Which way.
-    pub direction: Direction,
+    pub direction: TestDirection,
 }
 
 /// Transport protocol of the data.
@@ -67,7 +69,7 @@ pub enum Protocol {
 
 /// Which way data goes, as netperf sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum TestDirection {
     /// netperf sends.
     Send,
     /// netperf receives.
@@ -80,7 +82,7 @@ pub enum Direction {
     Connect,
 }
 
-impl Direction {
+impl TestDirection {
     /// It is made of transactions.
     #[must_use]
     pub const fn transacts(self) -> bool {

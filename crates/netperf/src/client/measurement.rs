@@ -5,34 +5,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dial::{self, Route};
-use super::{Ends, ask, control, figures, print};
-use crate::data::{Course, Phase, Totals};
+use super::{TestSession, ask, control, figures, print};
+use crate::data::{DataPhase, PhaseControl, Totals};
 use crate::figures::{Figures, Interim};
-use crate::options::{Length, Options, Refusal};
+use crate::options::{ExitMessage, Length, Options};
 use crate::output;
-use crate::test::{Direction, Protocol};
-use crate::wire::native::{ConnectionToken, Said, Wishes, read_token};
+use crate::test_kind::{Protocol, TestDirection};
+use crate::wire::native::{ClientMessage, ConnectionToken, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// After a data phase that broke off, netserver may have nothing more to say.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// A netserver that sends goes on for this long beyond its time at the most.
-const OVERTIME: Duration = Duration::from_secs(20);
+const MAX_OVERTIME: Duration = Duration::from_secs(20);
 /// Bytes of a fill file that are used: a few messages' worth, repeated.
-const FILL_MOST: usize = 1 << 20;
+const MAX_FILL_BYTES: usize = 1 << 20;
 
 /// Runs a test once.
-pub(super) fn once(options: &Options, ends: &mut Ends) -> Result<Figures, Refusal> {
-    let route = route(options, ends.control.peer)?;
+pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figures, ExitMessage> {
+    let route = route(options, session.control.peer)?;
     let sockets = ask::of_sockets(options);
     let shape = options.shape;
     let prepared = dial::prepare(shape, options.streams, &route, &sockets)?;
     let mut granted = prepared.granted.clone();
     if !shape.direction.lasts() {
         // The socket that was kept never connected; the control connection goes the same way.
-        granted.mss = ends.control.mss();
+        granted.mss = session.control.mss();
     }
     let family = if route.peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
     let client = prepared.local.or_else(|| route.own.map(|own| SocketAddr::new(own, 0)));
@@ -40,72 +40,78 @@ pub(super) fn once(options: &Options, ends: &mut Ends) -> Result<Figures, Refusa
     let request = ask::of_server(options, family, client, named);
 
     let timed = output::wants_latency(options);
-    let token = arrange(options, ends)?;
-    let response = OmniResponse::read(&ends.control.ask(&request.write())?);
+    let token = arrange(options, session)?;
+    let response = OmniResponse::read(&session.control.ask(&request.write())?);
     std::thread::sleep(options.settle);
-    let port = if token.is_some() { ends.control.peer.port() } else { response.data_port };
+    let port = if token.is_some() { session.control.peer.port() } else { response.data_port };
     let connected = prepared.connect(shape, &route, (port, token), &sockets)?;
-    let job = ask::of_self(options, &granted, ends.payload.clone(), timed);
-    let phase = Phase::prepare(job.clone(), connected).map_err(|error| Refusal {
+    let job = ask::of_self(options, &granted, session.payload.clone(), timed);
+    let phase = DataPhase::prepare(job.clone(), connected).map_err(|error| ExitMessage {
         err: format!("netperf: {error}\n"),
         status: 1,
-        ..Refusal::default()
+        ..ExitMessage::default()
     })?;
-    let totals = conduct(options, ends, phase);
-    let results = results(options, ends, &totals)?;
-    let details = results.as_ref().filter(|_| ends.native).and_then(|_| ends.control.details());
+    let totals = run_phase(options, session, phase);
+    let results = results(options, session, &totals)?;
+    let details =
+        results.as_ref().filter(|_| session.native).and_then(|_| session.control.details());
     let stopped = totals.stopped.is_some();
     let granted = &granted;
-    let test = figures::Test { options, job: &job, granted, totals, response, results, details };
-    Ok(Figures { stopped, native: ends.native, ..test.figures() })
+    let test =
+        figures::FinishedTest { options, job: &job, granted, totals, response, results, details };
+    Ok(Figures { stopped, native: session.native, ..test.figures() })
 }
 
 /// Between two podperfs: how many connections there will be, and whether netserver times its calls;
 /// and, unless data is to go elsewhere, that they come over the port of the control connection, so
 /// that a Service or a firewall has to let through no other.
-fn arrange(options: &Options, ends: &mut Ends) -> Result<Option<ConnectionToken>, Refusal> {
-    if !ends.native {
+fn arrange(
+    options: &Options,
+    session: &mut TestSession,
+) -> Result<Option<ConnectionToken>, ExitMessage> {
+    if !session.native {
         return Ok(None);
     }
     // The document alone shows them.
     let times_calls = options.json && !options.shape.direction.transacts();
-    let wishes = Wishes { streams: options.streams, times_calls };
-    if wishes != Wishes::default() {
-        ends.control.ask(&Said::Next(wishes).write())?;
+    let extensions = Extensions { streams: options.streams, times_calls };
+    if extensions != Extensions::default() {
+        session.control.ask(&ClientMessage::Next(extensions).write())?;
     }
     let data = &options.data;
     let lasts = options.shape.direction.lasts() && options.shape.protocol == Protocol::Tcp;
     if !lasts || data.host.is_some() || data.ports.remote != 0 {
         return Ok(None);
     }
-    Ok(read_token(&ends.control.ask(&Said::ConnectionToken.write())?))
+    Ok(read_token(&session.control.ask(&ClientMessage::ConnectionToken.write())?))
 }
 
 /// The data phase, watched.
-fn conduct(options: &Options, ends: &Ends, phase: Phase) -> Totals {
-    let guard = ends.control.watch(&ends.tell_stop);
+fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Totals {
+    let guard = session.control.watch(&session.stop_sender);
     let mut show = |interim: Interim| print(&output::interim(options, &interim));
     let interim = options.interim.map(|every| {
         let show: &mut dyn FnMut(Interim) = &mut show;
         (every, show)
     });
     let limit = match (options.shape.direction, options.length) {
-        (Direction::Receive, Length::Seconds(seconds)) => {
-            Some(Duration::from_secs(seconds.into()) + OVERTIME)
+        (TestDirection::Receive, Length::Seconds(seconds)) => {
+            Some(Duration::from_secs(seconds.into()) + MAX_OVERTIME)
         }
         _ => None,
     };
     // Who receives, and who makes connections, has no other way to say that it is over.
-    let says_end = ends.native
-        && (options.shape.direction == Direction::Receive || !options.shape.direction.lasts());
-    let mut control = ends.control.clone_stream().filter(|_| says_end);
+    let says_end = session.native
+        && (options.shape.direction == TestDirection::Receive || !options.shape.direction.lasts());
+    let mut control = session.control.clone_stream().filter(|_| says_end);
     let mut ending = || {
         if let Some(control) = &mut control {
             // A peer that is gone needs not be told.
-            let _ = Said::End.write().write(control);
+            let _ = ClientMessage::End.write().write(control);
         }
     };
-    let totals = phase.run(Course { stop: &ends.stop, limit, interim, ending: &mut ending });
+    let totals =
+        phase.run(PhaseControl { stop: &session.stop, limit, interim, ending: &mut ending });
     drop(guard);
     totals
 }
@@ -113,13 +119,13 @@ fn conduct(options: &Options, ends: &Ends, phase: Phase) -> Totals {
 /// netserver's half. Where the own one broke off, it is no surprise if there is none.
 fn results(
     options: &Options,
-    ends: &mut Ends,
+    session: &mut TestSession,
     totals: &Totals,
-) -> Result<Option<OmniResults>, Refusal> {
+) -> Result<Option<OmniResults>, ExitMessage> {
     let broken = !totals.errors.is_empty() || totals.stopped == Some(Kind::Incomplete);
-    let cut = totals.stopped.is_some() && options.shape.direction == Direction::Receive;
-    let patience = (broken || cut).then_some(SHORT);
-    match ends.control.results(patience) {
+    let cut = totals.stopped.is_some() && options.shape.direction == TestDirection::Receive;
+    let patience = (broken || cut).then_some(SHORT_ANSWER_TIMEOUT);
+    match session.control.results(patience) {
         Ok(message) => Ok(Some(OmniResults::read(&message))),
         Err(_) if broken || cut => Ok(None),
         Err(refusal) => Err(refusal),
@@ -128,7 +134,7 @@ fn results(
 
 /// Where data comes from and goes to: the options of the test come before those of the control
 /// connection.
-fn route(options: &Options, peer: SocketAddr) -> Result<Route, Refusal> {
+fn route(options: &Options, peer: SocketAddr) -> Result<Route, ExitMessage> {
     let data = &options.data;
     let of_control = if peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
     let family = data.family.or(Some(of_control));
@@ -148,19 +154,19 @@ fn route(options: &Options, peer: SocketAddr) -> Result<Route, Refusal> {
 }
 
 /// What `-F` gives to be sent.
-pub(super) fn payload(options: &Options) -> Result<Option<Arc<[u8]>>, Refusal> {
+pub(super) fn payload(options: &Options) -> Result<Option<Arc<[u8]>>, ExitMessage> {
     use std::io::Read as _;
     let Some(name) = &options.fill.local else { return Ok(None) };
     let mut bytes = Vec::new();
     let read = std::fs::File::open(name)
-        .and_then(|file| file.take(FILL_MOST as u64).read_to_end(&mut bytes));
+        .and_then(|file| file.take(MAX_FILL_BYTES as u64).read_to_end(&mut bytes));
     match read {
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(bytes.into())),
-        Err(error) => Err(Refusal {
+        Err(error) => Err(ExitMessage {
             err: format!("netperf: open fill file '{name}': {error}\n"),
             status: 1,
-            ..Refusal::default()
+            ..ExitMessage::default()
         }),
     }
 }

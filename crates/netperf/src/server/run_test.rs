@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use socket2::Socket;
 
-use super::control::Control;
+use super::control::ControlChannel;
 use super::door::{Door, Way};
-use super::meet::{Missed, Waiting};
-use super::order::{DATAGRAM_MOST, Length, Order};
+use super::meet::{DataWaitError, Waiting};
+use super::order::{Length, MAX_DATAGRAM_BYTES, Order};
 use super::watch::beside;
-use crate::data::{Course, Ends, Extent, Job, Phase, Totals, cpu};
-use crate::figures::{Cpu, Interim};
-use crate::test::{Direction, Protocol};
-use crate::wire::native::Wishes;
+use crate::data::{DataConnections, DataPhase, Extent, Job, PhaseControl, Totals, cpu};
+use crate::figures::{CpuPercent, Interim};
+use crate::test_kind::{Protocol, TestDirection};
+use crate::wire::native::Extensions;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::Listener;
@@ -27,24 +27,24 @@ use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
 
 /// For the client's data to come, at the least, and beyond the length of the test.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DATA_TIMEOUT: Duration = Duration::from_secs(60);
 /// So much later than its time a test is ended whose client has no way to say that it is over, or
 /// whose word was lost.
-const OVERTIME: Duration = Duration::from_secs(1);
+const GRACE_TIME: Duration = Duration::from_secs(1);
 /// So much later a test is broken off.
-const LIMIT: Duration = Duration::from_secs(60);
+const MAX_EXCESS: Duration = Duration::from_secs(60);
 /// A count of connections is looked at this often.
-const LOOK: Duration = Duration::from_millis(10);
+const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 /// What netperf sends, over and over.
 const PAYLOAD: &[u8] = b"netperf\0";
 /// A UDP response that has not come; this end waits for none.
-const UNUSED: Duration = Duration::from_secs(1);
+const UNUSED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a test is conducted with.
-pub(super) struct Place<'a> {
-    pub(super) control: &'a mut Control,
+pub(super) struct TestContext<'a> {
+    pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
-    pub(super) wishes: Wishes,
+    pub(super) extensions: Extensions,
     /// One line an event.
     pub(super) log: &'a dyn Fn(&str),
 }
@@ -63,37 +63,37 @@ pub(super) enum Outcome {
 ///
 /// # Errors
 /// When the control connection breaks.
-pub(super) fn conduct(order: &Order, door: Door, mut place: Place<'_>) -> Result<Outcome> {
-    let job = job(order, &door, place.wishes);
-    let phase = match meet(order, job, door, &mut place) {
+pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) -> Result<Outcome> {
+    let job = job(order, &door, context.extensions);
+    let phase = match wait_for_data(order, job, door, &mut context) {
         Ok(phase) => phase,
-        Err(Missed::Ended) => return Ok(Outcome::Totals(Box::default())),
-        Err(Missed::Late) => {
+        Err(DataWaitError::Ended) => return Ok(Outcome::Totals(Box::default())),
+        Err(DataWaitError::Late) => {
             return Ok(Outcome::Failed(libc::ETIMEDOUT, "no data came".to_owned()));
         }
-        Err(Missed::Gone) => return Ok(Outcome::Gone),
-        Err(Missed::Broken(error)) => return Err(error),
-        Err(Missed::Unprepared(error)) => {
+        Err(DataWaitError::Gone) => return Ok(Outcome::Gone),
+        Err(DataWaitError::Broken(error)) => return Err(error),
+        Err(DataWaitError::Unprepared(error)) => {
             let errno = errno(&error).unwrap_or(libc::EIO);
             return Ok(Outcome::Failed(errno, error.to_string()));
         }
-        Err(Missed::Refused(error)) => {
+        Err(DataWaitError::Refused(error)) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             return Ok(Outcome::Failed(errno, error.to_string()));
         }
     };
-    let any_word = !order.shape.direction.lasts();
-    let Place { control, closing, .. } = place;
-    let (totals, there) = beside(control, closing, any_word, |tell, told| {
-        let mut gauge = Gauge::new(order, tell);
+    let ends_on_any_message = !order.shape.direction.lasts();
+    let TestContext { control, closing, .. } = context;
+    let (totals, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
+        let mut gauge = Gauge::new(order, stop_sender);
         let every = gauge.every();
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
         let limit = match order.length {
-            Length::Time(time) => Some(time + LIMIT),
+            Length::Time(time) => Some(time + MAX_EXCESS),
             Length::Units(_) | Length::UntilTold => None,
         };
-        let totals = phase.run(Course { stop: told, limit, interim, ending: &mut || () });
+        let totals = phase.run(PhaseControl { stop, limit, interim, ending: &mut || () });
         gauge.correct(totals)
     });
     if !there? || totals.stopped == Some(Kind::Incomplete) {
@@ -105,7 +105,7 @@ pub(super) fn conduct(order: &Order, door: Door, mut place: Place<'_>) -> Result
 /// What a client does to end a test is no failure of it: it closes a connection that it has had
 /// enough of, with bytes still on their way.
 fn judge(order: &Order, mut totals: Totals) -> Outcome {
-    if order.shape.direction == Direction::Receive {
+    if order.shape.direction == TestDirection::Receive {
         let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
         totals.errors.retain(|error| !errno(error).is_some_and(|errno| ended.contains(&errno)));
     }
@@ -122,43 +122,49 @@ fn errno(error: &Error) -> Option<i32> {
 }
 
 /// The client's data and the engine, ready to start.
-fn meet(order: &Order, job: Job, door: Door, place: &mut Place<'_>) -> Result<Phase, Missed> {
+fn wait_for_data(
+    order: &Order,
+    job: Job,
+    door: Door,
+    context: &mut TestContext<'_>,
+) -> Result<DataPhase, DataWaitError> {
     let length = match order.length {
         Length::Time(time) => time,
         Length::Units(_) | Length::UntilTold => Duration::ZERO,
     };
-    let deadline = Instant::now() + length + PATIENCE;
-    let peer = place.control.peer;
-    let Place { control, closing, log, .. } = place;
+    let deadline = Instant::now() + length + DATA_TIMEOUT;
+    let peer = context.control.peer;
+    let TestContext { control, closing, log, .. } = context;
     let mut waiting = Waiting { control, closing: *closing, deadline, log: *log };
     let Door { way, from, .. } = door;
     match (way, order.shape.direction.lasts()) {
         (Way::Listening(listener), false) => {
             // Ready before the first connection, which is then served at once.
             let accepting = Listener::of(listener.try_clone()?, from);
-            let phase = prepare(job, Ends::Listen(accepting, peer))?;
+            let phase = prepare(job, DataConnections::Listen(accepting, peer))?;
             waiting.readable(&listener)?;
             Ok(phase)
         }
         (Way::Datagrams(socket), _) => {
             // Ready before the first datagram: those that follow it fill the socket at once. Over
             // another handle of the same socket, which is connected when the client is known.
-            let phase = prepare(job, Ends::Connected(vec![socket.try_clone()?]))?;
-            if order.shape.direction != Direction::Receive {
+            let phase = prepare(job, DataConnections::Connected(vec![socket.try_clone()?]))?;
+            if order.shape.direction != TestDirection::Receive {
                 waiting.datagram(&socket, from)?;
             }
             Ok(phase)
         }
         (way, _) => {
-            let sockets = waiting.connections(&way, from, (place.wishes.streams, &order.ask))?;
+            let sockets =
+                waiting.connections(&way, from, (context.extensions.streams, &order.ask))?;
             let extent = hurried(order, job.extent, &sockets);
-            prepare(Job { extent, ..job }, Ends::Connected(sockets))
+            prepare(Job { extent, ..job }, DataConnections::Connected(sockets))
         }
     }
 }
 
-fn prepare(job: Job, ends: Ends) -> Result<Phase, Missed> {
-    Phase::prepare(job, ends).map_err(Missed::Unprepared)
+fn prepare(job: Job, ends: DataConnections) -> Result<DataPhase, DataWaitError> {
+    DataPhase::prepare(job, ends).map_err(DataWaitError::Unprepared)
 }
 
 /// netperf closes a stream that it receives when its time is over, whatever is still on its way,
@@ -167,7 +173,7 @@ fn prepare(job: Job, ends: Ends) -> Result<Phase, Missed> {
 fn hurried(order: &Order, extent: Extent, sockets: &[Socket]) -> Extent {
     use std::os::fd::AsFd as _;
     let Extent::Time(time) = extent else { return extent };
-    if order.shape.direction != Direction::Receive {
+    if order.shape.direction != TestDirection::Receive {
         return extent;
     }
     let info =
@@ -177,11 +183,11 @@ fn hurried(order: &Order, extent: Extent, sockets: &[Socket]) -> Extent {
     Extent::Time(time - early.min(time / 10))
 }
 
-fn job(order: &Order, door: &Door, wishes: Wishes) -> Job {
+fn job(order: &Order, door: &Door, extensions: Extensions) -> Job {
     let granted = |bytes: Option<u32>| bytes.unwrap_or(1 << 16).max(1);
     let send_bytes = order.send_bytes.unwrap_or_else(|| {
         let bytes = granted(door.granted.send_buffer);
-        if order.shape.protocol == Protocol::Udp { bytes.min(DATAGRAM_MOST) } else { bytes }
+        if order.shape.protocol == Protocol::Udp { bytes.min(MAX_DATAGRAM_BYTES) } else { bytes }
     });
     Job {
         role: Role::Server,
@@ -192,28 +198,28 @@ fn job(order: &Order, door: &Door, wishes: Wishes) -> Job {
         response_bytes: order.response_bytes,
         extent: extent(order),
         in_flight: 1,
-        streams: wishes.streams,
+        streams: extensions.streams,
         cpu: order.cpu,
-        timed: wishes.times_calls,
+        timed: extensions.times_calls,
         sendfile: false,
         pace: order.pace,
         payload: Some(Arc::from(PAYLOAD)),
-        receive_timeout: UNUSED,
+        receive_timeout: UNUSED_RECEIVE_TIMEOUT,
     }
 }
 
 /// Bytes of each send and receive of a job, for the answer.
 pub(super) fn sizes(order: &Order, door: &Door) -> [u32; 2] {
-    let job = job(order, door, Wishes::default());
+    let job = job(order, door, Extensions::default());
     [job.send_bytes, job.receive_bytes]
 }
 
 /// What a client cannot end by itself, or not for certain, this end ends after its time.
 fn extent(order: &Order) -> Extent {
-    let sends = order.shape.direction == Direction::Receive;
+    let sends = order.shape.direction == TestDirection::Receive;
     match order.length {
         Length::Time(time) if sends => Extent::Time(time),
-        Length::Time(time) if overtime(order) => Extent::Time(time + OVERTIME),
+        Length::Time(time) if overtime(order) => Extent::Time(time + GRACE_TIME),
         Length::Units(units) if sends => Extent::Units(units),
         _ => Extent::UntilTold,
     }
@@ -221,7 +227,7 @@ fn extent(order: &Order) -> Extent {
 
 /// The client's word that it is over may be lost, or there is none.
 fn overtime(order: &Order) -> bool {
-    let sends = order.shape.direction == Direction::Receive;
+    let sends = order.shape.direction == TestDirection::Receive;
     !sends && (order.shape.protocol == Protocol::Udp || !order.shape.direction.lasts())
 }
 
@@ -232,28 +238,28 @@ struct Gauge<'a> {
     order: &'a Order,
     reader: Option<HostReader>,
     before: Reading,
-    cpu: Option<Cpu>,
+    cpu: Option<CpuPercent>,
     bytes: u64,
     transactions: u64,
-    tell: &'a Sender<Kind>,
+    stop_sender: &'a Sender<Kind>,
     began: Instant,
 }
 
 impl<'a> Gauge<'a> {
-    fn new(order: &'a Order, tell: &'a Sender<Kind>) -> Self {
+    fn new(order: &'a Order, stop_sender: &'a Sender<Kind>) -> Self {
         let timed = overtime(order) && matches!(order.length, Length::Time(_));
         let mut reader = (timed && order.measure_cpu).then(|| HostReader::open(&Roots::default()));
         let host = reader.as_mut().map(HostReader::read).unwrap_or_default();
         let before = Reading { host, ..Reading::default() };
         let began = Instant::now();
-        Self { order, reader, before, cpu: None, bytes: 0, transactions: 0, tell, began }
+        Self { order, reader, before, cpu: None, bytes: 0, transactions: 0, stop_sender, began }
     }
 
     /// How often it looks, if at all.
     fn every(&self) -> Option<Duration> {
         match self.order.length {
             Length::Time(time) => self.reader.as_ref().map(|_| time),
-            Length::Units(_) if !self.order.shape.direction.lasts() => Some(LOOK),
+            Length::Units(_) if !self.order.shape.direction.lasts() => Some(COUNT_INTERVAL),
             Length::Units(_) | Length::UntilTold => None,
         }
     }
@@ -274,7 +280,7 @@ impl<'a> Gauge<'a> {
             && done >= units
         {
             // Who is told twice ends once.
-            let _ = self.tell.try_send(Kind::Interrupted);
+            let _ = self.stop_sender.try_send(Kind::Interrupted);
         }
     }
 
