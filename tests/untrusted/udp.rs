@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use podperf_engine::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, REQUEST};
 use podperf_engine::control::preamble::SessionId;
-use podperf_engine::transport::datagram::SETUP;
+use podperf_engine::transport::datagram::SETUP_MAGIC;
 use serde_json::{Value, json};
 
 use crate::support::process::{Server, podperf_json};
@@ -72,7 +72,7 @@ fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
     let request = |session, flow, proof| FlowRequest { session, flow, proof }.encode();
 
     let junk = stranger(&server);
-    for bytes in [&[][..], &[0; 1], &SETUP, &[0xff; 48], &[0xa5; 1472], &[0; 60_000]] {
+    for bytes in [&[][..], &[0; 1], &SETUP_MAGIC, &[0xff; 48], &[0xa5; 1472], &[0; 60_000]] {
         junk.send(bytes).unwrap();
     }
     // Wrong sessions, flows that the plan does not have, requests too long or cut short.
@@ -119,7 +119,7 @@ fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
         let mut bytes = [0; 2000];
         while numbers.len() < 20 {
             let length = socket.recv(&mut bytes).expect("a datagram of the stream");
-            if !bytes.starts_with(&SETUP) {
+            if !bytes.starts_with(&SETUP_MAGIC) {
                 assert_eq!(length, 1000);
                 numbers.push(u64::from_be_bytes(bytes[..8].try_into().unwrap()));
             }
@@ -152,7 +152,7 @@ fn hand_made_loss_reordering_and_copies_are_counted() {
     [0, 1].iter().for_each(|&number| datagram(number, false));
     [3, 4, 6, 4, 8, 10, 7, 4, 11].iter().for_each(|&number| datagram(number, true));
     datagram(12, false);
-    socket.send(&[&SETUP[..], &[0; 500]].concat()).unwrap();
+    socket.send(&[&SETUP_MAGIC[..], &[0; 500]].concat()).unwrap();
     socket.send(&[1; 15]).unwrap();
     // The end is answered, each time it is said.
     for _ in 0..2 {

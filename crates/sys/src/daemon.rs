@@ -9,7 +9,7 @@ use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork,
 
 /// Which process goes on from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum ForkedProcess {
     /// The one that was started.
     Parent,
     /// The one in the background: its own session, in the root directory, without streams.
@@ -21,7 +21,7 @@ pub enum Side {
 /// # Errors
 /// What fork(2) says; `Unsupported` where this process has threads, which would not be copied. In
 /// the child, what keeps it from leaving the session or the streams of its parent.
-pub fn detach() -> io::Result<Side> {
+pub fn detach() -> io::Result<ForkedProcess> {
     // Locks that other threads hold would never be freed in the child.
     if std::fs::read_dir("/proc/self/task")?.count() > 1 {
         return Err(io::ErrorKind::Unsupported.into());
@@ -29,7 +29,7 @@ pub fn detach() -> io::Result<Side> {
     // SAFETY: the process has one thread, as has just been seen, so the child may do whatever the
     // parent may.
     match unsafe { fork() }? {
-        ForkResult::Parent { .. } => Ok(Side::Parent),
+        ForkResult::Parent { .. } => Ok(ForkedProcess::Parent),
         ForkResult::Child => {
             setsid()?;
             chdir("/")?;
@@ -37,7 +37,7 @@ pub fn detach() -> io::Result<Side> {
             dup2_stdin(&null)?;
             dup2_stdout(&null)?;
             dup2_stderr(&null)?;
-            Ok(Side::Child)
+            Ok(ForkedProcess::Child)
         }
     }
 }

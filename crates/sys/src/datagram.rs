@@ -80,7 +80,7 @@ const fn length<T>(_: &T) -> libc::socklen_t {
 /// Room for one control message: UDP_GRO's segment size is all that is asked for.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Control {
+struct GroControl {
     header: libc::cmsghdr,
     segment: libc::c_int,
 }
@@ -88,23 +88,23 @@ struct Control {
 /// Receives many datagrams a call, into memory of its own.
 pub struct RecvBatch {
     memory: Vec<u8>,
-    room: usize,
+    buffer_bytes: usize,
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
-    control: Vec<Control>,
+    control: Vec<GroControl>,
 }
 
 impl RecvBatch {
-    /// `count` places of `room` bytes each.
+    /// `count` places of `buffer_bytes` bytes each.
     #[must_use]
-    pub fn new(count: usize, room: usize) -> Self {
+    pub fn new(count: usize, buffer_bytes: usize) -> Self {
         Self {
             // Not zero: zeroed memory may be left to the kernel to provide on first use.
-            memory: vec![0xa5; count * room],
-            room,
-            headers: vec![no_header(); count],
-            vectors: vec![NO_VECTOR; count],
-            control: vec![no_control(); count],
+            memory: vec![0xa5; count * buffer_bytes],
+            buffer_bytes,
+            headers: vec![empty_header(); count],
+            vectors: vec![EMPTY_VECTOR; count],
+            control: vec![empty_control(); count],
         }
     }
 
@@ -114,15 +114,15 @@ impl RecvBatch {
     /// # Errors
     /// What recvmmsg(2) says; `WouldBlock` when there is none, at once or within SO_RCVTIMEO.
     pub fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
-        let rooms = self.memory.chunks_exact_mut(self.room);
+        let rooms = self.memory.chunks_exact_mut(self.buffer_bytes);
         let places = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.control);
-        for (((header, vector), control), room) in places.zip(rooms) {
+        for (((header, vector), control), buffer_bytes) in places.zip(rooms) {
             control.header.cmsg_type = 0;
-            *vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            *vector = libc::iovec { iov_base: buffer_bytes.as_mut_ptr().cast(), iov_len: buffer_bytes.len() };
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = (&raw mut *control).cast();
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            header.msg_hdr.msg_controllen = size_of::<GroControl>() as _;
         }
         // Far below 2^32.
         let count = libc::c_uint::try_from(self.headers.len()).unwrap_or(0);
@@ -146,12 +146,12 @@ impl RecvBatch {
     /// length of the datagrams that they consist of (the last may be shorter).
     #[must_use]
     pub fn get(&self, index: usize) -> (&[u8], usize) {
-        let length = (self.headers[index].msg_len as usize).min(self.room);
-        let bytes = &self.memory[index * self.room..][..length];
-        let Control { header, segment } = &self.control[index];
-        let told = header.cmsg_level == libc::SOL_UDP && header.cmsg_type == libc::UDP_GRO;
+        let length = (self.headers[index].msg_len as usize).min(self.buffer_bytes);
+        let bytes = &self.memory[index * self.buffer_bytes..][..length];
+        let GroControl { header, segment } = &self.control[index];
+        let has_segment = header.cmsg_level == libc::SOL_UDP && header.cmsg_type == libc::UDP_GRO;
         let segment = usize::try_from(*segment).unwrap_or(0);
-        (bytes, if told && segment > 0 { segment } else { length })
+        (bytes, if has_segment && segment > 0 { segment } else { length })
     }
 }
 
@@ -165,7 +165,7 @@ impl SendBatch {
     /// For up to `count` datagrams a call.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        Self { headers: vec![no_header(); count], vectors: vec![NO_VECTOR; count] }
+        Self { headers: vec![empty_header(); count], vectors: vec![EMPTY_VECTOR; count] }
     }
 
     /// Sends `bytes` as datagrams of `size` each (the last may be shorter), as many as there are
@@ -192,14 +192,14 @@ impl SendBatch {
     }
 }
 
-const NO_VECTOR: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+const EMPTY_VECTOR: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
-const fn no_header() -> libc::mmsghdr {
+const fn empty_header() -> libc::mmsghdr {
     // SAFETY: a structure of integers and raw pointers, for all of which zero is a value.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-const fn no_control() -> Control {
+const fn empty_control() -> GroControl {
     // SAFETY: a structure of integers, for all of which zero is a value.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
@@ -221,11 +221,11 @@ mod tests {
 
     /// All datagrams that come until there are `count`.
     fn receive(socket: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
-        let mut inbox = RecvBatch::new(4, 65_536);
+        let mut batch = RecvBatch::new(4, 65_536);
         let mut all = Vec::new();
         while all.len() < count {
-            for index in 0..inbox.receive(socket).unwrap() {
-                let (bytes, segment) = inbox.get(index);
+            for index in 0..batch.receive(socket).unwrap() {
+                let (bytes, segment) = batch.get(index);
                 all.extend(bytes.chunks(segment).map(<[u8]>::to_vec));
             }
         }

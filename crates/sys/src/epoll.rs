@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Packets that one round of polling may take: the kernel's own default (BUSY_POLL_BUDGET).
-const BUDGET: u16 = 8;
+const BUSY_POLL_BUDGET_PACKETS: u16 = 8;
 
 /// Lets epoll_wait(2) poll the devices behind its sockets for `us` microseconds before it sleeps.
 ///
@@ -13,7 +13,7 @@ const BUDGET: u16 = 8;
 pub fn set_busy_poll_us(epoll: impl AsFd, us: u32) -> io::Result<()> {
     let parameters = libc::epoll_params {
         busy_poll_usecs: us,
-        busy_poll_budget: BUDGET,
+        busy_poll_budget: BUSY_POLL_BUDGET_PACKETS,
         prefer_busy_poll: 0,
         __pad: 0,
     };

@@ -13,7 +13,7 @@ const ETHTOOL_GFLAGS: u32 = 0x0000_0025;
 const ETH_FLAG_LRO: u32 = 1 << 15;
 
 /// Offloads that one command each asks for, by ethtool's short name.
-const SWITCHES: [(&str, u32); 6] = [
+const OFFLOAD_COMMANDS: [(&str, u32); 6] = [
     ("rx", 0x0000_0014),  // ETHTOOL_GRXCSUM
     ("tx", 0x0000_0016),  // ETHTOOL_GTXCSUM
     ("sg", 0x0000_0018),  // ETHTOOL_GSG
@@ -24,7 +24,7 @@ const SWITCHES: [(&str, u32); 6] = [
 
 /// `struct ethtool_value`.
 #[repr(C)]
-struct Value {
+struct EthtoolValue {
     command: u32,
     data: u32,
 }
@@ -51,13 +51,13 @@ struct DriverInfo {
 /// # Safety
 /// The type is `repr(C)`, made of integers alone, and opens with the number of a command whose
 /// answer the kernel writes into this very structure and nothing longer.
-unsafe trait Command {}
+unsafe trait EthtoolCommand {}
 
-// SAFETY: `Value` is the structure of every command listed in `SWITCHES` and of ETHTOOL_GFLAGS.
-unsafe impl Command for Value {}
+// SAFETY: `EthtoolValue` is the structure of every command listed in `OFFLOAD_COMMANDS` and of ETHTOOL_GFLAGS.
+unsafe impl EthtoolCommand for EthtoolValue {}
 
 // SAFETY: `DriverInfo` is the structure of ETHTOOL_GDRVINFO, 196 bytes in linux/ethtool.h.
-unsafe impl Command for DriverInfo {}
+unsafe impl EthtoolCommand for DriverInfo {}
 const _: () = assert!(size_of::<DriverInfo>() == 196);
 
 /// One interface to ask about.
@@ -112,25 +112,25 @@ impl Ethtool {
     /// answer for some and not for others.
     pub fn offloads(&self) -> impl Iterator<Item = (&'static str, io::Result<bool>)> + '_ {
         let lro = self.value(ETHTOOL_GFLAGS).map(|flags| flags & ETH_FLAG_LRO != 0);
-        SWITCHES
+        OFFLOAD_COMMANDS
             .into_iter()
             .map(|(name, command)| (name, self.value(command).map(|state| state != 0)))
             .chain([("lro", lro)])
     }
 
     fn value(&self, command: u32) -> io::Result<u32> {
-        let mut value = Value { command, data: 0 };
+        let mut value = EthtoolValue { command, data: 0 };
         self.call(&mut value)?;
         Ok(value.data)
     }
 
-    fn call<C: Command>(&self, command: &mut C) -> io::Result<()> {
+    fn call<C: EthtoolCommand>(&self, command: &mut C) -> io::Result<()> {
         let mut request = libc::ifreq {
             ifr_name: self.name,
             ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: (&raw mut *command).cast() },
         };
         // SAFETY: the request names the interface in a terminated array and points to `command`,
-        // which is borrowed mutably here and, by `Command`, as long as the kernel writes.
+        // which is borrowed mutably here and, by `EthtoolCommand`, as long as the kernel writes.
         let status = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
         if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// The standard streams stay.
-const FIRST: u32 = 3;
+const FIRST_FD: u32 = 3;
 
 /// Gives the calling thread a table of its own, which has `kept` and the standard streams in it:
 /// whatever else is open stays so for the other threads, and ends when they close it. What this
@@ -21,9 +21,9 @@ pub fn separate<'fd>(kept: impl IntoIterator<Item = BorrowedFd<'fd>>) -> io::Res
     let number = |fd: BorrowedFd<'_>| u32::try_from(fd.as_raw_fd()).ok();
     let mut kept: Vec<u32> = kept.into_iter().filter_map(number).collect();
     kept.sort_unstable();
-    let mut from = FIRST;
+    let mut from = FIRST_FD;
     let mut gaps = Vec::with_capacity(kept.len());
-    for fd in kept.into_iter().filter(|&fd| fd >= FIRST) {
+    for fd in kept.into_iter().filter(|&fd| fd >= FIRST_FD) {
         if fd > from {
             gaps.push((from, fd - 1));
         }

@@ -17,10 +17,10 @@ use nix::sys::time::{TimeVal, TimeValLike};
 const HEADER_BYTES: usize = 16; // struct nlmsghdr
 const ROUTE_BYTES: usize = 12; // struct rtmsg
 const LINK_BYTES: usize = 16; // struct ifinfomsg
-const ERROR: u16 = 2; // NLMSG_ERROR
-const REQUEST: u16 = 1; // NLM_F_REQUEST
+const NLMSG_ERROR: u16 = 2; // NLMSG_ERROR
+const NLM_F_REQUEST: u16 = 1; // NLM_F_REQUEST
 /// Bits of rta_type that are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
-const TYPE_MASK: u16 = 0x3fff;
+const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
 /// A link with many virtual functions takes more than a page.
 const REPLY_BYTES: usize = 64 * 1024;
 
@@ -56,7 +56,7 @@ pub fn route_device(peer: IpAddr, local: Option<IpAddr>) -> io::Result<u32> {
     if !source.is_empty() {
         push_attribute(&mut body, libc::RTA_SRC, &source);
     }
-    let reply = ask(libc::RTM_GETROUTE, &body)?;
+    let reply = request(libc::RTM_GETROUTE, &body)?;
     attributes(reply.get(ROUTE_BYTES..).unwrap_or_default())
         .find(|(kind, _)| *kind == libc::RTA_OIF)
         .and_then(|(_, data)| number(data))
@@ -70,7 +70,7 @@ pub fn route_device(peer: IpAddr, local: Option<IpAddr>) -> io::Result<u32> {
 pub fn link(index: u32) -> io::Result<Interface> {
     let mut body = [0; LINK_BYTES];
     body[4..8].copy_from_slice(&index.to_ne_bytes()); // ifi_index
-    let reply = ask(libc::RTM_GETLINK, &body)?;
+    let reply = request(libc::RTM_GETLINK, &body)?;
     let mut link = Interface::default();
     for (kind, data) in attributes(reply.get(LINK_BYTES..).unwrap_or_default()) {
         match kind {
@@ -86,7 +86,7 @@ pub fn link(index: u32) -> io::Result<Interface> {
 }
 
 /// Sends one request and returns the body of its answer.
-fn ask(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
+fn request(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     let socket: OwnedFd = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -98,7 +98,7 @@ fn ask(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(HEADER_BYTES + body.len()).map_err(io::Error::other)?;
     let mut message = length.to_ne_bytes().to_vec();
     message.extend(kind.to_ne_bytes());
-    message.extend(REQUEST.to_ne_bytes());
+    message.extend(NLM_F_REQUEST.to_ne_bytes());
     message.extend(1_u32.to_ne_bytes()); // nlmsg_seq
     message.extend(0_u32.to_ne_bytes()); // nlmsg_pid: filled in by the kernel
     message.extend(body);
@@ -117,7 +117,7 @@ fn answer(reply: &[u8]) -> io::Result<&[u8]> {
     let kind = reply.get(4..6).and_then(short).ok_or_else(malformed)?;
     let end = usize::try_from(length).map_err(io::Error::other)?;
     let body = reply.get(HEADER_BYTES..end).ok_or_else(malformed)?;
-    if kind == ERROR {
+    if kind == NLMSG_ERROR {
         let errno = body.get(..4).and_then(number).ok_or_else(malformed)?.cast_signed();
         return Err(io::Error::from_raw_os_error(errno.saturating_neg()));
     }
@@ -128,7 +128,7 @@ fn answer(reply: &[u8]) -> io::Result<&[u8]> {
 fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(bytes.get(..2).and_then(short)?);
-        let kind = bytes.get(2..4).and_then(short)? & TYPE_MASK;
+        let kind = bytes.get(2..4).and_then(short)? & ATTRIBUTE_TYPE_MASK;
         let data = bytes.get(4..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some((kind, data))

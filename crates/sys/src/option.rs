@@ -73,13 +73,13 @@ fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: u32) -
     // SAFETY: the descriptor is borrowed for the call, `value` is readable for the four bytes that
     // are told, and the kernel keeps no pointer to it.
     let status = unsafe {
-        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), FOUR)
+        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), INT_BYTES)
     };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn get(socket: impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result<u32> {
-    let (mut value, mut length) = (0_u32, FOUR);
+    let (mut value, mut length) = (0_u32, INT_BYTES);
     // SAFETY: the descriptor is borrowed for the call; the kernel writes at most `length` = 4
     // bytes to `value`, which has four, and any bit pattern is a valid u32.
     let status = unsafe {
@@ -96,7 +96,7 @@ fn get(socket: impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result
 
 /// Length of an integer option.
 #[expect(clippy::cast_possible_truncation, reason = "four")]
-const FOUR: libc::socklen_t = size_of::<u32>() as libc::socklen_t;
+const INT_BYTES: libc::socklen_t = size_of::<u32>() as libc::socklen_t;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::control::preamble::{SessionId, VERSION};
-use crate::transport::datagram::SETUP;
+use crate::transport::datagram::SETUP_MAGIC;
 
 /// Length of a request in bytes.
 pub const REQUEST: usize = 48;
@@ -60,7 +60,7 @@ pub enum FlowAnswer {
 
 fn head(kind: u8, flow: u32) -> [u8; 16] {
     let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&SETUP);
+    bytes[..8].copy_from_slice(&SETUP_MAGIC);
     bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
     bytes[10] = kind;
     bytes[12..].copy_from_slice(&flow.to_be_bytes());
@@ -71,7 +71,7 @@ fn head(kind: u8, flow: u32) -> [u8; 16] {
 fn kind_and_flow(bytes: &[u8]) -> Option<(u8, u32)> {
     let head: &[u8; 16] = bytes.first_chunk()?;
     let flow = u32::from_be_bytes([head[12], head[13], head[14], head[15]]);
-    let own = head[..8] == SETUP && head[8..10] == VERSION.to_be_bytes();
+    let own = head[..8] == SETUP_MAGIC && head[8..10] == VERSION.to_be_bytes();
     own.then_some((head[10], flow))
 }
 

@@ -23,7 +23,7 @@ use crate::metrics::host_reader::HostReader;
 use crate::metrics::ports;
 use crate::metrics::roots::Roots;
 use crate::metrics::topology::Topology;
-use crate::transport::datagram::dropped;
+use crate::transport::datagram::socket_drops;
 use crate::workload::compat::CompatOptions;
 use crate::workload::crr::{ConnectionSetup, ConnectionSource};
 use crate::workload::gate::{Gate, Phase};
@@ -179,7 +179,7 @@ impl Engine {
         let host = self.reader.read();
         for (counters, socket) in flows.iter_mut().zip(&self.shared.sockets) {
             if let Some(datagrams) = &mut counters.datagrams {
-                datagrams.socket_drops = dropped(socket);
+                datagrams.socket_drops = socket_drops(socket);
             } else {
                 counters.tcp = flow::read(socket.as_fd());
             }

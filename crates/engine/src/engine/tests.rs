@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use super::*;
-use crate::transport::short_lived::{Dial, Listener};
+use crate::transport::short_lived::{Connector, SessionListener};
 use crate::workload::testing::{ENDLESS, connections, datagrams, plan};
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{
@@ -31,12 +31,12 @@ fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
         Workload::Crr(crr) => {
             let (host, socket) = (IpAddr::V4(Ipv4Addr::LOCALHOST), SocketPlan::default());
             let address = SocketAddr::new(host, 0);
-            let listener = Listener::open(address, host, &socket, Wait::Block, plan.flows).unwrap();
+            let listener = SessionListener::open(address, host, &socket, Wait::Block, plan.flows).unwrap();
             let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
             let (wait, close) = (Wait::Block, crr.close);
-            let dial = Dial { to, bind: None, plan: socket, wait, close, ports: None };
+            let dial = Connector { to, bind: None, plan: socket, wait, close, ports: None };
             ways = [
-                Some((ConnectionSource::Dial(dial), to)),
+                Some((ConnectionSource::Connect(dial), to)),
                 Some((ConnectionSource::Listen(listener), to)),
             ];
             (Vec::new(), Vec::new())

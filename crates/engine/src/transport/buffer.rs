@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut};
 
 /// Page size assumed for alignment; larger pages are only aligned more coarsely.
-const PAGE: usize = 4096;
+const PAGE_BYTES: usize = 4096;
 
 /// Bytes that start at a page boundary.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ impl Buffer {
     #[must_use]
     pub fn touched(length: usize) -> Self {
         // Not zero: zeroed memory may be left to the kernel to provide on first use.
-        let memory = vec![0xa5; length + PAGE];
-        let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
+        let memory = vec![0xa5; length + PAGE_BYTES];
+        let start = memory.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
         Self { memory, start, length }
     }
 
@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn buffers_start_at_a_page_and_have_their_length() {
-        for length in [1, 8, 13, PAGE, 131_072] {
+        for length in [1, 8, 13, PAGE_BYTES, 131_072] {
             let buffer = Buffer::patterned(length);
             assert_eq!(buffer.len(), length);
-            assert_eq!(buffer.as_ptr().align_offset(PAGE), 0);
+            assert_eq!(buffer.as_ptr().align_offset(PAGE_BYTES), 0);
         }
     }
 

@@ -23,21 +23,21 @@ use podperf_sys::datagram::{RecvBatch, SendBatch, drops, path_mtu, set_fragmenta
 
 /// First bytes of datagrams that belong to no measurement: they set a flow up or probe its path.
 /// As a sequence number they are beyond any that is used.
-pub const SETUP: [u8; 8] = *b"podperf\n";
-/// Sequence numbers stay below this, so that none looks like [`SETUP`].
+pub const SETUP_MAGIC: [u8; 8] = *b"podperf\n";
+/// Sequence numbers stay below this, so that none looks like [`SETUP_MAGIC`].
 const SEQUENCE_END: u64 = 1 << 62;
 /// Marks a datagram that was sent inside the sender's window; the rest of the stamp is time.
 const IN_WINDOW: u64 = 1 << 63;
 /// A worker looks at the gate this often while nothing can be sent or received.
-const LOOK: Duration = Duration::from_millis(20);
+const SOCKET_TIMEOUT: Duration = Duration::from_millis(20);
 /// Datagrams of one sendmmsg: enough to make the call's own cost small.
-const MESSAGES: usize = 32;
+const DATAGRAMS_PER_SENDMMSG: usize = 32;
 /// With a rate to keep, a batch is what falls due in this time, so that bursts stay short.
-const BATCH: Duration = Duration::from_micros(100);
+const BATCH_TIME: Duration = Duration::from_micros(100);
 /// Memory that one receive call may fill.
-const INBOX_BYTES: usize = 512 << 10;
+const RECEIVE_BATCH_BYTES: usize = 512 << 10;
 /// Largest buffer that UDP_GRO hands over.
-const GRO_BYTES: usize = 1 << 16;
+const MAX_GRO_BYTES: usize = 1 << 16;
 
 /// What every datagram of a stream starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +79,8 @@ fn tune(socket: &Socket, plan: &SocketPlan, fragment: bool) -> Result<()> {
     let option = if sends_ipv6(socket) { "IPV6_MTU_DISCOVER" } else { "IP_MTU_DISCOVER" };
     let value = if fragment { "fragment" } else { "do not fragment" };
     set(option, value, set_fragmentation(socket, sends_ipv6(socket), fragment))?;
-    set("SO_RCVTIMEO", "20 ms", socket.set_read_timeout(Some(LOOK)))?;
-    set("SO_SNDTIMEO", "20 ms", socket.set_write_timeout(Some(LOOK)))
+    set("SO_RCVTIMEO", "20 ms", socket.set_read_timeout(Some(SOCKET_TIMEOUT)))?;
+    set("SO_SNDTIMEO", "20 ms", socket.set_write_timeout(Some(SOCKET_TIMEOUT)))
 }
 
 /// Asks of the sockets of all flows what the plan asks of them, in order; what was granted.
@@ -119,7 +119,7 @@ fn granted(socket: &Socket) -> SocketFacts {
 
 /// Drops at the socket's receive buffer so far; see [`drops`].
 #[must_use]
-pub fn dropped(socket: &Socket) -> Option<u32> {
+pub fn socket_drops(socket: &Socket) -> Option<u32> {
     drops(socket).ok()
 }
 
@@ -136,10 +136,10 @@ pub fn check_fits(sockets: &[&Socket], payload: usize, option: &str) -> Result<(
     for socket in sockets {
         let ipv6 = sends_ipv6(socket);
         let Ok(mtu) = path_mtu(socket, ipv6) else { continue };
-        let most = u64::from(mtu).saturating_sub(headers(ipv6));
-        if payload as u64 > most {
+        let max_bytes = u64::from(mtu).saturating_sub(headers(ipv6));
+        if payload as u64 > max_bytes {
             return Err(too_large(payload).with_remedy(format!(
-                "the path's MTU is {mtu} B: use {option} {most} or less, or --fragment"
+                "the path's MTU is {mtu} B: use {option} {max_bytes} or less, or --fragment"
             )));
         }
     }
@@ -163,7 +163,7 @@ pub struct DatagramSend<'a> {
     sockets: Vec<&'a Socket>,
     batch: Buffer,
     size: usize,
-    way: BatchMethod,
+    method: BatchMethod,
 }
 
 impl<'a> DatagramSend<'a> {
@@ -181,7 +181,7 @@ impl<'a> DatagramSend<'a> {
             sockets,
             batch: Buffer::patterned(count * size),
             size,
-            way: BatchMethod::Single,
+            method: BatchMethod::Single,
         };
         let mut fallback = None;
         if count == 1 {
@@ -189,15 +189,15 @@ impl<'a> DatagramSend<'a> {
         }
         let segments = plan.gso != Offload::Off && !plan.fragment;
         match if segments { sender.probe_segments() } else { Ok(()) } {
-            Ok(()) if segments => sender.way = BatchMethod::Segments,
-            Ok(()) => sender.way = BatchMethod::Messages(SendBatch::new(count)),
+            Ok(()) if segments => sender.method = BatchMethod::Segments,
+            Ok(()) => sender.method = BatchMethod::Messages(SendBatch::new(count)),
             Err(error) if plan.gso == Offload::On => {
                 return Err(Error::new(Kind::Unmeasured, "send with UDP_SEGMENT", error)
                     .with_remedy("leave --gso at auto, or turn it off"));
             }
             Err(error) => {
                 fallback = Some(format!("UDP_SEGMENT: {error}; sendmmsg stands in"));
-                sender.way = BatchMethod::Messages(SendBatch::new(count));
+                sender.method = BatchMethod::Messages(SendBatch::new(count));
             }
         }
         Ok((sender, fallback))
@@ -208,7 +208,7 @@ impl<'a> DatagramSend<'a> {
     fn probe_segments(&mut self) -> io::Result<()> {
         let size = i32::try_from(self.size).unwrap_or(i32::MAX);
         for start in self.batch.chunks_mut(self.size) {
-            start[..SETUP.len()].copy_from_slice(&SETUP);
+            start[..SETUP_MAGIC.len()].copy_from_slice(&SETUP_MAGIC);
         }
         let turn = |size| {
             self.sockets
@@ -241,7 +241,7 @@ impl<'a> DatagramSend<'a> {
     /// The kernel cuts batches into datagrams.
     #[must_use]
     pub const fn segments(&self) -> bool {
-        matches!(self.way, BatchMethod::Segments)
+        matches!(self.method, BatchMethod::Segments)
     }
 
     /// Sends `count` datagrams, at most a full batch, on the worker's flow number `flow`, numbered
@@ -256,10 +256,10 @@ impl<'a> DatagramSend<'a> {
             Header { sequence, ..first }.write(datagram);
         }
         let (socket, bytes) = (self.sockets[flow], &self.batch[..count * self.size]);
-        match &mut self.way {
+        match &mut self.method {
             BatchMethod::Single => socket.send(bytes).map(|_| 1),
             BatchMethod::Segments => socket.send(bytes).map(|taken| taken.div_ceil(self.size)),
-            BatchMethod::Messages(outbox) => outbox.send(socket, bytes, self.size),
+            BatchMethod::Messages(batch) => batch.send(socket, bytes, self.size),
         }
     }
 }
@@ -269,15 +269,15 @@ impl<'a> DatagramSend<'a> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn datagrams_a_batch(plan: &UdpPlan) -> usize {
     let size = plan.size().max(1);
-    let most = (SEGMENTS_MOST.min(DATAGRAM_MOST / size as u64) as usize).max(1);
+    let max_bytes = (SEGMENTS_MOST.min(DATAGRAM_MOST / size as u64) as usize).max(1);
     let due = plan.bits_per_second.map(|rate| {
-        let datagrams = rate.0 as f64 / 8.0 / size as f64 * BATCH.as_secs_f64();
-        (datagrams as usize).clamp(1, most)
+        let datagrams = rate.0 as f64 / 8.0 / size as f64 * BATCH_TIME.as_secs_f64();
+        (datagrams as usize).clamp(1, max_bytes)
     });
     match (plan.gso, due) {
-        (Offload::On, _) | (Offload::Auto, None) => most,
+        (Offload::On, _) | (Offload::Auto, None) => max_bytes,
         (Offload::Auto, Some(due)) => due,
-        (Offload::Off, None) => MESSAGES,
+        (Offload::Off, None) => DATAGRAMS_PER_SENDMMSG,
         (Offload::Off, Some(_)) => 1,
     }
 }
@@ -285,7 +285,7 @@ fn datagrams_a_batch(plan: &UdpPlan) -> usize {
 /// Takes the datagrams of one worker's flows from the kernel.
 pub struct DatagramReceive<'a> {
     sockets: Vec<&'a Socket>,
-    inbox: RecvBatch,
+    batch: RecvBatch,
     offloaded: bool,
 }
 
@@ -308,9 +308,9 @@ impl<'a> DatagramReceive<'a> {
             offloaded = false;
             fallback = Some(format!("UDP_GRO: {error}; each datagram comes by itself"));
         }
-        let room = if offloaded { GRO_BYTES } else { plan.size().max(HEADER) };
-        let inbox = RecvBatch::new((INBOX_BYTES / room).clamp(1, 64), room);
-        Ok((Self { sockets, inbox, offloaded }, fallback))
+        let buffer_bytes = if offloaded { MAX_GRO_BYTES } else { plan.size().max(HEADER) };
+        let batch = RecvBatch::new((RECEIVE_BATCH_BYTES / buffer_bytes).clamp(1, 64), buffer_bytes);
+        Ok((Self { sockets, batch, offloaded }, fallback))
     }
 
     /// The kernel may hand over several datagrams in one buffer.
@@ -325,14 +325,14 @@ impl<'a> DatagramReceive<'a> {
     /// What the system call says; `WouldBlock` when there is nothing.
     #[inline]
     pub fn step(&mut self, flow: usize) -> io::Result<usize> {
-        self.inbox.receive(self.sockets[flow])
+        self.batch.receive(self.sockets[flow])
     }
 
     /// The datagrams of the last step's buffer number `index`; a buffer of length 0 is one empty
     /// datagram.
     #[inline]
     pub fn datagrams(&self, index: usize) -> impl Iterator<Item = &[u8]> {
-        let (bytes, size) = self.inbox.get(index);
+        let (bytes, size) = self.batch.get(index);
         let empty = bytes.is_empty().then_some(bytes);
         empty.into_iter().chain(bytes.chunks(size.max(1)))
     }
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_sets_a_flow_up_is_no_datagram_of_a_stream() {
-        assert_eq!(Header::read(&[&SETUP[..], &[0; 40]].concat()), None);
+        assert_eq!(Header::read(&[&SETUP_MAGIC[..], &[0; 40]].concat()), None);
         assert_eq!(Header::read(&[0; HEADER - 1]), None);
     }
 

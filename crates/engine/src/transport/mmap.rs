@@ -17,11 +17,11 @@ use podperf_sys::mapping::{Received, TcpArea};
 
 /// Most that is copied behind mapped pages in the same call. Up to so much waiting is copied
 /// altogether, so that it must not be more than a page.
-const REST: usize = 4096;
+const MAX_COPIED_BYTES: usize = 4096;
 
 /// Receives by mapping.
 #[derive(Debug)]
-pub struct Mmap<'a> {
+pub struct MmapReceive<'a> {
     sockets: Vec<&'a Socket>,
     /// Bytes of each flow that come next and cannot be mapped.
     unmappable: Vec<usize>,
@@ -32,7 +32,7 @@ pub struct Mmap<'a> {
     mapped: u64,
 }
 
-impl<'a> Mmap<'a> {
+impl<'a> MmapReceive<'a> {
     /// Maps or reads at most `message_bytes` (at least a page) a call from `sockets`.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl<'a> Mmap<'a> {
         };
         let mut area = TcpArea::new(first, message_bytes)
             .map_err(|error| refused("map pages of a stream (mmap)", error).with_remedy(REMEDY))?;
-        let mut rest = Buffer::touched(REST);
+        let mut rest = Buffer::touched(MAX_COPIED_BYTES);
         for socket in &sockets {
             // Nothing has come yet: it only tells whether the kernel would.
             area.receive(socket, &mut rest).map_err(|error| {
@@ -72,7 +72,7 @@ impl<'a> Mmap<'a> {
     }
 }
 
-impl BulkReceive for Mmap<'_> {
+impl BulkReceive for MmapReceive<'_> {
     fn step(&mut self, flow: usize) -> io::Result<usize> {
         let socket = self.sockets[flow];
         loop {

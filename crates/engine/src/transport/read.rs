@@ -12,12 +12,12 @@ use podperf_model::result::end_result::ReceiveUse;
 
 /// Receives by copying.
 #[derive(Debug)]
-pub struct Read<'a> {
+pub struct ReadReceive<'a> {
     sockets: Vec<&'a Socket>,
     buffer: Vec<u8>,
 }
 
-impl<'a> Read<'a> {
+impl<'a> ReadReceive<'a> {
     /// Receives at most `message_bytes` a call from `sockets`.
     #[must_use]
     pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
@@ -26,7 +26,7 @@ impl<'a> Read<'a> {
     }
 }
 
-impl BulkReceive for Read<'_> {
+impl BulkReceive for ReadReceive<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> io::Result<usize> {
         (&mut &*self.sockets[flow]).read(&mut self.buffer)

@@ -18,13 +18,13 @@ use podperf_model::result::end_result::SendUse;
 
 /// Sends from a file in memory, used for every flow of the worker.
 #[derive(Debug)]
-pub struct Sendfile<'a> {
+pub struct SendfileSend<'a> {
     sockets: Vec<&'a Socket>,
     message: OwnedFd,
     length: usize,
 }
 
-impl<'a> Sendfile<'a> {
+impl<'a> SendfileSend<'a> {
     /// Sends `message` on `sockets`, again and again.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ pub(super) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-impl BulkSend for Sendfile<'_> {
+impl BulkSend for SendfileSend<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let mut start = 0;

@@ -19,11 +19,11 @@ use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_sys as sys;
 
 /// A call that waits longer returns for a look at whether the run goes on.
-const LOOK: Duration = Duration::from_millis(100);
+const CALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a client opens connections.
 #[derive(Debug, Clone)]
-pub struct Dial {
+pub struct Connector {
     /// Whom to.
     pub to: SocketAddr,
     /// Own address.
@@ -35,22 +35,22 @@ pub struct Dial {
     /// How a connection ends.
     pub close: Close,
     /// Own ports, taken in turn; absent: left to the system.
-    pub ports: Option<Arc<Ports>>,
+    pub ports: Option<Arc<PortRange>>,
 }
 
 /// Ports that connections are opened from, one after the other.
 #[derive(Debug)]
-pub struct Ports {
+pub struct PortRange {
     range: RangeInclusive<u16>,
     /// Ports taken so far, from a random start.
-    taken: AtomicU64,
+    ports_taken: AtomicU64,
 }
 
-impl Ports {
+impl PortRange {
     /// The ports of `range`.
     #[must_use]
     pub fn new(range: RangeInclusive<u16>) -> Self {
-        Self { range, taken: AtomicU64::new(fastrand::u32(..).into()) }
+        Self { range, ports_taken: AtomicU64::new(fastrand::u32(..).into()) }
     }
 
     fn count(&self) -> u64 {
@@ -58,7 +58,7 @@ impl Ports {
     }
 
     fn next(&self) -> u16 {
-        let place = self.taken.fetch_add(1, Ordering::Relaxed) % self.count();
+        let place = self.ports_taken.fetch_add(1, Ordering::Relaxed) % self.count();
         self.range.start().saturating_add(u16::try_from(place).unwrap_or(0))
     }
 
@@ -76,7 +76,7 @@ impl Ports {
     }
 }
 
-impl Dial {
+impl Connector {
     /// A socket with everything asked of it. One that blocks does so for 100 ms a call at the most.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Dial {
         let socket = socket::open(self.to, self.plan.mptcp, kind)?;
         self.tune(&socket).map_err(|error| io::Error::other(error.to_string()))?;
         if !nonblocking {
-            timeouts(&socket)?;
+            set_call_timeouts(&socket)?;
         }
         if self.close == Close::Rst {
             socket.set_linger(Some(Duration::ZERO))?;
@@ -139,9 +139,9 @@ const fn any(to: SocketAddr) -> IpAddr {
 ///
 /// # Errors
 /// What setsockopt(2) says.
-pub fn timeouts(socket: &Socket) -> io::Result<()> {
-    socket.set_read_timeout(Some(LOOK))?;
-    socket.set_write_timeout(Some(LOOK))
+pub fn set_call_timeouts(socket: &Socket) -> io::Result<()> {
+    socket.set_read_timeout(Some(CALL_TIMEOUT))?;
+    socket.set_write_timeout(Some(CALL_TIMEOUT))
 }
 
 /// Whether a call came back because there was nothing yet: at once from a non-blocking socket, else
@@ -156,7 +156,7 @@ pub fn not_yet(error: &io::Error) -> bool {
 
 /// A listening socket of one session.
 #[derive(Debug)]
-pub struct Listener {
+pub struct SessionListener {
     socket: Socket,
     /// The only host whose connections are taken; absent: any.
     from: Option<IpAddr>,
@@ -164,14 +164,14 @@ pub struct Listener {
 
 /// Who knocked.
 #[derive(Debug)]
-pub enum Knock {
+pub enum AcceptedConnection {
     /// The host that was expected.
-    Guest(Socket),
+    FromClient(Socket),
     /// Another one; its connection is closed.
-    PreambleError,
+    FromElsewhere,
 }
 
-impl Listener {
+impl SessionListener {
     /// Listens on `address` for connections from `from`; `flows` of them come at one time.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Listener {
         let listen = || {
             // Connections of the last run may still be in TIME-WAIT.
             socket.set_reuse_address(true)?;
-            timeouts(&socket)?;
+            set_call_timeouts(&socket)?;
             socket.bind(&address.into())?;
             socket.listen(backlog)
         };
@@ -204,7 +204,7 @@ impl Listener {
         Ok(Self { socket, from: Some(from.to_canonical()) })
     }
 
-    /// Of a socket that is tuned and listens already, and had its [`timeouts`] before it did, which
+    /// Of a socket that is tuned and listens already, and had its [`set_call_timeouts`] before it did, which
     /// connections inherit; absent `from`: for connections of anybody.
     #[must_use]
     pub fn of(socket: Socket, from: Option<IpAddr>) -> Self {
@@ -221,10 +221,10 @@ impl Listener {
     ///
     /// # Errors
     /// What accept4(2) says; see [`not_yet`].
-    pub fn accept(&self, nonblocking: bool) -> io::Result<Knock> {
+    pub fn accept(&self, nonblocking: bool) -> io::Result<AcceptedConnection> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
         let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
-        Ok(if guest { Knock::Guest(socket) } else { Knock::PreambleError })
+        Ok(if guest { AcceptedConnection::FromClient(socket) } else { AcceptedConnection::FromElsewhere })
     }
 
     /// Accepts nothing more; wakes whoever waits for a connection.
@@ -240,18 +240,18 @@ mod tests {
 
     use super::*;
 
-    fn dial(to: SocketAddr, ports: Option<RangeInclusive<u16>>) -> Dial {
-        let ports = ports.map(|range| Arc::new(Ports::new(range)));
+    fn dial(to: SocketAddr, ports: Option<RangeInclusive<u16>>) -> Connector {
+        let ports = ports.map(|range| Arc::new(PortRange::new(range)));
         let (plan, wait, close) = (SocketPlan::default(), Wait::Block, Close::Server);
-        Dial { to, bind: None, plan, wait, close, ports }
+        Connector { to, bind: None, plan, wait, close, ports }
     }
 
     #[test]
     fn every_port_of_a_range_has_its_turn_and_those_in_use_are_passed_over() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         // A listener holds its port against others, whatever they reuse.
-        let taken = TcpListener::bind("0.0.0.0:0").unwrap();
-        let middle = taken.local_addr().unwrap().port().clamp(2, u16::MAX - 2);
+        let ports_taken = TcpListener::bind("0.0.0.0:0").unwrap();
+        let middle = ports_taken.local_addr().unwrap().port().clamp(2, u16::MAX - 2);
         let range = middle - 2..=middle + 2;
         let dial = dial(server.local_addr().unwrap(), Some(range.clone()));
         let mut seen = HashSet::new();

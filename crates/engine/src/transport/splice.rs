@@ -27,11 +27,11 @@ const DEFAULT_PIPE_BYTES: usize = 64 << 10;
 const MAX_PIPE_BYTES: usize = 1 << 20;
 /// Bytes of one send on a Unix socket, which the kernel lays into runs of neighbouring pages:
 /// UNIX_SKB_FRAGS_SZ (net/unix/af_unix.c).
-const RUN: usize = 32 << 10;
+const RUN_BYTES: usize = 32 << 10;
 
 /// How a message lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum PipeLayout {
     /// In runs of several pages: fewer pieces for the stack to handle.
     Runs,
     /// In single pages: the only ones that a receiver on the same machine can map
@@ -41,33 +41,33 @@ pub enum Layout {
 
 /// Sends the pages of a pipe, used for every flow of the worker.
 #[derive(Debug)]
-pub struct Splice<'a> {
+pub struct SpliceSend<'a> {
     sockets: Vec<&'a Socket>,
     /// Holds the message for good; nothing is ever taken out of it.
     message: OwnedFd,
     length: usize,
-    way_in: OwnedFd,
-    way_out: OwnedFd,
+    pipe_in: OwnedFd,
+    pipe_out: OwnedFd,
     /// Bytes on the way, left by a step that the socket did not take whole. They are like any
     /// others, so that the next step sends them, whichever its flow.
     held: usize,
 }
 
-impl<'a> Splice<'a> {
+impl<'a> SpliceSend<'a> {
     /// Sends messages of `message_bytes`, or as much of them as fits a pipe, on `sockets`.
     ///
     /// # Errors
     /// Where the kernel gives no pipes, or does not fill them.
-    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize, layout: Layout) -> Result<Self> {
+    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize, layout: PipeLayout) -> Result<Self> {
         let open = || -> io::Result<Self> {
             let (message, filler) = pipe(message_bytes)?;
-            let (way_out, way_in) = pipe(message_bytes)?;
+            let (pipe_out, pipe_in) = pipe(message_bytes)?;
             let bytes = Buffer::patterned(message_bytes);
             let length = match layout {
-                Layout::Runs => fill_runs(&filler, &bytes)?,
-                Layout::Pages => fill_pages(filler, &bytes)?,
+                PipeLayout::Runs => fill_runs(&filler, &bytes)?,
+                PipeLayout::Pages => fill_pages(filler, &bytes)?,
             };
-            Ok(Self { sockets, message, length, way_in, way_out, held: 0 })
+            Ok(Self { sockets, message, length, pipe_in, pipe_out, held: 0 })
         };
         open().map_err(|error| {
             refused("fill a pipe (pipe2, splice) to send from", error)
@@ -78,7 +78,7 @@ impl<'a> Splice<'a> {
     /// Fills the second pipe up to `length` bytes.
     fn load(&mut self, length: usize) -> io::Result<()> {
         let more = length - self.held;
-        match tee(&self.message, &self.way_in, more, SpliceFFlags::SPLICE_F_NONBLOCK) {
+        match tee(&self.message, &self.pipe_in, more, SpliceFFlags::SPLICE_F_NONBLOCK) {
             Ok(bytes) => self.held += bytes,
             // Full of small pieces: they go first.
             Err(Errno::EAGAIN) if self.held > 0 => {}
@@ -106,7 +106,7 @@ fn pipe(bytes: usize) -> io::Result<(OwnedFd, OwnedFd)> {
 fn fill_runs(filler: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     let (mut near, far) = UnixStream::pair()?;
     let mut filled = 0;
-    for run in bytes.chunks(RUN) {
+    for run in bytes.chunks(RUN_BYTES) {
         near.write_all(run)?;
         let mut left = run.len();
         while left > 0 {
@@ -130,7 +130,7 @@ fn fill_pages(filler: OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     std::fs::File::from(filler).write(bytes)
 }
 
-impl BulkSend for Splice<'_> {
+impl BulkSend for SpliceSend<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let length = self.length.min(limit);
@@ -139,7 +139,7 @@ impl BulkSend for Splice<'_> {
         }
         let length = length.min(self.held);
         let none = SpliceFFlags::empty();
-        let sent = splice(&self.way_out, None, self.sockets[flow], None, length, none)?;
+        let sent = splice(&self.pipe_out, None, self.sockets[flow], None, length, none)?;
         self.held -= sent;
         Ok(sent)
     }
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn limits_are_kept_to_the_byte_and_the_message_starts_anew() {
-        for layout in [Layout::Runs, Layout::Pages] {
+        for layout in [PipeLayout::Runs, PipeLayout::Pages] {
             let (sender, mut receiver) = pair();
             let message = Buffer::patterned(100_000);
-            let mut splice = Splice::open(vec![&sender], message.len(), layout).unwrap();
+            let mut splice = SpliceSend::open(vec![&sender], message.len(), layout).unwrap();
             let (mut sent, mut got) = (0, vec![0; 150_001]);
             std::thread::scope(|scope| {
                 scope.spawn(|| receiver.read_exact(&mut got).unwrap());
@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_message_larger_than_a_pipe_goes_in_parts() {
-        for layout in [Layout::Runs, Layout::Pages] {
+        for layout in [PipeLayout::Runs, PipeLayout::Pages] {
             let (sender, _receiver) = pair();
-            let splice = Splice::open(vec![&sender], 64 << 20, layout).unwrap();
+            let splice = SpliceSend::open(vec![&sender], 64 << 20, layout).unwrap();
             assert!(splice.length >= DEFAULT_PIPE_BYTES / 4, "{layout:?}: {}", splice.length);
             assert!(splice.length < 64 << 20, "{layout:?}: {}", splice.length);
         }

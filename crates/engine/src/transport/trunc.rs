@@ -12,12 +12,12 @@ use podperf_sys::socket::discard;
 
 /// Receives by discarding.
 #[derive(Debug)]
-pub struct Trunc<'a> {
+pub struct TruncReceive<'a> {
     sockets: Vec<&'a Socket>,
     message_bytes: usize,
 }
 
-impl<'a> Trunc<'a> {
+impl<'a> TruncReceive<'a> {
     /// Discards at most `message_bytes` a call from `sockets`.
     #[must_use]
     pub const fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
@@ -25,7 +25,7 @@ impl<'a> Trunc<'a> {
     }
 }
 
-impl BulkReceive for Trunc<'_> {
+impl BulkReceive for TruncReceive<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> io::Result<usize> {
         discard(self.sockets[flow], self.message_bytes)

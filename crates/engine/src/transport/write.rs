@@ -11,12 +11,12 @@ use podperf_model::result::end_result::SendUse;
 
 /// Sends by copying.
 #[derive(Debug)]
-pub struct Write<'a> {
+pub struct WriteSend<'a> {
     sockets: Vec<&'a Socket>,
     message: Buffer,
 }
 
-impl<'a> Write<'a> {
+impl<'a> WriteSend<'a> {
     /// Sends `message` on `sockets`, again and again.
     #[must_use]
     pub const fn open(sockets: Vec<&'a Socket>, message: Buffer) -> Self {
@@ -24,7 +24,7 @@ impl<'a> Write<'a> {
     }
 }
 
-impl BulkSend for Write<'_> {
+impl BulkSend for WriteSend<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let length = self.message.len().min(limit);

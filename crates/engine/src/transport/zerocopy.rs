@@ -24,19 +24,19 @@ use podperf_sys::socket::set_zerocopy;
 
 /// Sends on a flow between two looks at its error queue. The kernel joins reports of neighbouring
 /// sends, so that one look takes many.
-const BATCH: u32 = 32;
+const MAX_UNREAD_SENDS: u32 = 32;
 /// For reports to come that make room, when the kernel has none for another send.
-const ROOM: Duration = Duration::from_millis(10);
+const REPORT_WAIT: Duration = Duration::from_millis(10);
 /// For the reports that are still out when all is sent.
-const LAST_REPORTS: Duration = Duration::from_secs(1);
+const LAST_REPORTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// linux/errqueue.h
-const ORIGIN_ZEROCOPY: u8 = 5;
-const CODE_COPIED: u8 = 1;
+const SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
+const SO_EE_CODE_ZEROCOPY_COPIED: u8 = 1;
 
 /// Sends without copying, where the kernel and the path let it.
 #[derive(Debug)]
-pub struct Zerocopy<'a> {
-    flows: Vec<Flow<'a>>,
+pub struct ZerocopySend<'a> {
+    flows: Vec<ZerocopyFlow<'a>>,
     message: Pages,
     /// Room for one report.
     control: Vec<u8>,
@@ -46,11 +46,11 @@ pub struct Zerocopy<'a> {
 }
 
 #[derive(Debug)]
-struct Flow<'a> {
+struct ZerocopyFlow<'a> {
     socket: &'a Socket,
     reports: Reports,
     /// Sends since the last look at the error queue.
-    unlooked: u32,
+    unread_sends: u32,
 }
 
 /// Which sends of one socket the kernel has reported on.
@@ -65,7 +65,7 @@ impl Reports {
     /// Notes a report on the sends from number `first` to number `last`. The kernel numbers them
     /// in 32 bits, from 0, and starts again at the end of those.
     fn note(&mut self, first: u32, last: u32, copied: bool) {
-        let count = (u64::from(last.wrapping_sub(first)) + 1).min(self.out());
+        let count = (u64::from(last.wrapping_sub(first)) + 1).min(self.pending());
         self.done += count;
         if copied {
             self.copied += count;
@@ -73,12 +73,12 @@ impl Reports {
     }
 
     /// Sends that the kernel has not reported on.
-    const fn out(&self) -> u64 {
+    const fn pending(&self) -> u64 {
         self.sent - self.done
     }
 }
 
-impl<'a> Zerocopy<'a> {
+impl<'a> ZerocopySend<'a> {
     /// Sends messages of `message_bytes` on `sockets`, after one trial on a connection of its own.
     ///
     /// # Errors
@@ -88,13 +88,13 @@ impl<'a> Zerocopy<'a> {
             .map_err(|error| refused("map pages (mmap) to send from", error))?;
         fill(&mut message);
         for socket in &sockets {
-            set_zerocopy(socket).map_err(unknown)?;
+            set_zerocopy(socket).map_err(option_refused)?;
         }
         if let Some(own) = sockets.first().and_then(|socket| socket.local_addr().ok()?.as_socket())
         {
             try_once(own, &message)?;
         }
-        let flow = |socket| Flow { socket, reports: Reports::default(), unlooked: 0 };
+        let flow = |socket| ZerocopyFlow { socket, reports: Reports::default(), unread_sends: 0 };
         Ok(Self {
             flows: sockets.into_iter().map(flow).collect(),
             message,
@@ -112,22 +112,22 @@ impl<'a> Zerocopy<'a> {
     }
 
     /// Reads what the kernel reports on the worker's flow number `flow`, if anything is out.
-    pub fn look(&mut self, flow: usize) {
-        if self.flows[flow].reports.out() > 0 {
-            self.flows[flow].look(&mut self.control);
+    pub fn read_reports(&mut self, flow: usize) {
+        if self.flows[flow].reports.pending() > 0 {
+            self.flows[flow].read_reports(&mut self.control);
         }
     }
 
     /// The kernel has no room for another report, or for more locked pages: takes the reports
     /// there are, waits a little for others, and in the end copies.
     #[cold]
-    fn without_room(&mut self, flow: usize, length: usize) -> io::Result<usize> {
+    fn send_without_room(&mut self, flow: usize, length: usize) -> io::Result<usize> {
         self.enobufs += 1;
         let own = &mut self.flows[flow];
         let before = own.reports.done;
-        own.look(&mut self.control);
-        if own.reports.done == before && own.reports.out() > 0 {
-            own.wait(ROOM, &mut self.control);
+        own.read_reports(&mut self.control);
+        if own.reports.done == before && own.reports.pending() > 0 {
+            own.wait(REPORT_WAIT, &mut self.control);
         }
         if own.reports.done > before {
             match own.send(&self.message[..length]) {
@@ -141,62 +141,62 @@ impl<'a> Zerocopy<'a> {
     }
 }
 
-impl Flow<'_> {
+impl ZerocopyFlow<'_> {
     #[inline]
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.socket.send_with_flags(bytes, libc::MSG_ZEROCOPY)?;
         self.reports.sent += 1;
-        self.unlooked += 1;
+        self.unread_sends += 1;
         Ok(sent)
     }
 
     /// Reads the error queue until it is empty.
-    fn look(&mut self, control: &mut [u8]) {
-        self.unlooked = 0;
+    fn read_reports(&mut self, control: &mut [u8]) {
+        self.unread_sends = 0;
         let fd = self.socket.as_raw_fd();
         while let Ok(message) = recvmsg::<()>(fd, &mut [], Some(control), MsgFlags::MSG_ERRQUEUE) {
-            for told in message.cmsgs().into_iter().flatten() {
+            for message_received in message.cmsgs().into_iter().flatten() {
                 let (ControlMessageOwned::Ipv4RecvErr(report, _)
-                | ControlMessageOwned::Ipv6RecvErr(report, _)) = told
+                | ControlMessageOwned::Ipv6RecvErr(report, _)) = message_received
                 else {
                     continue;
                 };
-                if report.ee_origin == ORIGIN_ZEROCOPY && report.ee_errno == 0 {
-                    let copied = report.ee_code & CODE_COPIED != 0;
+                if report.ee_origin == SO_EE_ORIGIN_ZEROCOPY && report.ee_errno == 0 {
+                    let copied = report.ee_code & SO_EE_CODE_ZEROCOPY_COPIED != 0;
                     self.reports.note(report.ee_info, report.ee_data, copied);
                 }
             }
         }
     }
 
-    /// Waits for another report, at most for `patience`; false: none will come.
-    fn wait(&mut self, patience: Duration, control: &mut [u8]) -> bool {
+    /// Waits for another report, at most for `timeout`; false: none will come.
+    fn wait(&mut self, timeout: Duration, control: &mut [u8]) -> bool {
         // An error is told without being asked for (poll(2)), and a non-empty error queue is one.
         let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
-        let patience = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
-        let told = poll(&mut polled, patience);
+        let timeout = u16::try_from(timeout.as_millis()).unwrap_or(u16::MAX);
+        let message_received = poll(&mut polled, timeout);
         let closed = polled[0].revents().is_some_and(|is| is.contains(PollFlags::POLLHUP));
         let before = self.reports.done;
-        self.look(control);
-        told.is_ok_and(|count| count > 0) && (!closed || self.reports.done > before)
+        self.read_reports(control);
+        message_received.is_ok_and(|count| count > 0) && (!closed || self.reports.done > before)
     }
 }
 
-impl BulkSend for Zerocopy<'_> {
+impl BulkSend for ZerocopySend<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let length = self.message.len().min(limit);
         let own = &mut self.flows[flow];
-        if own.unlooked >= BATCH {
-            own.look(&mut self.control);
+        if own.unread_sends >= MAX_UNREAD_SENDS {
+            own.read_reports(&mut self.control);
         }
         match own.send(&self.message[..length]) {
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                self.without_room(flow, length)
+                self.send_without_room(flow, length)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 // Reports that are not read would wake the worker at once (EPOLLERR).
-                own.look(&mut self.control);
+                own.read_reports(&mut self.control);
                 Err(error)
             }
             sent => sent,
@@ -204,10 +204,10 @@ impl BulkSend for Zerocopy<'_> {
     }
 
     fn finish(&mut self, bytes: u64) -> SendUse {
-        let deadline = Instant::now() + LAST_REPORTS;
+        let deadline = Instant::now() + LAST_REPORTS_TIMEOUT;
         for flow in &mut self.flows {
-            flow.look(&mut self.control);
-            while flow.reports.out() > 0 {
+            flow.read_reports(&mut self.control);
+            while flow.reports.pending() > 0 {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() || !flow.wait(left, &mut self.control) {
                     break;
@@ -223,8 +223,8 @@ impl BulkSend for Zerocopy<'_> {
             ..SendUse::default()
         };
         let by = |method, bytes| MovedBy { method, bytes };
-        let lent = bytes.saturating_sub(self.copied_instead);
-        moved.bytes.push(by(SendMethod::Zerocopy, lent));
+        let not_copied = bytes.saturating_sub(self.copied_instead);
+        moved.bytes.push(by(SendMethod::Zerocopy, not_copied));
         if self.copied_instead > 0 {
             moved.bytes.push(by(SendMethod::Write, self.copied_instead));
         }
@@ -232,7 +232,7 @@ impl BulkSend for Zerocopy<'_> {
     }
 }
 
-fn unknown(error: io::Error) -> Error {
+fn option_refused(error: io::Error) -> Error {
     refused("set SO_ZEROCOPY on a stream", error).with_remedy(
         "use --send write or auto; the option needs plain TCP and Linux 4.14 without a sandbox",
     )
@@ -244,7 +244,7 @@ fn try_once(own: SocketAddr, message: &[u8]) -> Result<()> {
     let pair = || -> io::Result<(TcpListener, Socket)> {
         let listener = TcpListener::bind((own.ip(), 0))?;
         let sender = Socket::new(Domain::for_address(own), Type::STREAM.cloexec(), None)?;
-        sender.connect_timeout(&listener.local_addr()?.into(), ROOM * 10)?;
+        sender.connect_timeout(&listener.local_addr()?.into(), REPORT_WAIT * 10)?;
         sender.set_nonblocking(true)?;
         set_zerocopy(&sender)?;
         Ok((listener, sender))
@@ -285,7 +285,7 @@ mod tests {
         // 2^32 - 2, 2^32 - 1, 0, 1.
         let mut wrapped = Reports { sent: (1 << 32) + 2, done: (1 << 32) - 2, copied: 0 };
         wrapped.note(u32::MAX - 1, 1, true);
-        assert_eq!((wrapped.out(), wrapped.copied), (0, 4));
+        assert_eq!((wrapped.pending(), wrapped.copied), (0, 4));
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sender: Socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
         let mut receiver = listener.accept().unwrap().0;
-        let mut zerocopy = Zerocopy::open(vec![&sender], 16 << 10).unwrap();
+        let mut zerocopy = ZerocopySend::open(vec![&sender], 16 << 10).unwrap();
         let reader = std::thread::spawn(move || std::io::copy(&mut receiver, &mut io::sink()));
         let (mut sent, mut calls) = (0, 0);
         while sent < 4 << 20 {
@@ -320,7 +320,7 @@ mod tests {
         let sender: Socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
         let (mut receiver, _) = listener.accept().unwrap();
         sender.set_nonblocking(true).unwrap();
-        let mut zerocopy = Zerocopy::open(vec![&sender], 1 << 20).unwrap();
+        let mut zerocopy = ZerocopySend::open(vec![&sender], 1 << 20).unwrap();
         let mut sent = 0;
         while let Ok(bytes) = zerocopy.step(0, usize::MAX) {
             sent += bytes as u64;

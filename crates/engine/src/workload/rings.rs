@@ -7,7 +7,7 @@ use crate::metrics::roots::Roots;
 use crate::metrics::uring_diagnostics::{Refusal, understand};
 use crate::workload::{Failure, Worker};
 use podperf_model::error::{Error, Kind};
-use podperf_sys::uring::{Completion, CompletionWait, Refused, Ring, Setup};
+use podperf_sys::uring::{Completion, CompletionWait, RingError, Ring, RingSetup};
 
 /// How long a wait lasts at the most, so that a stop is seen even where nothing completes.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -16,19 +16,19 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The call that was refused.
-pub(super) fn open(worker: &Worker<'_>, setup: Setup<'_>) -> Result<Ring, Refused> {
+pub(super) fn open(worker: &Worker<'_>, setup: RingSetup<'_>) -> Result<Ring, RingError> {
     Ring::open(&worker.sockets(), setup)
 }
 
 /// A refusal where io_uring was asked for by name.
-pub(super) fn error(refused: &Refused) -> Error {
+pub(super) fn error(refused: &RingError) -> Error {
     let Refusal { cause, remedy } = understand(&refused.error, &Roots::default());
     Error::new(Kind::Unmeasured, refused.call, format!("{}: {cause}", refused.error))
         .with_remedy(remedy)
 }
 
 /// A refusal where `substitute` stands in: which call, why, and what does it instead.
-pub(super) fn fallback(refused: &Refused, substitute: &str) -> String {
+pub(super) fn fallback(refused: &RingError, substitute: &str) -> String {
     let Refusal { cause, .. } = understand(&refused.error, &Roots::default());
     format!("{}: {}: {cause}; {substitute} stands in", refused.call, refused.error)
 }
@@ -60,10 +60,10 @@ pub(super) fn again(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// The call that was refused.
-pub(super) fn receive_all(ring: &mut Ring, sockets: usize) -> Result<(), Refused> {
+pub(super) fn receive_all(ring: &mut Ring, sockets: usize) -> Result<(), RingError> {
     let call = "io_uring_enter";
     for socket in 0..sockets {
-        ring.receive(socket).map_err(|error| Refused { call, error })?;
+        ring.receive(socket).map_err(|error| RingError { call, error })?;
     }
-    ring.enter(CompletionWait::Poll).map_err(|error| Refused { call, error })
+    ring.enter(CompletionWait::Poll).map_err(|error| RingError { call, error })
 }

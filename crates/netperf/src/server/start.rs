@@ -9,7 +9,7 @@ use super::{Server, ServerOptions};
 use crate::signals;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_sys::daemon::{Side, detach};
+use podperf_sys::daemon::{ForkedProcess, detach};
 
 /// Exit status of a server that does not serve.
 const FAILED: u8 = 1;
@@ -26,8 +26,8 @@ pub fn start(options: &ServerOptions) -> u8 {
     if !options.foreground && !options.one_at_a_time {
         let _ = writeln!(io::stdout(), "Starting netserver with host {where_it_listens}");
         match detach() {
-            Ok(Side::Parent) => return 0,
-            Ok(Side::Child) => {}
+            Ok(ForkedProcess::Parent) => return 0,
+            Ok(ForkedProcess::Child) => {}
             Err(error) => {
                 let _ = writeln!(io::stderr(), "netserver: go to the background: {error}");
                 return FAILED;

@@ -9,9 +9,9 @@ use io_uring::cqueue::{self, Entry};
 /// Bits of a tag that hold the socket's number.
 const SOCKET_BITS: u32 = 28;
 /// Most sockets of a ring.
-pub(super) const MOST_SOCKETS: usize = 1 << SOCKET_BITS;
+pub(super) const MAX_SOCKETS: usize = 1 << SOCKET_BITS;
 /// IORING_NOTIF_USAGE_ZC_COPIED (include/uapi/linux/io_uring.h).
-const COPIED: u32 = 1 << 31;
+const ZEROCOPY_COPIED_FLAG: u32 = 1 << 31;
 
 /// What a completion is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Completion {
         let (tag, flags) = (entry.user_data(), entry.flags());
         let kind = match (tag >> SOCKET_BITS) & 0b1111 {
             0 if cqueue::notif(flags) => {
-                CompletionKind::Released { copied: entry.result().cast_unsigned() & COPIED != 0 }
+                CompletionKind::Released { copied: entry.result().cast_unsigned() & ZEROCOPY_COPIED_FLAG != 0 }
             }
             0 => CompletionKind::Send,
             1 => CompletionKind::Receive,
@@ -68,7 +68,7 @@ impl Completion {
         };
         Self {
             kind,
-            socket: usize::try_from(tag).unwrap_or(usize::MAX) & (MOST_SOCKETS - 1),
+            socket: usize::try_from(tag).unwrap_or(usize::MAX) & (MAX_SOCKETS - 1),
             asked: usize::try_from(tag >> 32).unwrap_or(usize::MAX),
             more: cqueue::more(flags),
             buffer: cqueue::buffer_select(flags).is_some(),

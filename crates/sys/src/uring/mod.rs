@@ -20,34 +20,34 @@ use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{Builder, EnterFlags, IoUring, opcode};
 
 pub use completion::{Completion, CompletionKind};
-use completion::{MOST_SOCKETS, tag};
+use completion::{MAX_SOCKETS, tag};
 use pages::Pages;
-pub use provided::Shape;
-use provided::{GROUP, Provided};
+pub use provided::BufferShape;
+use provided::{BUFFER_GROUP, ProvidedBuffers};
 
 /// Most operations handed over by one system call.
-const SUBMISSIONS: u32 = 1024;
+const MAX_SUBMISSIONS: u32 = 1024;
 /// Most completions that wait to be read before the kernel keeps them apart.
-const COMPLETIONS: u32 = 32_768;
+const MAX_COMPLETIONS: u32 = 32_768;
 /// IORING_SEND_ZC_REPORT_USAGE (include/uapi/linux/io_uring.h), Linux 6.2.
-const REPORT_USAGE: u16 = 1 << 3;
+const REPORT_USAGE_FLAG: u16 = 1 << 3;
 /// For what is under way to end once it has been cancelled.
-const SETTLE: Duration = Duration::from_secs(1);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a ring is to serve.
 #[derive(Debug, Clone, Copy)]
-pub struct Setup<'a> {
+pub struct RingSetup<'a> {
     /// Sends take their bytes from its start; it is copied. Empty: nothing is sent.
     pub message: &'a [u8],
     /// The message's pages are pinned once and for all (registered as a fixed buffer).
     pub fixed: bool,
     /// Buffers for receives; absent: nothing is received.
-    pub receive: Option<Shape>,
+    pub receive: Option<BufferShape>,
 }
 
 /// What the kernel refused when a ring was set up.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RingError {
     /// Which call.
     pub call: &'static str,
     /// What it said.
@@ -55,8 +55,8 @@ pub struct Refused {
 }
 
 /// For `map_err`: which call.
-fn refused(call: &'static str) -> impl Fn(io::Error) -> Refused {
-    move |error| Refused { call, error }
+fn refused(call: &'static str) -> impl Fn(io::Error) -> RingError {
+    move |error| RingError { call, error }
 }
 
 /// How long to wait for a completion.
@@ -70,7 +70,7 @@ pub enum CompletionWait {
 
 /// How bytes are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Send {
+pub enum SendMode {
     /// The kernel copies.
     Copy,
     /// As [`Self::Copy`], and the socket's next send waits for the end of this one; not for the
@@ -84,7 +84,7 @@ pub enum Send {
 #[derive(Debug)]
 struct Memory {
     message: Pages,
-    provided: Option<Provided>,
+    provided: Option<ProvidedBuffers>,
 }
 
 /// A ring and what it owns.
@@ -134,15 +134,15 @@ impl Ring {
     ///
     /// # Errors
     /// The call that the kernel refused.
-    pub fn open<S: AsFd>(sockets: &[S], setup: Setup<'_>) -> Result<Self, Refused> {
-        if sockets.len() > MOST_SOCKETS {
+    pub fn open<S: AsFd>(sockets: &[S], setup: RingSetup<'_>) -> Result<Self, RingError> {
+        if sockets.len() > MAX_SOCKETS {
             return Err(refused("io_uring_register files")(io::ErrorKind::InvalidInput.into()));
         }
-        let provided = setup.receive.map(Provided::map).transpose().map_err(refused("mmap"))?;
+        let provided = setup.receive.map(ProvidedBuffers::map).transpose().map_err(refused("mmap"))?;
         let message = Pages::holding(setup.message).map_err(refused("mmap"))?;
         let all = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
-        let submissions = all.saturating_mul(2).clamp(64, SUBMISSIONS).next_power_of_two();
-        let ring = set_up(submissions, all.saturating_mul(4).clamp(4 * submissions, COMPLETIONS))
+        let submissions = all.saturating_mul(2).clamp(64, MAX_SUBMISSIONS).next_power_of_two();
+        let ring = set_up(submissions, all.saturating_mul(4).clamp(4 * submissions, MAX_COMPLETIONS))
             .map_err(refused("io_uring_setup"))?;
         let files: Vec<RawFd> = sockets.iter().map(|socket| socket.as_fd().as_raw_fd()).collect();
         let submitter = ring.submitter();
@@ -172,26 +172,26 @@ impl Ring {
 
     /// Sends `length` bytes of the message on `socket`, all of them unless it fails; that many at
     /// most as the message has. The completion is a [`CompletionKind::Send`], and with
-    /// [`Send::ZeroCopy`] a [`CompletionKind::Released`] may follow.
+    /// [`SendMode::ZeroCopy`] a [`CompletionKind::Released`] may follow.
     ///
     /// # Errors
     /// What io_uring_enter(2) says where room had to be made.
-    pub fn send(&mut self, socket: usize, length: usize, how: Send) -> io::Result<()> {
+    pub fn send(&mut self, socket: usize, length: usize, how: SendMode) -> io::Result<()> {
         let Some(memory) = &self.memory else { return Ok(()) };
         let length = u32::try_from(length.min(self.message_bytes)).unwrap_or(u32::MAX);
         let (file, start) = (Fixed(number(socket)), memory.message.start());
         let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
         let entry = match how {
-            Send::Copy | Send::Linked => {
+            SendMode::Copy | SendMode::Linked => {
                 opcode::Send::new(file, start, length).flags(flags).build()
             }
-            Send::ZeroCopy => opcode::SendZc::new(file, start, length)
+            SendMode::ZeroCopy => opcode::SendZc::new(file, start, length)
                 .buf_index(self.fixed.then_some(0))
                 .flags(flags)
-                .zc_flags(REPORT_USAGE)
+                .zc_flags(REPORT_USAGE_FLAG)
                 .build(),
         };
-        let entry = if how == Send::Linked { entry.flags(Flags::IO_LINK) } else { entry };
+        let entry = if how == SendMode::Linked { entry.flags(Flags::IO_LINK) } else { entry };
         self.push(&entry.user_data(tag(CompletionKind::Send, socket, length)))
     }
 
@@ -203,9 +203,9 @@ impl Ring {
     pub fn receive(&mut self, socket: usize) -> io::Result<()> {
         let file = Fixed(number(socket));
         let entry = if self.bundles {
-            opcode::RecvMultiBundle::new(file, GROUP).build()
+            opcode::RecvMultiBundle::new(file, BUFFER_GROUP).build()
         } else {
-            opcode::RecvMulti::new(file, GROUP).build()
+            opcode::RecvMulti::new(file, BUFFER_GROUP).build()
         };
         self.push(&entry.user_data(tag(CompletionKind::Receive, socket, 0)))
     }
@@ -289,8 +289,8 @@ impl Ring {
     }
 
     /// Cancels what is under way and waits until nothing is, for a second at most.
-    fn settle(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + SETTLE;
+    fn cancel_and_wait(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + CANCEL_TIMEOUT;
         let mut batch = Vec::new();
         if self.under_way > 0 {
             self.cancel_all()?;
@@ -306,7 +306,7 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        if self.settle().is_err() || self.under_way > 0 {
+        if self.cancel_and_wait().is_err() || self.under_way > 0 {
             // The kernel may still work on it: pages of zero-copy sends that the peer has not
             // acknowledged, or a ring that broke. They are lost to the process, not to the kernel.
             std::mem::forget(self.memory.take());
@@ -334,8 +334,8 @@ mod tests {
     }
 
     /// A ring over `near`. Absent, and said so, where there is no io_uring.
-    fn ring(near: &TcpStream, message: &[u8], receive: Option<Shape>) -> Option<Ring> {
-        match Ring::open(&[near], Setup { message, fixed: true, receive }) {
+    fn ring(near: &TcpStream, message: &[u8], receive: Option<BufferShape>) -> Option<Ring> {
+        match Ring::open(&[near], RingSetup { message, fixed: true, receive }) {
             Ok(ring) => Some(ring),
             Err(refused) => {
                 eprintln!("skipped: {}: {}", refused.call, refused.error);
@@ -349,10 +349,10 @@ mod tests {
         let (near, mut far) = pair();
         let Some(mut ring) = ring(&near, b"abcdef", None) else { return };
         ring.make_room(3).unwrap();
-        ring.send(0, 1, Send::Linked).unwrap();
-        ring.send(0, 2, Send::Linked).unwrap();
+        ring.send(0, 1, SendMode::Linked).unwrap();
+        ring.send(0, 2, SendMode::Linked).unwrap();
         // No more than the message has.
-        ring.send(0, 100, Send::Copy).unwrap();
+        ring.send(0, 100, SendMode::Copy).unwrap();
         let mut batch = Vec::new();
         while ring.under_way() > 0 {
             ring.enter(SOON).unwrap();
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn more_than_all_buffers_hold_is_received_to_the_end() {
         let (near, mut far) = pair();
-        let shape = Shape { count: 3, bytes: 16, bundles: true };
+        let shape = BufferShape { count: 3, bytes: 16, bundles: true };
         let Some(mut ring) = ring(&near, b"", Some(shape)) else { return };
         ring.receive(0).unwrap();
         far.write_all(&[7; 10_000]).unwrap();
@@ -396,7 +396,7 @@ mod tests {
     fn zero_copy_says_when_it_has_let_go() {
         let (near, mut far) = pair();
         let Some(mut ring) = ring(&near, &[1; 8192], None) else { return };
-        ring.send(0, 8192, Send::ZeroCopy).unwrap();
+        ring.send(0, 8192, SendMode::ZeroCopy).unwrap();
         ring.enter(SOON).unwrap();
         far.read_exact(&mut [0; 8192]).unwrap();
         let mut batch = Vec::new();
@@ -414,14 +414,14 @@ mod tests {
     fn what_is_under_way_is_cancelled_before_memory_goes() {
         let (near, _far) = pair();
         let large = vec![0; 64 << 20];
-        let shape = Shape { count: 4, bytes: 4096, bundles: false };
-        let setup = Setup { message: &large, fixed: false, receive: Some(shape) };
+        let shape = BufferShape { count: 4, bytes: 4096, bundles: false };
+        let setup = RingSetup { message: &large, fixed: false, receive: Some(shape) };
         let Ok(mut ring) = Ring::open(&[&near], setup) else { return };
         ring.receive(0).unwrap();
-        ring.send(0, large.len(), Send::Copy).unwrap();
+        ring.send(0, large.len(), SendMode::Copy).unwrap();
         ring.enter(CompletionWait::Poll).unwrap();
         assert_eq!(ring.under_way(), 2, "the peer reads nothing");
-        ring.settle().unwrap();
+        ring.cancel_and_wait().unwrap();
         assert_eq!(ring.under_way(), 0);
     }
 }

@@ -14,13 +14,13 @@ use io_uring::types::BufRingEntry;
 use super::pages::Pages;
 
 /// The one group of buffers of a ring.
-pub(super) const GROUP: u16 = 0;
+pub(super) const BUFFER_GROUP: u16 = 0;
 /// Most slots of a group (io_register_pbuf_ring in io_uring/kbuf.c).
-const MOST: usize = 1 << 15;
+const MAX_BUFFERS: usize = 1 << 15;
 
 /// How many buffers, and how large each is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct BufferShape {
     /// Made a power of two, at most 32,768.
     pub count: usize,
     /// Bytes of each.
@@ -32,7 +32,7 @@ pub struct Shape {
 
 /// A ring of buffers, registered as long as its io_uring lives.
 #[derive(Debug)]
-pub(super) struct Provided {
+pub(super) struct ProvidedBuffers {
     slots: Pages,
     memory: Pages,
     count: u16,
@@ -40,10 +40,10 @@ pub(super) struct Provided {
     tail: u16,
 }
 
-impl Provided {
-    pub(super) fn map(shape: Shape) -> io::Result<Self> {
+impl ProvidedBuffers {
+    pub(super) fn map(shape: BufferShape) -> io::Result<Self> {
         let bytes = u32::try_from(shape.bytes.max(1)).map_err(io::Error::other)?;
-        let count = shape.count.clamp(1, MOST).next_power_of_two();
+        let count = shape.count.clamp(1, MAX_BUFFERS).next_power_of_two();
         let mut provided = Self {
             slots: Pages::map(count * size_of::<BufRingEntry>())?,
             memory: Pages::map(count * bytes as usize)?,
@@ -61,7 +61,7 @@ impl Provided {
         let slots = self.slots.start() as u64;
         // SAFETY: `slots` is page-aligned and holds `count` entries; whoever owns this frees it
         // only after the ring has been closed, which ends the registration.
-        unsafe { submitter.register_buf_ring_with_flags(slots, self.count, GROUP, 0) }
+        unsafe { submitter.register_buf_ring_with_flags(slots, self.count, BUFFER_GROUP, 0) }
     }
 
     /// Takes back what one completion of `bytes` used: one buffer, or with a bundle several.

@@ -8,7 +8,7 @@ use socket2::{SockRef, Socket};
 
 use super::{dial, flows};
 use crate::control::preamble::SessionId;
-use crate::transport::short_lived::{Dial, not_yet};
+use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
@@ -72,9 +72,9 @@ fn meet(
     let mut to = peer;
     to.set_port(port);
     let (socket, wait) = (plan.socket.clone(), plan.client.wait);
-    let dial = Dial { to, bind, plan: socket, wait, close: crr.close, ports: None };
+    let dial = Connector { to, bind, plan: socket, wait, close: crr.close, ports: None };
     // This one ends in order, whatever the others do.
-    let first = Dial { close: Close::Client, ..dial.clone() };
+    let first = Connector { close: Close::Client, ..dial.clone() };
     let connect = || {
         let socket = first.socket(true)?;
         match first.connect(&socket) {
@@ -96,5 +96,5 @@ fn meet(
         if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
     })?;
     let granted = vec![socket::granted_to(&socket); plan.flows as usize];
-    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Dial(dial), to)) })
+    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Connect(dial), to)) })
 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::transport::short_lived::Listener;
+use crate::transport::short_lived::SessionListener;
 use crate::transport::socket;
 use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
@@ -13,7 +13,7 @@ use podperf_model::result::run::SocketFacts;
 /// A way in, and what it grants.
 #[derive(Debug)]
 pub(super) struct DataPort {
-    listener: Listener,
+    listener: SessionListener,
     peer: SocketAddr,
     pub(super) number: u16,
 }
@@ -38,7 +38,7 @@ impl DataPort {
         }
         address.set_port(port);
         let listener =
-            Listener::open(address, peer.ip(), &plan.socket, plan.server.wait, plan.flows)?;
+            SessionListener::open(address, peer.ip(), &plan.socket, plan.server.wait, plan.flows)?;
         let bound = listener.socket().local_addr().ok().and_then(|bound| bound.as_socket());
         let number = bound
             .ok_or_else(|| Error::new(Kind::Unmeasured, "look up the port of the run", "no port"))?

@@ -8,7 +8,7 @@ use socket2::Socket;
 
 use super::{Book, ConnectionSetup, Trouble, call, connecting, try_out};
 use crate::transport::buffer::Buffer;
-use crate::transport::short_lived::Dial;
+use crate::transport::short_lived::Connector;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::{FlowSchedule, wait_until};
 use crate::workload::sizes::Sizes;
@@ -21,7 +21,7 @@ use podperf_model::result::run::Multiplexing;
 pub(super) fn request(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    dial: &Dial,
+    dial: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
     let book = Book::open(plan);
@@ -46,7 +46,7 @@ pub(super) fn request(
 struct Caller<'a> {
     worker: &'a Worker<'a>,
     meeting: &'a ConnectionSetup,
-    dial: &'a Dial,
+    dial: &'a Connector,
     outgoing: Buffer,
     incoming: Buffer,
     book: Book,

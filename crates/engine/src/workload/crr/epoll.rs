@@ -10,7 +10,7 @@ use socket2::Socket;
 
 use super::{Book, ConnectionSetup, Trouble, connecting, try_out};
 use crate::transport::buffer::Buffer;
-use crate::transport::short_lived::{Dial, not_yet};
+use crate::transport::short_lived::{Connector, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::schedule::{FlowSchedule, SPIN};
 use crate::workload::sizes::Sizes;
@@ -27,7 +27,7 @@ const CHUNK: usize = 256 << 10;
 pub(super) fn request(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    dial: &Dial,
+    dial: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
     let book = Book::open(plan);
@@ -103,7 +103,7 @@ enum Turn {
 struct Switchboard<'a> {
     worker: &'a Worker<'a>,
     meeting: &'a ConnectionSetup,
-    dial: &'a Dial,
+    dial: &'a Connector,
     sizes: Sizes,
     multiplex: Multiplex,
     message: Buffer,

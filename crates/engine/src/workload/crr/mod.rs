@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use crate::transport::short_lived::{Dial, Listener};
+use crate::transport::short_lived::{Connector, SessionListener};
 use crate::workload::gate::Gate;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
@@ -42,9 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub enum ConnectionSource {
     /// The client opens them.
-    Dial(Dial),
+    Connect(Connector),
     /// The server accepts them.
-    Listen(Listener),
+    Listen(SessionListener),
 }
 
 /// Where the ends of a run meet again and again.
@@ -76,7 +76,7 @@ impl ConnectionSetup {
     pub const fn listener(&self) -> Option<&Socket> {
         match &self.way {
             ConnectionSource::Listen(listener) => Some(listener.socket()),
-            ConnectionSource::Dial(_) => None,
+            ConnectionSource::Connect(_) => None,
         }
     }
 
@@ -104,10 +104,10 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
     let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
     let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
     match (&meeting.way, worker.share.part, meeting.alone) {
-        (ConnectionSource::Dial(dial), FlowRole::Request, true) => {
+        (ConnectionSource::Connect(dial), FlowRole::Request, true) => {
             blocking::request(worker, plan, dial, sizes)
         }
-        (ConnectionSource::Dial(dial), FlowRole::Request, false) => {
+        (ConnectionSource::Connect(dial), FlowRole::Request, false) => {
             epoll::request(worker, plan, dial, sizes)
         }
         (ConnectionSource::Listen(listener), _, true) => {
@@ -117,7 +117,7 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
             serve::respond_to_many(worker, plan, listener, sizes)
         }
         // A client has no other parts.
-        (ConnectionSource::Dial(_), ..) => WorkerReport::default(),
+        (ConnectionSource::Connect(_), ..) => WorkerReport::default(),
     }
 }
 
@@ -197,7 +197,7 @@ const fn connecting(error: io::Error) -> Failure {
 
 /// What has to be there before the gate: a socket as each connection will have, so that what the
 /// kernel refuses is known.
-fn try_out(dial: &Dial) -> podperf_model::error::Result<Socket> {
+fn try_out(dial: &Connector) -> podperf_model::error::Result<Socket> {
     use podperf_model::error::{Error, Kind};
     dial.socket(true).map_err(|error| {
         Error::new(Kind::Unmeasured, "prepare a connection to", error).with_peer(dial.to)

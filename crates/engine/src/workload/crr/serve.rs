@@ -12,7 +12,7 @@ use socket2::Socket;
 
 use super::ConnectionSetup;
 use crate::transport::buffer::Buffer;
-use crate::transport::short_lived::{Knock, Listener, not_yet};
+use crate::transport::short_lived::{AcceptedConnection, SessionListener, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
@@ -37,7 +37,7 @@ const LOOKS: u32 = 1 << 20;
 pub(super) fn respond(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    listener: &Listener,
+    listener: &SessionListener,
     sizes: Sizes,
 ) -> WorkerReport {
     let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
@@ -70,7 +70,7 @@ pub(super) fn respond(
 pub(super) fn respond_to_many(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    listener: &Listener,
+    listener: &SessionListener,
     sizes: Sizes,
 ) -> WorkerReport {
     let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
@@ -87,7 +87,7 @@ pub(super) fn respond_to_many(
 
 /// Watches the listener, which no longer blocks anybody; with the reason where devices are not
 /// polled as asked.
-fn watch(worker: &Worker<'_>, listener: &Listener) -> io::Result<(Multiplex, Option<String>)> {
+fn watch(worker: &Worker<'_>, listener: &SessionListener) -> io::Result<(Multiplex, Option<String>)> {
     listener.socket().set_nonblocking(true)?;
     let multiplex = Multiplex::empty(worker.share.flows.len() + 1)?;
     multiplex.add(listener.socket(), LISTENER, Interest::Accept)?;
@@ -109,7 +109,7 @@ const fn watching(error: io::Error) -> Failure {
 struct Room<'a, 'b> {
     worker: &'a Worker<'a>,
     meeting: &'a ConnectionSetup,
-    listener: &'a Listener,
+    listener: &'a SessionListener,
     multiplex: Multiplex,
     tables: &'b mut Tables<'a>,
     listening: bool,
@@ -164,7 +164,7 @@ impl Room<'_, '_> {
     fn accept(&mut self) -> Result<(), Failure> {
         for _ in 0..AT_ONCE {
             match self.listener.accept(true) {
-                Ok(Knock::Guest(socket)) => {
+                Ok(AcceptedConnection::FromClient(socket)) => {
                     let place = self.tables.seat(socket);
                     // The request often is there already.
                     if let Some(interest) = self.tables.serve(place)
@@ -173,7 +173,7 @@ impl Room<'_, '_> {
                         self.multiplex.add(&table.socket, place, interest).map_err(watching)?;
                     }
                 }
-                Ok(Knock::PreambleError) => self.tables.uses.strangers += 1,
+                Ok(AcceptedConnection::FromElsewhere) => self.tables.uses.strangers += 1,
                 Err(_) if self.worker.gate().stopped() => {
                     self.multiplex.forget(self.listener.socket());
                     return Ok(());
@@ -247,19 +247,19 @@ impl<'a> Tables<'a> {
     }
 
     /// Accepts a connection, takes it to its end, and so on.
-    fn one_by_one(&mut self, worker: &Worker<'_>, listener: &Listener) -> Result<Next, Failure> {
+    fn one_by_one(&mut self, worker: &Worker<'_>, listener: &SessionListener) -> Result<Next, Failure> {
         let spin = worker.wait().spins();
         let looks = if spin { LOOKS } else { 1 };
         loop {
             match listener.accept(spin) {
-                Ok(Knock::Guest(socket)) => {
+                Ok(AcceptedConnection::FromClient(socket)) => {
                     let place = self.seat(socket);
                     if let Some(interest) = self.serve_awhile(place, looks) {
                         self.uses.held += 1;
                         return Ok(Next::Many { waiting: Some((place, interest)) });
                     }
                 }
-                Ok(Knock::PreambleError) => self.uses.strangers += 1,
+                Ok(AcceptedConnection::FromElsewhere) => self.uses.strangers += 1,
                 Err(_) if worker.gate().stopped() => return Ok(Next::Nothing),
                 Err(error) if not_yet(&error) => {
                     std::hint::spin_loop();

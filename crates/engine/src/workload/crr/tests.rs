@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{ConnectionSetup, ConnectionSource};
-use crate::transport::short_lived::{Dial, Listener, Ports};
+use crate::transport::short_lived::{Connector, SessionListener, PortRange};
 use crate::workload::WorkerReport;
 use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::testing::{End, plan, play};
@@ -30,17 +30,17 @@ fn crr((request, response): (u64, u64), close: Close, total: u64, flows: u32) ->
 fn meet(
     plan: &Plan,
     close: Close,
-    ports: Option<Ports>,
+    ports: Option<PortRange>,
     compat: CompatOptions,
 ) -> (End, WorkerReport, WorkerReport) {
     let socket = SocketPlan::default();
     let address = SocketAddr::new(LOCAL, 0);
-    let listener = Listener::open(address, LOCAL, &socket, Wait::Block, plan.flows).unwrap();
+    let listener = SessionListener::open(address, LOCAL, &socket, Wait::Block, plan.flows).unwrap();
     let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
     let ports = ports.map(Arc::new);
-    let dial = Dial { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
+    let dial = Connector { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
     let [client, server] =
-        [ConnectionSource::Dial(dial), ConnectionSource::Listen(listener)].map(|way| {
+        [ConnectionSource::Connect(dial), ConnectionSource::Listen(listener)].map(|way| {
             let mut end = End::new(plan.clone(), Vec::new(), compat.clone());
             end.shared.meeting = Some(ConnectionSetup::new(way, to, plan.flows == 1));
             end
@@ -74,7 +74,7 @@ fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
 
 #[test]
 fn connections_come_from_the_ports_of_a_range() {
-    let ports = Ports::new(20_011..=20_030);
+    let ports = PortRange::new(20_011..=20_030);
     let plan = crr((1, 1), Close::Server, 40, 1);
     let (_, asked, answered) = meet(&plan, Close::Server, Some(ports), CompatOptions::default());
     let uses = asked.connections.unwrap();

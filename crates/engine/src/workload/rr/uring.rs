@@ -8,7 +8,7 @@ use crate::workload::rings::{self, LONGEST_WAIT};
 use crate::workload::tally::Tally;
 use crate::workload::{Failure, Worker};
 use podperf_sys::uring::{
-    Completion, CompletionKind, CompletionWait, Refused, Ring, Send, Setup, Shape,
+    Completion, CompletionKind, CompletionWait, RingError, Ring, SendMode, RingSetup, BufferShape,
 };
 
 /// Memory of all buffers together, unless two of them take more.
@@ -47,7 +47,7 @@ impl<'a> Rounds<'a> {
     ///
     /// # Errors
     /// The call that was refused.
-    pub(super) fn open(worker: &Worker<'a>, traffic: Traffic) -> Result<Self, Refused> {
+    pub(super) fn open(worker: &Worker<'a>, traffic: Traffic) -> Result<Self, RingError> {
         let flows: Vec<_> = worker
             .tallies()
             .into_iter()
@@ -63,8 +63,8 @@ impl<'a> Rounds<'a> {
         let count = flows.len().saturating_mul(2).min(BUFFERS_BYTES / bytes).clamp(2, MOST_BUFFERS);
         let message = worker.outgoing(traffic.send_bytes());
         let bundles = traffic.receive_bytes() > bytes;
-        let receive = Some(Shape { count, bytes, bundles });
-        let mut ring = rings::open(worker, Setup { message: &message, fixed: false, receive })?;
+        let receive = Some(BufferShape { count, bytes, bundles });
+        let mut ring = rings::open(worker, RingSetup { message: &message, fixed: false, receive })?;
         rings::receive_all(&mut ring, flows.len())?;
         let batch = Vec::with_capacity(flows.len());
         Ok(Self { ring, flows, batch, looked_at: 0, at: Instant::now() })
@@ -77,7 +77,7 @@ impl<'a> Rounds<'a> {
             return Ok(());
         }
         flow.sending = true;
-        self.ring.send(number, flow.to_send, Send::Copy).map_err(rings::failed)
+        self.ring.send(number, flow.to_send, SendMode::Copy).map_err(rings::failed)
     }
 
     fn sent(&mut self, done: Completion) -> Result<(), Failure> {

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::transport::BulkSend;
-use crate::transport::sendfile::Sendfile;
-use crate::transport::splice::{Layout, Splice};
-use crate::transport::write::Write;
-use crate::transport::zerocopy::Zerocopy;
+use crate::transport::sendfile::SendfileSend;
+use crate::transport::splice::{PipeLayout, SpliceSend};
+use crate::transport::write::WriteSend;
+use crate::transport::zerocopy::ZerocopySend;
 use crate::workload::stream::probe::{Chosen, MethodProbe};
 use crate::workload::{Shared, Worker};
 use podperf_model::error::Result;
@@ -40,14 +40,14 @@ pub(super) fn no_probe(plan: &Plan) -> Option<&'static str> {
 
 /// One of the methods that are tried.
 #[derive(Debug)]
-enum Method<'a> {
-    Write(Write<'a>),
-    Sendfile(Sendfile<'a>),
-    Splice(Splice<'a>),
-    Zerocopy(Zerocopy<'a>),
+enum AutoMethod<'a> {
+    Write(WriteSend<'a>),
+    Sendfile(SendfileSend<'a>),
+    Splice(SpliceSend<'a>),
+    Zerocopy(ZerocopySend<'a>),
 }
 
-impl Method<'_> {
+impl AutoMethod<'_> {
     const fn name(&self) -> SendMethod {
         match self {
             Self::Write(_) => SendMethod::Write,
@@ -58,7 +58,7 @@ impl Method<'_> {
     }
 }
 
-impl BulkSend for Method<'_> {
+impl BulkSend for AutoMethod<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         match self {
@@ -85,7 +85,7 @@ pub(super) struct Auto<'a> {
     shared: &'a Shared,
     flows: usize,
     /// `write` first, then whatever else the kernel grants.
-    methods: Vec<Method<'a>>,
+    methods: Vec<AutoMethod<'a>>,
     /// Bytes sent by each, up to the choice.
     moved: Vec<u64>,
     current: usize,
@@ -105,15 +105,15 @@ enum Stage {
 impl<'a> Auto<'a> {
     /// Prepares every method for the worker's flows. What the kernel refuses is left out, and the
     /// reason of the choice says so.
-    pub(super) fn open(worker: &Worker<'a>, message_bytes: usize, layout: Layout) -> Self {
+    pub(super) fn open(worker: &Worker<'a>, message_bytes: usize, layout: PipeLayout) -> Self {
         let (shared, flows) = (worker.shared, worker.share.flows.len());
         let mut methods =
-            vec![Method::Write(Write::open(worker.sockets(), worker.outgoing(message_bytes)))];
+            vec![AutoMethod::Write(WriteSend::open(worker.sockets(), worker.outgoing(message_bytes)))];
         let mut refusals = Vec::new();
-        let others: [Result<Method<'a>>; 3] = [
-            Sendfile::open(worker.sockets(), &worker.outgoing(message_bytes)).map(Method::Sendfile),
-            Splice::open(worker.sockets(), message_bytes, layout).map(Method::Splice),
-            Zerocopy::open(worker.sockets(), message_bytes).map(Method::Zerocopy),
+        let others: [Result<AutoMethod<'a>>; 3] = [
+            SendfileSend::open(worker.sockets(), &worker.outgoing(message_bytes)).map(AutoMethod::Sendfile),
+            SpliceSend::open(worker.sockets(), message_bytes, layout).map(AutoMethod::Splice),
+            ZerocopySend::open(worker.sockets(), message_bytes).map(AutoMethod::Zerocopy),
         ];
         for method in others {
             match method {
@@ -123,7 +123,7 @@ impl<'a> Auto<'a> {
         }
         let probes = !shared.choice.taken.swap(true, Ordering::Relaxed);
         let stage = if probes {
-            let names = methods.iter().map(Method::name).collect();
+            let names = methods.iter().map(AutoMethod::name).collect();
             Stage::Probing(Box::new(MethodProbe::new(names, refusals, shared.plan.warm_up)))
         } else {
             Stage::Following
@@ -146,7 +146,7 @@ impl<'a> Auto<'a> {
                     probe.moved(*bytes);
                 }
             }
-            Err(_) => self.look(flow),
+            Err(_) => self.read_reports(flow),
         }
         sent
     }
@@ -175,10 +175,10 @@ impl<'a> Auto<'a> {
             return;
         }
         for flow in 0..self.flows {
-            self.look(flow);
+            self.read_reports(flow);
         }
         let reported = self.methods.iter().find_map(|method| match method {
-            Method::Zerocopy(method) => Some(method.reported()),
+            AutoMethod::Zerocopy(method) => Some(method.reported()),
             _ => None,
         });
         let Stage::Probing(probe) = &mut self.stage else { return };
@@ -202,10 +202,10 @@ impl<'a> Auto<'a> {
     /// Takes reports of zero-copy sends that came after its turn: unread, they would wake the
     /// worker again and again.
     #[cold]
-    fn look(&mut self, flow: usize) {
+    fn read_reports(&mut self, flow: usize) {
         for method in &mut self.methods {
-            if let Method::Zerocopy(method) = method {
-                method.look(flow);
+            if let AutoMethod::Zerocopy(method) = method {
+                method.read_reports(flow);
             }
         }
     }
@@ -219,7 +219,7 @@ impl BulkSend for Auto<'_> {
         }
         let sent = self.methods[self.current].step(flow, limit);
         if sent.is_err() {
-            self.look(flow);
+            self.read_reports(flow);
         }
         sent
     }

@@ -14,13 +14,13 @@ mod timed_and_paced;
 mod uring;
 
 use super::multiplex::{self, Interest, Multiplex};
-use crate::transport::mmap::Mmap;
-use crate::transport::read::Read;
-use crate::transport::sendfile::Sendfile;
-use crate::transport::splice::{Layout, Splice};
-use crate::transport::trunc::Trunc;
-use crate::transport::write::Write;
-use crate::transport::zerocopy::Zerocopy;
+use crate::transport::mmap::MmapReceive;
+use crate::transport::read::ReadReceive;
+use crate::transport::sendfile::SendfileSend;
+use crate::transport::splice::{PipeLayout, SpliceSend};
+use crate::transport::trunc::TruncReceive;
+use crate::transport::write::WriteSend;
+use crate::transport::zerocopy::ZerocopySend;
 use crate::transport::{BulkReceive, BulkSend};
 use crate::workload::{Worker, WorkerReady, WorkerReport};
 use auto::Auto;
@@ -39,34 +39,34 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
     let sockets = worker.sockets();
     let message = plan.message_bytes.as_usize();
     // Only single pages can be mapped by a receiver on the same machine.
-    let layout = if plan.receive == ReceiveMethod::Mmap { Layout::Pages } else { Layout::Runs };
+    let layout = if plan.receive == ReceiveMethod::Mmap { PipeLayout::Pages } else { PipeLayout::Runs };
     match worker.share.part {
         FlowRole::Send => match plan.send {
             SendMethod::Auto => match auto::no_probe(&worker.shared.plan) {
                 None => send(worker, Ok(Auto::open(worker, message, layout))),
                 Some(reason) => {
                     let mut account =
-                        send_mannered(worker, Ok(Write::open(sockets, worker.outgoing(message))));
+                        send_mannered(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))));
                     account.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
                     account
                 }
             },
             SendMethod::Write => {
-                send_mannered(worker, Ok(Write::open(sockets, worker.outgoing(message))))
+                send_mannered(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))))
             }
-            SendMethod::Zerocopy => send(worker, Zerocopy::open(sockets, message)),
+            SendMethod::Zerocopy => send(worker, ZerocopySend::open(sockets, message)),
             SendMethod::Sendfile => {
-                send_mannered(worker, Sendfile::open(sockets, &worker.outgoing(message)))
+                send_mannered(worker, SendfileSend::open(sockets, &worker.outgoing(message)))
             }
-            SendMethod::Splice => send(worker, Splice::open(sockets, message, layout)),
+            SendMethod::Splice => send(worker, SpliceSend::open(sockets, message, layout)),
             method @ (SendMethod::Uring | SendMethod::UringZc) => {
                 uring::send(worker, method, message)
             }
         },
         _ => match plan.receive {
-            ReceiveMethod::Read => receive_mannered(worker, Ok(Read::open(sockets, message))),
-            ReceiveMethod::Trunc => receive(worker, Ok(Trunc::open(sockets, message))),
-            ReceiveMethod::Mmap => receive(worker, Mmap::open(sockets, message)),
+            ReceiveMethod::Read => receive_mannered(worker, Ok(ReadReceive::open(sockets, message))),
+            ReceiveMethod::Trunc => receive(worker, Ok(TruncReceive::open(sockets, message))),
+            ReceiveMethod::Mmap => receive(worker, MmapReceive::open(sockets, message)),
             ReceiveMethod::Uring => uring::receive(worker, message),
         },
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Ending, Watch, again, explained};
 use crate::transport::buffer::Buffer;
-use crate::transport::datagram::{SETUP, check_fits};
+use crate::transport::datagram::{SETUP_MAGIC, check_fits};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
@@ -17,7 +17,7 @@ pub(super) const NUMBER: usize = 8;
 
 /// Whether a datagram sets a flow up: such may come late.
 pub(super) fn sets_up(datagram: &[u8]) -> bool {
-    datagram.starts_with(&SETUP)
+    datagram.starts_with(&SETUP_MAGIC)
 }
 
 /// One flow's responding side.

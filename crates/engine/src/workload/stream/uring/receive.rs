@@ -8,7 +8,7 @@ use podperf_model::error::Result;
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::ReceiveUse;
 use podperf_model::result::run::Multiplexing;
-use podperf_sys::uring::{Completion, Ring, Setup, Shape};
+use podperf_sys::uring::{Completion, Ring, RingSetup, BufferShape};
 
 /// Memory of all buffers together, unless [`LEAST_BUFFERS`] take more.
 const BUFFERS_BYTES: usize = 2 << 20;
@@ -44,8 +44,8 @@ pub(in super::super) fn receive(worker: &Worker<'_>, message: usize) -> WorkerRe
 
 fn prepare(worker: &Worker<'_>, message: usize) -> Result<(Ring, WorkerReady)> {
     let count = (BUFFERS_BYTES / message).clamp(LEAST_BUFFERS, MOST_BUFFERS);
-    let receive = Some(Shape { count, bytes: message, bundles: true });
-    let ring = rings::open(worker, Setup { message: &[], fixed: false, receive })
+    let receive = Some(BufferShape { count, bytes: message, bundles: true });
+    let ring = rings::open(worker, RingSetup { message: &[], fixed: false, receive })
         .and_then(|mut ring| {
             rings::receive_all(&mut ring, worker.share.flows.len())?;
             Ok(ring)

@@ -12,7 +12,7 @@ use podperf_model::error::Result;
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_model::result::run::Multiplexing;
-use podperf_sys::uring::{Completion, CompletionKind, CompletionWait, Refused, Ring, Send, Setup};
+use podperf_sys::uring::{Completion, CompletionKind, CompletionWait, RingError, Ring, SendMode, RingSetup};
 
 /// Bytes that one chain hands over, unless one message is more.
 const CHAIN_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ pub(in super::super) fn send(
 
 fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, WorkerReady)> {
     let fixed = method == SendMethod::UringZc;
-    let setup = Setup { message: &worker.outgoing(message), fixed, receive: None };
+    let setup = RingSetup { message: &worker.outgoing(message), fixed, receive: None };
     let ring = rings::open(worker, setup)
         .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
         .map_err(|refused| rings::error(&refused))?;
@@ -56,9 +56,9 @@ fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(R
 }
 
 /// Sends nothing by zero copy, to see whether kernel and sockets can do it at all.
-fn probed(mut ring: Ring) -> Result<Ring, Refused> {
-    let refused = |error| Refused { call: "IORING_OP_SEND_ZC", error };
-    ring.send(0, 0, Send::ZeroCopy).map_err(refused)?;
+fn probed(mut ring: Ring) -> Result<Ring, RingError> {
+    let refused = |error| RingError { call: "IORING_OP_SEND_ZC", error };
+    ring.send(0, 0, SendMode::ZeroCopy).map_err(refused)?;
     let mut batch = Vec::new();
     while ring.under_way() > 0 {
         ring.enter(CompletionWait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
@@ -89,7 +89,7 @@ struct Flow {
 struct Sender<'a> {
     worker: &'a Worker<'a>,
     ring: Ring,
-    how: Send,
+    how: SendMode,
     message: usize,
     chain: usize,
     flows: Vec<Flow>,
@@ -109,7 +109,7 @@ impl<'a> Sender<'a> {
         Self {
             worker,
             ring,
-            how: if zero_copy { Send::ZeroCopy } else { Send::Copy },
+            how: if zero_copy { SendMode::ZeroCopy } else { SendMode::Copy },
             message,
             chain: if zero_copy { 1 } else { (CHAIN_BYTES / message).clamp(1, CHAIN) },
             flows,
@@ -181,8 +181,8 @@ impl<'a> Sender<'a> {
             flow.sends += 1;
             let last = link == chain || flow.left == 0;
             let how = match (last, flow.copies) {
-                (false, _) => Send::Linked,
-                (true, true) => Send::Copy,
+                (false, _) => SendMode::Linked,
+                (true, true) => SendMode::Copy,
                 (true, false) => self.how,
             };
             self.ring.send(number, length, how).map_err(rings::failed)?;
@@ -210,7 +210,7 @@ impl<'a> Sender<'a> {
         let flow = &mut self.flows[done.socket];
         flow.sends -= 1;
         flow.held += usize::from(done.more);
-        let how = if flow.copies { Send::Copy } else { self.how };
+        let how = if flow.copies { SendMode::Copy } else { self.how };
         let moved = match done.bytes() {
             Ok(moved) => {
                 if flow.copies {
@@ -220,7 +220,7 @@ impl<'a> Sender<'a> {
                 moved
             }
             Err(error) => {
-                self.used.enobufs += u64::from(how == Send::ZeroCopy && no_room(&error));
+                self.used.enobufs += u64::from(how == SendMode::ZeroCopy && no_room(&error));
                 match after(&error, how, flow.waited, self.ring.under_way() > 0) {
                     After::Repeat => {}
                     After::CompletionWait => {
@@ -263,11 +263,11 @@ enum After {
 
 /// As for MSG_ZEROCOPY (`transport::zerocopy`): a zero-copy send without room waits once, where
 /// `others` are under way whose end makes room, and is copied in the end.
-fn after(error: &io::Error, how: Send, waited: bool, others: bool) -> After {
+fn after(error: &io::Error, how: SendMode, waited: bool, others: bool) -> After {
     match how {
         _ if !no_room(error) && rings::again(error) => After::Repeat,
         _ if !no_room(error) => After::End,
-        Send::ZeroCopy if waited || !others => After::Copy,
+        SendMode::ZeroCopy if waited || !others => After::Copy,
         _ if others => After::CompletionWait,
         _ => After::End,
     }
@@ -287,14 +287,14 @@ mod tests {
         for errno in [libc::ENOBUFS, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(errno);
             for (how, waited, others, expected) in [
-                (Send::ZeroCopy, false, true, After::CompletionWait),
-                (Send::ZeroCopy, true, true, After::Copy),
+                (SendMode::ZeroCopy, false, true, After::CompletionWait),
+                (SendMode::ZeroCopy, true, true, After::Copy),
                 // Nobody would make room.
-                (Send::ZeroCopy, false, false, After::Copy),
+                (SendMode::ZeroCopy, false, false, After::Copy),
                 // What is copied already can only wait.
-                (Send::Copy, false, true, After::CompletionWait),
-                (Send::Copy, true, true, After::CompletionWait),
-                (Send::Copy, true, false, After::End),
+                (SendMode::Copy, false, true, After::CompletionWait),
+                (SendMode::Copy, true, true, After::CompletionWait),
+                (SendMode::Copy, true, false, After::End),
             ] {
                 assert_eq!(after(&error, how, waited, others), expected, "{error}: {how:?}");
             }
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_says_nothing_about_the_flow_is_repeated_and_all_else_ends_it() {
-        for how in [Send::ZeroCopy, Send::Copy] {
+        for how in [SendMode::ZeroCopy, SendMode::Copy] {
             for (errno, expected) in [
                 (libc::EAGAIN, After::Repeat),
                 (libc::EINTR, After::Repeat),
