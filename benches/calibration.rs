@@ -29,7 +29,7 @@ use podperf_model::units::Bytes;
 use podperf_report::text::render_calibration;
 
 /// For the table at the end.
-const LONG: Duration = Duration::from_secs(45);
+const TABLE_BUDGET: Duration = Duration::from_secs(45);
 
 /// The clock read and the histogram update that every transaction pays.
 fn record(criterion: &mut Criterion) {
@@ -66,7 +66,7 @@ fn sample(criterion: &mut Criterion) {
 fn call(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("call");
     group.throughput(Throughput::Bytes(MESSAGE_BYTES));
-    group.sample_size(10).warm_up_time(SHORT).measurement_time(SHORT);
+    group.sample_size(10).warm_up_time(GROUP_TIME).measurement_time(GROUP_TIME);
     let sends = SendMethod::concrete();
     let sends = sends.map(|send| ("send", send.name(), send, ReceiveMethod::Read));
     let receives = ReceiveMethod::ALL.iter();
@@ -93,11 +93,11 @@ fn loopback(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loopback");
     // What a run costs beside its iterations falls out: linear sampling fits a slope.
     group.sampling_mode(SamplingMode::Linear);
-    group.sample_size(10).warm_up_time(SHORT).measurement_time(SHORT);
+    group.sample_size(10).warm_up_time(GROUP_TIME).measurement_time(GROUP_TIME);
     for planned in runs::plans(&cpus) {
         let flows = u64::from(planned.plan.flows);
         let round_trip = planned.rr.is_some();
-        if let Err(error) = runs::measure(&planned, runs::SHORTEST * 2, &stop) {
+        if let Err(error) = runs::measure(&planned, runs::MIN_RUN * 2, &stop) {
             eprintln!("left out: {}: {error}", planned.name);
             continue;
         }
@@ -120,7 +120,7 @@ fn loopback(criterion: &mut Criterion) {
     }
 }
 
-const SHORT: Duration = Duration::from_millis(1_000);
+const GROUP_TIME: Duration = Duration::from_millis(1_000);
 
 /// How long a run by count took, by the client's clock.
 fn window(plan: &Plan, stop: &Receiver<Kind>) -> Result<Duration> {
@@ -137,7 +137,7 @@ fn fraction(part: u64, whole: u64) -> f64 {
 fn table() {
     let (_keep, stop) = crossbeam_channel::bounded(1);
     println!();
-    match calibrate(LONG, &mut |_| {}, &stop) {
+    match calibrate(TABLE_BUDGET, &mut |_| {}, &stop) {
         Ok(record) => render_calibration(&record, &mut io::stdout()).expect("it can be printed"),
         Err(error) => eprintln!("no table: {error}"),
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, TableStyle};
 
 use crate::cli::output::print;
-use podperf_engine::metrics::doctor::{Check, CheckStatus, examine};
+use podperf_engine::metrics::doctor::{CheckStatus, DoctorCheck, examine};
 use podperf_engine::metrics::roots::Roots;
 use podperf_model::error::Result;
 
@@ -32,13 +32,13 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8> {
     print(|to| if args.json { as_json(&checks, to) } else { as_text(&checks, to) })
 }
 
-fn as_json(checks: &[Check], to: &mut dyn Write) -> io::Result<()> {
+fn as_json(checks: &[DoctorCheck], to: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *to, checks)?;
     writeln!(to)
 }
 
 /// One row a check, at most 120 columns wide; the remedy stands below what was found.
-fn as_text(checks: &[Check], to: &mut dyn Write) -> io::Result<()> {
+fn as_text(checks: &[DoctorCheck], to: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     let arrangement = ContentArrangement::Dynamic;
     table.load_style(TableStyle::new()).set_content_arrangement(arrangement).set_width(120);

@@ -118,7 +118,10 @@ impl RecvBatch {
         let places = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.control);
         for (((header, vector), control), buffer_bytes) in places.zip(rooms) {
             control.header.cmsg_type = 0;
-            *vector = libc::iovec { iov_base: buffer_bytes.as_mut_ptr().cast(), iov_len: buffer_bytes.len() };
+            *vector = libc::iovec {
+                iov_base: buffer_bytes.as_mut_ptr().cast(),
+                iov_len: buffer_bytes.len(),
+            };
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = (&raw mut *control).cast();

@@ -53,7 +53,8 @@ struct DriverInfo {
 /// answer the kernel writes into this very structure and nothing longer.
 unsafe trait EthtoolCommand {}
 
-// SAFETY: `EthtoolValue` is the structure of every command listed in `OFFLOAD_COMMANDS` and of ETHTOOL_GFLAGS.
+// SAFETY: `EthtoolValue` is the structure of every command listed in `OFFLOAD_COMMANDS` and of
+// ETHTOOL_GFLAGS.
 unsafe impl EthtoolCommand for EthtoolValue {}
 
 // SAFETY: `DriverInfo` is the structure of ETHTOOL_GDRVINFO, 196 bytes in linux/ethtool.h.

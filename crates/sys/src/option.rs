@@ -73,7 +73,13 @@ fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: u32) -
     // SAFETY: the descriptor is borrowed for the call, `value` is readable for the four bytes that
     // are told, and the kernel keeps no pointer to it.
     let status = unsafe {
-        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), INT_BYTES)
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            INT_BYTES,
+        )
     };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

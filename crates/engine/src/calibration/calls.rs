@@ -18,19 +18,19 @@ use crate::metrics::process::thread_cpu_ns;
 use crate::transport::socket;
 use crate::workload::compat::CompatOptions;
 use crate::workload::gate::{Gate, Phase};
-use crate::workload::stream::auto::Choice;
+use crate::workload::stream::auto::MethodChoice;
 use crate::workload::tally::Tally;
-use crate::workload::{self, Ended, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport};
+use crate::workload::{self, FlowEnded, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 
 /// For a worker to prepare.
-const PREPARE: Duration = Duration::from_secs(5);
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one worker used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Used {
+pub struct WorkerCost {
     /// CPU time of its thread.
     pub cpu: Duration,
     /// Calls that moved bytes.
@@ -39,7 +39,7 @@ pub struct Used {
     pub bytes: u64,
 }
 
-impl Used {
+impl WorkerCost {
     /// CPU time of one call, in nanoseconds.
     #[must_use]
     pub fn cpu_ns(&self) -> f64 {
@@ -55,32 +55,35 @@ impl Used {
 
 /// Both workers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moved {
+pub struct TransferCost {
     /// The one that sent.
-    pub send: Used,
+    pub send: WorkerCost,
     /// The one that received.
-    pub receive: Used,
+    pub receive: WorkerCost,
 }
 
 /// Moves `bytes` (at least one) by these methods.
 ///
 /// # Errors
 /// When a method is refused or falls back to another, or when bytes were lost.
-pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<Moved> {
+pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<TransferCost> {
     let failed = |error: io::Error| Error::new(Kind::Unmeasured, "connect over loopback", error);
     let plan = Plan {
         extent: StopCondition::Bytes { total_bytes: Bytes(bytes) },
         ..runs::stream_plan(send, receive, 1)
     };
     let (one, other) = pair(&plan).map_err(failed)?;
-    let ends = [End::new(&plan, FlowRole::Send, one), End::new(&plan, FlowRole::Receive, other)];
-    let (tell, told) = bounded(ends.len());
+    let ends = [
+        LoopbackEnd::new(&plan, FlowRole::Send, one),
+        LoopbackEnd::new(&plan, FlowRole::Receive, other),
+    ];
+    let (sender, ready) = bounded(ends.len());
     let [sent, received] = std::thread::scope(|scope| {
         let workers = ends.each_ref().map(|end| {
-            let tell = tell.clone();
-            scope.spawn(move || end.work(&tell))
+            let sender = sender.clone();
+            scope.spawn(move || end.work(&sender))
         });
-        let ready = release(&ends, &told);
+        let ready = release(&ends, &ready);
         let done = workers.map(|worker| worker.join().map_err(|_| panicked()));
         ready.map(|()| done)
     })?;
@@ -88,9 +91,9 @@ pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<
     as_asked(send.name(), sent.1.send.and_then(|own| Some(own.used?.name())))?;
     let used = received.1.receive.and_then(|own| Some(own.bytes.first()?.method.name()));
     as_asked(receive.name(), used)?;
-    let moved = Moved { send: sent.0, receive: received.0 };
+    let moved = TransferCost { send: sent.0, receive: received.0 };
     if moved.send.bytes != bytes || moved.receive.bytes != bytes {
-        let failures = ends.iter().filter_map(End::failure);
+        let failures = ends.iter().filter_map(LoopbackEnd::failure);
         let failures: Vec<_> = failures.map(|failure| format!(": {failure}")).collect();
         let cause = format!(
             "{} of {bytes} B sent, {} B received{}",
@@ -104,10 +107,10 @@ pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<
 }
 
 /// Starts both workers once both are ready; after a refusal neither.
-fn release(ends: &[End; 2], told: &Receiver<Result<WorkerReady>>) -> Result<()> {
+fn release(ends: &[LoopbackEnd; 2], ready: &Receiver<Result<WorkerReady>>) -> Result<()> {
     let ready = ends.iter().try_for_each(|_| {
         let late = |_| Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time");
-        let stand = told.recv_timeout(PREPARE).map_err(late)??;
+        let stand = ready.recv_timeout(PREPARE_TIMEOUT).map_err(late)??;
         stand.fallback.map_or(Ok(()), |why| Err(Error::new(Kind::Unmeasured, "fell back", why)))
     });
     for end in ends {
@@ -135,52 +138,52 @@ fn panicked() -> Error {
 }
 
 /// One worker's side.
-struct End {
+struct LoopbackEnd {
     shared: Shared,
-    share: WorkerFlows,
-    events: Receiver<Ended>,
+    flows: WorkerFlows,
+    events: Receiver<FlowEnded>,
 }
 
-impl End {
-    fn new(plan: &Plan, part: FlowRole, socket: Socket) -> Self {
-        let (tell, events) = bounded(1);
+impl LoopbackEnd {
+    fn new(plan: &Plan, role: FlowRole, socket: Socket) -> Self {
+        let (sender, events) = bounded(1);
         let shared = Shared {
             plan: plan.clone(),
             gate: Gate::new(),
             sockets: vec![socket],
-            meeting: None,
+            connections: None,
             tallies: vec![Tally::default()],
-            events: tell,
-            choice: Choice::default(),
+            events: sender,
+            choice: MethodChoice::default(),
             compat: CompatOptions::default(),
         };
-        Self { shared, share: WorkerFlows { part, flows: vec![0] }, events }
+        Self { shared, flows: WorkerFlows { role, ids: vec![0] }, events }
     }
 
     /// Works on the calling thread; what it used once it was released.
-    fn work(&self, tell: &Sender<Result<WorkerReady>>) -> (Used, WorkerReport) {
+    fn work(&self, sender: &Sender<Result<WorkerReady>>) -> (WorkerCost, WorkerReport) {
         let released = Cell::new(0);
         let ready = |stand: Result<WorkerReady>| {
             let refused = stand.is_err();
-            let _ = tell.send(stand);
+            let _ = sender.send(stand);
             let go = !refused && self.shared.gate.wait();
             released.set(thread_cpu_ns());
             go
         };
-        let worker = Worker { shared: &self.shared, share: &self.share, ready: &ready };
-        let account = workload::run(&worker);
+        let worker = Worker { shared: &self.shared, flows: &self.flows, ready: &ready };
+        let report = workload::run(&worker);
         let cpu = Duration::from_nanos(thread_cpu_ns().saturating_sub(released.get()));
         let count = self.shared.tallies[0].read();
-        let (calls, bytes) = match self.share.part {
+        let (calls, bytes) = match self.flows.role {
             FlowRole::Send => (count.send_calls, count.bytes_sent),
             _ => (count.receive_calls, count.bytes_received),
         };
         // A worker that failed leaves nobody waiting on the other end.
-        let _ = self.shared.sockets[0].shutdown(match self.share.part {
+        let _ = self.shared.sockets[0].shutdown(match self.flows.role {
             FlowRole::Send => std::net::Shutdown::Write,
             _ => std::net::Shutdown::Both,
         });
-        (Used { cpu, calls, bytes }, account)
+        (WorkerCost { cpu, calls, bytes }, report)
     }
 
     fn failure(&self) -> Option<io::Error> {

@@ -32,7 +32,7 @@ pub const CONGESTION_CONTROL: &str = "reno";
 /// Moved for the cost of one call: some two thousand messages.
 const CALL_BYTES: u64 = 256 << 20;
 /// Turns of all runs that there may be.
-const TURNS: [u32; 3] = [1, 2, 3];
+const TURN_COUNTS: [u32; 3] = [1, 2, 3];
 
 /// Measures all of it within about `budget`, and tells of each part as it begins. A message on
 /// `stop` ends it.
@@ -41,7 +41,7 @@ const TURNS: [u32; 3] = [1, 2, 3];
 /// When it was stopped, or when not one ceiling could be measured.
 pub fn calibrate(
     budget: Duration,
-    tell: &mut dyn FnMut(&str),
+    report_part: &mut dyn FnMut(&str),
     stop: &Receiver<Kind>,
 ) -> Result<Calibration> {
     let began = Instant::now();
@@ -61,11 +61,11 @@ pub fn calibrate(
         rr: Vec::new(),
         left_out: Vec::new(),
     };
-    tell("steps");
+    report_part("steps");
     record.steps = steps::all(&roots);
-    calls(&mut record, tell, stop)?;
+    calls(&mut record, report_part, stop)?;
     let cpus = Topology::read(&roots).order(None);
-    turns(&mut record, &runs::plans(&cpus), began + budget, tell, stop)?;
+    turns(&mut record, &runs::plans(&cpus), began + budget, report_part, stop)?;
     record.seconds = began.elapsed().as_secs_f64();
     if record.streams.is_empty() {
         let reasons: Vec<_> =
@@ -81,13 +81,13 @@ fn turns(
     record: &mut Calibration,
     plans: &[runs::Planned],
     deadline: Instant,
-    tell: &mut dyn FnMut(&str),
+    report_part: &mut dyn FnMut(&str),
     stop: &Receiver<Kind>,
 ) -> Result<()> {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).max(1);
     let left = || deadline.saturating_duration_since(Instant::now());
-    let fit = left().as_secs_f64() / (runs::USUAL * count(plans.len())).as_secs_f64();
-    let turns = TURNS.into_iter().rev().find(|turns| f64::from(*turns) <= fit).unwrap_or(1);
+    let fit = left().as_secs_f64() / (runs::USUAL_RUN * count(plans.len())).as_secs_f64();
+    let turns = TURN_COUNTS.into_iter().rev().find(|turns| f64::from(*turns) <= fit).unwrap_or(1);
     let mut best: Vec<Option<runs::Figure>> = vec![None; plans.len()];
     let mut refused = vec![false; plans.len()];
     for turn in 0..turns {
@@ -95,16 +95,16 @@ fn turns(
             if refused[number] {
                 continue;
             }
-            tell(&planned.name);
+            report_part(&planned.name);
             let rest = count(plans.len()) * (turns - turn) - count(number + 1) + 1;
             // With too little time for all, the first are measured and the last are left out; one
             // is measured in any case.
             let none_yet = best.iter().all(Option::is_none);
-            let least = if none_yet { runs::SHORTEST } else { Duration::ZERO };
-            let slice = (left() / rest).max(runs::SHORTEST).min(left()).max(least);
+            let least = if none_yet { runs::MIN_RUN } else { Duration::ZERO };
+            let slice = (left() / rest).max(runs::MIN_RUN).min(left()).max(least);
             match runs::measure(planned, slice, stop) {
                 Ok(figure) => best[number] = Some(figure.better(best[number].take())),
-                Err(error) if ends(&error) => return Err(error),
+                Err(error) if ends_calibration(&error) => return Err(error),
                 Err(error) if best[number].is_none() => {
                     refused[number] = true;
                     leave_out(record, &planned.name, &error);
@@ -126,13 +126,13 @@ fn turns(
 /// What one send and one receive cost, by method; the other end of each uses the plain one.
 fn calls(
     record: &mut Calibration,
-    tell: &mut dyn FnMut(&str),
+    report_part: &mut dyn FnMut(&str),
     stop: &Receiver<Kind>,
 ) -> Result<()> {
     for method in SendMethod::concrete() {
-        stopped(stop)?;
+        check_stopped(stop)?;
         let name = format!("send {}", method.name());
-        tell(&name);
+        report_part(&name);
         match calls::transfer(method, ReceiveMethod::Read, CALL_BYTES) {
             Ok(moved) => record.sends.push(SendCost {
                 method,
@@ -143,9 +143,9 @@ fn calls(
         }
     }
     for &method in ReceiveMethod::ALL {
-        stopped(stop)?;
+        check_stopped(stop)?;
         let name = format!("receive {}", method.name());
-        tell(&name);
+        report_part(&name);
         match calls::transfer(SendMethod::Write, method, CALL_BYTES) {
             Ok(moved) => record.receives.push(ReceiveCost {
                 method,
@@ -163,10 +163,10 @@ fn leave_out(record: &mut Calibration, what: &str, error: &Error) {
 }
 
 /// The failure is the end of the whole calibration.
-const fn ends(error: &Error) -> bool {
+const fn ends_calibration(error: &Error) -> bool {
     matches!(error.kind, Kind::Interrupted | Kind::Terminated | Kind::Deadline)
 }
 
-fn stopped(stop: &Receiver<Kind>) -> Result<()> {
+fn check_stopped(stop: &Receiver<Kind>) -> Result<()> {
     stop.try_recv().map_or(Ok(()), |kind| Err(Error::new(kind, "calibrate", "ended by a signal")))
 }

@@ -22,13 +22,13 @@ use podperf_model::result::run::Run;
 use podperf_model::units::Bytes;
 
 /// A run of less time would say nothing.
-pub const SHORTEST: Duration = Duration::from_millis(150);
+pub const MIN_RUN: Duration = Duration::from_millis(150);
 /// More time would say no more.
-const LONGEST: Duration = Duration::from_millis(1500);
+const MAX_RUN: Duration = Duration::from_millis(1500);
 /// Enough for a figure; what time is left beyond it goes to another turn.
-pub const USUAL: Duration = Duration::from_millis(500);
+pub const USUAL_RUN: Duration = Duration::from_millis(500);
 /// For each step of a run in this process.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A run to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,10 +69,10 @@ impl Figure {
 }
 
 /// Asks one end for a way of waiting.
-type Ask = fn(&mut EndPlan);
+type SetWait = fn(&mut EndPlan);
 
 /// How both ends of a round trip may wait.
-const WAITS: &[(&str, Ask)] = &[("block", |_| {}), ("spin", |end| end.wait = Wait::Spin)];
+const WAITS: &[(&str, SetWait)] = &[("block", |_| {}), ("spin", |end| end.wait = Wait::Spin)];
 
 /// Every run there is: each send method against the plain receiver, and each receive method
 /// against the plain sender, with 1, 2, 4 and as many streams as CPUs; a round trip by each way of
@@ -96,11 +96,11 @@ pub fn plans(cpus: &[u32]) -> Vec<Planned> {
             all.push(Planned { name: format!("{methods}, {streams} {noun}"), plan, rr: None });
         }
     }
-    for &(wait, ask) in WAITS {
+    for &(wait, set_wait) in WAITS {
         for (placement, pins) in placements(cpus) {
             let mut plan = rr_plan(pins);
-            ask(&mut plan.client);
-            ask(&mut plan.server);
+            set_wait(&mut plan.client);
+            set_wait(&mut plan.server);
             // Two that spin on one CPU wait for the scheduler's clock.
             if placement == RunPlacement::OneCpu && plan.client.wait.spins() {
                 continue;
@@ -148,9 +148,9 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
     let no_delay = matches!(workload, Workload::Rr(_));
     Plan {
         workload,
-        extent: StopCondition::Time { window: LONGEST },
+        extent: StopCondition::Time { window: MAX_RUN },
         warm_up: Duration::ZERO,
-        interval: LONGEST,
+        interval: MAX_RUN,
         flows,
         client: EndPlan { pin: client, ..EndPlan::default() },
         server: EndPlan { pin: server, ..EndPlan::default() },
@@ -167,8 +167,8 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
 /// # Errors
 /// When there is too little time, when the run fails, or when something else was used than asked.
 pub fn measure(planned: &Planned, slice: Duration, stop: &Receiver<Kind>) -> Result<Figure> {
-    let slice = slice.min(LONGEST);
-    if slice < SHORTEST {
+    let slice = slice.min(MAX_RUN);
+    if slice < MIN_RUN {
         return Err(Error::new(Kind::Unmeasured, "measure", "no time left"));
     }
     // The rest goes to connecting, starting and ending.
@@ -193,8 +193,8 @@ pub fn run(plan: &Plan, stop: &Receiver<Kind>) -> Result<Run> {
         family: None,
         bind: None,
         token: None,
-        connect_timeout: PATIENCE,
-        peer_timeout: PATIENCE,
+        connect_timeout: STEP_TIMEOUT,
+        peer_timeout: STEP_TIMEOUT,
         deadline: None,
     };
     let plan = CheckedPlan::new(plan.clone(), &Limits::default())?;
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn of_two_turns_the_better_stays() {
         let (_keep, stop) = crossbeam_channel::bounded(1);
-        let Figure::Stream(row) = measure(&plans(&[])[0], SHORTEST, &stop).unwrap() else {
+        let Figure::Stream(row) = measure(&plans(&[])[0], MIN_RUN, &stop).unwrap() else {
             panic!("the first run is a stream's")
         };
         let faster = Figure::Stream(StreamCeiling {
@@ -303,13 +303,13 @@ mod tests {
     fn too_little_time_is_said_and_a_short_run_brings_its_figure() {
         let (_keep, stop) = crossbeam_channel::bounded(1);
         let plans = plans(&[]);
-        let error = measure(&plans[0], SHORTEST / 2, &stop).unwrap_err();
+        let error = measure(&plans[0], MIN_RUN / 2, &stop).unwrap_err();
         assert_eq!(error.cause, "no time left");
-        let Figure::Stream(row) = measure(&plans[0], SHORTEST, &stop).unwrap() else {
+        let Figure::Stream(row) = measure(&plans[0], MIN_RUN, &stop).unwrap() else {
             panic!("the first run is a stream's")
         };
         assert!(row.bits_per_second > 0.0 && row.streams == 1, "{row:?}");
-        let Figure::Rr(row) = measure(plans.last().unwrap(), SHORTEST, &stop).unwrap() else {
+        let Figure::Rr(row) = measure(plans.last().unwrap(), MIN_RUN, &stop).unwrap() else {
             panic!("the last run is a round trip's")
         };
         assert!(row.mean_ns > 0.0 && row.per_second > 0.0, "{row:?}");
@@ -319,7 +319,7 @@ mod tests {
     fn a_stopped_run_is_an_end_and_no_figure() {
         let (stop, stopped) = crossbeam_channel::bounded(1);
         stop.send(Kind::Interrupted).unwrap();
-        let error = measure(&plans(&[])[0], SHORTEST, &stopped).unwrap_err();
+        let error = measure(&plans(&[])[0], MIN_RUN, &stopped).unwrap_err();
         assert_eq!(error.kind, Kind::Interrupted);
     }
 }

@@ -27,9 +27,9 @@ use crate::transport::datagram::socket_drops;
 use crate::workload::compat::CompatOptions;
 use crate::workload::crr::{ConnectionSetup, ConnectionSource};
 use crate::workload::gate::{Gate, Phase};
-use crate::workload::stream::auto::Choice;
+use crate::workload::stream::auto::MethodChoice;
 use crate::workload::tally::Tally;
-use crate::workload::{Ended, Pacing, Shared, WorkerReport};
+use crate::workload::{FlowEnded, Pacing, Shared, WorkerReport};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
@@ -41,11 +41,11 @@ use podperf_model::result::end_result::{
 use podperf_model::result::run::{PlacementFacts, SocketFacts};
 
 /// For workers to prepare: allocate, pin, register.
-const PREPARE: Duration = Duration::from_secs(10);
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an engine is made from.
 #[derive(Debug)]
-pub struct Setup {
+pub struct EngineSetup {
     /// What to do.
     pub plan: Plan,
     /// Which end this is.
@@ -71,8 +71,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     role: Role,
     peers: Vec<SocketAddr>,
-    crew: worker::WorkerPool,
-    events: Receiver<Ended>,
+    pool: worker::WorkerPool,
+    events: Receiver<FlowEnded>,
     reader: HostReader,
     facts: EndFacts,
     ended: usize,
@@ -87,42 +87,42 @@ impl Engine {
     /// # Errors
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
     /// left behind.
-    pub fn prepare(setup: Setup) -> Result<Self> {
-        let Setup { plan, role, sockets, way, granted, host, same_machine, compat } = setup;
+    pub fn prepare(setup: EngineSetup) -> Result<Self> {
+        let EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat } = setup;
         let roots = Roots::default();
         let topology = Topology::read(&roots);
         let node = host.device.as_ref().and_then(|device| device.numa_node);
         let cpus = topology.order(node);
-        let mut shares = placement::shares(&plan, role, cpus.len(), compat.pace.is_some());
-        let pinning = placement::pin(plan.end(role), shares.len(), &cpus, same_machine);
+        let mut assigned = placement::assign(&plan, role, cpus.len(), compat.pace.is_some());
+        let pinning = placement::pin(plan.end(role), assigned.len(), &cpus, same_machine);
         let steered = (role == Role::Server && !same_machine)
-            .then(|| placement::steer(&mut shares, &pinning.cpus, &incoming_cpus(&sockets)))
+            .then(|| placement::steer(&mut assigned, &pinning.cpus, &incoming_cpus(&sockets)))
             .flatten();
         let peers = peers(&sockets, way.as_ref().map(|(_, peer)| *peer), plan.connections())?;
-        let alone = shares.iter().all(|share| share.flows.len() == 1);
+        let alone = assigned.iter().all(|worker| worker.ids.len() == 1);
         // Every flow ends once, and every worker may fail once as a whole.
-        let (tell, events) = bounded(peers.len() + shares.len());
+        let (sender, events) = bounded(peers.len() + assigned.len());
         let shared = Arc::new(Shared {
             tallies: peers.iter().map(|_| Tally::default()).collect(),
             plan,
             gate: Gate::new(),
             sockets,
-            meeting: way.map(|(way, peer)| ConnectionSetup::new(way, peer, alone)),
-            events: tell,
-            choice: Choice::default(),
+            connections: way.map(|(way, peer)| ConnectionSetup::new(way, peer, alone)),
+            events: sender,
+            choice: MethodChoice::default(),
             compat,
         });
         let time_wait = ports::time_wait(&roots);
-        let mut crew = worker::WorkerPool::start(&shared, shares, &pinning.cpus)?;
-        let ready = crew.wait_ready(Instant::now() + PREPARE)?;
+        let mut pool = worker::WorkerPool::start(&shared, assigned, &pinning.cpus)?;
+        let ready = pool.wait_ready(Instant::now() + PREPARE_TIMEOUT)?;
         let wait = shared.plan.end(role).wait;
-        let placement = PlacementFacts { wait, steered, ..place(&ready, pinning.reason) };
+        let placement = PlacementFacts { wait, steered, ..placement_facts(&ready, pinning.reason) };
         let reader = HostReader::open(&roots);
         let mut host = host;
         let reasons = reader.unknown().iter();
         host.unknown.extend(reasons.map(|(name, why)| (format!("counters.{name}"), why.clone())));
         let facts = EndFacts { host, placement, sockets: granted, pid: std::process::id() };
-        Ok(Self { shared, role, peers, crew, events, reader, facts, ended: 0, time_wait })
+        Ok(Self { shared, role, peers, pool, events, reader, facts, ended: 0, time_wait })
     }
 
     /// What is to be done.
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Flows that ended by themselves, as they do.
     #[must_use]
-    pub const fn events(&self) -> &Receiver<Ended> {
+    pub const fn events(&self) -> &Receiver<FlowEnded> {
         &self.events
     }
 
@@ -150,7 +150,7 @@ impl Engine {
             self.shared.gate.start(Phase::WarmUp);
             return None;
         }
-        let mut reading = self.reading();
+        let mut reading = self.read_counters();
         reading.at_ns = 0;
         self.shared.gate.start(Phase::Window);
         Some(reading)
@@ -158,20 +158,20 @@ impl Engine {
 
     /// Opens the window.
     pub fn open_window(&mut self) -> Reading {
-        let reading = self.reading();
+        let reading = self.read_counters();
         self.shared.gate.advance(Phase::Window);
         reading
     }
 
     /// Closes the window; flows go on.
     pub fn close_window(&mut self) -> Reading {
-        let reading = self.reading();
+        let reading = self.read_counters();
         self.shared.gate.advance(Phase::Tail);
         reading
     }
 
     /// Reads everything, clock and tallies first.
-    pub fn reading(&mut self) -> Reading {
+    pub fn read_counters(&mut self) -> Reading {
         let at = self.shared.gate.origin().map_or(Duration::ZERO, |origin| origin.elapsed());
         let udp = self.shared.plan.workload.is_udp();
         let count = |tally| counters(tally, udp);
@@ -201,7 +201,7 @@ impl Engine {
     }
 
     /// Notes that a flow has ended; what went wrong, if it was not planned.
-    pub fn note(&mut self, ended: Ended) -> Option<Error> {
+    pub fn note(&mut self, ended: FlowEnded) -> Option<Error> {
         self.ended += 1;
         let failure = ended.failure?;
         let no_port = failure.error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
@@ -239,14 +239,14 @@ impl Engine {
         for (id, socket) in (0..).zip(&self.shared.sockets) {
             // Wakes a sender that is blocked on a full socket; what it holds is still sent.
             // Datagrams are never waited for long, and a UDP socket could not say its end any more.
-            if self.shared.plan.part(self.role, id) == FlowRole::Send
+            if self.shared.plan.flow_role(self.role, id) == FlowRole::Send
                 && !self.shared.plan.workload.is_udp()
             {
                 let _ = socket.shutdown(Shutdown::Write);
             }
         }
-        if let Some(meeting) = &self.shared.meeting {
-            meeting.close();
+        if let Some(connections) = &self.shared.connections {
+            connections.close();
         }
     }
 
@@ -255,10 +255,10 @@ impl Engine {
     pub fn stop(&mut self, drain: Duration) -> EndReport {
         self.wind_down();
         let deadline = Instant::now() + drain;
-        while Instant::now() < deadline && self.crew.running() {
+        while Instant::now() < deadline && self.pool.running() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let mut report = report(&self.shared, self.crew.join());
+        let mut report = report(&self.shared, self.pool.join());
         if let Some(uses) = &mut report.connections {
             let roots = Roots::default();
             uses.time_wait_before = self.time_wait;
@@ -269,9 +269,13 @@ impl Engine {
     }
 }
 
-/// The peer of each flow: that of its socket, or `meeting` of all.
-fn peers(sockets: &[Socket], meeting: Option<SocketAddr>, flows: u32) -> Result<Vec<SocketAddr>> {
-    if let Some(peer) = meeting {
+/// The peer of each flow: that of its socket, or `connections` of all.
+fn peers(
+    sockets: &[Socket],
+    connections: Option<SocketAddr>,
+    flows: u32,
+) -> Result<Vec<SocketAddr>> {
+    if let Some(peer) = connections {
         return Ok(vec![peer; flows as usize]);
     }
     sockets
@@ -300,12 +304,12 @@ fn peer(socket: &Socket) -> io::Result<SocketAddr> {
 }
 
 /// What the workers at the gate say of themselves.
-fn place(ready: &[worker::Ready], reason: String) -> PlacementFacts {
-    let mut multiplexing: Vec<_> = ready.iter().map(|ready| ready.stand.multiplexing).collect();
+fn placement_facts(ready: &[worker::PlacedWorker], reason: String) -> PlacementFacts {
+    let mut multiplexing: Vec<_> = ready.iter().map(|ready| ready.ready.multiplexing).collect();
     multiplexing.sort_unstable();
     multiplexing.dedup();
     let mut fallbacks: Vec<_> =
-        ready.iter().filter_map(|ready| ready.stand.fallback.clone()).collect();
+        ready.iter().filter_map(|ready| ready.ready.fallback.clone()).collect();
     fallbacks.sort_unstable();
     fallbacks.dedup();
     PlacementFacts {
@@ -331,7 +335,7 @@ fn counters(tally: &Tally, udp: bool) -> FlowCounters {
 }
 
 /// Merges what the workers brought home.
-fn report(shared: &Shared, accounts: Vec<WorkerReport>) -> EndReport {
+fn report(shared: &Shared, reports: Vec<WorkerReport>) -> EndReport {
     let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
         let count = tally.read();
         FlowReport {
@@ -349,33 +353,33 @@ fn report(shared: &Shared, accounts: Vec<WorkerReport>) -> EndReport {
     let (mut latency, mut service_time, mut connect_time) = (None, None, None);
     let mut pacing: Option<Pacing> = None;
     let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
-    for account in accounts {
-        merge(&mut latency, account.latency, Latencies::merge);
-        merge(&mut service_time, account.service_time, Latencies::merge);
-        merge(&mut connect_time, account.connect_time, Latencies::merge);
-        merge(&mut pacing, account.pacing, Pacing::merge);
-        if let Some(part) = account.connections {
+    for report in reports {
+        merge(&mut latency, report.latency, Latencies::merge);
+        merge(&mut service_time, report.service_time, Latencies::merge);
+        merge(&mut connect_time, report.connect_time, Latencies::merge);
+        merge(&mut pacing, report.pacing, Pacing::merge);
+        if let Some(part) = report.connections {
             own.connections.get_or_insert_with(ConnectionUse::default).add(part);
         }
-        if let Some(part) = account.send {
+        if let Some(part) = report.send {
             send.get_or_insert_default().add(part);
         }
-        if let Some(part) = account.receive {
+        if let Some(part) = report.receive {
             receive.get_or_insert_default().add(part);
         }
-        if let Some(part) = account.schedule {
+        if let Some(part) = report.schedule {
             own.schedule = Some(own.schedule.unwrap_or_default().plus(part));
         }
-        if let Some(part) = account.datagrams {
+        if let Some(part) = report.datagrams {
             own.datagrams.get_or_insert_default().add(part);
         }
-        if let Some(part) = account.lost_transactions {
+        if let Some(part) = report.lost_transactions {
             *own.lost_transactions.get_or_insert_default() += part;
         }
-        if let Some(part) = account.failed_sends {
+        if let Some(part) = report.failed_sends {
             *own.failed_sends.get_or_insert_default() += part;
         }
-        for (flow, datagrams) in account.flow_datagrams {
+        for (flow, datagrams) in report.flow_datagrams {
             own.flows[flow].datagrams = Some(datagrams);
         }
     }

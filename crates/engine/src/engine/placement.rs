@@ -9,39 +9,38 @@ use podperf_model::plan::{EndPlan, FlowRole, Pin, Plan, Role};
 /// as CPUs, because threads that wait for a CPU start late and take turns by the scheduler's clock.
 const FLOWS_PER_CPU: usize = 4;
 
-/// Splits the flows of `role` among its workers. `cpus` is how many CPUs the process may use.
-/// Flows that play the same part are neighbours, and no worker plays two parts. `alone`: each flow
-/// needs a worker of its own, whatever was asked for.
+/// Splits the flows of one end among its workers. `cpus` is how many CPUs the process may use.
+/// Flows of one role are neighbours, and no worker has two roles. `alone`: each flow needs a worker
+/// of its own, whatever was asked for.
 #[must_use]
-pub fn shares(plan: &Plan, role: Role, cpus: usize, alone: bool) -> Vec<WorkerFlows> {
-    let parts = parts(plan, role);
-    let asked = plan.end(role).workers.map(|workers| workers as usize);
-    let mut shares = Vec::new();
-    for (part, flows) in &parts {
+pub fn assign(plan: &Plan, end: Role, cpus: usize, alone: bool) -> Vec<WorkerFlows> {
+    let roles = roles(plan, end);
+    let asked = plan.end(end).workers.map(|workers| workers as usize);
+    let mut assigned = Vec::new();
+    for (role, flows) in &roles {
         let workers = match asked {
             _ if alone => flows.len(),
-            Some(workers) => (workers / parts.len()).max(1),
+            Some(workers) => (workers / roles.len()).max(1),
             None if flows.len() <= FLOWS_PER_CPU * cpus.max(1) => flows.len(),
             None => cpus.max(1),
         };
-        shares.extend(
-            split(flows, workers).map(|flows| WorkerFlows { part: *part, flows: flows.collect() }),
-        );
+        let pieces = split(flows, workers);
+        assigned.extend(pieces.map(|ids| WorkerFlows { role: *role, ids: ids.collect() }));
     }
-    shares
+    assigned
 }
 
-/// The runs of neighbouring flows that play one part.
-fn parts(plan: &Plan, role: Role) -> Vec<(FlowRole, Range<usize>)> {
-    let mut parts: Vec<(FlowRole, Range<usize>)> = Vec::new();
+/// The runs of neighbouring flows that have one role.
+fn roles(plan: &Plan, end: Role) -> Vec<(FlowRole, Range<usize>)> {
+    let mut roles: Vec<(FlowRole, Range<usize>)> = Vec::new();
     for id in 0..plan.connections() {
-        let (part, flow) = (plan.part(role, id), id as usize);
-        match parts.last_mut() {
-            Some((last, flows)) if *last == part => flows.end = flow + 1,
-            _ => parts.push((part, flow..flow + 1)),
+        let (role, flow) = (plan.flow_role(end, id), id as usize);
+        match roles.last_mut() {
+            Some((last, flows)) if *last == role => flows.end = flow + 1,
+            _ => roles.push((role, flow..flow + 1)),
         }
     }
-    parts
+    roles
 }
 
 /// Cuts `flows` into at most `pieces` pieces whose lengths differ by one at the most.
@@ -84,49 +83,50 @@ pub fn pin(plan: &EndPlan, workers: usize, ordered: &[u32], same_machine: bool) 
 }
 
 /// Gives flows to the workers that are pinned to the CPU their packets come in on: `pinned` by
-/// worker, `incoming` by flow. A worker keeps as many flows as it had and the part it plays, so the
-/// flows stay spread evenly; those that no such worker has room for fill what is left, in order.
-/// How many went to the CPU of their packets; nothing, and nothing changed, when not all workers
-/// are pinned or the CPU of no flow is known.
+/// worker, `incoming` by flow. A worker keeps its role and as many flows as it had, so the flows
+/// stay spread evenly; those that no such worker has room for fill what is left, in order.
+///
+/// Returns how many flows went to the CPU of their packets; nothing, and nothing is changed, when
+/// not all workers are pinned or the CPU of no flow is known.
 pub fn steer(
-    shares: &mut [WorkerFlows],
+    assigned: &mut [WorkerFlows],
     pinned: &[Option<u32>],
     incoming: &[Option<u32>],
 ) -> Option<u32> {
     let pinned: Option<Vec<u32>> = pinned.iter().copied().collect();
     let pinned = pinned.filter(|_| incoming.iter().any(Option::is_some))?;
-    let (mut steered, mut parts) = (0, Vec::new());
-    for share in shares.iter() {
-        if !parts.contains(&share.part) {
-            parts.push(share.part);
+    let (mut steered, mut roles) = (0, Vec::new());
+    for worker in assigned.iter() {
+        if !roles.contains(&worker.role) {
+            roles.push(worker.role);
         }
     }
-    for part in parts {
-        let mut members: Vec<(&mut WorkerFlows, u32)> =
-            shares.iter_mut().zip(pinned.iter().copied()).collect();
-        members.retain(|(share, _)| share.part == part);
-        let room: Vec<usize> = members.iter().map(|(share, _)| share.flows.len()).collect();
+    for role in roles {
+        let mut workers: Vec<(&mut WorkerFlows, u32)> =
+            assigned.iter_mut().zip(pinned.iter().copied()).collect();
+        workers.retain(|(worker, _)| worker.role == role);
+        let sizes: Vec<usize> = workers.iter().map(|(worker, _)| worker.ids.len()).collect();
         let flows: Vec<usize> =
-            members.iter_mut().flat_map(|(share, _)| share.flows.drain(..)).collect();
+            workers.iter_mut().flat_map(|(worker, _)| worker.ids.drain(..)).collect();
         let mut rest = Vec::new();
         for flow in flows {
             let cpu = incoming.get(flow).copied().flatten();
-            let mut open = members.iter_mut().zip(&room);
-            let home =
-                open.find(|((share, own), room)| Some(*own) == cpu && share.flows.len() < **room);
-            match home {
-                Some(((share, _), _)) => {
-                    share.flows.push(flow);
+            let mut open = workers.iter_mut().zip(&sizes);
+            let local =
+                open.find(|((worker, own), size)| Some(*own) == cpu && worker.ids.len() < **size);
+            match local {
+                Some(((worker, _), _)) => {
+                    worker.ids.push(flow);
                     steered += 1;
                 }
                 None => rest.push(flow),
             }
         }
         let mut rest = rest.into_iter();
-        for ((share, _), room) in members.iter_mut().zip(room) {
-            let missing = room - share.flows.len();
-            share.flows.extend(rest.by_ref().take(missing));
-            share.flows.sort_unstable();
+        for ((worker, _), size) in workers.iter_mut().zip(sizes) {
+            let missing = size - worker.ids.len();
+            worker.ids.extend(rest.by_ref().take(missing));
+            worker.ids.sort_unstable();
         }
     }
     Some(steered)
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn ranges(plan: &Plan, cpus: usize) -> Vec<Vec<usize>> {
-        shares(plan, Role::Client, cpus, false).into_iter().map(|share| share.flows).collect()
+        assign(plan, Role::Client, cpus, false).into_iter().map(|worker| worker.ids).collect()
     }
 
     #[test]
@@ -177,19 +177,19 @@ mod tests {
     #[test]
     fn flows_that_must_be_alone_are() {
         let plan = stream(64, Direction::Up, Some(2));
-        let shares = shares(&plan, Role::Client, 2, true);
-        assert_eq!(shares.len(), 64);
-        assert!(shares.iter().enumerate().all(|(id, share)| share.flows == [id]));
+        let assigned = assign(&plan, Role::Client, 2, true);
+        assert_eq!(assigned.len(), 64);
+        assert!(assigned.iter().enumerate().all(|(id, worker)| worker.ids == [id]));
     }
 
     #[test]
-    fn no_worker_plays_two_parts() {
-        let shares = shares(&stream(2, Direction::Both, Some(2)), Role::Client, 8, false);
+    fn no_worker_has_two_roles() {
+        let assigned = assign(&stream(2, Direction::Both, Some(2)), Role::Client, 8, false);
         assert_eq!(
-            shares,
+            assigned,
             [
-                WorkerFlows { part: FlowRole::Send, flows: vec![0, 1] },
-                WorkerFlows { part: FlowRole::Receive, flows: vec![2, 3] }
+                WorkerFlows { role: FlowRole::Send, ids: vec![0, 1] },
+                WorkerFlows { role: FlowRole::Receive, ids: vec![2, 3] }
             ]
         );
     }
@@ -205,11 +205,11 @@ mod tests {
         pinned: &[u32],
         incoming: &[u32],
     ) -> (Option<u32>, Vec<Vec<usize>>) {
-        let mut shares = shares(plan, Role::Server, cpus, false);
+        let mut assigned = assign(plan, Role::Server, cpus, false);
         let pinned: Vec<_> = pinned.iter().copied().map(Some).collect();
         let incoming: Vec<_> = incoming.iter().copied().map(Some).collect();
-        let count = steer(&mut shares, &pinned, &incoming);
-        (count, shares.into_iter().map(|share| share.flows).collect())
+        let count = steer(&mut assigned, &pinned, &incoming);
+        (count, assigned.into_iter().map(|worker| worker.ids).collect())
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
             steered(&plan, 2, &[4, 5], &[5, 4, 5, 4]),
             (Some(4), vec![vec![1, 3], vec![0, 2]])
         );
-        // One queue for all: the flows stay spread, and it is said how many came home.
+        // One queue for all: the flows stay spread, and it is said how many have their own CPU.
         assert_eq!(
             steered(&plan, 2, &[4, 5], &[5, 5, 5, 5]),
             (Some(2), vec![vec![2, 3], vec![0, 1]])
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn steering_never_changes_the_part_of_a_flow_or_splits_unevenly() {
+    fn steering_never_changes_the_role_of_a_flow_or_splits_unevenly() {
         let plan = stream(2, Direction::Both, Some(4));
         let (count, flows) = steered(&plan, 4, &[0, 1, 2, 3], &[3, 1, 1, 2]);
         assert_eq!((count, flows), (Some(2), vec![vec![0], vec![1], vec![3], vec![2]]));
@@ -252,10 +252,10 @@ mod tests {
             (vec![Some(0), Some(1)], vec![None, None, None]),
             (vec![Some(0), Some(1)], vec![]),
         ] {
-            let mut shares = shares(&plan, Role::Server, 2, false);
-            let before = shares.clone();
-            assert_eq!(steer(&mut shares, &pinned, &incoming), None);
-            assert_eq!(shares, before);
+            let mut assigned = assign(&plan, Role::Server, 2, false);
+            let before = assigned.clone();
+            assert_eq!(steer(&mut assigned, &pinned, &incoming), None);
+            assert_eq!(assigned, before);
         }
     }
 

@@ -13,7 +13,7 @@ use podperf_model::plan::{
 use podperf_model::units::Bytes;
 
 /// For something to happen that will.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_connection_tells_the_cpu_of_its_packets() {
@@ -31,12 +31,13 @@ fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
         Workload::Crr(crr) => {
             let (host, socket) = (IpAddr::V4(Ipv4Addr::LOCALHOST), SocketPlan::default());
             let address = SocketAddr::new(host, 0);
-            let listener = SessionListener::open(address, host, &socket, Wait::Block, plan.flows).unwrap();
+            let listener =
+                SessionListener::open(address, host, &socket, Wait::Block, plan.flows).unwrap();
             let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
             let (wait, close) = (Wait::Block, crr.close);
-            let dial = Connector { to, bind: None, plan: socket, wait, close, ports: None };
+            let connector = Connector { to, bind: None, plan: socket, wait, close, ports: None };
             ways = [
-                Some((ConnectionSource::Connect(dial), to)),
+                Some((ConnectionSource::Connect(connector), to)),
                 Some((ConnectionSource::Listen(listener), to)),
             ];
             (Vec::new(), Vec::new())
@@ -46,7 +47,7 @@ fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
     };
     let [client, server] = ways;
     let prepare = |role, sockets, way| {
-        Engine::prepare(Setup {
+        Engine::prepare(EngineSetup {
             plan: plan.clone(),
             role,
             sockets,
@@ -64,7 +65,7 @@ fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
 /// Takes the ends of all flows, none of them by a failure.
 fn take_ends(engine: &mut Engine) {
     while !engine.all_ended() {
-        let ended = engine.events().recv_timeout(PATIENCE).unwrap();
+        let ended = engine.events().recv_timeout(DRAIN_TIMEOUT).unwrap();
         let failure = engine.note(ended);
         assert!(failure.is_none(), "{failure:?}");
     }
@@ -116,7 +117,7 @@ fn until_told(workload: &Workload, flows: u32, compat: &CompatOptions) {
     take_ends(starter);
     other.wind_down();
     take_ends(other);
-    let reports = [client.stop(PATIENCE), server.stop(PATIENCE)];
+    let reports = [client.stop(DRAIN_TIMEOUT), server.stop(DRAIN_TIMEOUT)];
     match workload.direction() {
         Some(direction) => {
             let both = direction == Direction::Both;

@@ -17,7 +17,7 @@ use socket2::Socket;
 use crate::workload::crr::ConnectionSetup;
 use crate::workload::gate::Phase;
 use crate::workload::{
-    self, Ended, Failure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
+    self, FlowEnded, FlowFailure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
 };
 use podperf_model::error::{Error, Kind, Result};
 use podperf_sys::fd_table;
@@ -27,13 +27,13 @@ const STACK_BYTES: usize = 256 << 10;
 
 /// A worker stands at the gate, on this CPU if it is pinned.
 #[derive(Debug, Clone)]
-pub(super) struct Ready {
+pub(super) struct PlacedWorker {
     pub(super) cpu: Option<u32>,
-    pub(super) stand: WorkerReady,
+    pub(super) ready: WorkerReady,
 }
 
 /// A worker's number, and that it is ready or why it cannot be.
-type ReadyMessage = (usize, Result<Ready>);
+type ReadyMessage = (usize, Result<PlacedWorker>);
 
 /// All workers of one end. However it is dropped, no thread stays behind.
 #[derive(Debug)]
@@ -47,31 +47,31 @@ impl WorkerPool {
     /// Starts one thread a share.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        shares: Vec<WorkerFlows>,
+        assigned: Vec<WorkerFlows>,
         cpus: &[Option<u32>],
     ) -> Result<Self> {
-        let (tell, ready) = bounded(shares.len());
-        let mut crew =
-            Self { shared: Arc::clone(shared), threads: Vec::with_capacity(shares.len()), ready };
-        let count = shares.len();
-        for (number, share) in shares.into_iter().enumerate() {
-            let (shared, tell) = (Arc::clone(shared), tell.clone());
+        let (sender, ready) = bounded(assigned.len());
+        let mut pool =
+            Self { shared: Arc::clone(shared), threads: Vec::with_capacity(assigned.len()), ready };
+        let count = assigned.len();
+        for (number, flows) in assigned.into_iter().enumerate() {
+            let (shared, sender) = (Arc::clone(shared), sender.clone());
             let cpu = cpus.get(number).copied().flatten();
             let thread = std::thread::Builder::new()
                 .name(format!("podperf-w{number}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || work(&shared, &share, number, cpu, &tell))
+                .spawn(move || work(&shared, &flows, number, cpu, &sender))
                 .map_err(|error| {
                     Error::new(Kind::Unmeasured, format!("start worker {number} of {count}"), error)
                         .with_remedy("use fewer --workers, or raise the limit on processes")
                 })?;
-            crew.threads.push(thread);
+            pool.threads.push(thread);
         }
-        Ok(crew)
+        Ok(pool)
     }
 
     /// Waits until every worker stands at the gate; how each does.
-    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<Ready>> {
+    pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<PlacedWorker>> {
         let mut all = vec![None; self.threads.len()];
         for _ in 0..self.threads.len() {
             let (number, ready) = self.ready.recv_deadline(deadline).map_err(|_| {
@@ -95,8 +95,8 @@ impl WorkerPool {
 
     fn cut_off(&mut self) -> Vec<WorkerReport> {
         self.shared.gate.advance(Phase::Cut);
-        if let Some(meeting) = &self.shared.meeting {
-            meeting.cut_off();
+        if let Some(connections) = &self.shared.connections {
+            connections.cut_off();
         }
         for socket in &self.shared.sockets {
             // Wakes whatever still waits; a socket that is closed already does not mind.
@@ -115,34 +115,34 @@ impl Drop for WorkerPool {
 /// One worker's life.
 fn work(
     shared: &Shared,
-    share: &WorkerFlows,
+    flows: &WorkerFlows,
     number: usize,
     cpu: Option<u32>,
-    tell: &Sender<ReadyMessage>,
+    sender: &Sender<ReadyMessage>,
 ) -> WorkerReport {
     let cpu = match cpu.map(pin).transpose() {
         Ok(cpu) => cpu,
         Err(error) => {
-            let _ = tell.send((number, Err(error)));
+            let _ = sender.send((number, Err(error)));
             return WorkerReport::default();
         }
     };
-    let listener = shared.meeting.as_ref().and_then(ConnectionSetup::listener);
-    let own = share.flows.iter().filter_map(|&flow| shared.sockets.get(flow));
+    let listener = shared.connections.as_ref().and_then(ConnectionSetup::listener);
+    let own = flows.ids.iter().filter_map(|&flow| shared.sockets.get(flow));
     // An old kernel or a filter may refuse: each system call costs a little more then.
     let _ = fd_table::separate(own.chain(listener).map(Socket::as_fd));
-    let ready = |stand: Result<WorkerReady>| {
-        let refused = stand.is_err();
+    let ready = |ready: Result<WorkerReady>| {
+        let refused = ready.is_err();
         // The engine may have given up waiting; the gate then says stop.
-        let _ = tell.send((number, stand.map(|stand| Ready { cpu, stand })));
+        let _ = sender.send((number, ready.map(|ready| PlacedWorker { cpu, ready })));
         !refused && shared.gate.wait()
     };
-    let worker = Worker { shared, share, ready: &ready };
+    let worker = Worker { shared, flows, ready: &ready };
     catch_unwind(AssertUnwindSafe(|| workload::run(&worker))).unwrap_or_else(|_| {
-        for flow in share.flows.clone() {
-            let failure = Failure { operation: "work on", error: io::Error::other("a panic") };
+        for flow in flows.ids.clone() {
+            let failure = FlowFailure { operation: "work on", error: io::Error::other("a panic") };
             let flow = u32::try_from(flow).unwrap_or(u32::MAX);
-            let _ = shared.events.try_send(Ended { flow, failure: Some(failure) });
+            let _ = shared.events.try_send(FlowEnded { flow, failure: Some(failure) });
         }
         WorkerReport::default()
     })

@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use crate::metrics::mounts::{self, Mount};
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{KernelFile, Reading, number, text};
+use crate::metrics::source::{FactResult, KernelFile, number, text};
 use podperf_model::facts::CgroupLimits;
 use podperf_model::reading::CgroupCpu;
 
 /// The process's directory in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Group {
+struct CgroupDirectory {
     directory: PathBuf,
     /// Where the hierarchy is mounted: the uppermost group that can be seen.
     top: PathBuf,
 }
 
-impl Group {
+impl CgroupDirectory {
     /// The group and those above it.
     fn upwards(&self) -> impl Iterator<Item = &Path> {
         self.directory.ancestors().take_while(|directory| directory.starts_with(&self.top))
@@ -36,7 +36,7 @@ struct Membership {
 }
 
 impl Membership {
-    fn read(roots: &Roots) -> Reading<Self> {
+    fn read(roots: &Roots) -> FactResult<Self> {
         let lines = text(&roots.proc.join("self/cgroup"))?.lines().filter_map(membership).collect();
         let stat = text(&roots.proc.join("self/stat")).unwrap_or_default();
         let pid = stat.split(' ').next().map(str::to_owned);
@@ -44,7 +44,7 @@ impl Membership {
     }
 
     /// The process's group of a v1 `controller`, or of v2 where none is named.
-    fn find(&self, roots: &Roots, controller: Option<&str>) -> Reading<Group> {
+    fn find(&self, roots: &Roots, controller: Option<&str>) -> FactResult<CgroupDirectory> {
         let name = controller.unwrap_or("v2");
         let listed = |names: &[String]| match controller {
             Some(controller) => names.iter().any(|name| name == controller),
@@ -66,11 +66,11 @@ impl Membership {
             if let Some(below) = below(path, &mount.root) {
                 let directory = if below.is_empty() { top.clone() } else { top.join(below) };
                 if directory.is_dir() {
-                    return Ok(Group { directory, top });
+                    return Ok(CgroupDirectory { directory, top });
                 }
             }
             if self.is_listed_in(&top) {
-                return Ok(Group { directory: top.clone(), top });
+                return Ok(CgroupDirectory { directory: top.clone(), top });
             }
         }
         Err(format!("cgroup {name}: {path} stands below no mounted hierarchy"))
@@ -108,7 +108,7 @@ pub(super) struct CgroupReader {
 
 impl CgroupReader {
     /// Finds the group. On a hybrid machine the v1 controllers account, where they are mounted.
-    pub(super) fn open(roots: &Roots) -> Reading<Self> {
+    pub(super) fn open(roots: &Roots) -> FactResult<Self> {
         let membership = Membership::read(roots)?;
         let open = |controller, file| {
             let group = membership.find(roots, controller)?;
@@ -124,7 +124,7 @@ impl CgroupReader {
     }
 
     /// The counters as of now.
-    pub(super) fn read(&self, buffer: &mut Vec<u8>) -> Reading<CgroupCpu> {
+    pub(super) fn read(&self, buffer: &mut Vec<u8>) -> FactResult<CgroupCpu> {
         let mut counters = match &self.v2_stat {
             Some(file) => parse_stat(&file.read(buffer)?),
             None => CgroupCpu::default(),
@@ -162,7 +162,7 @@ fn parse_stat(text: &str) -> CgroupCpu {
 }
 
 /// The limits in force: the tightest of the process's group and of those above it that can be seen.
-pub(super) fn limits(roots: &Roots) -> Reading<CgroupLimits> {
+pub(super) fn limits(roots: &Roots) -> FactResult<CgroupLimits> {
     let membership = Membership::read(roots)?;
     let v1_cpu = membership.find(roots, Some("cpu"));
     let v2 = membership.find(roots, None);
@@ -186,7 +186,10 @@ pub(super) fn limits(roots: &Roots) -> Reading<CgroupLimits> {
 }
 
 /// Cores and period in microseconds of the tightest quota.
-fn tightest_quota(group: &Group, read: fn(&Path) -> Option<(f64, u64)>) -> Option<(f64, u64)> {
+fn tightest_quota(
+    group: &CgroupDirectory,
+    read: fn(&Path) -> Option<(f64, u64)>,
+) -> Option<(f64, u64)> {
     group.upwards().filter_map(read).min_by(|a, b| a.0.total_cmp(&b.0))
 }
 
@@ -208,7 +211,7 @@ fn quota_cores(quota_us: u64, period_us: u64) -> Option<(f64, u64)> {
     (period_us > 0).then(|| (quota_us as f64 / period_us as f64, period_us))
 }
 
-fn tightest_memory(group: &Group, file: &str) -> Option<u64> {
+fn tightest_memory(group: &CgroupDirectory, file: &str) -> Option<u64> {
     // v1 writes the largest multiple of a page below 2^63 where there is no limit, v2 "max".
     const NO_LIMIT: u64 = 1 << 60;
     let limits = group.upwards().filter_map(|directory| number(&directory.join(file)).ok());

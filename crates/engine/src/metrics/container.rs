@@ -5,7 +5,7 @@
 
 use crate::metrics::mounts::{self, Mount};
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, text};
+use crate::metrics::source::{FactResult, text};
 use podperf_model::facts::Container;
 
 /// In a container or not. The first mark found counts, the most telling looked for first.
@@ -29,7 +29,7 @@ pub(super) fn container(roots: &Roots) -> Container {
 
 /// Whether /proc/stat is something else than this kernel's: lxcfs or another file mounted over it,
 /// or gVisor's kernel, which keeps no such accounts.
-pub(super) fn proc_filtered(roots: &Roots) -> Reading<bool> {
+pub(super) fn proc_filtered(roots: &Roots) -> FactResult<bool> {
     let over_stat = |mount: &Mount| mount.point == "/proc/stat" || is_lxcfs_proc(mount);
     Ok(mounts::read(roots)?.iter().any(over_stat) || sandbox(roots).is_some())
 }

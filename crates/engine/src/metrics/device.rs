@@ -11,7 +11,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, Unknown, because, number, reason};
+use crate::metrics::source::{FactResult, Unknown, failed_to, number, reason};
 use podperf_model::facts::DeviceFacts;
 use podperf_sys::ethtool::Ethtool;
 use podperf_sys::netlink;
@@ -21,24 +21,24 @@ pub(super) fn device(
     roots: &Roots,
     local: Option<IpAddr>,
     peer: Option<IpAddr>,
-) -> Reading<DeviceFacts> {
+) -> FactResult<DeviceFacts> {
     let peer = peer.ok_or("no peer to look up a route to")?.to_canonical();
     let local = local.map(|local| local.to_canonical());
     let index = match (peer, local) {
         // A link-local address is on every link; the own address tells which one is meant.
         (IpAddr::V6(address), Some(local)) if address.is_unicast_link_local() => holder_of(local)?,
-        _ => netlink::route_device(peer, local).map_err(because(&format!("route to {peer}")))?,
+        _ => netlink::route_device(peer, local).map_err(failed_to(&format!("route to {peer}")))?,
     };
     facts(roots, index)
 }
 
 /// The facts of the device of this index.
-fn facts(roots: &Roots, index: u32) -> Reading<DeviceFacts> {
-    let link = netlink::link(index).map_err(because(&format!("netlink: device {index}")))?;
+fn facts(roots: &Roots, index: u32) -> FactResult<DeviceFacts> {
+    let link = netlink::link(index).map_err(failed_to(&format!("netlink: device {index}")))?;
     let directory = sysfs(roots, &link.name, index);
     let ethtool = Ethtool::open(&link.name);
     let mut unknown = Unknown::default();
-    let from_sysfs = |read: fn(&Path) -> Reading<u64>| {
+    let from_sysfs = |read: fn(&Path) -> FactResult<u64>| {
         directory.as_ref().map_err(Clone::clone).and_then(|directory| read(directory))
     };
     let told = |what: Option<u32>| what.ok_or_else(|| "netlink does not tell it".to_owned());
@@ -60,7 +60,7 @@ fn facts(roots: &Roots, index: u32) -> Reading<DeviceFacts> {
     match &ethtool {
         Ok(ethtool) => {
             for (name, state) in ethtool.offloads() {
-                let state = state.map_err(because("ethtool"));
+                let state = state.map_err(failed_to("ethtool"));
                 if let Some(on) = unknown.note(&format!("offloads.{name}"), state) {
                     facts.offloads.insert(name.to_owned(), on);
                 }
@@ -76,7 +76,7 @@ fn facts(roots: &Roots, index: u32) -> Reading<DeviceFacts> {
 
 /// The device's directory. sysfs shows the network namespace it was mounted in, which need not be
 /// this one: a device of the same name with another index is another device.
-fn sysfs(roots: &Roots, name: &str, index: u32) -> Reading<PathBuf> {
+fn sysfs(roots: &Roots, name: &str, index: u32) -> FactResult<PathBuf> {
     let directory = roots.sys.join("class/net").join(name);
     let shown: u32 = number(&directory.join("ifindex"))?;
     if shown == index {
@@ -85,7 +85,7 @@ fn sysfs(roots: &Roots, name: &str, index: u32) -> Reading<PathBuf> {
     Err(reason(&directory, "belongs to another network namespace"))
 }
 
-fn speed(directory: &Path) -> Reading<u64> {
+fn speed(directory: &Path) -> FactResult<u64> {
     // veth and others like it tell 10 Gbit/s that nothing holds them to; only a device on a bus
     // has a line rate (its directory then has a link to the bus's).
     if !directory.join("device").exists() {
@@ -99,24 +99,24 @@ fn speed(directory: &Path) -> Reading<u64> {
     }
 }
 
-fn numa_node(directory: &Path) -> Reading<u64> {
+fn numa_node(directory: &Path) -> FactResult<u64> {
     let node: i64 = number(&directory.join("device/numa_node"))?;
     u64::try_from(node).map_err(|_| "the device is bound to no NUMA node".to_owned())
 }
 
-fn driver(directory: Option<&Path>, ethtool: &io::Result<Ethtool>) -> Reading<String> {
+fn driver(directory: Option<&Path>, ethtool: &io::Result<Ethtool>) -> FactResult<String> {
     let link = directory.and_then(|directory| directory.join("device/driver").read_link().ok());
     if let Some(name) = link.as_deref().and_then(Path::file_name) {
         return Ok(name.to_string_lossy().into_owned());
     }
     match ethtool {
-        Ok(ethtool) => ethtool.driver().map_err(because("no device/driver link; ethtool")),
+        Ok(ethtool) => ethtool.driver().map_err(failed_to("no device/driver link; ethtool")),
         Err(error) => Err(format!("no device/driver link; ethtool: {error}")),
     }
 }
 
 /// The index of the device that holds an address of this machine.
-fn holder_of(local: IpAddr) -> Reading<u32> {
+fn holder_of(local: IpAddr) -> FactResult<u32> {
     let addresses = getifaddrs().map_err(|errno| format!("getifaddrs: {errno}"))?;
     let holds = |address: &nix::sys::socket::SockaddrStorage| {
         let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));

@@ -12,7 +12,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use crate::metrics::cgroup::CgroupReader;
 use crate::metrics::process;
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{KernelFile, Reading, Unknown, cpu_list};
+use crate::metrics::source::{FactResult, KernelFile, Unknown, cpu_list};
 use crate::metrics::{proc_stat, softirqs, softnet};
 use podperf_model::reading::{CpuStat, HostCounters, NetSoftirqs, Softnet};
 
@@ -108,7 +108,7 @@ impl HostReader {
     }
 }
 
-fn ticks_per_second() -> Reading<u64> {
+fn ticks_per_second() -> FactResult<u64> {
     let ticks = sysconf(SysconfVar::CLK_TCK);
     let positive = ticks.ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
     positive.filter(|ticks| *ticks > 0).ok_or_else(|| format!("sysconf(_SC_CLK_TCK): {ticks:?}"))

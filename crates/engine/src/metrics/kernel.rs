@@ -10,28 +10,28 @@ use flate2::read::GzDecoder;
 use nix::sys::utsname::uname;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, reason, text};
+use crate::metrics::source::{FactResult, reason, text};
 
-pub(super) fn release(roots: &Roots) -> Reading<String> {
+pub(super) fn release(roots: &Roots) -> FactResult<String> {
     text(&roots.sysctl("kernel/osrelease"))
 }
 
-pub(super) fn hostname(roots: &Roots) -> Reading<String> {
+pub(super) fn hostname(roots: &Roots) -> FactResult<String> {
     text(&roots.sysctl("kernel/hostname"))
 }
 
-pub(super) fn boot_id(roots: &Roots) -> Reading<String> {
+pub(super) fn boot_id(roots: &Roots) -> FactResult<String> {
     text(&roots.sysctl("kernel/random/boot_id"))
 }
 
 /// Machine architecture as uname(2) has it; a build for another one runs emulated.
-pub(super) fn architecture() -> Reading<String> {
+pub(super) fn architecture() -> FactResult<String> {
     let names = uname().map_err(|errno| format!("uname: {errno}"))?;
     Ok(names.machine().to_string_lossy().into_owned())
 }
 
 /// Memory of the machine, in bytes (MemTotal of /proc/meminfo, which is in KiB).
-pub(super) fn memory_bytes(roots: &Roots) -> Reading<u64> {
+pub(super) fn memory_bytes(roots: &Roots) -> FactResult<u64> {
     let path = roots.proc.join("meminfo");
     let meminfo = text(&path)?;
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
@@ -42,7 +42,7 @@ pub(super) fn memory_bytes(roots: &Roots) -> Reading<u64> {
 
 /// Whether the kernel was built to measure softirq time at its edges
 /// (CONFIG_IRQ_TIME_ACCOUNTING) rather than to sample it at each timer tick.
-pub(super) fn irq_time_accounting(roots: &Roots) -> Reading<bool> {
+pub(super) fn irq_time_accounting(roots: &Roots) -> FactResult<bool> {
     let mut reasons = Vec::new();
     let packed = roots.proc.join("config.gz");
     match File::open(&packed) {
@@ -61,7 +61,7 @@ pub(super) fn irq_time_accounting(roots: &Roots) -> Reading<bool> {
     Err(reasons.join("; "))
 }
 
-fn configured(config: impl Read, path: &Path) -> Reading<bool> {
+fn configured(config: impl Read, path: &Path) -> FactResult<bool> {
     let mut seen = false;
     for line in BufReader::new(config).lines() {
         let line = line.map_err(|error| reason(path, error))?;

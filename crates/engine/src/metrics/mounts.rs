@@ -3,7 +3,7 @@
 //! Enters: its text. Leaves: the mounts in order.
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, text};
+use crate::metrics::source::{FactResult, text};
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct Mount {
 }
 
 /// The mounts this process sees.
-pub(super) fn read(roots: &Roots) -> Reading<Vec<Mount>> {
+pub(super) fn read(roots: &Roots) -> FactResult<Vec<Mount>> {
     Ok(parse(&text(&roots.proc.join("self/mountinfo"))?))
 }
 

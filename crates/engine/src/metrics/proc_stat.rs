@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::source::Reading;
+use crate::metrics::source::FactResult;
 use podperf_model::reading::CpuTicks;
 
 /// The line of the whole machine, and those of the CPUs that are online.
-pub(super) fn parse(text: &str) -> Reading<(CpuTicks, BTreeMap<u32, CpuTicks>)> {
+pub(super) fn parse(text: &str) -> FactResult<(CpuTicks, BTreeMap<u32, CpuTicks>)> {
     let mut total = None;
     let mut per_cpu = BTreeMap::new();
     // The CPUs' lines stand at the top; the interrupts' line after them is long.

@@ -6,11 +6,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::metrics::source::Reading;
+use crate::metrics::source::FactResult;
 use podperf_model::reading::ProcessTimes;
 
 /// What the process, all its threads, has used since it started.
-pub(super) fn times() -> Reading<ProcessTimes> {
+pub(super) fn times() -> FactResult<ProcessTimes> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).map_err(|errno| format!("getrusage: {errno}"))?;
     Ok(ProcessTimes {
         user_us: microseconds(usage.user_time()),

@@ -6,10 +6,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, cpu_list, number, reason, text};
+use crate::metrics::source::{FactResult, cpu_list, number, reason, text};
 
 /// The model's name; on Arm, which names none, implementer and part of the first CPU.
-pub(super) fn model(roots: &Roots) -> Reading<String> {
+pub(super) fn model(roots: &Roots) -> FactResult<String> {
     let path = roots.proc.join("cpuinfo");
     let cpuinfo = text(&path)?;
     let field = |name: &str| {
@@ -26,29 +26,29 @@ pub(super) fn model(roots: &Roots) -> Reading<String> {
         .ok_or_else(|| reason(&path, "names no model"))
 }
 
-pub(super) fn online(roots: &Roots) -> Reading<u32> {
+pub(super) fn online(roots: &Roots) -> FactResult<u32> {
     let online = cpu_list(&roots.sys.join("devices/system/cpu/online"))?;
     Ok(u32::try_from(online.len()).unwrap_or(u32::MAX))
 }
 
 /// Whether two CPUs of one core are online (since Linux 4.19).
-pub(super) fn smt_active(roots: &Roots) -> Reading<bool> {
+pub(super) fn smt_active(roots: &Roots) -> FactResult<bool> {
     number::<u8>(&roots.sys.join("devices/system/cpu/smt/active")).map(|active| active != 0)
 }
 
 /// NUMA nodes that have CPUs.
-pub(super) fn numa_nodes(roots: &Roots) -> Reading<u32> {
+pub(super) fn numa_nodes(roots: &Roots) -> FactResult<u32> {
     let nodes = cpu_list(&roots.sys.join("devices/system/node/has_cpu"))?;
     Ok(u32::try_from(nodes.len()).unwrap_or(u32::MAX))
 }
 
 /// The cpufreq governor of one CPU. Guests seldom have one: the frequency is the host's affair.
-pub(super) fn governor(roots: &Roots, cpu: Option<u32>) -> Reading<String> {
+pub(super) fn governor(roots: &Roots, cpu: Option<u32>) -> FactResult<String> {
     let cpu = cpu.ok_or("no CPU known to be allowed")?;
     text(&roots.cpu(cpu).join("cpufreq/scaling_governor"))
 }
 
-pub(super) fn clocksource(roots: &Roots) -> Reading<String> {
+pub(super) fn clocksource(roots: &Roots) -> FactResult<String> {
     text(&roots.sys.join("devices/system/clocksource/clocksource0/current_clocksource"))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn clock_read_ns() -> f64 {
 mod tests {
     use super::*;
 
-    fn model_of(cpuinfo: &str) -> Reading<String> {
+    fn model_of(cpuinfo: &str) -> FactResult<String> {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(tree.path().join("proc")).unwrap();
         std::fs::write(tree.path().join("proc/cpuinfo"), cpuinfo).unwrap();

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::source::Reading;
+use crate::metrics::source::FactResult;
 use podperf_model::reading::NetSoftirqs;
 
 /// NET_RX and NET_TX by CPU. The kernel lists every possible CPU, offline ones too.
-pub(super) fn parse(text: &str) -> Reading<BTreeMap<u32, NetSoftirqs>> {
+pub(super) fn parse(text: &str) -> FactResult<BTreeMap<u32, NetSoftirqs>> {
     let mut lines = text.lines();
     let header = lines.next().unwrap_or_default();
     let cpus: Option<Vec<u32>> = header

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::source::Reading;
+use crate::metrics::source::FactResult;
 use podperf_model::reading::Softnet;
 
 const CPU_COLUMN: usize = 12;
@@ -14,8 +14,8 @@ const CPU_COLUMN: usize = 12;
 pub(super) fn parse(
     text: &str,
     online: impl ExactSizeIterator<Item = u32>,
-) -> Reading<BTreeMap<u32, Softnet>> {
-    let lines: Vec<Line> = text.lines().filter_map(line).collect();
+) -> FactResult<BTreeMap<u32, Softnet>> {
+    let lines: Vec<SoftnetLine> = text.lines().filter_map(line).collect();
     if lines.is_empty() {
         return Err("/proc/net/softnet_stat: no line with three figures".to_owned());
     }
@@ -32,17 +32,17 @@ pub(super) fn parse(
     Ok(online.zip(lines.into_iter().map(|line| line.counters)).collect())
 }
 
-struct Line {
+struct SoftnetLine {
     cpu: Option<u32>,
     counters: Softnet,
 }
 
-fn line(text: &str) -> Option<Line> {
+fn line(text: &str) -> Option<SoftnetLine> {
     let mut columns = text.split_ascii_whitespace().map(|word| u64::from_str_radix(word, 16).ok());
     let mut next = || columns.next()?;
     let counters = Softnet { processed: next()?, dropped: next()?, time_squeeze: next()? };
     let cpu = columns.nth(CPU_COLUMN - 3).flatten().and_then(|cpu| u32::try_from(cpu).ok());
-    Some(Line { cpu, counters })
+    Some(SoftnetLine { cpu, counters })
 }
 
 #[cfg(test)]

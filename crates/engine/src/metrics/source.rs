@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A result whose error is the reason, for people, why a figure is absent.
-pub(super) type Reading<T> = Result<T, String>;
+pub(super) type FactResult<T> = Result<T, String>;
 
 /// Larger than any file read here: /proc/stat of a machine with thousands of CPUs and interrupts.
-const LARGEST_BYTES: usize = 64 << 20;
+const MAX_FILE_BYTES: usize = 64 << 20;
 
 /// A file kept open and read again from its start: the kernel writes its text anew each time.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct KernelFile {
 }
 
 impl KernelFile {
-    pub(super) fn open(path: PathBuf) -> Reading<Self> {
+    pub(super) fn open(path: PathBuf) -> FactResult<Self> {
         match File::open(&path) {
             Ok(file) => Ok(Self { file, path }),
             Err(error) => Err(reason(&path, error)),
@@ -34,11 +34,11 @@ impl KernelFile {
     }
 
     /// All of its text as of now, in `buffer`, which grows to what it needs and is then reused.
-    pub(super) fn read<'b>(&self, buffer: &'b mut Vec<u8>) -> Reading<Cow<'b, str>> {
+    pub(super) fn read<'b>(&self, buffer: &'b mut Vec<u8>) -> FactResult<Cow<'b, str>> {
         let mut filled = 0;
         loop {
             if filled == buffer.len() {
-                if filled >= LARGEST_BYTES {
+                if filled >= MAX_FILE_BYTES {
                     return Err(reason(&self.path, "too long to be what it is taken for"));
                 }
                 buffer.resize((filled * 2).max(16 << 10), 0);
@@ -54,7 +54,7 @@ impl KernelFile {
 }
 
 /// The text of a small file without surrounding blanks.
-pub(super) fn text(path: &Path) -> Reading<String> {
+pub(super) fn text(path: &Path) -> FactResult<String> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
         Err(error) => Err(reason(path, error)),
@@ -62,13 +62,13 @@ pub(super) fn text(path: &Path) -> Reading<String> {
 }
 
 /// The number that is all a small file says.
-pub(super) fn number<T: FromStr>(path: &Path) -> Reading<T> {
+pub(super) fn number<T: FromStr>(path: &Path) -> FactResult<T> {
     let text = text(path)?;
     text.parse().map_err(|_| reason(path, format!("'{text}' is not the number expected")))
 }
 
 /// The numbers that a small file lists, with blanks between them.
-pub(super) fn numbers<const N: usize>(path: &Path) -> Reading<[u64; N]> {
+pub(super) fn numbers<const N: usize>(path: &Path) -> FactResult<[u64; N]> {
     let text = text(path)?;
     let numbers: Option<Vec<u64>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
     numbers
@@ -77,10 +77,10 @@ pub(super) fn numbers<const N: usize>(path: &Path) -> Reading<[u64; N]> {
 }
 
 /// Most CPUs a list may name; Linux is built for 8192 at most.
-const MOST_CPUS: usize = 1 << 16;
+const MAX_CPUS: usize = 1 << 16;
 
 /// The CPUs of a kernel list such as `0-3,8` (cpuset(7), "List format").
-pub(super) fn cpu_list(path: &Path) -> Reading<Vec<u32>> {
+pub(super) fn cpu_list(path: &Path) -> FactResult<Vec<u32>> {
     let text = text(path)?;
     parse_cpu_list(&text).ok_or_else(|| reason(path, format!("'{text}' is not a list of CPUs")))
 }
@@ -90,7 +90,7 @@ fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        let room = MOST_CPUS - cpus.len();
+        let room = MAX_CPUS - cpus.len();
         if last < first || usize::try_from(last - first).is_ok_and(|more| more >= room) {
             return None;
         }
@@ -105,7 +105,7 @@ pub(super) fn reason(path: &Path, cause: impl Display) -> String {
 }
 
 /// What an I/O error says, as a reason with what was being done.
-pub(super) fn because(what: &str) -> impl Fn(io::Error) -> String {
+pub(super) fn failed_to(what: &str) -> impl Fn(io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
@@ -115,7 +115,7 @@ pub(super) struct Unknown(pub(super) BTreeMap<String, String>);
 
 impl Unknown {
     /// The value, or nothing and its reason under `name`.
-    pub(super) fn note<T>(&mut self, name: &str, reading: Reading<T>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, name: &str, reading: FactResult<T>) -> Option<T> {
         match reading {
             Ok(value) => Some(value),
             Err(reason) => {
@@ -162,7 +162,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_cpu_list_panics(text in "[-0-9,a ]{0,40}") {
-            prop_assert!(parse_cpu_list(&text).is_none_or(|cpus| cpus.len() <= MOST_CPUS));
+            prop_assert!(parse_cpu_list(&text).is_none_or(|cpus| cpus.len() <= MAX_CPUS));
         }
     }
 }

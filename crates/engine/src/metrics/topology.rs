@@ -9,11 +9,11 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{Reading, cpu_list, number};
+use crate::metrics::source::{FactResult, cpu_list, number};
 
 /// One CPU that may be used. A place that sysfs does not tell is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cpu {
+pub struct CpuLocation {
     /// Its number.
     pub id: u32,
     /// NUMA node.
@@ -28,7 +28,7 @@ pub struct Cpu {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Ascending by id; empty when the affinity mask cannot be read.
-    pub cpus: Vec<Cpu>,
+    pub cpus: Vec<CpuLocation>,
 }
 
 impl Topology {
@@ -49,7 +49,7 @@ impl Topology {
             let topology = roots.cpu(id).join("topology");
             // core_id is unique within a package only; the list of siblings is on the machine.
             let siblings = cpu_list(&topology.join("thread_siblings_list"));
-            Cpu {
+            CpuLocation {
                 id,
                 node: nodes.get(&id).copied(),
                 package: number(&topology.join("physical_package_id")).ok(),
@@ -83,7 +83,7 @@ impl Topology {
 }
 
 /// CPUs the calling thread may run on (sched_getaffinity(2)), ascending.
-pub(super) fn allowed_cpus() -> Reading<Vec<u32>> {
+pub(super) fn allowed_cpus() -> FactResult<Vec<u32>> {
     let set = sched_getaffinity(Pid::from_raw(0))
         .map_err(|errno| format!("sched_getaffinity: {errno}"))?;
     let allowed = (0..CpuSet::count()).filter(|&id| set.is_set(id).unwrap_or(false));
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn sysfs_tells_node_package_and_core() {
         let topology = Topology::of(&two_nodes(), &[6, 1]);
-        let at = |id, node, package, core| Cpu {
+        let at = |id, node, package, core| CpuLocation {
             id,
             node: Some(node),
             package: Some(package),
@@ -140,7 +140,7 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         let topology = Topology::of(&Roots::below(empty.path()), &[3, 1, 2, 2]);
         assert_eq!(topology.order(Some(0)), [1, 2, 3]);
-        assert_eq!(topology.cpus[0], Cpu { id: 1, ..Cpu::default() });
+        assert_eq!(topology.cpus[0], CpuLocation { id: 1, ..CpuLocation::default() });
     }
 
     #[test]
@@ -154,20 +154,20 @@ mod tests {
             places in proptest::collection::vec((0_u32..3, 0_u32..8), 0..24),
             preferred in proptest::option::of(0_u32..4),
         ) {
-            let cpu = |(id, (node, core)): (usize, (u32, u32))| Cpu {
+            let cpu = |(id, (node, core)): (usize, (u32, u32))| CpuLocation {
                 id: u32::try_from(id).unwrap(),
                 node: Some(node),
                 package: None,
                 core: Some(node * 100 + core), // a core lies within one node
             };
-            let cpus: Vec<Cpu> = places.into_iter().enumerate().map(cpu).collect();
+            let cpus: Vec<CpuLocation> = places.into_iter().enumerate().map(cpu).collect();
             let order = Topology { cpus: cpus.clone() }.order(preferred);
 
             let mut sorted = order.clone();
             sorted.sort_unstable();
             prop_assert_eq!(sorted, cpus.iter().map(|cpu| cpu.id).collect::<Vec<_>>());
 
-            let ordered: Vec<&Cpu> = order.iter().map(|id| &cpus[*id as usize]).collect();
+            let ordered: Vec<&CpuLocation> = order.iter().map(|id| &cpus[*id as usize]).collect();
             if preferred.is_some() {
                 prop_assert!(ordered.is_sorted_by_key(|cpu| cpu.node != preferred));
             }

@@ -9,7 +9,7 @@ use crate::metrics::source::number;
 
 /// A refusal, understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct UringRefusal {
     /// What stands behind it.
     pub cause: &'static str,
     /// What can be done.
@@ -19,7 +19,7 @@ pub struct Refusal {
 /// Understands `error`, which one of the calls that set up a ring gave. The sysctl
 /// kernel.io_uring_disabled stands in Documentation/admin-guide/sysctl/kernel.rst (Linux 6.6).
 #[must_use]
-pub fn understand(error: &io::Error, roots: &Roots) -> Refusal {
+pub fn diagnose(error: &io::Error, roots: &Roots) -> UringRefusal {
     let disabled = number::<u8>(&roots.sysctl("kernel/io_uring_disabled")).unwrap_or(0);
     let (cause, remedy) = match (error.raw_os_error(), disabled) {
         (Some(libc::EPERM), 1 | 2) => {
@@ -44,7 +44,7 @@ pub fn understand(error: &io::Error, roots: &Roots) -> Refusal {
         }
         _ => ("unexpected", "use the other transports"),
     };
-    Refusal { cause, remedy }
+    UringRefusal { cause, remedy }
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
     fn each_refusal_has_its_own_remedy() {
         let tree = tempfile::tempdir().unwrap();
         let roots = Roots::below(tree.path());
-        let remedy = |errno| understand(&io::Error::from_raw_os_error(errno), &roots).remedy;
+        let remedy = |errno| diagnose(&io::Error::from_raw_os_error(errno), &roots).remedy;
         assert!(remedy(libc::EPERM).contains("profile"));
         assert!(remedy(libc::ENOSYS).contains("CONFIG_IO_URING"));
         assert!(remedy(libc::ENOMEM).contains("RLIMIT_MEMLOCK"));

@@ -204,8 +204,8 @@ impl SessionListener {
         Ok(Self { socket, from: Some(from.to_canonical()) })
     }
 
-    /// Of a socket that is tuned and listens already, and had its [`set_call_timeouts`] before it did, which
-    /// connections inherit; absent `from`: for connections of anybody.
+    /// Of a socket that is tuned and listens already, and had its [`set_call_timeouts`] before it
+    /// did, which connections inherit; absent `from`: for connections of anybody.
     #[must_use]
     pub fn of(socket: Socket, from: Option<IpAddr>) -> Self {
         Self { socket, from: from.map(|from| from.to_canonical()) }
@@ -224,7 +224,11 @@ impl SessionListener {
     pub fn accept(&self, nonblocking: bool) -> io::Result<AcceptedConnection> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
         let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
-        Ok(if guest { AcceptedConnection::FromClient(socket) } else { AcceptedConnection::FromElsewhere })
+        Ok(if guest {
+            AcceptedConnection::FromClient(socket)
+        } else {
+            AcceptedConnection::FromElsewhere
+        })
     }
 
     /// Accepts nothing more; wakes whoever waits for a connection.
@@ -240,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    fn dial(to: SocketAddr, ports: Option<RangeInclusive<u16>>) -> Connector {
+    fn connector(to: SocketAddr, ports: Option<RangeInclusive<u16>>) -> Connector {
         let ports = ports.map(|range| Arc::new(PortRange::new(range)));
         let (plan, wait, close) = (SocketPlan::default(), Wait::Block, Close::Server);
         Connector { to, bind: None, plan, wait, close, ports }
@@ -253,11 +257,11 @@ mod tests {
         let ports_taken = TcpListener::bind("0.0.0.0:0").unwrap();
         let middle = ports_taken.local_addr().unwrap().port().clamp(2, u16::MAX - 2);
         let range = middle - 2..=middle + 2;
-        let dial = dial(server.local_addr().unwrap(), Some(range.clone()));
+        let connector = connector(server.local_addr().unwrap(), Some(range.clone()));
         let mut seen = HashSet::new();
         let mut open = Vec::new();
         for _ in 0..4 {
-            let socket = match dial.socket(false) {
+            let socket = match connector.socket(false) {
                 Ok(socket) => socket,
                 // Somebody else has one of them.
                 Err(error) => {
@@ -268,7 +272,7 @@ mod tests {
             let port = socket.local_addr().unwrap().as_socket().unwrap().port();
             assert!(range.contains(&port) && port != middle, "{port}");
             // Once around, where somebody else has one: bound again, but not connected again.
-            if let Err(error) = dial.connect(&socket) {
+            if let Err(error) = connector.connect(&socket) {
                 assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
                 break;
             }
@@ -281,9 +285,9 @@ mod tests {
     #[test]
     fn without_a_range_the_system_chooses() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let dial = dial(server.local_addr().unwrap(), None);
-        let socket = dial.socket(false).unwrap();
-        dial.connect(&socket).unwrap();
+        let connector = connector(server.local_addr().unwrap(), None);
+        let socket = connector.socket(false).unwrap();
+        connector.connect(&socket).unwrap();
         assert_ne!(socket.local_addr().unwrap().as_socket().unwrap().port(), 0);
     }
 }

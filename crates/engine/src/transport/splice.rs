@@ -58,7 +58,11 @@ impl<'a> SpliceSend<'a> {
     ///
     /// # Errors
     /// Where the kernel gives no pipes, or does not fill them.
-    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize, layout: PipeLayout) -> Result<Self> {
+    pub fn open(
+        sockets: Vec<&'a Socket>,
+        message_bytes: usize,
+        layout: PipeLayout,
+    ) -> Result<Self> {
         let open = || -> io::Result<Self> {
             let (message, filler) = pipe(message_bytes)?;
             let (pipe_out, pipe_in) = pipe(message_bytes)?;

@@ -1,17 +1,15 @@
 //! What one worker does with its flows, from the gate to the end.
 //!
 //! Enters: the run's shared state and the share of flows that is this worker's. Leaves: tallies as
-//! it goes, an [`Ended`] for every flow that comes to an end by itself, and one [`WorkerReport`].
-//! Inside the loops: the measured system call, one look at the gate, one update of the flow's own
-//! tally, and for rr one clock read. Nothing else.
+//! it goes, an [`FlowEnded`] for every flow that comes to an end by itself, and one
+//! [`WorkerReport`]. Inside the loops: the measured system call, one look at the gate, one update
+//! of the flow's own tally, and for rr one clock read. Nothing else.
 
 pub mod compat;
 pub mod crr;
 pub mod gate;
 pub mod multiplex;
-mod open;
 mod pace;
-mod rings;
 pub mod rr;
 mod schedule;
 mod sizes;
@@ -21,6 +19,8 @@ pub mod tally;
 pub mod testing;
 mod transactions;
 mod udp;
+mod unfinished;
+mod worker_ring;
 
 use std::io;
 
@@ -39,7 +39,7 @@ use podperf_model::result::end_result::{
 };
 use podperf_model::result::run::Multiplexing;
 pub use schedule::Pacing;
-use stream::auto::Choice;
+use stream::auto::MethodChoice;
 use tally::Tally;
 
 /// What all workers of one end share.
@@ -52,45 +52,50 @@ pub struct Shared {
     /// One connected socket a flow, by flow id; none where connections do not last.
     pub sockets: Vec<Socket>,
     /// Where connections that do not last are made.
-    pub meeting: Option<ConnectionSetup>,
+    pub connections: Option<ConnectionSetup>,
     /// One tally a flow, by flow id.
     pub tallies: Vec<Tally>,
     /// Where ended flows are told.
-    pub events: Sender<Ended>,
+    pub events: Sender<FlowEnded>,
     /// How this end's streams are sent, where that is found out during the warm-up.
-    pub choice: Choice,
+    pub choice: MethodChoice,
     /// How it is gone about.
     pub compat: CompatOptions,
 }
 
-/// The flows of one worker, all playing the same part.
+/// The flows of one worker, all in the same role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerFlows {
     /// What the worker does on each of them.
-    pub part: FlowRole,
+    pub role: FlowRole,
     /// Their ids.
-    pub flows: Vec<usize>,
+    pub ids: Vec<usize>,
 }
 
 /// A flow that came to an end, as planned or not.
 #[derive(Debug)]
-pub struct Ended {
+pub struct FlowEnded {
     /// Flow id.
     pub flow: u32,
     /// Why, when it was not planned.
-    pub failure: Option<Failure>,
+    pub failure: Option<FlowFailure>,
 }
 
 /// A system call that failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct FlowFailure {
     /// Which: "send to", "receive from".
     pub operation: &'static str,
     /// What the system said.
     pub error: io::Error,
 }
 
-impl Failure {
+impl FlowFailure {
+    /// For `map_err`: a failure of `operation`.
+    pub fn of(operation: &'static str) -> impl Fn(io::Error) -> Self {
+        move |error| Self { operation, error }
+    }
+
     /// For `map_err`: sending.
     #[must_use]
     pub const fn send(error: io::Error) -> Self {
@@ -156,7 +161,7 @@ pub struct Worker<'a> {
     /// What all share.
     pub shared: &'a Shared,
     /// What is its own.
-    pub share: &'a WorkerFlows,
+    pub flows: &'a WorkerFlows,
     /// Called once, when everything is prepared or something was refused; returns when the gate
     /// opens (false: refused, or stopped before that).
     pub ready: &'a dyn Fn(Result<WorkerReady>) -> bool,
@@ -166,19 +171,19 @@ impl<'a> Worker<'a> {
     /// The sockets of the worker's flows.
     #[must_use]
     pub fn sockets(&self) -> Vec<&'a Socket> {
-        self.share.flows.iter().map(|&flow| &self.shared.sockets[flow]).collect()
+        self.flows.ids.iter().map(|&flow| &self.shared.sockets[flow]).collect()
     }
 
     /// The tallies of the worker's flows.
     #[must_use]
     pub fn tallies(&self) -> Vec<&'a Tally> {
-        self.share.flows.iter().map(|&flow| &self.shared.tallies[flow]).collect()
+        self.flows.ids.iter().map(|&flow| &self.shared.tallies[flow]).collect()
     }
 
     /// The socket of the worker's flow number `index`.
     #[must_use]
     pub fn socket(&self, index: usize) -> &'a Socket {
-        &self.shared.sockets[self.share.flows[index]]
+        &self.shared.sockets[self.flows.ids[index]]
     }
 
     /// What the worker sends: `length` bytes of the payload that was asked for, or of podperf's
@@ -191,7 +196,7 @@ impl<'a> Worker<'a> {
     /// How the worker waits for requests or responses.
     #[must_use]
     pub fn wait(&self) -> Wait {
-        match self.share.part {
+        match self.flows.role {
             FlowRole::Request => self.shared.plan.client.wait,
             FlowRole::Respond => self.shared.plan.server.wait,
             FlowRole::Send | FlowRole::Receive => Wait::Block,
@@ -201,7 +206,7 @@ impl<'a> Worker<'a> {
     /// The tally of the worker's flow number `index`.
     #[must_use]
     pub fn tally(&self, index: usize) -> &'a Tally {
-        &self.shared.tallies[self.share.flows[index]]
+        &self.shared.tallies[self.flows.ids[index]]
     }
 
     /// The gate.
@@ -210,27 +215,27 @@ impl<'a> Worker<'a> {
         &self.shared.gate
     }
 
-    /// Stands at the gate with what was prepared, or says what was refused. Absent: there is
+    /// Reports what was prepared, or what was refused, and waits for the start. Absent: there is
     /// nothing to do.
     #[must_use]
-    pub fn stand<T>(&self, prepared: Result<(T, WorkerReady)>) -> Option<T> {
-        let (value, stand) = match prepared {
-            Ok((value, stand)) => (Some(value), Ok(stand)),
+    pub fn wait_for_start<T>(&self, prepared: Result<(T, WorkerReady)>) -> Option<T> {
+        let (value, ready) = match prepared {
+            Ok((value, ready)) => (Some(value), Ok(ready)),
             Err(error) => (None, Err(error)),
         };
-        if (self.ready)(stand) { value } else { None }
+        if (self.ready)(ready) { value } else { None }
     }
 
     /// Tells that the worker's flow number `index` ended. An error after the stop is part of it. An
     /// end of stream that comes of this end's own cut is not the peer's.
-    pub fn ended(&self, index: usize, result: Result<(), Failure>) {
+    pub fn ended(&self, index: usize, result: Result<(), FlowFailure>) {
         if result.is_ok() && !self.gate().cut() {
             self.tally(index).drained();
         }
         let failure = result.err().filter(|_| !self.gate().stopped());
-        let flow = u32::try_from(self.share.flows[index]).unwrap_or(u32::MAX);
+        let flow = u32::try_from(self.flows.ids[index]).unwrap_or(u32::MAX);
         // Nobody listens any more once the run is torn down.
-        let _ = self.shared.events.send(Ended { flow, failure });
+        let _ = self.shared.events.send(FlowEnded { flow, failure });
     }
 
     /// Nanoseconds since the workers were released.
@@ -250,7 +255,7 @@ impl<'a> Worker<'a> {
             StopCondition::Transactions { total } => total,
         };
         let flows = u64::from(self.shared.plan.flows);
-        let place = self.share.flows[index] as u64 % flows;
+        let place = self.flows.ids[index] as u64 % flows;
         total / flows + u64::from(place < total % flows)
     }
 }
@@ -259,12 +264,12 @@ impl<'a> Worker<'a> {
 #[must_use]
 pub fn run(worker: &Worker<'_>) -> WorkerReport {
     let plan = &worker.shared.plan;
-    match (&plan.workload, worker.share.part, plan.streams()) {
+    match (&plan.workload, worker.flows.role, plan.streams()) {
         (_, FlowRole::Send | FlowRole::Receive, Some(streams)) => stream::run(worker, streams),
         (Workload::Rr(plan), ..) => rr::run(worker, plan),
         (Workload::Crr(plan), ..) => crr::run(worker, plan),
         (Workload::Udp(plan), ..) => udp::run(worker, plan),
-        (Workload::UdpRr(plan), ..) => udp::exchange(worker, plan),
+        (Workload::UdpRr(plan), ..) => udp::run_rr(worker, plan),
         // Streams have no other parts.
         (Workload::Stream(_), ..) => WorkerReport::default(),
     }

@@ -14,11 +14,11 @@ use podperf_model::plan::Wait;
 use podperf_sys as sys;
 
 /// How long a wait lasts at the most, so that a stop is seen even where no socket wakes.
-const LONGEST_WAIT_MS: u16 = 100;
+const MAX_WAIT_MS: u16 = 100;
 /// Flows looked at after one wait.
-const BATCH: usize = 256;
+const MAX_EVENTS: usize = 256;
 /// The timer's place among the flows.
-const TIMER: u64 = u64::MAX;
+const TIMER_TOKEN: u64 = u64::MAX;
 
 /// A set of flows, by their number within the worker.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Interest {
 
 /// A flow that can go on.
 #[derive(Debug, Clone, Copy)]
-pub struct Ready {
+pub struct FlowReadiness {
     /// Its number within the worker.
     pub flow: usize,
     /// It can receive (or has an error to tell).
@@ -96,7 +96,7 @@ impl Multiplex {
     /// What epoll_create1(2) says.
     pub fn empty(flows: usize) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let events = vec![EpollEvent::empty(); BATCH.min(flows + 1)];
+        let events = vec![EpollEvent::empty(); MAX_EVENTS.min(flows + 1)];
         Ok(Self { epoll, timer: None, events })
     }
 
@@ -124,7 +124,7 @@ impl Multiplex {
     pub fn with_timer(mut self) -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        self.epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
+        self.epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER_TOKEN))?;
         self.timer = Some(timer);
         Ok(self)
     }
@@ -160,8 +160,8 @@ impl Multiplex {
     ///
     /// # Errors
     /// What epoll_wait(2) says; an interruption is an empty answer.
-    pub fn wait(&mut self, poll: bool) -> io::Result<impl Iterator<Item = Ready> + '_> {
-        let timeout = if poll { 0 } else { LONGEST_WAIT_MS };
+    pub fn wait(&mut self, poll: bool) -> io::Result<impl Iterator<Item = FlowReadiness> + '_> {
+        let timeout = if poll { 0 } else { MAX_WAIT_MS };
         let count = match self.epoll.wait(&mut self.events, EpollTimeout::from(timeout)) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
@@ -170,13 +170,13 @@ impl Multiplex {
         let told = EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP;
         let timer = &self.timer;
         Ok(self.events[..count].iter().filter_map(move |event| {
-            if event.data() == TIMER {
+            if event.data() == TIMER_TOKEN {
                 // One-shot: reading it only clears the readiness.
                 let _ = timer.as_ref().map(TimerFd::wait);
                 return None;
             }
             let flags = event.events();
-            Some(Ready {
+            Some(FlowReadiness {
                 flow: usize::try_from(event.data()).ok()?,
                 receive: flags.intersects(EpollFlags::EPOLLIN | told),
                 send: flags.intersects(EpollFlags::EPOLLOUT | told),

@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::schedule::wait_until;
 
 /// Longest sleep before another look at the gate.
-const NAP: Duration = Duration::from_millis(5);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The bursts of one flow.
 #[derive(Debug, Clone)]
@@ -55,11 +55,11 @@ impl Bursts {
     pub(super) fn pass(&mut self, gate: &Gate) -> Option<Instant> {
         let now = Instant::now();
         let Some(due) = self.take(now) else { return (!gate.stopped()).then_some(now) };
-        while due.saturating_duration_since(Instant::now()) > 2 * NAP {
+        while due.saturating_duration_since(Instant::now()) > 2 * STOP_POLL_INTERVAL {
             if gate.stopped() {
                 return None;
             }
-            std::thread::sleep(NAP);
+            std::thread::sleep(STOP_POLL_INTERVAL);
         }
         wait_until(gate, due)
     }

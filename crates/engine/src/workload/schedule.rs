@@ -12,13 +12,13 @@ use podperf_model::result::end_result::{PacingWire, ScheduleAdherence as Kept};
 
 /// Before a deadline the worker sleeps up to this and then spins: timers wake late by tens of
 /// microseconds.
-pub(super) const SPIN: Duration = Duration::from_micros(80);
+pub(super) const SPIN_BEFORE_DUE: Duration = Duration::from_micros(80);
 
 /// Longest sleep before another look at the gate.
-const NAP: Duration = Duration::from_millis(50);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A send later than this counts as late: twice the kernel's default timer slack (prctl(2)).
-const LATE: Duration = Duration::from_micros(100);
+const LATE_AFTER: Duration = Duration::from_micros(100);
 
 /// Sleeps to shortly before `due`, then spins. The time then; absent: the run was stopped.
 pub(super) fn wait_until(gate: &Gate, due: Instant) -> Option<Instant> {
@@ -28,8 +28,8 @@ pub(super) fn wait_until(gate: &Gate, due: Instant) -> Option<Instant> {
         if left.is_zero() {
             return Some(now);
         }
-        if left > SPIN {
-            std::thread::sleep((left - SPIN).min(NAP));
+        if left > SPIN_BEFORE_DUE {
+            std::thread::sleep((left - SPIN_BEFORE_DUE).min(STOP_POLL_INTERVAL));
         } else {
             std::hint::spin_loop();
         }
@@ -76,7 +76,7 @@ impl ScheduleStats {
             return;
         }
         let lateness = now.saturating_duration_since(due);
-        self.kept.late += u64::from(lateness > LATE);
+        self.kept.late += u64::from(lateness > LATE_AFTER);
         let lateness = nanoseconds(lateness);
         self.kept.max_lateness_ns = self.kept.max_lateness_ns.max(lateness);
         self.pacing.lateness.record(lateness);
@@ -118,7 +118,7 @@ impl FlowSchedule {
         let release = worker.gate().origin().unwrap_or_else(Instant::now);
         let flows = worker.shared.plan.flows;
         let gap = Duration::from_secs_f64(1.0 / rate);
-        let place = u32::try_from(worker.share.flows[flow]).unwrap_or(0);
+        let place = u32::try_from(worker.flows.ids[flow]).unwrap_or(0);
         Self {
             first: release + gap * place,
             period: gap * flows,

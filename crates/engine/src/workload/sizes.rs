@@ -4,6 +4,9 @@
 
 use podperf_model::units::Bytes;
 
+/// The most that one receive or send call moves where messages may be of any size.
+pub(super) const MAX_CALL_BYTES: usize = 256 << 10;
+
 /// Bytes of one request and of one response.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {

@@ -9,9 +9,9 @@ use socket2::Socket;
 
 use super::compat::CompatOptions;
 use super::gate::{Gate, Phase};
-use super::stream::auto::Choice;
+use super::stream::auto::MethodChoice;
 use super::tally::Tally;
-use super::{Ended, Shared, Worker, WorkerFlows, WorkerReport};
+use super::{FlowEnded, Shared, Worker, WorkerFlows, WorkerReport};
 use crate::transport::datagram::tune_all;
 use podperf_model::plan::{EndPlan, FlowRole, Plan, SocketPlan, StopCondition, Workload};
 
@@ -61,7 +61,7 @@ pub struct End {
     /// What the workers share.
     pub shared: Shared,
     /// Flows that ended.
-    pub events: Receiver<Ended>,
+    pub events: Receiver<FlowEnded>,
     /// Its worker is past the gate.
     moving: AtomicBool,
 }
@@ -77,26 +77,26 @@ impl End {
             plan,
             gate,
             sockets,
-            meeting: None,
+            connections: None,
             tallies: (0..flows).map(|_| Tally::default()).collect(),
             events: tell,
-            choice: Choice::default(),
+            choice: MethodChoice::default(),
             compat,
         };
         Self { shared, events, moving: AtomicBool::new(false) }
     }
 
-    /// Plays `part` on all flows.
-    pub fn play(&self, part: FlowRole) -> WorkerReport {
-        let share = WorkerFlows { part, flows: (0..self.shared.tallies.len()).collect() };
+    /// Plays `role` on all flows.
+    pub fn play(&self, role: FlowRole) -> WorkerReport {
+        let flows = WorkerFlows { role, ids: (0..self.shared.tallies.len()).collect() };
         let shared = &self.shared;
-        let ready = |stand: podperf_model::error::Result<super::WorkerReady>| {
-            stand.unwrap();
+        let ready = |wait_for_start: podperf_model::error::Result<super::WorkerReady>| {
+            wait_for_start.unwrap();
             let open = shared.gate.wait();
             self.moving.store(true, Ordering::Relaxed);
             open
         };
-        super::run(&Worker { shared, share: &share, ready: &ready })
+        super::run(&Worker { shared, flows: &flows, ready: &ready })
     }
 
     /// Senders and requesters stop.
@@ -116,12 +116,12 @@ impl End {
 /// What both ends bring home when each plays its part and the second is stopped once the first has
 /// come to its end.
 pub fn play(
-    (one, part): (&End, FlowRole),
+    (one, role): (&End, FlowRole),
     (other, against): (&End, FlowRole),
 ) -> (WorkerReport, WorkerReport) {
     std::thread::scope(|scope| {
         let second = scope.spawn(|| other.play(against));
-        let first = one.play(part);
+        let first = one.play(role);
         while !other.moving.load(Ordering::Relaxed) {
             assert!(!second.is_finished());
             std::thread::sleep(Duration::from_millis(1));

@@ -23,13 +23,13 @@ impl Stamp {
 
 /// Histograms and the schedule's account of one worker.
 #[derive(Debug)]
-pub(in crate::workload) struct Record {
+pub(in crate::workload) struct TransactionStats {
     latency: Latencies,
     service_time: Option<Latencies>,
     schedule: Option<schedule::ScheduleStats>,
 }
 
-impl Record {
+impl TransactionStats {
     pub(in crate::workload) fn new(open_loop: bool) -> Self {
         Self {
             latency: Latencies::new(),
@@ -73,7 +73,7 @@ impl Record {
         }
     }
 
-    pub(in crate::workload) fn account(self) -> WorkerReport {
+    pub(in crate::workload) fn report(self) -> WorkerReport {
         let (kept, pacing) = self.schedule.map(|own| (own.kept, own.pacing)).unzip();
         WorkerReport {
             latency: Some(self.latency),

@@ -120,7 +120,7 @@ impl Direction {
 
     /// What `role` does on stream number `place` of `streams` a direction: with both, the first
     /// half goes up.
-    fn part(self, role: Role, place: u32, streams: u32) -> FlowRole {
+    fn flow_role(self, role: Role, place: u32, streams: u32) -> FlowRole {
         let up = match self {
             Self::Up => true,
             Self::Down => false,
@@ -317,13 +317,13 @@ impl Plan {
 
     /// What `role` does on flow `id`.
     #[must_use]
-    pub fn part(&self, role: Role, id: u32) -> FlowRole {
+    pub fn flow_role(&self, role: Role, id: u32) -> FlowRole {
         match &self.workload {
             Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
-                load.stream.direction.part(role, id - self.flows, load.streams)
+                load.stream.direction.flow_role(role, id - self.flows, load.streams)
             }
             workload => match (workload.direction(), role) {
-                (Some(direction), _) => direction.part(role, id, self.flows),
+                (Some(direction), _) => direction.flow_role(role, id, self.flows),
                 (None, Role::Client) => FlowRole::Request,
                 (None, Role::Server) => FlowRole::Respond,
             },

@@ -136,7 +136,7 @@ impl<'a> Sides<'a> {
 
     /// Whether payload reaches `role` on flow `id`.
     pub(super) fn receives(&self, role: Role, id: u32) -> bool {
-        self.plan.part(role, id) != FlowRole::Send
+        self.plan.flow_role(role, id) != FlowRole::Send
     }
 
     /// The ends that send payload on flow `id`: one of a stream, both of request/response.
@@ -258,7 +258,7 @@ impl<'a> Sides<'a> {
     /// Transactions that the client completed on flow `id`, and the sum of their latencies in
     /// nanoseconds; request/response only.
     pub(super) fn transactions(&self, id: u32) -> Option<(u64, u64)> {
-        if self.plan.part(Role::Client, id) != FlowRole::Request {
+        if self.plan.flow_role(Role::Client, id) != FlowRole::Request {
             return None;
         }
         let (first, last) = self.client.as_ref()?.flow(id)?;

@@ -53,7 +53,7 @@ fn stream(
     let receiving = senders.iter().filter_map(|role| report(other(*role)));
     Stream {
         id,
-        direction: StreamDirection::of(sides.plan.part(Role::Client, id)),
+        direction: StreamDirection::of(sides.plan.flow_role(Role::Client, id)),
         bytes_received: arrived.map(|amount| amount.bytes),
         tcp_bytes_received: sides.tcp_received(id),
         bytes_sent: sides.flow_handed(id).map(|amount: Amount| amount.bytes),

@@ -43,7 +43,8 @@ pub(super) fn facts<'a>(
     flow: impl Fn(Role) -> Option<&'a FlowReport>,
 ) -> Option<DatagramFacts> {
     let Workload::Udp(_) = &sides.plan.workload else { return None };
-    let sender = ROLES.into_iter().find(|role| sides.plan.part(*role, id) == FlowRole::Send)?;
+    let sender =
+        ROLES.into_iter().find(|role| sides.plan.flow_role(*role, id) == FlowRole::Send)?;
     let receiver = other(sender);
     let sent = flow(sender)?.datagrams?.window.sent;
     let got = flow(receiver)?.datagrams?.window;
@@ -103,8 +104,9 @@ pub(super) fn interval(sides: &Sides<'_>) -> (Option<u64>, Option<f64>) {
     if !matches!(sides.plan.workload, Workload::Udp(_)) {
         return (None, None);
     }
-    let receiver =
-        |id: u32| ROLES.into_iter().find(|role| sides.plan.part(*role, id) == FlowRole::Receive);
+    let receiver = |id: u32| {
+        ROLES.into_iter().find(|role| sides.plan.flow_role(*role, id) == FlowRole::Receive)
+    };
     let receivers = || sides.flows().filter_map(|id| counts(sides, receiver(id)?, id));
     let missing = |counts: &Datagrams| counts.expected.saturating_sub(counts.received);
     let lost = receivers().map(|(first, last)| missing(last).saturating_sub(missing(first)));

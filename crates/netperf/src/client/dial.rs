@@ -14,7 +14,7 @@ use crate::data::socket::{self, GrantedSocket, SocketRequest};
 use crate::options::ExitMessage;
 use crate::test_kind::{Protocol, TestShape};
 use crate::wire::native::{ClientMessage, ConnectionToken};
-use podperf_engine::transport::short_lived::{Dial, Ports};
+use podperf_engine::transport::short_lived::{Connector, PortRange};
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_model::units::Bytes;
 
@@ -118,7 +118,7 @@ impl Route {
         SocketAddr::new(self.own.unwrap_or(any), self.own_port)
     }
 
-    fn dial(&self, to: SocketAddr, ask: &SocketRequest) -> Dial {
+    fn dial(&self, to: SocketAddr, ask: &SocketRequest) -> Connector {
         let buffers = ask.buffers;
         let plan = SocketPlan {
             congestion_control: ask.congestion_control.clone(),
@@ -129,8 +129,8 @@ impl Route {
             no_delay: ask.no_delay,
             ..SocketPlan::default()
         };
-        let ports = self.ports.map(|(low, high)| Arc::new(Ports::new(low..=high)));
-        Dial { to, bind: self.own, plan, wait: Wait::Block, close: Close::Server, ports }
+        let ports = self.ports.map(|(low, high)| Arc::new(PortRange::new(low..=high)));
+        Connector { to, bind: self.own, plan, wait: Wait::Block, close: Close::Server, ports }
     }
 }
 

@@ -21,7 +21,7 @@ use socket2::Socket;
 use super::figures::{CpuPercent, Interim};
 use super::test_kind::TestShape;
 pub use phase::DataPhase;
-use podperf_engine::transport::short_lived::{Dial, Listener};
+use podperf_engine::transport::short_lived::{Connector, SessionListener};
 pub use podperf_engine::workload::compat::Pace;
 use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
@@ -81,9 +81,9 @@ pub enum DataConnections {
     /// Over these, one a stream.
     Connected(Vec<Socket>),
     /// Over connections that are opened one after the other.
-    Dial(Dial),
+    Dial(Connector),
     /// Over connections that are accepted one after the other, from a peer.
-    Listen(Listener, SocketAddr),
+    Listen(SessionListener, SocketAddr),
 }
 
 /// What goes on beside the data phase.

@@ -11,7 +11,7 @@ use super::socket::granted;
 use super::{DataConnections, Extent, Job, PhaseControl, Totals, cpu, plan};
 use crate::figures::Interim;
 use crate::test_kind::{Protocol, TestDirection};
-use podperf_engine::engine::{Engine, Setup};
+use podperf_engine::engine::{Engine, EngineSetup};
 use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::facts::HostFacts;
@@ -46,7 +46,7 @@ impl DataPhase {
             DataConnections::Connected(sockets) => (sockets, None),
             DataConnections::Dial(dial) => {
                 let peer = dial.to;
-                (Vec::new(), Some((ConnectionSource::Dial(dial), peer)))
+                (Vec::new(), Some((ConnectionSource::Connect(dial), peer)))
             }
             DataConnections::Listen(listener, peer) => {
                 (Vec::new(), Some((ConnectionSource::Listen(listener), peer)))
@@ -55,7 +55,7 @@ impl DataPhase {
         let copies = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<_>>();
         let copies = copies
             .map_err(|error| Error::new(Kind::Unmeasured, "keep hold of a data socket", error))?;
-        let engine = Engine::prepare(Setup {
+        let engine = Engine::prepare(EngineSetup {
             plan: plan::of(&job),
             role: job.role,
             granted: vec![SocketFacts::default(); sockets.len()],
@@ -184,7 +184,7 @@ impl DataPhase {
         if let Some(mut interim) = run.interim {
             interim.last(self.engine.progress(), end);
         }
-        let after = self.engine.reading();
+        let after = self.engine.read_counters();
         totals.cpu = cpu::between(before, &after);
         totals.end = self.sockets.first().map(granted).unwrap_or_default();
         let resent = self.sockets.iter().filter_map(|socket| granted(socket).retransmits);

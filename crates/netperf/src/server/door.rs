@@ -15,7 +15,7 @@ use super::order::Order;
 use super::seats::Seats;
 use crate::data::socket::{GrantedSocket, granted, tcp, udp};
 use crate::test_kind::{Protocol, TestDirection};
-use podperf_engine::transport::short_lived::timeouts;
+use podperf_engine::transport::short_lived::set_call_timeouts;
 
 /// Connections that may wait for being accepted, of those that do not last.
 const BACKLOG: i32 = 4096;
@@ -97,7 +97,7 @@ fn make(order: &Order, address: SocketAddr) -> io::Result<Socket> {
             if order.shape.direction.lasts() {
                 socket.set_nonblocking(true)?;
             } else {
-                timeouts(&socket)?;
+                set_call_timeouts(&socket)?;
             }
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;

@@ -21,7 +21,7 @@ use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::native::Extensions;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
-use podperf_engine::transport::short_lived::Listener;
+use podperf_engine::transport::short_lived::SessionListener;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
@@ -140,7 +140,7 @@ fn wait_for_data(
     match (way, order.shape.direction.lasts()) {
         (Way::Listening(listener), false) => {
             // Ready before the first connection, which is then served at once.
-            let accepting = Listener::of(listener.try_clone()?, from);
+            let accepting = SessionListener::of(listener.try_clone()?, from);
             let phase = prepare(job, DataConnections::Listen(accepting, peer))?;
             waiting.readable(&listener)?;
             Ok(phase)

@@ -59,9 +59,9 @@ impl Completion {
     pub(super) fn read(entry: &Entry) -> Self {
         let (tag, flags) = (entry.user_data(), entry.flags());
         let kind = match (tag >> SOCKET_BITS) & 0b1111 {
-            0 if cqueue::notif(flags) => {
-                CompletionKind::Released { copied: entry.result().cast_unsigned() & ZEROCOPY_COPIED_FLAG != 0 }
-            }
+            0 if cqueue::notif(flags) => CompletionKind::Released {
+                copied: entry.result().cast_unsigned() & ZEROCOPY_COPIED_FLAG != 0,
+            },
             0 => CompletionKind::Send,
             1 => CompletionKind::Receive,
             _ => CompletionKind::Cancel,

@@ -138,12 +138,14 @@ impl Ring {
         if sockets.len() > MAX_SOCKETS {
             return Err(refused("io_uring_register files")(io::ErrorKind::InvalidInput.into()));
         }
-        let provided = setup.receive.map(ProvidedBuffers::map).transpose().map_err(refused("mmap"))?;
+        let provided =
+            setup.receive.map(ProvidedBuffers::map).transpose().map_err(refused("mmap"))?;
         let message = Pages::holding(setup.message).map_err(refused("mmap"))?;
         let all = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         let submissions = all.saturating_mul(2).clamp(64, MAX_SUBMISSIONS).next_power_of_two();
-        let ring = set_up(submissions, all.saturating_mul(4).clamp(4 * submissions, MAX_COMPLETIONS))
-            .map_err(refused("io_uring_setup"))?;
+        let ring =
+            set_up(submissions, all.saturating_mul(4).clamp(4 * submissions, MAX_COMPLETIONS))
+                .map_err(refused("io_uring_setup"))?;
         let files: Vec<RawFd> = sockets.iter().map(|socket| socket.as_fd().as_raw_fd()).collect();
         let submitter = ring.submitter();
         submitter.register_files(&files).map_err(refused("io_uring_register files"))?;

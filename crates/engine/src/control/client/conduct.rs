@@ -147,7 +147,7 @@ impl ClientRun<'_, '_> {
             }
             // A run by count has no planned length, so its readings have a cap of their own.
             if self.client.readings.len() < READINGS_MOST {
-                self.client.readings.push(self.engine.reading());
+                self.client.readings.push(self.engine.read_counters());
                 self.show();
             }
             tick += interval;

@@ -50,7 +50,7 @@ pub(super) fn open(
     let streams = dial::streams(peer, bind, &plan.socket, (session, plan.lasting()), deadline)?;
     let mut data = Data::default();
     for (id, stream) in (0..).zip(streams) {
-        let sends = plan.part(Role::Client, id) == FlowRole::Send;
+        let sends = plan.flow_role(Role::Client, id) == FlowRole::Send;
         socket::after_connect(&stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.client.wait))
             .map_err(|error| error.with_peer(peer).with_stream(id))?;
@@ -72,9 +72,9 @@ fn meet(
     let mut to = peer;
     to.set_port(port);
     let (socket, wait) = (plan.socket.clone(), plan.client.wait);
-    let dial = Connector { to, bind, plan: socket, wait, close: crr.close, ports: None };
+    let connector = Connector { to, bind, plan: socket, wait, close: crr.close, ports: None };
     // This one ends in order, whatever the others do.
-    let first = Connector { close: Close::Client, ..dial.clone() };
+    let first = Connector { close: Close::Client, ..connector.clone() };
     let connect = || {
         let socket = first.socket(true)?;
         match first.connect(&socket) {
@@ -96,5 +96,5 @@ fn meet(
         if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
     })?;
     let granted = vec![socket::granted_to(&socket); plan.flows as usize];
-    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Connect(dial), to)) })
+    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Connect(connector), to)) })
 }

@@ -20,7 +20,7 @@ use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::SessionId;
 use crate::control::token::Token;
-use crate::engine::{Engine, Setup};
+use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::roots::Roots;
 use crate::workload::compat::CompatOptions;
@@ -223,7 +223,7 @@ fn run(
         cancellation.hold(("connect the streams to", &name), deadline, open)?;
     let (plan, role) = (plan.clone(), Role::Client);
     let compat = CompatOptions::default();
-    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, compat };
+    let setup = EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
     (hooks.before_start)()?;

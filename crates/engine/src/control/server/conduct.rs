@@ -153,7 +153,7 @@ impl ServerRun<'_> {
             return Ok(());
         }
         self.next = Some(due + self.plan.interval);
-        let reading = self.engine.reading();
+        let reading = self.engine.read_counters();
         self.tell(Edge::Interval, reading)
     }
 
@@ -172,7 +172,7 @@ impl ServerRun<'_> {
 
     /// Tells the client of a flow that ended by itself; where the run ends by a count, the last one
     /// closes the window.
-    fn flow_ended(&mut self, ended: crate::workload::Ended) -> Result<()> {
+    fn flow_ended(&mut self, ended: crate::workload::FlowEnded) -> Result<()> {
         let flow = ended.flow;
         let error = self.engine.note(ended);
         self.link.send(&FromServer::FlowEnded { flow, error })?;

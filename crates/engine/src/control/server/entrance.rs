@@ -151,7 +151,7 @@ fn gather<T>(
 fn tune(sockets: &[TcpStream], plan: &Plan) -> Result<Vec<SocketFacts>> {
     let mut granted = Vec::with_capacity(sockets.len());
     for (id, stream) in (0..).zip(sockets) {
-        let sends = plan.part(Role::Server, id) == FlowRole::Send;
+        let sends = plan.flow_role(Role::Server, id) == FlowRole::Send;
         socket::accepted(stream, &plan.socket).map_err(|error| error.with_stream(id))?;
         socket::after_connect(stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(stream), plan.server.wait))

@@ -15,7 +15,7 @@ use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::SessionId;
 use crate::control::session::State;
-use crate::engine::{Engine, Setup};
+use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::{boot_id, host_facts};
 use crate::metrics::roots::Roots;
 use crate::workload::compat::CompatOptions;
@@ -110,7 +110,7 @@ fn prepare(
     (guest.log)(&format!("{}: run of {} connections", guest.peer, plan.connections()));
     let role = Role::Server;
     let compat = CompatOptions::default();
-    let setup = Setup { plan, role, sockets, way, granted, host, same_machine, compat };
+    let setup = EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     // Workers stand at the gate: what the state machine calls ready.

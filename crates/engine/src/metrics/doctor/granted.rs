@@ -7,35 +7,35 @@ use std::os::fd::AsFd;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{Check, DoctorInput};
+use super::{DoctorCheck, DoctorInput};
 use crate::metrics::flow;
-use crate::metrics::uring_diagnostics::{self, Refusal};
+use crate::metrics::uring_diagnostics::{self, UringRefusal};
 use podperf_sys::ethtool::Ethtool;
 use podperf_sys::{netlink, socket_probe, uring};
 
 /// Descriptors that a run needs beside its streams.
-const OTHER_FILES: u64 = 64;
+const OTHER_OPEN_FILES: u64 = 64;
 
-pub(super) fn tcp_info(_: &DoctorInput<'_>) -> Check {
+pub(super) fn tcp_info(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "tcp_info";
     let made = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     match made.map(|socket| flow::read(socket.as_fd())) {
-        Ok(Some(_)) => Check::ok(NAME, "TCP_INFO is readable"),
-        Ok(None) => Check::fail(
+        Ok(Some(_)) => DoctorCheck::ok(NAME, "TCP_INFO is readable"),
+        Ok(None) => DoctorCheck::fail(
             NAME,
             "TCP_INFO is refused: retransmits, round-trip times and limits will be null",
             "permit getsockopt TCP_INFO (seccomp, sandbox)",
         ),
-        Err(errno) => Check::unknown(NAME, format!("socket: {errno}")),
+        Err(errno) => DoctorCheck::unknown(NAME, format!("socket: {errno}")),
     }
 }
 
-pub(super) fn zerocopy(_: &DoctorInput<'_>) -> Check {
+pub(super) fn zerocopy(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "zerocopy";
     let refused =
-        |finding: String| Check::warn(NAME, finding, "needs Linux 4.14 without a sandbox");
+        |finding: String| DoctorCheck::warn(NAME, finding, "needs Linux 4.14 without a sandbox");
     match socket_probe::zerocopy() {
-        Ok(true) => Check::ok(
+        Ok(true) => DoctorCheck::ok(
             NAME,
             "SO_ZEROCOPY is granted. To a peer on this machine (loopback, veth) the kernel copies \
              all the same",
@@ -45,90 +45,90 @@ pub(super) fn zerocopy(_: &DoctorInput<'_>) -> Check {
     }
 }
 
-pub(super) fn io_uring(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn io_uring(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "io_uring";
     let Err(error) = uring::set_up(2, 4) else {
-        return Check::ok(NAME, "a ring can be set up");
+        return DoctorCheck::ok(NAME, "a ring can be set up");
     };
-    let Refusal { cause, remedy } = uring_diagnostics::understand(&error, machine.roots);
-    Check::warn(NAME, format!("io_uring_setup: {error}: {cause}"), remedy)
+    let UringRefusal { cause, remedy } = uring_diagnostics::diagnose(&error, machine.roots);
+    DoctorCheck::warn(NAME, format!("io_uring_setup: {error}: {cause}"), remedy)
 }
 
-pub(super) fn open_files(_: &DoctorInput<'_>) -> Check {
+pub(super) fn open_files(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "open_files";
     match getrlimit(Resource::RLIMIT_NOFILE) {
-        Err(errno) => Check::unknown(NAME, format!("getrlimit: {errno}")),
+        Err(errno) => DoctorCheck::unknown(NAME, format!("getrlimit: {errno}")),
         Ok((limit, most)) => judge_open_files(limit, most),
     }
 }
 
-fn judge_open_files(limit: u64, most: u64) -> Check {
+fn judge_open_files(limit: u64, most: u64) -> DoctorCheck {
     const NAME: &str = "open_files";
     if limit == RLIM_INFINITY {
-        return Check::ok(NAME, "no limit of open files");
+        return DoctorCheck::ok(NAME, "no limit of open files");
     }
-    let streams = limit.saturating_sub(OTHER_FILES);
+    let streams = limit.saturating_sub(OTHER_OPEN_FILES);
     let finding = format!(
         "{limit} open files (hard limit {}): up to {streams} streams, half of that with both ends \
          in one process",
         amount(most)
     );
     if streams >= 1_000 {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(NAME, finding, "ulimit -n 65536")
+    DoctorCheck::warn(NAME, finding, "ulimit -n 65536")
 }
 
-pub(super) fn locked_memory(_: &DoctorInput<'_>) -> Check {
+pub(super) fn locked_memory(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "locked_memory";
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
-        Err(errno) => Check::unknown(NAME, format!("getrlimit: {errno}")),
+        Err(errno) => DoctorCheck::unknown(NAME, format!("getrlimit: {errno}")),
         Ok((limit, _)) => judge_locked_memory(limit),
     }
 }
 
-fn judge_locked_memory(limit: u64) -> Check {
+fn judge_locked_memory(limit: u64) -> DoctorCheck {
     const NAME: &str = "locked_memory";
     // The kernel's default since Linux 5.16; before, 64 KiB.
-    const ROOMY_BYTES: u64 = 8 << 20;
+    const ENOUGH_BYTES: u64 = 8 << 20;
     if limit == RLIM_INFINITY {
-        return Check::ok(NAME, "no limit of locked memory");
+        return DoctorCheck::ok(NAME, "no limit of locked memory");
     }
     let finding = format!(
         "{} KiB of locked memory, which bounds MSG_ZEROCOPY data in flight and io_uring's \
          registered buffers of an unprivileged process",
         limit / 1_024
     );
-    if limit >= ROOMY_BYTES {
-        return Check::ok(NAME, finding);
+    if limit >= ENOUGH_BYTES {
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(NAME, finding, "ulimit -l unlimited")
+    DoctorCheck::warn(NAME, finding, "ulimit -l unlimited")
 }
 
 fn amount(limit: u64) -> String {
     if limit == RLIM_INFINITY { "none".to_owned() } else { limit.to_string() }
 }
 
-pub(super) fn routes(_: &DoctorInput<'_>) -> Check {
+pub(super) fn routes(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "routes";
     match netlink::route_device(IpAddr::from(Ipv4Addr::LOCALHOST), None).and_then(netlink::link) {
-        Ok(_) => Check::ok(NAME, "netlink answers: the device to a peer will be named"),
-        Err(error) => blind(NAME, "netlink", &error),
+        Ok(_) => DoctorCheck::ok(NAME, "netlink answers: the device to a peer will be named"),
+        Err(error) => device_unknown(NAME, "netlink", &error),
     }
 }
 
-pub(super) fn offloads(_: &DoctorInput<'_>) -> Check {
+pub(super) fn offloads(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "offloads";
     let known =
         Ethtool::open("lo").and_then(|ethtool| ethtool.offloads().map(|(_, s)| s).collect());
     match known {
-        Ok::<Vec<bool>, _>(_) => Check::ok(NAME, "ethtool answers: offloads will be told"),
-        Err(error) => blind(NAME, "ethtool", &error),
+        Ok::<Vec<bool>, _>(_) => DoctorCheck::ok(NAME, "ethtool answers: offloads will be told"),
+        Err(error) => device_unknown(NAME, "ethtool", &error),
     }
 }
 
-fn blind(name: &'static str, what: &str, error: &io::Error) -> Check {
-    Check::warn(
+fn device_unknown(name: &'static str, what: &str, error: &io::Error) -> DoctorCheck {
+    DoctorCheck::warn(
         name,
         format!("{what}: {error}: the device's facts will be null"),
         format!("permit {what} queries (they need no privilege, but a sandbox may refuse them)"),

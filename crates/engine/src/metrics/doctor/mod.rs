@@ -1,8 +1,9 @@
 //! The checks of `podperf doctor`: what this machine lets the engine do, and what will spoil a
 //! measurement.
 //!
-//! Enters: the machine below [`Roots`]. Leaves: one [`Check`] a question, with figures. Checks
-//! change nothing: they read, and they try things on sockets, rings and a thread made for it.
+//! Enters: the machine below [`Roots`]. Leaves: one [`DoctorCheck`] a question, with figures.
+//! Checks change nothing: they read, and they try things on sockets, rings and a thread made for
+//! it.
 
 mod granted;
 mod network;
@@ -22,7 +23,7 @@ use podperf_model::reading::HostCounters;
 
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Check {
+pub struct DoctorCheck {
     /// Stable name, in snake_case.
     pub name: &'static str,
     /// How it stands.
@@ -47,7 +48,7 @@ pub enum CheckStatus {
     Unknown,
 }
 
-impl Check {
+impl DoctorCheck {
     fn ok(name: &'static str, finding: impl Into<String>) -> Self {
         Self { name, status: CheckStatus::Ok, finding: finding.into(), remedy: None }
     }
@@ -71,24 +72,25 @@ struct DoctorInput<'r> {
     roots: &'r Roots,
     facts: HostFacts,
     counters: HostCounters,
-    unread: BTreeMap<String, String>,
+    unknown_counters: BTreeMap<String, String>,
 }
 
 impl DoctorInput<'_> {
     /// Why a fact is absent.
-    fn why(&self, fact: &str) -> &str {
+    fn reason_for(&self, fact: &str) -> &str {
         self.facts.unknown.get(fact).map_or("not told", String::as_str)
     }
 }
 
 /// Every check, in the order of the result's parts. Takes some tens of milliseconds.
 #[must_use]
-pub fn examine(roots: &Roots) -> Vec<Check> {
+pub fn examine(roots: &Roots) -> Vec<DoctorCheck> {
     let mut reader = HostReader::open(roots);
     let counters = reader.read();
     let facts = host_facts(roots, None, None);
-    let machine = DoctorInput { roots, facts, counters, unread: reader.unknown().clone() };
-    let checks: [fn(&DoctorInput<'_>) -> Check; 30] = [
+    let machine =
+        DoctorInput { roots, facts, counters, unknown_counters: reader.unknown().clone() };
+    let checks: [fn(&DoctorInput<'_>) -> DoctorCheck; 30] = [
         processors::cpus,
         processors::pinning,
         processors::cpu_quota,
@@ -129,7 +131,7 @@ mod tests {
 
     /// The check `name` on a machine made of these files.
     #[track_caller]
-    pub(super) fn on(name: &str, files: &[(&str, &str)]) -> Check {
+    pub(super) fn on(name: &str, files: &[(&str, &str)]) -> DoctorCheck {
         let tree = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = tree.path().join(path);
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[track_caller]
-    pub(super) fn named(name: &str, checks: &[Check]) -> Check {
+    pub(super) fn named(name: &str, checks: &[DoctorCheck]) -> DoctorCheck {
         checks.iter().find(|check| check.name == name).expect("a check of this name").clone()
     }
 

@@ -2,37 +2,37 @@
 
 use std::str::FromStr;
 
-use super::{Check, DoctorInput};
-use crate::metrics::source::{Reading, number, numbers};
+use super::{DoctorCheck, DoctorInput};
+use crate::metrics::source::{FactResult, number, numbers};
 use podperf_sys::socket_probe;
 
 /// TCP_TIMEWAIT_LEN of the kernel, in seconds.
 const TIME_WAIT_SECONDS: u64 = 60;
 
-pub(super) fn congestion_control(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn congestion_control(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "congestion_control";
     let tcp = &machine.facts.tcp;
     let Some(default) = &tcp.congestion_control else {
-        return Check::unknown(NAME, machine.why("tcp.congestion_control"));
+        return DoctorCheck::unknown(NAME, machine.reason_for("tcp.congestion_control"));
     };
     let available = tcp.available_congestion_controls.join(", ");
     let finding = format!("default {default}; available {available}");
     if !default.starts_with("bbr") {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(
+    DoctorCheck::warn(
         NAME,
         format!("{finding}. {default} paces: it sends at the rate it estimates, not at the most"),
         "give -C cubic on both sides of a comparison",
     )
 }
 
-pub(super) fn pacing(_: &DoctorInput<'_>) -> Check {
+pub(super) fn pacing(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "pacing";
     // Any rate below the kernel's 32-bit bound will do.
     const BYTES_PER_SECOND: u32 = 125_000_000;
     match socket_probe::max_pacing_rate(BYTES_PER_SECOND) {
-        Ok(BYTES_PER_SECOND) => Check::ok(NAME, "SO_MAX_PACING_RATE is granted"),
+        Ok(BYTES_PER_SECOND) => DoctorCheck::ok(NAME, "SO_MAX_PACING_RATE is granted"),
         Ok(granted) => not_paced(format!(
             "SO_MAX_PACING_RATE: {granted} bytes/s granted of {BYTES_PER_SECOND} bytes/s"
         )),
@@ -40,20 +40,22 @@ pub(super) fn pacing(_: &DoctorInput<'_>) -> Check {
     }
 }
 
-fn not_paced(finding: String) -> Check {
-    Check::warn("pacing", finding, "leave -b out, or shape the device with tc")
+fn not_paced(finding: String) -> DoctorCheck {
+    DoctorCheck::warn("pacing", finding, "leave -b out, or shape the device with tc")
 }
 
-pub(super) fn receive_buffer(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn receive_buffer(machine: &DoctorInput<'_>) -> DoctorCheck {
     let tcp = &machine.facts.tcp;
-    let why = [machine.why("tcp.core_rmem_max_bytes"), machine.why("tcp.rmem_bytes")];
-    buffer(("receive_buffer", "rmem"), tcp.core_rmem_max_bytes, tcp.rmem_bytes, why)
+    let reason_for =
+        [machine.reason_for("tcp.core_rmem_max_bytes"), machine.reason_for("tcp.rmem_bytes")];
+    buffer(("receive_buffer", "rmem"), tcp.core_rmem_max_bytes, tcp.rmem_bytes, reason_for)
 }
 
-pub(super) fn send_buffer(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn send_buffer(machine: &DoctorInput<'_>) -> DoctorCheck {
     let tcp = &machine.facts.tcp;
-    let why = [machine.why("tcp.core_wmem_max_bytes"), machine.why("tcp.wmem_bytes")];
-    buffer(("send_buffer", "wmem"), tcp.core_wmem_max_bytes, tcp.wmem_bytes, why)
+    let reason_for =
+        [machine.reason_for("tcp.core_wmem_max_bytes"), machine.reason_for("tcp.wmem_bytes")];
+    buffer(("send_buffer", "wmem"), tcp.core_wmem_max_bytes, tcp.wmem_bytes, reason_for)
 }
 
 /// An explicit size is capped by net.core.*_max, autotuning by net.ipv4.tcp_*mem: asking may give
@@ -63,32 +65,32 @@ fn buffer(
     explicit: Option<u64>,
     tuned: Option<[u64; 3]>,
     [why_explicit, why_tuned]: [&str; 2],
-) -> Check {
+) -> DoctorCheck {
     let Some([_, _, tuned]) = tuned else {
-        return Check::unknown(name, why_tuned);
+        return DoctorCheck::unknown(name, why_tuned);
     };
     let (kib, limit) = (tuned / 1_024, format!("net.ipv4.tcp_{memory}"));
     let Some(explicit) = explicit else {
         let finding = format!("autotuned up to {kib} KiB ({limit}); cap on -w: {why_explicit}");
-        return Check::unknown(name, finding);
+        return DoctorCheck::unknown(name, finding);
     };
     let finding = format!(
         "autotuned up to {kib} KiB ({limit}); -w is capped at {} KiB (net.core.{memory}_max)",
         explicit / 1_024
     );
     if explicit >= tuned {
-        return Check::ok(name, finding);
+        return DoctorCheck::ok(name, finding);
     }
     let remedy = format!("leave -w out, or sysctl -w net.core.{memory}_max={tuned}");
-    Check::warn(name, finding, remedy)
+    DoctorCheck::warn(name, finding, remedy)
 }
 
-pub(super) fn local_ports(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn local_ports(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "local_ports";
     let range = numbers::<2>(&machine.roots.sysctl("net/ipv4/ip_local_port_range"));
     let [first, last] = match range {
         Ok(range) => range,
-        Err(reason) => return Check::unknown(NAME, reason),
+        Err(reason) => return DoctorCheck::unknown(NAME, reason),
     };
     let ports = last.saturating_add(1).saturating_sub(first);
     let finding = format!(
@@ -97,51 +99,51 @@ pub(super) fn local_ports(machine: &DoctorInput<'_>) -> Check {
         ports / TIME_WAIT_SECONDS
     );
     if ports >= 16_384 {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(NAME, finding, "sysctl -w net.ipv4.ip_local_port_range='10000 65000'")
+    DoctorCheck::warn(NAME, finding, "sysctl -w net.ipv4.ip_local_port_range='10000 65000'")
 }
 
-pub(super) fn time_wait_reuse(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn time_wait_reuse(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "time_wait_reuse";
     match sysctl::<u8>(machine, "net/ipv4/tcp_tw_reuse") {
-        Err(reason) => Check::unknown(NAME, reason),
-        Ok(0) => Check::warn(
+        Err(reason) => DoctorCheck::unknown(NAME, reason),
+        Ok(0) => DoctorCheck::warn(
             NAME,
             "tcp_tw_reuse 0: ports in TIME_WAIT are not reused for new connections",
             "sysctl -w net.ipv4.tcp_tw_reuse=1 on the client, for connection rates",
         ),
-        Ok(1) => Check::ok(NAME, "tcp_tw_reuse 1: ports in TIME_WAIT are reused after 1 s"),
-        Ok(mode) => Check::ok(
+        Ok(1) => DoctorCheck::ok(NAME, "tcp_tw_reuse 1: ports in TIME_WAIT are reused after 1 s"),
+        Ok(mode) => DoctorCheck::ok(
             NAME,
             format!("tcp_tw_reuse {mode}: ports in TIME_WAIT are reused on loopback alone"),
         ),
     }
 }
 
-pub(super) fn optmem(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn optmem(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "optmem";
     // The default since Linux 6.7; before, 20 KiB.
-    const ROOMY_BYTES: u64 = 128 << 10;
+    const ENOUGH_BYTES: u64 = 128 << 10;
     let bytes: u64 = match sysctl(machine, "net/core/optmem_max") {
         Ok(bytes) => bytes,
-        Err(reason) => return Check::unknown(NAME, reason),
+        Err(reason) => return DoctorCheck::unknown(NAME, reason),
     };
     let finding = format!(
         "net.core.optmem_max {} KiB a socket, which holds the notices of MSG_ZEROCOPY",
         bytes / 1_024
     );
-    if bytes >= ROOMY_BYTES {
-        return Check::ok(NAME, finding);
+    if bytes >= ENOUGH_BYTES {
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(
+    DoctorCheck::warn(
         NAME,
         format!("{finding}: sends with many notices pending fail with ENOBUFS"),
         format!("sysctl -w net.core.optmem_max={}", 1 << 20),
     )
 }
 
-fn sysctl<T: FromStr>(machine: &DoctorInput<'_>, path: &str) -> Reading<T> {
+fn sysctl<T: FromStr>(machine: &DoctorInput<'_>, path: &str) -> FactResult<T> {
     number(&machine.roots.sysctl(path))
 }
 

@@ -5,46 +5,46 @@ use std::thread;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::{Check, DoctorInput};
+use super::{DoctorCheck, DoctorInput};
 use crate::metrics::topology::Topology;
 
 /// Beyond this a clock read disturbs what it times: the vDSO's cost is some tens of nanoseconds.
 const SLOW_CLOCK_NS: f64 = 200.0;
 
-pub(super) fn cpus(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn cpus(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "cpus";
     let allowed = machine.facts.cpus_allowed.len();
     let online = machine.facts.cpus_online.map_or_else(
-        || machine.why("cpus_online").to_owned(),
+        || machine.reason_for("cpus_online").to_owned(),
         |online| format!("{online} CPUs online"),
     );
     match allowed {
-        0 => Check::unknown(NAME, machine.why("cpus_allowed")),
-        1 => Check::warn(
+        0 => DoctorCheck::unknown(NAME, machine.reason_for("cpus_allowed")),
+        1 => DoctorCheck::warn(
             NAME,
             format!("1 CPU allowed; {online}: worker, softirqs and sampler share it"),
             "allow at least 2 CPUs (cpuset, taskset)",
         ),
-        _ => Check::ok(NAME, format!("{allowed} CPUs allowed; {online}")),
+        _ => DoctorCheck::ok(NAME, format!("{allowed} CPUs allowed; {online}")),
     }
 }
 
-pub(super) fn pinning(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn pinning(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "pinning";
     let Some(&cpu) = machine.facts.cpus_allowed.last() else {
-        return Check::unknown(NAME, machine.why("cpus_allowed"));
+        return DoctorCheck::unknown(NAME, machine.reason_for("cpus_allowed"));
     };
     // On a thread of its own, so that there is nothing to undo.
     match thread::spawn(move || pin_this_thread(cpu)).join() {
-        Ok(Ok(true)) => Check::ok(NAME, format!("a thread can be pinned (tried CPU {cpu})")),
+        Ok(Ok(true)) => DoctorCheck::ok(NAME, format!("a thread can be pinned (tried CPU {cpu})")),
         Ok(Ok(false)) => not_pinned(NAME, format!("pinned to CPU {cpu}, another mask read back")),
         Ok(Err(errno)) => not_pinned(NAME, format!("CPU {cpu}: {errno}")),
-        Err(_) => Check::unknown(NAME, "the thread that tried it panicked"),
+        Err(_) => DoctorCheck::unknown(NAME, "the thread that tried it panicked"),
     }
 }
 
-fn not_pinned(name: &'static str, finding: String) -> Check {
-    Check::warn(name, finding, "permit sched_setaffinity, or give --pin none")
+fn not_pinned(name: &'static str, finding: String) -> DoctorCheck {
+    DoctorCheck::warn(name, finding, "permit sched_setaffinity, or give --pin none")
 }
 
 /// Whether the mask read back is the one set.
@@ -56,20 +56,20 @@ fn pin_this_thread(cpu: u32) -> nix::Result<bool> {
     Ok(sched_getaffinity(Pid::from_raw(0))? == wanted)
 }
 
-pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "cpu_quota";
     let Some(limits) = &machine.facts.cgroup else {
-        return Check::unknown(NAME, machine.why("cgroup"));
+        return DoctorCheck::unknown(NAME, machine.reason_for("cgroup"));
     };
     let (Some(cores), Some(period_us)) = (limits.cpu_quota_cores, limits.cpu_period_us) else {
-        return Check::ok(NAME, format!("no CPU quota (cgroup v{})", limits.version));
+        return DoctorCheck::ok(NAME, format!("no CPU quota (cgroup v{})", limits.version));
     };
     let used = machine.counters.cgroup.unwrap_or_default();
     let throttled = used.throttled_periods.map_or_else(
         || "times throttled not told".to_owned(),
         |periods| format!("throttled in {periods} periods so far"),
     );
-    Check::warn(
+    DoctorCheck::warn(
         NAME,
         format!(
             "{cores} cores in each {period_us} us (cgroup v{}); {throttled}. A used-up quota \
@@ -80,16 +80,16 @@ pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> Check {
     )
 }
 
-pub(super) fn smt(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn smt(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "smt";
     match machine.facts.smt_active {
-        None => Check::unknown(NAME, machine.why("smt_active")),
-        Some(false) => Check::ok(NAME, "off: every CPU is a core"),
+        None => DoctorCheck::unknown(NAME, machine.reason_for("smt_active")),
+        Some(false) => DoctorCheck::ok(NAME, "off: every CPU is a core"),
         Some(true) => {
             let cpus = Topology::of(machine.roots, &machine.facts.cpus_allowed).cpus;
             let cores: std::collections::BTreeSet<_> = cpus.iter().map(|cpu| cpu.core).collect();
             let (cpus, cores) = (cpus.len(), cores.len());
-            Check::ok(
+            DoctorCheck::ok(
                 NAME,
                 format!("on: {cpus} allowed CPUs on {cores} cores; --pin auto fills cores first"),
             )
@@ -97,24 +97,24 @@ pub(super) fn smt(machine: &DoctorInput<'_>) -> Check {
     }
 }
 
-pub(super) fn numa(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn numa(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "numa";
     match machine.facts.numa_nodes {
-        None => Check::unknown(NAME, machine.why("numa_nodes")),
-        Some(1) => Check::ok(NAME, "1 node"),
-        Some(nodes) => Check::ok(
+        None => DoctorCheck::unknown(NAME, machine.reason_for("numa_nodes")),
+        Some(1) => DoctorCheck::ok(NAME, "1 node"),
+        Some(nodes) => DoctorCheck::ok(
             NAME,
             format!("{nodes} nodes; --pin auto fills the network device's node first"),
         ),
     }
 }
 
-pub(super) fn governor(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn governor(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "governor";
     match machine.facts.governor.as_deref() {
-        None => Check::unknown(NAME, machine.why("governor")),
-        Some("performance") => Check::ok(NAME, "performance"),
-        Some(other) => Check::warn(
+        None => DoctorCheck::unknown(NAME, machine.reason_for("governor")),
+        Some("performance") => DoctorCheck::ok(NAME, "performance"),
+        Some(other) => DoctorCheck::warn(
             NAME,
             format!("{other}: the frequency follows the load, so light loads look slower"),
             "cpupower frequency-set -g performance",
@@ -122,17 +122,17 @@ pub(super) fn governor(machine: &DoctorInput<'_>) -> Check {
     }
 }
 
-pub(super) fn clock(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn clock(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "clock";
     let source = machine.facts.clocksource.as_deref().unwrap_or("unknown");
     let Some(cost) = machine.facts.clock_read_ns else {
-        return Check::unknown(NAME, format!("clocksource {source}, cost not measured"));
+        return DoctorCheck::unknown(NAME, format!("clocksource {source}, cost not measured"));
     };
     let finding = format!("clocksource {source}, {cost:.0} ns a read");
     if cost <= SLOW_CLOCK_NS {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(
+    DoctorCheck::warn(
         NAME,
         format!("{finding}: above {SLOW_CLOCK_NS:.0} ns it adds to every latency"),
         "use a clocksource that the vDSO serves (tsc, kvm-clock, arch_sys_counter); see \
@@ -140,11 +140,11 @@ pub(super) fn clock(machine: &DoctorInput<'_>) -> Check {
     )
 }
 
-pub(super) fn steal(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn steal(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "steal";
     let Some(cpu) = &machine.counters.cpu else {
-        let reason = machine.unread.get("cpu").map_or("not told", String::as_str);
-        return Check::unknown(NAME, reason);
+        let reason = machine.unknown_counters.get("cpu").map_or("not told", String::as_str);
+        return DoctorCheck::unknown(NAME, reason);
     };
     let all = cpu.total;
     let total = [all.user, all.nice, all.system, all.idle, all.iowait, all.irq, all.softirq]
@@ -154,9 +154,13 @@ pub(super) fn steal(machine: &DoctorInput<'_>) -> Check {
     let percent = all.steal as f64 * 100.0 / total.max(1) as f64;
     let finding = format!("{percent:.2} % of CPU time taken by the hypervisor since boot");
     if percent <= 1.0 {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(NAME, finding, "measure on a machine whose CPUs are not shared, or repeat often")
+    DoctorCheck::warn(
+        NAME,
+        finding,
+        "measure on a machine whose CPUs are not shared, or repeat often",
+    )
 }
 
 #[cfg(test)]

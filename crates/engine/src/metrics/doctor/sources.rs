@@ -1,27 +1,27 @@
 //! Checks of the files that the CPU and packet figures are read from.
 
-use super::{Check, DoctorInput};
+use super::{DoctorCheck, DoctorInput};
 
-pub(super) fn container(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn container(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "container";
     let Some(container) = &machine.facts.container else {
-        return Check::unknown(NAME, machine.why("container"));
+        return DoctorCheck::unknown(NAME, machine.reason_for("container"));
     };
     match container.contained {
-        false => Check::ok(NAME, "no mark of a container found"),
-        true => Check::ok(
+        false => DoctorCheck::ok(NAME, "no mark of a container found"),
+        true => DoctorCheck::ok(
             NAME,
             format!("{}. CPU figures of /proc/stat are the whole node's", container.evidence),
         ),
     }
 }
 
-pub(super) fn proc_filtered(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn proc_filtered(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "proc_filtered";
     match machine.facts.proc_filtered {
-        None => Check::unknown(NAME, machine.why("proc_filtered")),
-        Some(false) => Check::ok(NAME, "/proc/stat is the kernel's own"),
-        Some(true) => Check::warn(
+        None => DoctorCheck::unknown(NAME, machine.reason_for("proc_filtered")),
+        Some(false) => DoctorCheck::ok(NAME, "/proc/stat is the kernel's own"),
+        Some(true) => DoctorCheck::warn(
             NAME,
             "/proc/stat is replaced (lxcfs, or a sandbox such as gVisor): softirq, irq and CPU \
              numbers may not be the machine's",
@@ -30,16 +30,16 @@ pub(super) fn proc_filtered(machine: &DoctorInput<'_>) -> Check {
     }
 }
 
-pub(super) fn proc_stat(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn proc_stat(machine: &DoctorInput<'_>) -> DoctorCheck {
     source(machine, "proc_stat", "cpu", machine.counters.cpu.as_ref().map(|cpu| cpu.per_cpu.len()))
 }
 
-pub(super) fn softnet_stat(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn softnet_stat(machine: &DoctorInput<'_>) -> DoctorCheck {
     let lines = machine.counters.softnet.as_ref().map(std::collections::BTreeMap::len);
     source(machine, "softnet_stat", "softnet", lines)
 }
 
-pub(super) fn softirqs(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn softirqs(machine: &DoctorInput<'_>) -> DoctorCheck {
     let columns = machine.counters.softirqs.as_ref().map(std::collections::BTreeMap::len);
     source(machine, "softirqs", "softirqs", columns)
 }
@@ -50,45 +50,45 @@ fn source(
     name: &'static str,
     counter: &str,
     cpus: Option<usize>,
-) -> Check {
+) -> DoctorCheck {
     if let Some(cpus) = cpus {
-        return Check::ok(name, format!("readable, {cpus} CPUs"));
+        return DoctorCheck::ok(name, format!("readable, {cpus} CPUs"));
     }
-    let reason = machine.unread.get(counter).map_or("not told", String::as_str);
-    Check::fail(
+    let reason = machine.unknown_counters.get(counter).map_or("not told", String::as_str);
+    DoctorCheck::fail(
         name,
         format!("{reason}: its figures will be null"),
         "run where /proc is mounted and shows this file",
     )
 }
 
-pub(super) fn cgroup(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn cgroup(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "cgroup";
     let Some(cgroup) = &machine.counters.cgroup else {
-        let reason = machine.unread.get("cgroup").map_or("not told", String::as_str);
-        return Check::fail(
+        let reason = machine.unknown_counters.get("cgroup").map_or("not told", String::as_str);
+        return DoctorCheck::fail(
             NAME,
             format!("{reason}: throttling by a CPU quota cannot be seen"),
             "mount the cgroup file system in the container (read-only is enough)",
         );
     };
-    let told = |what, figure: Option<u64>| if figure.is_some() { what } else { "" };
-    let told = [
-        told("usage", cgroup.usage_us),
-        told("periods", cgroup.periods),
-        told("throttled periods", cgroup.throttled_periods),
-        told("throttled time", cgroup.throttled_us),
+    let known = |what, figure: Option<u64>| if figure.is_some() { what } else { "" };
+    let known = [
+        known("usage", cgroup.usage_us),
+        known("periods", cgroup.periods),
+        known("throttled periods", cgroup.throttled_periods),
+        known("throttled time", cgroup.throttled_us),
     ];
-    let told: Vec<_> = told.into_iter().filter(|what| !what.is_empty()).collect();
-    Check::ok(NAME, format!("readable: {}", told.join(", ")))
+    let known: Vec<_> = known.into_iter().filter(|what| !what.is_empty()).collect();
+    DoctorCheck::ok(NAME, format!("readable: {}", known.join(", ")))
 }
 
-pub(super) fn irq_time_accounting(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn irq_time_accounting(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "irq_time_accounting";
     match machine.facts.irq_time_accounting {
-        None => Check::unknown(NAME, machine.why("irq_time_accounting")),
-        Some(true) => Check::ok(NAME, "softirq time is measured at its edges"),
-        Some(false) => Check::warn(
+        None => DoctorCheck::unknown(NAME, machine.reason_for("irq_time_accounting")),
+        Some(true) => DoctorCheck::ok(NAME, "softirq time is measured at its edges"),
+        Some(false) => DoctorCheck::warn(
             NAME,
             "softirq time is sampled at timer ticks (no CONFIG_IRQ_TIME_ACCOUNTING): the split \
              between system and softirq is an estimate",
@@ -97,11 +97,11 @@ pub(super) fn irq_time_accounting(machine: &DoctorInput<'_>) -> Check {
     }
 }
 
-pub(super) fn softnet_drops(machine: &DoctorInput<'_>) -> Check {
+pub(super) fn softnet_drops(machine: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "softnet_drops";
     let Some(softnet) = &machine.counters.softnet else {
-        let reason = machine.unread.get("softnet").map_or("not told", String::as_str);
-        return Check::unknown(NAME, reason);
+        let reason = machine.unknown_counters.get("softnet").map_or("not told", String::as_str);
+        return DoctorCheck::unknown(NAME, reason);
     };
     let sum = |of: fn(&podperf_model::reading::Softnet) -> u64| softnet.values().map(of).sum();
     let (processed, dropped, squeezed): (u64, u64, u64) =
@@ -111,9 +111,13 @@ pub(super) fn softnet_drops(machine: &DoctorInput<'_>) -> Check {
          {processed} packets since boot"
     );
     if dropped == 0 {
-        return Check::ok(NAME, finding);
+        return DoctorCheck::ok(NAME, finding);
     }
-    Check::warn(NAME, finding, "raise net.core.netdev_max_backlog, or spread receive queues (RPS)")
+    DoctorCheck::warn(
+        NAME,
+        finding,
+        "raise net.core.netdev_max_backlog, or spread receive queues (RPS)",
+    )
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, ConnectionSetup, Trouble, call, connecting, try_out};
+use super::{Backoff, ConnectionSetup, CrrStats, call, connect_failure, open_trial_socket};
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::Connector;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::{FlowSchedule, wait_until};
 use crate::workload::sizes::Sizes;
 use crate::workload::transactions::{Stamp, first_step};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::run::Multiplexing;
 
@@ -21,40 +21,44 @@ use podperf_model::result::run::Multiplexing;
 pub(super) fn request(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    dial: &Connector,
+    connector: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
-    let book = Book::open(plan);
-    let Some(meeting) = &worker.shared.meeting else { return book.account() };
+    let stats = CrrStats::open(plan);
+    let Some(setup) = &worker.shared.connections else { return stats.report() };
     let outgoing = worker.outgoing(sizes.request);
     let incoming = Buffer::touched(sizes.response);
-    let prepared = try_out(dial).map(|_| ((), WorkerReady::by(Multiplexing::Blocking)));
-    if worker.stand(prepared).is_none() {
-        return book.account();
+    let prepared =
+        open_trial_socket(connector).map(|_| ((), WorkerReady::by(Multiplexing::Blocking)));
+    if worker.wait_for_start(prepared).is_none() {
+        return stats.report();
     }
     first_step(worker, 0);
-    let mut caller = Caller { worker, meeting, dial, outgoing, incoming, book };
+    let mut client = BlockingClient { worker, setup, connector, outgoing, incoming, stats };
     let result = match (plan.rate_per_second, Bursts::of(worker)) {
-        (None, None) => caller.closed_loop(|| Some(Instant::now())),
-        (None, Some(mut bursts)) => caller.closed_loop(|| bursts.pass(worker.gate())),
-        (Some(rate), _) => caller.open_loop(rate),
+        (None, None) => client.closed_loop(|| Some(Instant::now())),
+        (None, Some(mut bursts)) => client.closed_loop(|| bursts.pass(worker.gate())),
+        (Some(rate), _) => client.open_loop(rate),
     };
     worker.ended(0, result);
-    caller.book.account()
+    client.stats.report()
 }
 
-struct Caller<'a> {
+struct BlockingClient<'a> {
     worker: &'a Worker<'a>,
-    meeting: &'a ConnectionSetup,
-    dial: &'a Connector,
+    setup: &'a ConnectionSetup,
+    connector: &'a Connector,
     outgoing: Buffer,
     incoming: Buffer,
-    book: Book,
+    stats: CrrStats,
 }
 
-impl Caller<'_> {
+impl BlockingClient<'_> {
     /// `begin` says when a transaction begins; absent: it does not.
-    fn closed_loop(&mut self, mut begin: impl FnMut() -> Option<Instant>) -> Result<(), Failure> {
+    fn closed_loop(
+        &mut self,
+        mut begin: impl FnMut() -> Option<Instant>,
+    ) -> Result<(), FlowFailure> {
         let gate = self.worker.gate();
         let mut left = self.worker.budget(0);
         while left > 0 && !gate.stopped() {
@@ -65,66 +69,66 @@ impl Caller<'_> {
         Ok(())
     }
 
-    fn open_loop(&mut self, rate: f64) -> Result<(), Failure> {
+    fn open_loop(&mut self, rate: f64) -> Result<(), FlowFailure> {
         let gate = self.worker.gate();
         let mut schedule = FlowSchedule::of(self.worker, rate, 0);
         let mut left = self.worker.budget(0);
         while left > 0 {
             let Some(now) = wait_until(gate, schedule.next()) else { break };
             let stamp = Stamp { due: schedule.take(), sent: now };
-            self.book.record.sent(gate, &mut schedule, stamp);
+            self.stats.transactions.sent(gate, &mut schedule, stamp);
             self.transact(stamp)?;
             if gate.closed_at().is_none() {
                 schedule.completed();
             }
             left -= 1;
         }
-        self.book.record.owed(gate, &schedule);
+        self.stats.transactions.owed(gate, &schedule);
         Ok(())
     }
 
     /// One transaction, from before its connection to behind its end.
-    fn transact(&mut self, stamp: Stamp) -> Result<(), Failure> {
+    fn transact(&mut self, stamp: Stamp) -> Result<(), FlowFailure> {
         let (gate, tally) = (self.worker.gate(), self.worker.tally(0));
         let socket = self.connect()?;
-        self.book.connected(gate, stamp.sent, Instant::now());
-        call::send(self.meeting, &socket, tally, &self.outgoing).map_err(Failure::send)?;
-        let whole = call::receive(self.meeting, &socket, tally, &mut self.incoming)
-            .map_err(Failure::receive)?;
+        self.stats.connected(gate, stamp.sent, Instant::now());
+        call::send(self.setup, &socket, tally, &self.outgoing).map_err(FlowFailure::send)?;
+        let whole = call::receive(self.setup, &socket, tally, &mut self.incoming)
+            .map_err(FlowFailure::receive)?;
         if !whole {
-            return Err(Failure::receive(ErrorKind::UnexpectedEof.into()));
+            return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into()));
         }
-        let closed_there = self.dial.close == Close::Server;
-        if closed_there && self.incoming.is_empty() {
+        let server_closes = self.connector.close == Close::Server;
+        if server_closes && self.incoming.is_empty() {
             // The end of the stream is all that answers.
-            call::end_of_stream(self.meeting, &socket).map_err(Failure::receive)?;
-            self.book.completed(gate, tally, stamp, Instant::now());
+            call::end_of_stream(self.setup, &socket).map_err(FlowFailure::receive)?;
+            self.stats.completed(gate, tally, stamp, Instant::now());
             return Ok(());
         }
-        self.book.completed(gate, tally, stamp, Instant::now());
-        if closed_there {
+        self.stats.completed(gate, tally, stamp, Instant::now());
+        if server_closes {
             // However it closes.
-            let _ = call::end_of_stream(self.meeting, &socket);
+            let _ = call::end_of_stream(self.setup, &socket);
         }
         Ok(())
     }
 
     /// Opens a connection; tries again while none can be had.
-    fn connect(&mut self) -> Result<Socket, Failure> {
+    fn connect(&mut self) -> Result<Socket, FlowFailure> {
         let spin = self.worker.wait().spins();
-        let mut trouble = Trouble::default();
+        let mut backoff = Backoff::default();
         loop {
-            let attempt = self.dial.socket(spin).and_then(|socket| {
-                call::until(self.meeting, || self.dial.connect(&socket))?;
+            let attempt = self.connector.socket(spin).and_then(|socket| {
+                call::until(self.setup, || self.connector.connect(&socket))?;
                 Ok(socket)
             });
             let error = match attempt {
                 Ok(socket) => return Ok(socket),
                 Err(error) => error,
             };
-            match trouble.pause(&error, &mut self.book.uses) {
+            match backoff.pause(&error, &mut self.stats.uses) {
                 Some(pause) if !self.worker.gate().stopped() => std::thread::sleep(pause),
-                _ => return Err(connecting(error)),
+                _ => return Err(connect_failure(error)),
             }
         }
     }

@@ -11,13 +11,13 @@ use crate::workload::tally::Tally;
 
 /// Calls until there is an answer, or until the meeting is cut off.
 pub(super) fn until<T>(
-    meeting: &ConnectionSetup,
+    setup: &ConnectionSetup,
     mut call: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if not_yet(&error) => {
-                if meeting.is_cut() {
+                if setup.is_cut() {
                     return Err(io::Error::other("cut off"));
                 }
                 std::hint::spin_loop();
@@ -29,14 +29,14 @@ pub(super) fn until<T>(
 
 /// Sends all of `message`.
 pub(super) fn send(
-    meeting: &ConnectionSetup,
+    setup: &ConnectionSetup,
     socket: &Socket,
     tally: &Tally,
     message: &[u8],
 ) -> io::Result<()> {
     let mut rest = message;
     while !rest.is_empty() {
-        let bytes = until(meeting, || (&mut &*socket).write(rest))?;
+        let bytes = until(setup, || (&mut &*socket).write(rest))?;
         tally.sent(bytes);
         rest = &rest[bytes..];
     }
@@ -45,14 +45,14 @@ pub(super) fn send(
 
 /// Fills `buffer`. False: the connection ended before its first byte.
 pub(super) fn receive(
-    meeting: &ConnectionSetup,
+    setup: &ConnectionSetup,
     socket: &Socket,
     tally: &Tally,
     buffer: &mut [u8],
 ) -> io::Result<bool> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match until(meeting, || (&mut &*socket).read(&mut buffer[filled..]))? {
+        match until(setup, || (&mut &*socket).read(&mut buffer[filled..]))? {
             0 if filled == 0 => return Ok(false),
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             bytes => {
@@ -65,8 +65,8 @@ pub(super) fn receive(
 }
 
 /// Waits for the other end to close the connection; what else it sends is dropped.
-pub(super) fn end_of_stream(meeting: &ConnectionSetup, socket: &Socket) -> io::Result<()> {
-    let mut scrap = [0; 64];
-    while until(meeting, || (&mut &*socket).read(&mut scrap))? > 0 {}
+pub(super) fn end_of_stream(setup: &ConnectionSetup, socket: &Socket) -> io::Result<()> {
+    let mut discarded = [0; 64];
+    while until(setup, || (&mut &*socket).read(&mut discarded))? > 0 {}
     Ok(())
 }

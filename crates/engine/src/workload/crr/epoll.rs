@@ -8,91 +8,88 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Book, ConnectionSetup, Trouble, connecting, try_out};
+use super::{Backoff, ConnectionSetup, CrrStats, connect_failure, open_trial_socket};
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
-use crate::workload::schedule::{FlowSchedule, SPIN};
-use crate::workload::sizes::Sizes;
+use crate::workload::schedule::{FlowSchedule, SPIN_BEFORE_DUE};
+use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, first_step};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::run::Multiplexing;
-
-/// Most bytes taken by one receive call, and handed over by one send call.
-const CHUNK: usize = 256 << 10;
 
 /// Transactions on every flow until the stop or until its budget is used up.
 pub(super) fn request(
     worker: &Worker<'_>,
     plan: &CrrPlan,
-    dial: &Connector,
+    connector: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
-    let book = Book::open(plan);
-    let Some(meeting) = &worker.shared.meeting else { return book.account() };
-    let flows = worker.share.flows.len();
-    let prepared = try_out(dial).and_then(|_| {
+    let stats = CrrStats::open(plan);
+    let Some(setup) = &worker.shared.connections else { return stats.report() };
+    let flows = worker.flows.ids.len();
+    let prepared = open_trial_socket(connector).and_then(|_| {
         let opened = Multiplex::empty(flows).and_then(Multiplex::with_timer);
         let multiplex = opened.map_err(multiplex::refused)?;
         let fallback = multiplex.busy_poll(worker.wait());
         Ok((multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) }))
     });
-    let message = worker.outgoing(sizes.request.min(CHUNK));
-    let buffer = Buffer::touched(sizes.response.min(CHUNK));
-    let Some(multiplex) = worker.stand(prepared) else { return book.account() };
-    let callers = (0..flows).map(|flow| Caller {
-        call: None,
+    let message = worker.outgoing(sizes.request.min(MAX_CALL_BYTES));
+    let buffer = Buffer::touched(sizes.response.min(MAX_CALL_BYTES));
+    let Some(multiplex) = worker.wait_for_start(prepared) else { return stats.report() };
+    let client_flows = (0..flows).map(|flow| ClientFlow {
+        connection: None,
         stamp: Stamp::closed_loop(Instant::now()),
-        trouble: Trouble::default(),
+        backoff: Backoff::default(),
         left: worker.budget(flow),
         schedule: plan.rate_per_second.map(|rate| FlowSchedule::of(worker, rate, flow)),
         ended: false,
     });
-    let mut switchboard = Switchboard {
+    let mut client = ClientLoop {
         worker,
-        meeting,
-        dial,
+        setup,
+        connector,
         sizes,
         multiplex,
         message,
         buffer,
-        callers: callers.collect(),
+        flows: client_flows.collect(),
         due: BinaryHeap::with_capacity(flows),
         open: flows,
-        book,
+        stats,
     };
-    switchboard.start();
-    if let Err(failure) = switchboard.run() {
+    client.start();
+    if let Err(failure) = client.run() {
         worker.ended(0, Err(failure));
     }
-    switchboard.account()
+    client.report()
 }
 
 /// A connection and the bytes that it still has to move.
-struct Call {
+struct ClientConnection {
     socket: Socket,
     connected: bool,
     to_send: usize,
     missing: usize,
     answered: bool,
     /// There is no response but the end of the stream.
-    closed_there: bool,
+    ends_by_close: bool,
 }
 
 /// One flow.
-struct Caller {
-    call: Option<Call>,
+struct ClientFlow {
+    connection: Option<ClientConnection>,
     stamp: Stamp,
-    trouble: Trouble,
+    backoff: Backoff,
     left: u64,
     schedule: Option<FlowSchedule>,
     ended: bool,
 }
 
 /// How far a connection has come.
-enum Turn {
+enum ClientProgress {
     Wait,
     /// Its response is complete, and the server has yet to close.
     Answered,
@@ -100,41 +97,38 @@ enum Turn {
     Over,
 }
 
-struct Switchboard<'a> {
+struct ClientLoop<'a> {
     worker: &'a Worker<'a>,
-    meeting: &'a ConnectionSetup,
-    dial: &'a Connector,
+    setup: &'a ConnectionSetup,
+    connector: &'a Connector,
     sizes: Sizes,
     multiplex: Multiplex,
     message: Buffer,
     buffer: Buffer,
-    callers: Vec<Caller>,
+    flows: Vec<ClientFlow>,
     /// Flows without a connection, by the time at which they open one.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     open: usize,
-    book: Book,
+    stats: CrrStats,
 }
 
-impl Switchboard<'_> {
+impl ClientLoop<'_> {
     fn start(&mut self) {
-        for flow in 0..self.callers.len() {
+        for flow in 0..self.flows.len() {
             first_step(self.worker, flow);
-            let schedule = self.callers[flow].schedule.as_ref();
+            let schedule = self.flows[flow].schedule.as_ref();
             let at = schedule.map_or_else(Instant::now, FlowSchedule::next);
             self.due.push(Reverse((at, flow)));
         }
     }
 
-    fn run(&mut self) -> Result<(), Failure> {
+    fn run(&mut self) -> Result<(), FlowFailure> {
         let spin = self.worker.wait().spins();
-        let mut batch = Vec::with_capacity(self.callers.len());
+        let mut batch = Vec::with_capacity(self.flows.len());
         while self.open > 0 {
-            let poll = self.call_what_is_due()?;
+            let poll = self.open_what_is_due()?;
             batch.clear();
-            let ready = self
-                .multiplex
-                .wait(poll || spin)
-                .map_err(|error| Failure { operation: "wait for", error })?;
+            let ready = self.multiplex.wait(poll || spin).map_err(FlowFailure::of("wait for"))?;
             batch.extend(ready.map(|ready| (ready.flow, ready.send)));
             for &(flow, writable) in &batch {
                 self.go_on(flow, writable);
@@ -147,39 +141,39 @@ impl Switchboard<'_> {
     }
 
     /// Opens what is due. True: the next is so near that waiting would miss it.
-    fn call_what_is_due(&mut self) -> Result<bool, Failure> {
+    fn open_what_is_due(&mut self) -> Result<bool, FlowFailure> {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
             if due > now {
                 let left = due - now;
-                if left > SPIN {
+                if left > SPIN_BEFORE_DUE {
                     self.multiplex
-                        .wake_in(left - SPIN)
-                        .map_err(|error| Failure { operation: "timer for", error })?;
+                        .wake_in(left - SPIN_BEFORE_DUE)
+                        .map_err(FlowFailure::of("timer for"))?;
                 }
-                return Ok(left <= SPIN);
+                return Ok(left <= SPIN_BEFORE_DUE);
             }
             self.due.pop();
-            let caller = &mut self.callers[flow];
-            if caller.ended || self.worker.gate().stopped() {
+            let own = &mut self.flows[flow];
+            if own.ended || self.worker.gate().stopped() {
                 continue;
             }
             // A flow in trouble goes on with the transaction it has.
-            if caller.trouble.since.is_none() {
-                caller.stamp = Stamp::closed_loop(now);
-                if let Some(schedule) = &mut caller.schedule {
-                    caller.stamp.due = schedule.take();
-                    self.book.record.sent(self.worker.gate(), schedule, caller.stamp);
+            if own.backoff.since.is_none() {
+                own.stamp = Stamp::closed_loop(now);
+                if let Some(schedule) = &mut own.schedule {
+                    own.stamp.due = schedule.take();
+                    self.stats.transactions.sent(self.worker.gate(), schedule, own.stamp);
                 }
             }
-            self.dial(flow);
+            self.connect(flow);
         }
         Ok(false)
     }
 
-    fn dial(&mut self, flow: usize) {
-        let opened = self.dial.socket(true).and_then(|socket| {
-            match self.dial.connect(&socket) {
+    fn connect(&mut self, flow: usize) {
+        let opened = self.connector.socket(true).and_then(|socket| {
+            match self.connector.connect(&socket) {
                 Err(error) if !not_yet(&error) => return Err(error),
                 _ => {}
             }
@@ -189,54 +183,64 @@ impl Switchboard<'_> {
         match opened {
             Ok(socket) => {
                 let Sizes { request: to_send, response: missing } = self.sizes;
-                let closed_there = missing == 0 && self.dial.close == Close::Server;
+                let ends_by_close = missing == 0 && self.connector.close == Close::Server;
                 let (connected, answered) = (false, false);
-                let call = Call { socket, connected, to_send, missing, answered, closed_there };
-                self.callers[flow].call = Some(call);
+                let connection = ClientConnection {
+                    socket,
+                    connected,
+                    to_send,
+                    missing,
+                    answered,
+                    ends_by_close,
+                };
+                self.flows[flow].connection = Some(connection);
             }
-            Err(error) => self.troubled(flow, error),
+            Err(error) => self.back_off(flow, error),
         }
     }
 
     /// A connection could not be opened: once more after a pause, or never again.
-    fn troubled(&mut self, flow: usize, error: io::Error) {
-        let caller = &mut self.callers[flow];
-        caller.call = None;
-        match caller.trouble.pause(&error, &mut self.book.uses) {
+    fn back_off(&mut self, flow: usize, error: io::Error) {
+        let own = &mut self.flows[flow];
+        own.connection = None;
+        match own.backoff.pause(&error, &mut self.stats.uses) {
             Some(pause) => self.due.push(Reverse((Instant::now() + pause, flow))),
-            None => self.end(flow, Err(connecting(error))),
+            None => self.end(flow, Err(connect_failure(error))),
         }
     }
 
     fn go_on(&mut self, flow: usize, writable: bool) {
-        let caller = &mut self.callers[flow];
-        let Some(call) = &mut caller.call else { return };
+        let own = &mut self.flows[flow];
+        let Some(connection) = &mut own.connection else { return };
         let gate = self.worker.gate();
-        if !call.connected {
+        if !connection.connected {
             if !writable {
                 return;
             }
-            if let Ok(Some(error)) | Err(error) = call.socket.take_error() {
-                return self.troubled(flow, error);
+            if let Ok(Some(error)) | Err(error) = connection.socket.take_error() {
+                return self.back_off(flow, error);
             }
-            call.connected = true;
-            caller.trouble.over();
-            self.book.connected(gate, caller.stamp.sent, Instant::now());
+            connection.connected = true;
+            own.backoff.over();
+            self.stats.connected(gate, own.stamp.sent, Instant::now());
         }
-        let (tally, close) = (self.worker.tally(flow), self.dial.close);
-        let mut turn = call.go_on(tally, &self.message, &mut self.buffer);
-        if matches!(turn, Ok(Turn::Answered)) {
-            self.book.completed(gate, tally, caller.stamp, Instant::now());
-            if let Some(schedule) = caller.schedule.as_mut().filter(|_| gate.closed_at().is_none())
-            {
+        let (tally, close) = (self.worker.tally(flow), self.connector.close);
+        let mut progress = connection.go_on(tally, &self.message, &mut self.buffer);
+        if matches!(progress, Ok(ClientProgress::Answered)) {
+            self.stats.completed(gate, tally, own.stamp, Instant::now());
+            if let Some(schedule) = own.schedule.as_mut().filter(|_| gate.closed_at().is_none()) {
                 schedule.completed();
             }
-            caller.left -= 1;
-            call.answered = true;
-            turn = if close == Close::Server { Ok(call.farewell()) } else { Ok(Turn::Over) };
+            own.left -= 1;
+            connection.answered = true;
+            progress = if close == Close::Server {
+                Ok(connection.server_closed())
+            } else {
+                Ok(ClientProgress::Over)
+            };
         }
-        match turn {
-            Ok(Turn::Over) => self.next(flow),
+        match progress {
+            Ok(ClientProgress::Over) => self.next(flow),
             Ok(_) => {}
             Err(failure) => self.end(flow, Err(failure)),
         }
@@ -244,100 +248,105 @@ impl Switchboard<'_> {
 
     /// A transaction is over: the connection is closed, and the next one is due.
     fn next(&mut self, flow: usize) {
-        let caller = &mut self.callers[flow];
-        caller.call = None;
-        if caller.left == 0 || self.worker.gate().stopped() {
+        let own = &mut self.flows[flow];
+        own.connection = None;
+        if own.left == 0 || self.worker.gate().stopped() {
             return self.end(flow, Ok(()));
         }
-        match &caller.schedule {
+        match &own.schedule {
             Some(schedule) => self.due.push(Reverse((schedule.next(), flow))),
             None => {
-                caller.stamp = Stamp::closed_loop(Instant::now());
-                self.dial(flow);
+                own.stamp = Stamp::closed_loop(Instant::now());
+                self.connect(flow);
             }
         }
     }
 
-    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
-        let caller = &mut self.callers[flow];
-        if std::mem::replace(&mut caller.ended, true) {
+    fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) {
+        let own = &mut self.flows[flow];
+        if std::mem::replace(&mut own.ended, true) {
             return;
         }
-        caller.call = None;
+        own.connection = None;
         self.open -= 1;
         self.worker.ended(flow, result);
     }
 
     /// After the stop: flows without a connection end, and when the run is cut off, all.
     fn end_idle(&mut self) {
-        let cut = self.meeting.is_cut();
-        for flow in 0..self.callers.len() {
-            if cut || self.callers[flow].call.is_none() {
+        let cut = self.setup.is_cut();
+        for flow in 0..self.flows.len() {
+            if cut || self.flows[flow].connection.is_none() {
                 self.end(flow, Ok(()));
             }
         }
     }
 
-    fn account(mut self) -> WorkerReport {
+    fn report(mut self) -> WorkerReport {
         let gate = self.worker.gate();
-        for schedule in self.callers.iter().filter_map(|caller| caller.schedule.as_ref()) {
-            self.book.record.owed(gate, schedule);
+        for schedule in self.flows.iter().filter_map(|own| own.schedule.as_ref()) {
+            self.stats.transactions.owed(gate, schedule);
         }
-        self.book.account()
+        self.stats.report()
     }
 }
 
-impl Call {
-    fn go_on(&mut self, tally: &Tally, message: &[u8], buffer: &mut [u8]) -> Result<Turn, Failure> {
+impl ClientConnection {
+    fn go_on(
+        &mut self,
+        tally: &Tally,
+        message: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<ClientProgress, FlowFailure> {
         while self.to_send > 0 {
             match (&mut &self.socket).write(&message[..self.to_send.min(message.len())]) {
                 Ok(bytes) => {
                     tally.sent(bytes);
                     self.to_send -= bytes;
                 }
-                Err(error) if not_yet(&error) => return Ok(Turn::Wait),
-                Err(error) => return Err(Failure::send(error)),
+                Err(error) if not_yet(&error) => return Ok(ClientProgress::Wait),
+                Err(error) => return Err(FlowFailure::send(error)),
             }
         }
         if self.answered {
-            return Ok(self.farewell());
+            return Ok(self.server_closed());
         }
-        if self.closed_there {
+        if self.ends_by_close {
             return self.end_of_stream();
         }
         while self.missing > 0 {
             let most = self.missing.min(buffer.len());
             match (&mut &self.socket).read(&mut buffer[..most]) {
-                Ok(0) => return Err(Failure::receive(ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into())),
                 Ok(bytes) => {
                     tally.received(bytes);
                     self.missing -= bytes;
                 }
-                Err(error) if not_yet(&error) => return Ok(Turn::Wait),
-                Err(error) => return Err(Failure::receive(error)),
+                Err(error) if not_yet(&error) => return Ok(ClientProgress::Wait),
+                Err(error) => return Err(FlowFailure::receive(error)),
             }
         }
-        Ok(Turn::Answered)
+        Ok(ClientProgress::Answered)
     }
 
     /// Whether the server has closed, in order, which is its answer.
-    fn end_of_stream(&self) -> Result<Turn, Failure> {
-        let mut scrap = [0; 64];
+    fn end_of_stream(&self) -> Result<ClientProgress, FlowFailure> {
+        let mut discarded = [0; 64];
         loop {
-            match (&mut &self.socket).read(&mut scrap) {
-                Ok(0) => return Ok(Turn::Answered),
+            match (&mut &self.socket).read(&mut discarded) {
+                Ok(0) => return Ok(ClientProgress::Answered),
                 Ok(_) => {}
-                Err(error) if not_yet(&error) => return Ok(Turn::Wait),
-                Err(error) => return Err(Failure::receive(error)),
+                Err(error) if not_yet(&error) => return Ok(ClientProgress::Wait),
+                Err(error) => return Err(FlowFailure::receive(error)),
             }
         }
     }
 
     /// Whether the server has closed.
-    fn farewell(&self) -> Turn {
+    fn server_closed(&self) -> ClientProgress {
         match (&mut &self.socket).read(&mut [0; 64]) {
-            Err(error) if not_yet(&error) => Turn::Wait,
-            _ => Turn::Over,
+            Err(error) if not_yet(&error) => ClientProgress::Wait,
+            _ => ClientProgress::Over,
         }
     }
 }

@@ -26,17 +26,17 @@ use crate::workload::gate::Gate;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::transactions::{Record, Stamp};
-use crate::workload::{Failure, Worker, WorkerReport};
+use crate::workload::transactions::{Stamp, TransactionStats};
+use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{CrrPlan, FlowRole};
 use podperf_model::result::end_result::ConnectionUse;
 
 /// First pause after a connection that could not be opened, and the longest.
-const PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// A flow that could open nothing for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the connections of one end come about.
 #[derive(Debug)]
@@ -50,19 +50,23 @@ pub enum ConnectionSource {
 /// Where the ends of a run meet again and again.
 #[derive(Debug)]
 pub struct ConnectionSetup {
-    way: ConnectionSource,
+    source: ConnectionSource,
     peer: SocketAddr,
     /// Whatever still waits gives up.
     cut: AtomicBool,
     /// Each worker has one flow.
-    alone: bool,
+    one_flow_per_worker: bool,
 }
 
 impl ConnectionSetup {
-    /// A meeting with `peer`. `alone`: each worker of this end has one flow.
+    /// A meeting with `peer`. `one_flow_per_worker`: each worker of this end has one flow.
     #[must_use]
-    pub const fn new(way: ConnectionSource, peer: SocketAddr, alone: bool) -> Self {
-        Self { way, peer, cut: AtomicBool::new(false), alone }
+    pub const fn new(
+        source: ConnectionSource,
+        peer: SocketAddr,
+        one_flow_per_worker: bool,
+    ) -> Self {
+        Self { source, peer, cut: AtomicBool::new(false), one_flow_per_worker }
     }
 
     /// Whom with.
@@ -74,7 +78,7 @@ impl ConnectionSetup {
     /// Where connections come in, of a server.
     #[must_use]
     pub const fn listener(&self) -> Option<&Socket> {
-        match &self.way {
+        match &self.source {
             ConnectionSource::Listen(listener) => Some(listener.socket()),
             ConnectionSource::Connect(_) => None,
         }
@@ -82,7 +86,7 @@ impl ConnectionSetup {
 
     /// The run is over: a server accepts nothing more.
     pub fn close(&self) {
-        if let ConnectionSource::Listen(listener) = &self.way {
+        if let ConnectionSource::Listen(listener) = &self.source {
             listener.shut();
         }
     }
@@ -101,14 +105,14 @@ impl ConnectionSetup {
 /// Connects or accepts, as the share says.
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
-    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
+    let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
     let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
-    match (&meeting.way, worker.share.part, meeting.alone) {
-        (ConnectionSource::Connect(dial), FlowRole::Request, true) => {
-            blocking::request(worker, plan, dial, sizes)
+    match (&setup.source, worker.flows.role, setup.one_flow_per_worker) {
+        (ConnectionSource::Connect(connector), FlowRole::Request, true) => {
+            blocking::request(worker, plan, connector, sizes)
         }
-        (ConnectionSource::Connect(dial), FlowRole::Request, false) => {
-            epoll::request(worker, plan, dial, sizes)
+        (ConnectionSource::Connect(connector), FlowRole::Request, false) => {
+            epoll::request(worker, plan, connector, sizes)
         }
         (ConnectionSource::Listen(listener), _, true) => {
             serve::respond(worker, plan, listener, sizes)
@@ -122,16 +126,16 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
 }
 
 /// What one calling worker keeps of its transactions and connections.
-struct Book {
-    record: Record,
+struct CrrStats {
+    transactions: TransactionStats,
     connect_time: Latencies,
     uses: ConnectionUse,
 }
 
-impl Book {
+impl CrrStats {
     fn open(plan: &CrrPlan) -> Self {
         Self {
-            record: Record::new(plan.rate_per_second.is_some()),
+            transactions: TransactionStats::new(plan.rate_per_second.is_some()),
             connect_time: Latencies::new(),
             uses: ConnectionUse::default(),
         }
@@ -146,27 +150,27 @@ impl Book {
 
     /// The last byte of a response came at `now`.
     fn completed(&mut self, gate: &Gate, tally: &Tally, stamp: Stamp, now: Instant) {
-        self.record.completed(gate, tally, stamp, now);
+        self.transactions.completed(gate, tally, stamp, now);
         self.uses.connections += 1;
     }
 
-    fn account(self) -> WorkerReport {
+    fn report(self) -> WorkerReport {
         WorkerReport {
             connect_time: Some(self.connect_time),
             connections: Some(self.uses),
-            ..self.record.account()
+            ..self.transactions.report()
         }
     }
 }
 
 /// How long one flow has been waiting for a connection that it may open.
 #[derive(Debug, Default)]
-struct Trouble {
+struct Backoff {
     since: Option<Instant>,
     pause: Duration,
 }
 
-impl Trouble {
+impl Backoff {
     /// The next pause before another attempt; nothing: it has lasted too long, or trying again
     /// helps nothing.
     fn pause(&mut self, error: &io::Error, uses: &mut ConnectionUse) -> Option<Duration> {
@@ -178,10 +182,10 @@ impl Trouble {
             }
             _ => return None,
         }
-        if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+        if self.since.get_or_insert_with(Instant::now).elapsed() > RETRY_TIMEOUT {
             return None;
         }
-        self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+        self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
         Some(self.pause)
     }
 
@@ -190,16 +194,16 @@ impl Trouble {
     }
 }
 
-/// For `map_err`: connecting.
-const fn connecting(error: io::Error) -> Failure {
-    Failure { operation: "connect to", error }
+/// A failure to open a connection.
+fn connect_failure(error: io::Error) -> FlowFailure {
+    FlowFailure::of("connect to")(error)
 }
 
 /// What has to be there before the gate: a socket as each connection will have, so that what the
 /// kernel refuses is known.
-fn try_out(dial: &Connector) -> podperf_model::error::Result<Socket> {
+fn open_trial_socket(connector: &Connector) -> podperf_model::error::Result<Socket> {
     use podperf_model::error::{Error, Kind};
-    dial.socket(true).map_err(|error| {
-        Error::new(Kind::Unmeasured, "prepare a connection to", error).with_peer(dial.to)
+    connector.socket(true).map_err(|error| {
+        Error::new(Kind::Unmeasured, "prepare a connection to", error).with_peer(connector.to)
     })
 }

@@ -14,23 +14,21 @@ use super::ConnectionSetup;
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::{AcceptedConnection, SessionListener, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
-use crate::workload::sizes::Sizes;
+use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
 
 /// The listener's place among the connections.
-const LISTENER: usize = usize::MAX - 1;
+const LISTENER_SLOT: usize = usize::MAX - 1;
 /// Connections taken in a row before those that are open get their turn.
-const AT_ONCE: usize = 16;
-/// Most bytes taken by one receive call, and handed over by one send call.
-const CHUNK: usize = 256 << 10;
+const MAX_ACCEPTS_PER_WAKEUP: usize = 16;
 /// Calls that a spinning worker makes in vain before it looks after others too: some tenths of a
 /// second. One that blocks waits for 100 ms in a single call.
-const LOOKS: u32 = 1 << 20;
+const MAX_SPINNING_CALLS: u32 = 1 << 20;
 
 /// Serves one connection at a time until the stop, or until one keeps the worker waiting; from then
 /// on many.
@@ -40,30 +38,31 @@ pub(super) fn respond(
     listener: &SessionListener,
     sizes: Sizes,
 ) -> WorkerReport {
-    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
-    let mut tables = Tables::new(worker, plan, sizes);
+    let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
+    let mut connections = ServerConnections::new(worker, plan, sizes);
     let prepared = listener
         .socket()
         .set_nonblocking(worker.wait().spins())
         .map(|()| ((), WorkerReady::by(Multiplexing::Blocking)))
         .map_err(|error| Error::new(Kind::Unmeasured, "prepare the listener of the run", error));
-    if worker.stand(prepared).is_none() {
+    if worker.wait_for_start(prepared).is_none() {
         return WorkerReport::default();
     }
-    let result = match tables.one_by_one(worker, listener) {
-        Ok(Next::Nothing) => Ok(()),
-        Ok(Next::Many { waiting }) => {
-            watch(worker, listener).map_err(watching).and_then(|(multiplex, _)| {
-                let tables = &mut tables;
-                let mut room =
-                    Room { worker, meeting, listener, multiplex, tables, listening: true };
-                waiting.map_or(Ok(()), |(place, interest)| room.take_over(place, interest))?;
-                room.run()
+    let result = match connections.one_by_one(worker, listener) {
+        Ok(NextMode::Nothing) => Ok(()),
+        Ok(NextMode::Many { waiting }) => {
+            watch(worker, listener).map_err(watch_failure).and_then(|(multiplex, _)| {
+                let connections = &mut connections;
+                let mut server =
+                    ServerLoop { worker, setup, listener, multiplex, connections, listening: true };
+                waiting
+                    .map_or(Ok(()), |(slot, interest)| server.watch_connection(slot, interest))?;
+                server.run()
             })
         }
         Err(failure) => Err(failure),
     };
-    tables.account(worker, result)
+    connections.report(worker, result)
 }
 
 /// Serves many connections until the stop, and those that are open then to their end.
@@ -73,71 +72,78 @@ pub(super) fn respond_to_many(
     listener: &SessionListener,
     sizes: Sizes,
 ) -> WorkerReport {
-    let Some(meeting) = &worker.shared.meeting else { return WorkerReport::default() };
-    let mut tables = Tables::new(worker, plan, sizes);
+    let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
+    let mut connections = ServerConnections::new(worker, plan, sizes);
     let prepared =
         watch(worker, listener).map_err(multiplex::refused).map(|(multiplex, fallback)| {
             (multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) })
         });
-    let Some(multiplex) = worker.stand(prepared) else { return WorkerReport::default() };
-    let room = &mut tables;
-    let result = Room { worker, meeting, listener, multiplex, tables: room, listening: true }.run();
-    tables.account(worker, result)
+    let Some(multiplex) = worker.wait_for_start(prepared) else { return WorkerReport::default() };
+    let mut server = ServerLoop {
+        worker,
+        setup,
+        listener,
+        multiplex,
+        connections: &mut connections,
+        listening: true,
+    };
+    let result = server.run();
+    connections.report(worker, result)
 }
 
 /// Watches the listener, which no longer blocks anybody; with the reason where devices are not
 /// polled as asked.
-fn watch(worker: &Worker<'_>, listener: &SessionListener) -> io::Result<(Multiplex, Option<String>)> {
+fn watch(
+    worker: &Worker<'_>,
+    listener: &SessionListener,
+) -> io::Result<(Multiplex, Option<String>)> {
     listener.socket().set_nonblocking(true)?;
-    let multiplex = Multiplex::empty(worker.share.flows.len() + 1)?;
-    multiplex.add(listener.socket(), LISTENER, Interest::Accept)?;
+    let multiplex = Multiplex::empty(worker.flows.ids.len() + 1)?;
+    multiplex.add(listener.socket(), LISTENER_SLOT, Interest::Accept)?;
     let fallback = multiplex.busy_poll(worker.wait());
     Ok((multiplex, fallback))
 }
 
 /// For `map_err`: accepting.
-const fn accepting(error: io::Error) -> Failure {
-    Failure { operation: "accept a connection from", error }
+const fn accept_failure(error: io::Error) -> FlowFailure {
+    FlowFailure { operation: "accept a connection from", error }
 }
 
 /// For `map_err`: watching sockets.
-const fn watching(error: io::Error) -> Failure {
-    Failure { operation: "epoll on", error }
+const fn watch_failure(error: io::Error) -> FlowFailure {
+    FlowFailure { operation: "epoll on", error }
 }
 
 /// A worker with its listener and its connections.
-struct Room<'a, 'b> {
+struct ServerLoop<'a, 'b> {
     worker: &'a Worker<'a>,
-    meeting: &'a ConnectionSetup,
+    setup: &'a ConnectionSetup,
     listener: &'a SessionListener,
     multiplex: Multiplex,
-    tables: &'b mut Tables<'a>,
+    connections: &'b mut ServerConnections<'a>,
     listening: bool,
 }
 
-impl Room<'_, '_> {
-    fn run(&mut self) -> Result<(), Failure> {
+impl ServerLoop<'_, '_> {
+    fn run(&mut self) -> Result<(), FlowFailure> {
         let spin = self.worker.wait().spins();
-        let mut batch = Vec::with_capacity(self.worker.share.flows.len());
-        while self.listening || self.tables.busy() {
+        let mut batch = Vec::with_capacity(self.worker.flows.ids.len());
+        while self.listening || self.connections.busy() {
             batch.clear();
-            let ready = self
-                .multiplex
-                .wait(spin)
-                .map_err(|error| Failure { operation: "wait for", error })?;
+            let ready = self.multiplex.wait(spin).map_err(FlowFailure::of("wait for"))?;
             batch.extend(ready.map(|ready| ready.flow));
-            for &place in &batch {
-                if place == LISTENER {
+            for &slot in &batch {
+                if slot == LISTENER_SLOT {
                     self.accept()?;
                 } else {
-                    self.go_on(place)?;
+                    self.go_on(slot)?;
                 }
             }
             if self.worker.gate().stopped() {
                 self.listening = false;
-                self.tables.dismiss();
+                self.connections.drop_unanswered();
             }
-            if self.meeting.is_cut() {
+            if self.setup.is_cut() {
                 return Ok(());
             }
         }
@@ -145,42 +151,45 @@ impl Room<'_, '_> {
     }
 
     /// Goes on with a connection that has kept a worker waiting in a call.
-    fn take_over(&mut self, place: usize, interest: Interest) -> Result<(), Failure> {
-        let Some(table) = &self.tables.open[place] else { return Ok(()) };
-        table.socket.set_nonblocking(true).map_err(watching)?;
-        self.multiplex.add(&table.socket, place, interest).map_err(watching)
+    fn watch_connection(&mut self, slot: usize, interest: Interest) -> Result<(), FlowFailure> {
+        let Some(connection) = &self.connections.open[slot] else { return Ok(()) };
+        connection.socket.set_nonblocking(true).map_err(watch_failure)?;
+        self.multiplex.add(&connection.socket, slot, interest).map_err(watch_failure)
     }
 
-    fn go_on(&mut self, place: usize) -> Result<(), Failure> {
-        let waits_to_send = self.tables.serve(place) == Some(Interest::Changes);
-        match &self.tables.open[place] {
-            Some(table) if waits_to_send => {
-                self.multiplex.watch(&table.socket, place, Interest::Changes).map_err(watching)
-            }
+    fn go_on(&mut self, slot: usize) -> Result<(), FlowFailure> {
+        let waits_to_send = self.connections.serve(slot) == Some(Interest::Changes);
+        match &self.connections.open[slot] {
+            Some(connection) if waits_to_send => self
+                .multiplex
+                .watch(&connection.socket, slot, Interest::Changes)
+                .map_err(watch_failure),
             _ => Ok(()),
         }
     }
 
-    fn accept(&mut self) -> Result<(), Failure> {
-        for _ in 0..AT_ONCE {
+    fn accept(&mut self) -> Result<(), FlowFailure> {
+        for _ in 0..MAX_ACCEPTS_PER_WAKEUP {
             match self.listener.accept(true) {
                 Ok(AcceptedConnection::FromClient(socket)) => {
-                    let place = self.tables.seat(socket);
+                    let slot = self.connections.add(socket);
                     // The request often is there already.
-                    if let Some(interest) = self.tables.serve(place)
-                        && let Some(table) = &self.tables.open[place]
+                    if let Some(interest) = self.connections.serve(slot)
+                        && let Some(connection) = &self.connections.open[slot]
                     {
-                        self.multiplex.add(&table.socket, place, interest).map_err(watching)?;
+                        self.multiplex
+                            .add(&connection.socket, slot, interest)
+                            .map_err(watch_failure)?;
                     }
                 }
-                Ok(AcceptedConnection::FromElsewhere) => self.tables.uses.strangers += 1,
+                Ok(AcceptedConnection::FromElsewhere) => self.connections.uses.strangers += 1,
                 Err(_) if self.worker.gate().stopped() => {
                     self.multiplex.forget(self.listener.socket());
                     return Ok(());
                 }
                 Err(error) if not_yet(&error) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(accepting(error)),
+                Err(error) => return Err(accept_failure(error)),
             }
         }
         Ok(())
@@ -188,7 +197,7 @@ impl Room<'_, '_> {
 }
 
 /// One open connection and the bytes it still has to move.
-struct Table {
+struct ServerConnection {
     socket: Socket,
     missing: usize,
     to_send: usize,
@@ -197,24 +206,24 @@ struct Table {
 }
 
 /// How far a connection has come.
-enum Turn {
+enum ServerProgress {
     Wait(Interest),
     Over,
 }
 
-struct Tables<'a> {
+struct ServerConnections<'a> {
     tallies: Vec<&'a Tally>,
     message: Buffer,
     buffer: Buffer,
     close: Close,
     sizes: Sizes,
-    open: Vec<Option<Table>>,
+    open: Vec<Option<ServerConnection>>,
     free: Vec<usize>,
     uses: ConnectionUse,
 }
 
 /// What a worker that served one connection at a time does next.
-enum Next {
+enum NextMode {
     Nothing,
     /// Serves many: one keeps it waiting, or has done so to another worker.
     Many {
@@ -222,13 +231,13 @@ enum Next {
     },
 }
 
-impl<'a> Tables<'a> {
+impl<'a> ServerConnections<'a> {
     fn new(worker: &Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Self {
-        let flows = worker.share.flows.len();
+        let flows = worker.flows.ids.len();
         Self {
             tallies: worker.tallies(),
-            message: worker.outgoing(sizes.response.min(CHUNK)),
-            buffer: Buffer::touched(sizes.request.min(CHUNK)),
+            message: worker.outgoing(sizes.response.min(MAX_CALL_BYTES)),
+            buffer: Buffer::touched(sizes.request.min(MAX_CALL_BYTES)),
             close: plan.close,
             sizes,
             open: Vec::with_capacity(flows),
@@ -238,57 +247,61 @@ impl<'a> Tables<'a> {
     }
 
     /// Ends the worker's flows, of which only the first can have failed.
-    fn account(self, worker: &Worker<'_>, result: Result<(), Failure>) -> WorkerReport {
+    fn report(self, worker: &Worker<'_>, result: Result<(), FlowFailure>) -> WorkerReport {
         let mut failure = result.err();
-        for flow in 0..worker.share.flows.len() {
+        for flow in 0..worker.flows.ids.len() {
             worker.ended(flow, failure.take().map_or(Ok(()), Err));
         }
         WorkerReport { connections: Some(self.uses), ..WorkerReport::default() }
     }
 
     /// Accepts a connection, takes it to its end, and so on.
-    fn one_by_one(&mut self, worker: &Worker<'_>, listener: &SessionListener) -> Result<Next, Failure> {
+    fn one_by_one(
+        &mut self,
+        worker: &Worker<'_>,
+        listener: &SessionListener,
+    ) -> Result<NextMode, FlowFailure> {
         let spin = worker.wait().spins();
-        let looks = if spin { LOOKS } else { 1 };
+        let calls = if spin { MAX_SPINNING_CALLS } else { 1 };
         loop {
             match listener.accept(spin) {
                 Ok(AcceptedConnection::FromClient(socket)) => {
-                    let place = self.seat(socket);
-                    if let Some(interest) = self.serve_awhile(place, looks) {
+                    let slot = self.add(socket);
+                    if let Some(interest) = self.serve_repeatedly(slot, calls) {
                         self.uses.held += 1;
-                        return Ok(Next::Many { waiting: Some((place, interest)) });
+                        return Ok(NextMode::Many { waiting: Some((slot, interest)) });
                     }
                 }
                 Ok(AcceptedConnection::FromElsewhere) => self.uses.strangers += 1,
-                Err(_) if worker.gate().stopped() => return Ok(Next::Nothing),
+                Err(_) if worker.gate().stopped() => return Ok(NextMode::Nothing),
                 Err(error) if not_yet(&error) => {
                     std::hint::spin_loop();
                     if !spin && listener.socket().nonblocking().unwrap_or(true) {
-                        return Ok(Next::Many { waiting: None });
+                        return Ok(NextMode::Many { waiting: None });
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(accepting(error)),
+                Err(error) => return Err(accept_failure(error)),
             }
         }
     }
 
     /// Goes on with one connection for so many calls in vain; what it then still waits for.
-    fn serve_awhile(&mut self, place: usize, looks: u32) -> Option<Interest> {
+    fn serve_repeatedly(&mut self, slot: usize, calls: u32) -> Option<Interest> {
         let mut waits_for = None;
-        for _ in 0..looks {
-            waits_for = Some(self.serve(place)?);
+        for _ in 0..calls {
+            waits_for = Some(self.serve(slot)?);
             std::hint::spin_loop();
         }
         waits_for
     }
 
     /// The client has all its responses and opens nothing more: who still has none is a stranger.
-    fn dismiss(&mut self) {
-        for (place, seat) in self.open.iter_mut().enumerate() {
-            if let Some(table) = seat.take_if(|table| !table.answered) {
-                self.uses.broken += u64::from(table.missing < self.sizes.request);
-                self.free.push(place);
+    fn drop_unanswered(&mut self) {
+        for (slot, add) in self.open.iter_mut().enumerate() {
+            if let Some(connection) = add.take_if(|connection| !connection.answered) {
+                self.uses.broken += u64::from(connection.missing < self.sizes.request);
+                self.free.push(slot);
             }
         }
     }
@@ -297,58 +310,58 @@ impl<'a> Tables<'a> {
         self.free.len() < self.open.len()
     }
 
-    fn seat(&mut self, socket: Socket) -> usize {
+    fn add(&mut self, socket: Socket) -> usize {
         let Sizes { request: missing, response: to_send } = self.sizes;
-        let table = Some(Table { socket, missing, to_send, answered: false });
+        let connection = Some(ServerConnection { socket, missing, to_send, answered: false });
         match self.free.pop() {
-            Some(place) => {
-                self.open[place] = table;
-                place
+            Some(slot) => {
+                self.open[slot] = connection;
+                slot
             }
             None => {
-                self.open.push(table);
+                self.open.push(connection);
                 self.open.len() - 1
             }
         }
     }
 
     /// Goes on with one connection as far as it can; what it waits for, if it has not ended.
-    fn serve(&mut self, place: usize) -> Option<Interest> {
-        let table = self.open.get_mut(place)?.as_mut()?;
-        let tally = self.tallies[place % self.tallies.len()];
-        let untouched = table.missing == self.sizes.request;
-        let waiting = !table.answered;
-        let turn = table.go_on(tally, &mut self.buffer, &self.message, self.close);
+    fn serve(&mut self, slot: usize) -> Option<Interest> {
+        let connection = self.open.get_mut(slot)?.as_mut()?;
+        let tally = self.tallies[slot % self.tallies.len()];
+        let untouched = connection.missing == self.sizes.request;
+        let waiting = !connection.answered;
+        let progress = connection.go_on(tally, &mut self.buffer, &self.message, self.close);
         // A connection that asks nothing only showed that the way is open.
-        let asked = !untouched || table.missing < self.sizes.request;
-        match turn {
-            Ok(turn) => {
-                table.answered = table.missing == 0 && table.to_send == 0;
-                self.uses.connections += u64::from(waiting && table.answered);
+        let asked = !untouched || connection.missing < self.sizes.request;
+        match progress {
+            Ok(progress) => {
+                connection.answered = connection.missing == 0 && connection.to_send == 0;
+                self.uses.connections += u64::from(waiting && connection.answered);
                 // Without payload nothing else would tell how far the run has come.
-                if waiting && table.answered && self.sizes.request + self.sizes.response == 0 {
+                if waiting && connection.answered && self.sizes.request + self.sizes.response == 0 {
                     tally.transaction(0);
                 }
-                if let Turn::Wait(interest) = turn {
+                if let ServerProgress::Wait(interest) = progress {
                     return Some(interest);
                 }
             }
             Err(_) => self.uses.broken += u64::from(asked && waiting),
         }
-        self.open[place] = None;
-        self.free.push(place);
+        self.open[slot] = None;
+        self.free.push(slot);
         None
     }
 }
 
-impl Table {
+impl ServerConnection {
     fn go_on(
         &mut self,
         tally: &Tally,
         buffer: &mut [u8],
         message: &[u8],
         close: Close,
-    ) -> io::Result<Turn> {
+    ) -> io::Result<ServerProgress> {
         while self.missing > 0 {
             let most = self.missing.min(buffer.len());
             match (&mut &self.socket).read(&mut buffer[..most]) {
@@ -357,7 +370,9 @@ impl Table {
                     tally.received(bytes);
                     self.missing -= bytes;
                 }
-                Err(error) if not_yet(&error) => return Ok(Turn::Wait(Interest::Arrivals)),
+                Err(error) if not_yet(&error) => {
+                    return Ok(ServerProgress::Wait(Interest::Arrivals));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -367,17 +382,19 @@ impl Table {
                     tally.sent(bytes);
                     self.to_send -= bytes;
                 }
-                Err(error) if not_yet(&error) => return Ok(Turn::Wait(Interest::Changes)),
+                Err(error) if not_yet(&error) => {
+                    return Ok(ServerProgress::Wait(Interest::Changes));
+                }
                 Err(error) => return Err(error),
             }
         }
         if close == Close::Server {
-            return Ok(Turn::Over);
+            return Ok(ServerProgress::Over);
         }
         match (&mut &self.socket).read(buffer) {
-            Err(error) if not_yet(&error) => Ok(Turn::Wait(Interest::Arrivals)),
+            Err(error) if not_yet(&error) => Ok(ServerProgress::Wait(Interest::Arrivals)),
             // The end, a reset, or more than was agreed.
-            _ => Ok(Turn::Over),
+            _ => Ok(ServerProgress::Over),
         }
     }
 }

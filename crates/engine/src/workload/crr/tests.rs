@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{ConnectionSetup, ConnectionSource};
-use crate::transport::short_lived::{Connector, SessionListener, PortRange};
+use crate::transport::short_lived::{Connector, PortRange, SessionListener};
 use crate::workload::WorkerReport;
 use crate::workload::compat::{CompatOptions, Pace};
 use crate::workload::testing::{End, plan, play};
@@ -27,7 +27,7 @@ fn crr((request, response): (u64, u64), close: Close, total: u64, flows: u32) ->
 }
 
 /// Carries `plan` out; what both ends and the client's workers bring home.
-fn meet(
+fn run_both(
     plan: &Plan,
     close: Close,
     ports: Option<PortRange>,
@@ -38,11 +38,11 @@ fn meet(
     let listener = SessionListener::open(address, LOCAL, &socket, Wait::Block, plan.flows).unwrap();
     let to = listener.socket().local_addr().unwrap().as_socket().unwrap();
     let ports = ports.map(Arc::new);
-    let dial = Connector { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
+    let connector = Connector { to, bind: None, plan: socket, wait: Wait::Block, close, ports };
     let [client, server] =
-        [ConnectionSource::Connect(dial), ConnectionSource::Listen(listener)].map(|way| {
+        [ConnectionSource::Connect(connector), ConnectionSource::Listen(listener)].map(|source| {
             let mut end = End::new(plan.clone(), Vec::new(), compat.clone());
-            end.shared.meeting = Some(ConnectionSetup::new(way, to, plan.flows == 1));
+            end.shared.connections = Some(ConnectionSetup::new(source, to, plan.flows == 1));
             end
         });
     let (asked, answered) = play((&client, FlowRole::Request), (&server, FlowRole::Respond));
@@ -56,17 +56,18 @@ fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
         for close in [Close::Server, Close::Client] {
             for flows in [1, 3] {
                 let plan = crr(sizes, close, 9, flows);
-                let (client, asked, answered) = meet(&plan, close, None, CompatOptions::default());
-                let told = format!("{sizes:?} {close:?} {flows}");
-                assert_eq!(asked.latency.unwrap().count(), 9, "{told}");
-                assert_eq!(asked.connections.unwrap().connections, 9, "{told}");
+                let (client, asked, answered) =
+                    run_both(&plan, close, None, CompatOptions::default());
+                let case = format!("{sizes:?} {close:?} {flows}");
+                assert_eq!(asked.latency.unwrap().count(), 9, "{case}");
+                assert_eq!(asked.connections.unwrap().connections, 9, "{case}");
                 let served = answered.connections.unwrap();
-                assert_eq!((served.connections, served.broken), (9, 0), "{told}");
+                assert_eq!((served.connections, served.broken), (9, 0), "{case}");
                 let counts = client.shared.tallies.iter().map(|tally| tally.read());
                 let bytes = counts.fold((0, 0), |(sent, received), count| {
                     (sent + count.bytes_sent, received + count.bytes_received)
                 });
-                assert_eq!(bytes, (9 * sizes.0, 9 * sizes.1), "{told}");
+                assert_eq!(bytes, (9 * sizes.0, 9 * sizes.1), "{case}");
             }
         }
     }
@@ -76,7 +77,8 @@ fn a_connection_that_carries_nothing_is_a_transaction_on_both_ends() {
 fn connections_come_from_the_ports_of_a_range() {
     let ports = PortRange::new(20_011..=20_030);
     let plan = crr((1, 1), Close::Server, 40, 1);
-    let (_, asked, answered) = meet(&plan, Close::Server, Some(ports), CompatOptions::default());
+    let (_, asked, answered) =
+        run_both(&plan, Close::Server, Some(ports), CompatOptions::default());
     let uses = asked.connections.unwrap();
     assert_eq!((uses.connections, answered.connections.unwrap().connections), (40, 40));
 }
@@ -87,7 +89,7 @@ fn transactions_come_in_bursts_where_that_is_asked_for() {
     let since = Instant::now();
     let plan = crr((1, 1), Close::Server, 6, 1);
     let compat = CompatOptions { pace, ..CompatOptions::default() };
-    let (_, asked, _) = meet(&plan, Close::Server, None, compat);
+    let (_, asked, _) = run_both(&plan, Close::Server, None, compat);
     assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
     let latency = asked.latency.unwrap();
     assert_eq!(latency.count(), 6);

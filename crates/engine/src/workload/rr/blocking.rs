@@ -10,39 +10,39 @@ use crate::workload::pace::Bursts;
 use crate::workload::schedule::{FlowSchedule, wait_until};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
-use crate::workload::transactions::{Record, Stamp, first_step};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport, open};
+use crate::workload::transactions::{Stamp, TransactionStats, first_step};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport, unfinished};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::RrPlan;
 use podperf_model::result::run::Multiplexing;
 
 /// Requests until the stop or until the budget is used up, then ends the stream.
 pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> WorkerReport {
-    let mut record = Record::new(plan.rate_per_second.is_some());
-    let flow = Flow::prepare(worker, sizes.request, sizes.response);
-    let Some(mut flow) = worker.stand(flow) else {
-        return record.account();
+    let mut stats = TransactionStats::new(plan.rate_per_second.is_some());
+    let flow = BlockingFlow::prepare(worker, sizes.request, sizes.response);
+    let Some(mut flow) = worker.wait_for_start(flow) else {
+        return stats.report();
     };
     first_step(worker, 0);
     let result = match (plan.rate_per_second, Bursts::of(worker)) {
-        (None, None) => closed_loop(worker, &mut flow, &mut record, Some),
+        (None, None) => closed_loop(worker, &mut flow, &mut stats, Some),
         (None, Some(mut bursts)) => {
-            closed_loop(worker, &mut flow, &mut record, |_| bursts.pass(worker.gate()))
+            closed_loop(worker, &mut flow, &mut stats, |_| bursts.pass(worker.gate()))
         }
-        (Some(rate), _) => open_loop(worker, rate, &mut flow, &mut record),
+        (Some(rate), _) => open_loop(worker, rate, &mut flow, &mut stats),
     };
-    open::say_end(worker, 0, result.is_ok());
+    unfinished::end_stream(worker, 0, result.is_ok());
     worker.ended(0, result);
-    record.account()
+    stats.report()
 }
 
 /// `begin` says when a request goes out that follows what ended then; absent: it does not.
 fn closed_loop(
     worker: &Worker<'_>,
-    flow: &mut Flow<'_>,
-    record: &mut Record,
+    flow: &mut BlockingFlow<'_>,
+    stats: &mut TransactionStats,
     mut begin: impl FnMut(Instant) -> Option<Instant>,
-) -> Result<(), Failure> {
+) -> Result<(), FlowFailure> {
     let gate = worker.gate();
     let mut left = worker.budget(0);
     let mut end = Instant::now();
@@ -53,7 +53,7 @@ fn closed_loop(
             return flow.closed_early(worker);
         }
         let now = Instant::now();
-        record.completed(gate, flow.tally, Stamp::closed_loop(start), now);
+        stats.completed(gate, flow.tally, Stamp::closed_loop(start), now);
         end = now;
         left -= 1;
     }
@@ -63,34 +63,34 @@ fn closed_loop(
 fn open_loop(
     worker: &Worker<'_>,
     rate: f64,
-    flow: &mut Flow<'_>,
-    record: &mut Record,
-) -> Result<(), Failure> {
+    flow: &mut BlockingFlow<'_>,
+    stats: &mut TransactionStats,
+) -> Result<(), FlowFailure> {
     let gate = worker.gate();
     let mut schedule = FlowSchedule::of(worker, rate, 0);
     let mut left = worker.budget(0);
     while left > 0 {
         let Some(now) = wait_until(gate, schedule.next()) else { break };
         let stamp = Stamp { due: schedule.take(), sent: now };
-        record.sent(gate, &mut schedule, stamp);
+        stats.sent(gate, &mut schedule, stamp);
         flow.send()?;
         if !flow.receive()? {
             return flow.closed_early(worker);
         }
-        record.completed(gate, flow.tally, stamp, Instant::now());
+        stats.completed(gate, flow.tally, stamp, Instant::now());
         if gate.closed_at().is_none() {
             schedule.completed();
         }
         left -= 1;
     }
-    record.owed(gate, &schedule);
+    stats.owed(gate, &schedule);
     Ok(())
 }
 
 /// Responds until the end of the stream.
 pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
-    let flow = Flow::prepare(worker, sizes.response, sizes.request);
-    let Some(mut flow) = worker.stand(flow) else {
+    let flow = BlockingFlow::prepare(worker, sizes.response, sizes.request);
+    let Some(mut flow) = worker.wait_for_start(flow) else {
         return;
     };
     let mut serve = || {
@@ -105,7 +105,7 @@ pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
 /// A worker that spins asks again; one that blocks was interrupted. However the run ends, the
 /// engine shuts the socket down in the end, and the call has an answer.
 #[inline]
-fn again(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     match error.kind() {
         ErrorKind::WouldBlock => {
             std::hint::spin_loop();
@@ -116,14 +116,14 @@ fn again(error: &io::Error) -> bool {
 }
 
 /// One socket, what is sent on it and room for what comes back.
-struct Flow<'a> {
+struct BlockingFlow<'a> {
     socket: &'a Socket,
     tally: &'a Tally,
     outgoing: Buffer,
     incoming: Buffer,
 }
 
-impl<'a> Flow<'a> {
+impl<'a> BlockingFlow<'a> {
     /// A flow that waits as planned: awake, its socket never blocks.
     fn prepare(
         worker: &Worker<'a>,
@@ -145,7 +145,7 @@ impl<'a> Flow<'a> {
 
     /// Sends one whole message.
     #[inline]
-    fn send(&self) -> Result<(), Failure> {
+    fn send(&self) -> Result<(), FlowFailure> {
         let mut rest = &self.outgoing[..];
         while !rest.is_empty() {
             match (&mut &*self.socket).write(rest) {
@@ -153,8 +153,8 @@ impl<'a> Flow<'a> {
                     self.tally.sent(bytes);
                     rest = &rest[bytes..];
                 }
-                Err(error) if again(&error) => {}
-                Err(error) => return Err(Failure::send(error)),
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(FlowFailure::send(error)),
             }
         }
         Ok(())
@@ -162,28 +162,28 @@ impl<'a> Flow<'a> {
 
     /// Receives one whole message. False: the stream ended before its first byte.
     #[inline]
-    fn receive(&mut self) -> Result<bool, Failure> {
+    fn receive(&mut self) -> Result<bool, FlowFailure> {
         let mut filled = 0;
         while filled < self.incoming.len() {
             match (&mut &*self.socket).read(&mut self.incoming[filled..]) {
                 Ok(0) if filled == 0 => return Ok(false),
-                Ok(0) => return Err(Failure::receive(ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into())),
                 Ok(bytes) => {
                     self.tally.received(bytes);
                     filled += bytes;
                 }
-                Err(error) if again(&error) => {}
-                Err(error) => return Err(Failure::receive(error)),
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(FlowFailure::receive(error)),
             }
         }
         Ok(true)
     }
 
     /// The server ended a stream that was to go on.
-    fn closed_early(&self, worker: &Worker<'_>) -> Result<(), Failure> {
+    fn closed_early(&self, worker: &Worker<'_>) -> Result<(), FlowFailure> {
         if worker.gate().stopped() {
             return Ok(());
         }
-        Err(Failure::receive(ErrorKind::UnexpectedEof.into()))
+        Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into()))
     }
 }

@@ -5,27 +5,27 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::many::{Arrived, Incoming, Patience, Traffic, Wire};
+use super::multiplexed::{FlowIo, PartialMessage, ReceiveEvent, Traffic, WaitMode};
 use crate::transport::buffer::Buffer;
-use crate::workload::multiplex::{self, Interest, Multiplex, Ready};
+use crate::workload::multiplex::{self, FlowReadiness, Interest, Multiplex};
 use crate::workload::tally::Tally;
-use crate::workload::{Failure, Worker};
+use crate::workload::{FlowFailure, Worker};
 use podperf_model::error::Result;
 use podperf_model::plan::Wait;
 
 /// The bytes one flow still has to move.
-struct Pipe<'a> {
+struct EpollFlow<'a> {
     socket: &'a Socket,
     tally: &'a Tally,
     /// Bytes issued but not yet taken by the kernel.
     to_send: usize,
-    incoming: Incoming,
+    incoming: PartialMessage,
     waits_to_send: bool,
 }
 
-impl Pipe<'_> {
+impl EpollFlow<'_> {
     /// Takes what is there and counts the messages it completes.
-    fn receive(&mut self, buffer: &mut [u8]) -> Result<Arrived, Failure> {
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<ReceiveEvent, FlowFailure> {
         match (&mut &*self.socket).read(buffer) {
             Ok(bytes) => {
                 if bytes > 0 {
@@ -33,43 +33,43 @@ impl Pipe<'_> {
                 }
                 self.incoming.take(bytes)
             }
-            Err(error) if again(&error) => Ok(Arrived::Messages(0)),
-            Err(error) => Err(Failure::receive(error)),
+            Err(error) if is_transient(&error) => Ok(ReceiveEvent::Messages(0)),
+            Err(error) => Err(FlowFailure::receive(error)),
         }
     }
 
     /// Hands over as much of what is issued as the kernel takes.
-    fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
+    fn send(&mut self, message: &[u8]) -> Result<(), FlowFailure> {
         while self.to_send > 0 {
             match (&mut &*self.socket).write(&message[..self.to_send.min(message.len())]) {
                 Ok(bytes) => {
                     self.tally.sent(bytes);
                     self.to_send -= bytes;
                 }
-                Err(error) if again(&error) => break,
-                Err(error) => return Err(Failure::send(error)),
+                Err(error) if is_transient(&error) => break,
+                Err(error) => return Err(FlowFailure::send(error)),
             }
         }
         Ok(())
     }
 }
 
-fn again(error: &std::io::Error) -> bool {
+fn is_transient(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// The pipes of a worker and what they wait for.
-pub(super) struct Pipes<'a> {
+pub(super) struct EpollIo<'a> {
     multiplex: Multiplex,
-    pipes: Vec<Pipe<'a>>,
+    flows: Vec<EpollFlow<'a>>,
     message: Buffer,
     buffer: Buffer,
-    /// Flows that can go on, those from `looked_at` on not served yet.
-    batch: Vec<Ready>,
-    looked_at: usize,
+    /// Flows that can go on, those from `next` on not served yet.
+    batch: Vec<FlowReadiness>,
+    next: usize,
 }
 
-impl<'a> Pipes<'a> {
+impl<'a> EpollIo<'a> {
     /// Prepares all flows.
     ///
     /// # Errors
@@ -78,17 +78,17 @@ impl<'a> Pipes<'a> {
         let multiplex = Multiplex::open(&worker.sockets(), Interest::Receive)
             .and_then(Multiplex::with_timer)
             .map_err(multiplex::refused)?;
-        let pipes = worker.sockets().into_iter().zip(worker.tallies()).map(|(socket, tally)| {
-            let incoming = Incoming::of(traffic.incoming);
-            Pipe { socket, tally, to_send: 0, incoming, waits_to_send: false }
+        let flows = worker.sockets().into_iter().zip(worker.tallies()).map(|(socket, tally)| {
+            let incoming = PartialMessage::of(traffic.incoming);
+            EpollFlow { socket, tally, to_send: 0, incoming, waits_to_send: false }
         });
         Ok(Self {
             multiplex,
-            pipes: pipes.collect(),
+            flows: flows.collect(),
             message: worker.outgoing(traffic.send_bytes()),
             buffer: Buffer::touched(traffic.receive_bytes()),
             batch: Vec::new(),
-            looked_at: 0,
+            next: 0,
         })
     }
 
@@ -97,37 +97,33 @@ impl<'a> Pipes<'a> {
         self.multiplex.busy_poll(wait)
     }
 
-    fn serve(&mut self, ready: Ready) -> Result<Arrived, Failure> {
-        if ready.send && self.pipes[ready.flow].waits_to_send {
+    fn serve(&mut self, ready: FlowReadiness) -> Result<ReceiveEvent, FlowFailure> {
+        if ready.send && self.flows[ready.flow].waits_to_send {
             self.send(ready.flow, 0)?;
         }
         if !ready.receive {
-            return Ok(Arrived::Messages(0));
+            return Ok(ReceiveEvent::Messages(0));
         }
-        self.pipes[ready.flow].receive(&mut self.buffer)
+        self.flows[ready.flow].receive(&mut self.buffer)
     }
 }
 
-impl Wire for Pipes<'_> {
-    fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
-        if let Patience::Sleep(Some(longest)) = patience {
-            self.multiplex
-                .wake_in(longest)
-                .map_err(|error| Failure { operation: "timer for", error })?;
+impl FlowIo for EpollIo<'_> {
+    fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure> {
+        if let WaitMode::Sleep(Some(longest)) = mode {
+            self.multiplex.wake_in(longest).map_err(FlowFailure::of("timer for"))?;
         }
         self.batch.clear();
-        self.looked_at = 0;
-        let ready = self
-            .multiplex
-            .wait(patience == Patience::Look)
-            .map_err(|error| Failure { operation: "wait for", error })?;
+        self.next = 0;
+        let ready =
+            self.multiplex.wait(mode == WaitMode::Poll).map_err(FlowFailure::of("wait for"))?;
         self.batch.extend(ready);
         Ok(())
     }
 
-    fn next(&mut self) -> Option<(usize, Result<Arrived, Failure>)> {
-        let ready = *self.batch.get(self.looked_at)?;
-        self.looked_at += 1;
+    fn next(&mut self) -> Option<(usize, Result<ReceiveEvent, FlowFailure>)> {
+        let ready = *self.batch.get(self.next)?;
+        self.next += 1;
         Some((ready.flow, self.serve(ready)))
     }
 
@@ -135,22 +131,22 @@ impl Wire for Pipes<'_> {
         Instant::now()
     }
 
-    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), Failure> {
-        let pipe = &mut self.pipes[flow];
-        pipe.to_send += bytes;
-        pipe.send(&self.message)?;
-        let waits = pipe.to_send > 0;
-        if waits != pipe.waits_to_send {
-            pipe.waits_to_send = waits;
+    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), FlowFailure> {
+        let own = &mut self.flows[flow];
+        own.to_send += bytes;
+        own.send(&self.message)?;
+        let waits = own.to_send > 0;
+        if waits != own.waits_to_send {
+            own.waits_to_send = waits;
             let interest = if waits { Interest::Both } else { Interest::Receive };
             self.multiplex
-                .watch(pipe.socket, flow, interest)
-                .map_err(|error| Failure { operation: "epoll on", error })?;
+                .watch(own.socket, flow, interest)
+                .map_err(FlowFailure::of("epoll on"))?;
         }
         Ok(())
     }
 
     fn forget(&mut self, flow: usize) {
-        self.multiplex.forget(self.pipes[flow].socket);
+        self.multiplex.forget(self.flows[flow].socket);
     }
 }

@@ -3,46 +3,47 @@
 
 use std::time::Instant;
 
-use super::many::{Arrived, CHUNK, Incoming, Patience, Traffic, Wire};
-use crate::workload::rings::{self, LONGEST_WAIT};
+use super::multiplexed::{FlowIo, PartialMessage, ReceiveEvent, Traffic, WaitMode};
+use crate::workload::sizes::MAX_CALL_BYTES;
 use crate::workload::tally::Tally;
-use crate::workload::{Failure, Worker};
+use crate::workload::worker_ring::{self, MAX_WAIT};
+use crate::workload::{FlowFailure, Worker};
 use podperf_sys::uring::{
-    Completion, CompletionKind, CompletionWait, RingError, Ring, SendMode, RingSetup, BufferShape,
+    BufferShape, Completion, CompletionKind, CompletionWait, Ring, RingError, RingSetup, SendMode,
 };
 
 /// Memory of all buffers together, unless two of them take more.
-const BUFFERS_BYTES: usize = 4 << 20;
+const ALL_BUFFERS_BYTES: usize = 4 << 20;
 /// Buffers at the most: as many receives may complete between two looks.
-const MOST_BUFFERS: usize = 4096;
+const MAX_BUFFERS: usize = 4096;
 /// Least size of a buffer: a cache line.
-const LEAST_BYTES: usize = 64;
+const MIN_BUFFER_BYTES: usize = 64;
 /// Most size of a buffer: longer messages arrive in several pieces.
-const MOST_BYTES: usize = CHUNK / 4;
+const MAX_BUFFER_BYTES: usize = MAX_CALL_BYTES / 4;
 
 /// One flow's side of the ring.
-struct Flow<'a> {
+struct UringFlow<'a> {
     tally: &'a Tally,
     /// Bytes issued but not yet taken by the kernel.
     to_send: usize,
     /// A send is under way: the next waits, so that bytes keep their order.
     sending: bool,
-    incoming: Incoming,
-    forgotten: bool,
+    incoming: PartialMessage,
+    ended: bool,
 }
 
 /// A worker's flows on one ring.
-pub(super) struct Rounds<'a> {
+pub(super) struct UringIo<'a> {
     ring: Ring,
-    flows: Vec<Flow<'a>>,
-    /// Completions of this round, those from `looked_at` on not served yet.
+    flows: Vec<UringFlow<'a>>,
+    /// Completions of this round, those from `next` on not served yet.
     batch: Vec<Completion>,
-    looked_at: usize,
+    next: usize,
     /// When this round's completions were there.
     at: Instant,
 }
 
-impl<'a> Rounds<'a> {
+impl<'a> UringIo<'a> {
     /// Prepares all flows; they receive from here on.
     ///
     /// # Errors
@@ -51,36 +52,38 @@ impl<'a> Rounds<'a> {
         let flows: Vec<_> = worker
             .tallies()
             .into_iter()
-            .map(|tally| Flow {
+            .map(|tally| UringFlow {
                 tally,
                 to_send: 0,
                 sending: false,
-                incoming: Incoming::of(traffic.incoming),
-                forgotten: false,
+                incoming: PartialMessage::of(traffic.incoming),
+                ended: false,
             })
             .collect();
-        let bytes = traffic.receive_bytes().clamp(LEAST_BYTES, MOST_BYTES);
-        let count = flows.len().saturating_mul(2).min(BUFFERS_BYTES / bytes).clamp(2, MOST_BUFFERS);
+        let bytes = traffic.receive_bytes().clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES);
+        let count =
+            flows.len().saturating_mul(2).min(ALL_BUFFERS_BYTES / bytes).clamp(2, MAX_BUFFERS);
         let message = worker.outgoing(traffic.send_bytes());
         let bundles = traffic.receive_bytes() > bytes;
         let receive = Some(BufferShape { count, bytes, bundles });
-        let mut ring = rings::open(worker, RingSetup { message: &message, fixed: false, receive })?;
-        rings::receive_all(&mut ring, flows.len())?;
+        let mut ring =
+            worker_ring::open(worker, RingSetup { message: &message, fixed: false, receive })?;
+        worker_ring::receive_all(&mut ring, flows.len())?;
         let batch = Vec::with_capacity(flows.len());
-        Ok(Self { ring, flows, batch, looked_at: 0, at: Instant::now() })
+        Ok(Self { ring, flows, batch, next: 0, at: Instant::now() })
     }
 
     /// Hands over what the flow has issued, unless a send is under way.
-    fn push(&mut self, number: usize) -> Result<(), Failure> {
+    fn push(&mut self, number: usize) -> Result<(), FlowFailure> {
         let flow = &mut self.flows[number];
         if flow.sending || flow.to_send == 0 {
             return Ok(());
         }
         flow.sending = true;
-        self.ring.send(number, flow.to_send, SendMode::Copy).map_err(rings::failed)
+        self.ring.send(number, flow.to_send, SendMode::Copy).map_err(worker_ring::failed)
     }
 
-    fn sent(&mut self, done: Completion) -> Result<(), Failure> {
+    fn sent(&mut self, done: Completion) -> Result<(), FlowFailure> {
         let flow = &mut self.flows[done.socket];
         flow.sending = false;
         match done.bytes() {
@@ -88,53 +91,53 @@ impl<'a> Rounds<'a> {
                 flow.tally.sent(bytes);
                 flow.to_send = flow.to_send.saturating_sub(bytes);
             }
-            Err(error) if rings::again(&error) => {}
-            Err(error) => return Err(Failure::send(error)),
+            Err(error) if worker_ring::is_transient(&error) => {}
+            Err(error) => return Err(FlowFailure::send(error)),
         }
         self.push(done.socket)
     }
 
-    fn received(&mut self, done: Completion) -> Result<Arrived, Failure> {
+    fn received(&mut self, done: Completion) -> Result<ReceiveEvent, FlowFailure> {
         let flow = &mut self.flows[done.socket];
-        let arrived = match done.bytes() {
+        let event = match done.bytes() {
             Ok(bytes) => {
                 if bytes > 0 {
                     flow.tally.received(bytes);
                 }
                 flow.incoming.take(bytes)?
             }
-            Err(error) if rings::again(&error) => Arrived::Messages(0),
-            Err(error) => return Err(Failure::receive(error)),
+            Err(error) if worker_ring::is_transient(&error) => ReceiveEvent::Messages(0),
+            Err(error) => return Err(FlowFailure::receive(error)),
         };
-        if !done.more && matches!(arrived, Arrived::Messages(_)) {
-            self.ring.receive(done.socket).map_err(rings::failed)?;
+        if !done.more && matches!(event, ReceiveEvent::Messages(_)) {
+            self.ring.receive(done.socket).map_err(worker_ring::failed)?;
         }
-        Ok(arrived)
+        Ok(event)
     }
 }
 
-impl Wire for Rounds<'_> {
-    fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
+impl FlowIo for UringIo<'_> {
+    fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure> {
         self.ring
-            .enter(match patience {
-                Patience::Look => CompletionWait::Poll,
-                Patience::Sleep(longest) => CompletionWait::AtMost(
-                    longest.map_or(LONGEST_WAIT, |longest| longest.min(LONGEST_WAIT)),
+            .enter(match mode {
+                WaitMode::Poll => CompletionWait::Poll,
+                WaitMode::Sleep(longest) => CompletionWait::AtMost(
+                    longest.map_or(MAX_WAIT, |longest| longest.min(MAX_WAIT)),
                 ),
             })
-            .map_err(rings::failed)?;
+            .map_err(worker_ring::failed)?;
         self.batch.clear();
-        self.looked_at = 0;
+        self.next = 0;
         self.ring.reap(&mut self.batch);
         self.at = Instant::now();
         Ok(())
     }
 
-    fn next(&mut self) -> Option<(usize, Result<Arrived, Failure>)> {
+    fn next(&mut self) -> Option<(usize, Result<ReceiveEvent, FlowFailure>)> {
         loop {
-            let done = *self.batch.get(self.looked_at)?;
-            self.looked_at += 1;
-            if self.flows[done.socket].forgotten {
+            let done = *self.batch.get(self.next)?;
+            self.next += 1;
+            if self.flows[done.socket].ended {
                 continue;
             }
             let outcome = match done.kind {
@@ -152,12 +155,12 @@ impl Wire for Rounds<'_> {
         self.at
     }
 
-    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), Failure> {
+    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), FlowFailure> {
         self.flows[flow].to_send += bytes;
         self.push(flow)
     }
 
     fn forget(&mut self, flow: usize) {
-        self.flows[flow].forgotten = true;
+        self.flows[flow].ended = true;
     }
 }

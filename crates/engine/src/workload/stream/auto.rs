@@ -22,13 +22,13 @@ use podperf_model::result::end_result::SendUse;
 
 /// What the senders of one end agree on.
 #[derive(Debug, Default)]
-pub struct Choice {
+pub struct MethodChoice {
     taken: AtomicBool,
     made: OnceLock<Chosen>,
 }
 
 /// Why a run is too short to probe in; nothing where it is not.
-pub(super) fn no_probe(plan: &Plan) -> Option<&'static str> {
+pub(super) fn why_no_probe(plan: &Plan) -> Option<&'static str> {
     match plan.extent {
         StopCondition::Time { .. } if plan.warm_up.is_zero() => {
             Some("auto probes in the warm-up, and the run has none")
@@ -89,11 +89,11 @@ pub(super) struct Auto<'a> {
     /// Bytes sent by each, up to the choice.
     moved: Vec<u64>,
     current: usize,
-    stage: Stage,
+    state: ProbeState,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ProbeState {
     /// The choice is made.
     Settled,
     /// Another worker probes.
@@ -106,12 +106,15 @@ impl<'a> Auto<'a> {
     /// Prepares every method for the worker's flows. What the kernel refuses is left out, and the
     /// reason of the choice says so.
     pub(super) fn open(worker: &Worker<'a>, message_bytes: usize, layout: PipeLayout) -> Self {
-        let (shared, flows) = (worker.shared, worker.share.flows.len());
-        let mut methods =
-            vec![AutoMethod::Write(WriteSend::open(worker.sockets(), worker.outgoing(message_bytes)))];
+        let (shared, flows) = (worker.shared, worker.flows.ids.len());
+        let mut methods = vec![AutoMethod::Write(WriteSend::open(
+            worker.sockets(),
+            worker.outgoing(message_bytes),
+        ))];
         let mut refusals = Vec::new();
         let others: [Result<AutoMethod<'a>>; 3] = [
-            SendfileSend::open(worker.sockets(), &worker.outgoing(message_bytes)).map(AutoMethod::Sendfile),
+            SendfileSend::open(worker.sockets(), &worker.outgoing(message_bytes))
+                .map(AutoMethod::Sendfile),
             SpliceSend::open(worker.sockets(), message_bytes, layout).map(AutoMethod::Splice),
             ZerocopySend::open(worker.sockets(), message_bytes).map(AutoMethod::Zerocopy),
         ];
@@ -122,27 +125,27 @@ impl<'a> Auto<'a> {
             }
         }
         let probes = !shared.choice.taken.swap(true, Ordering::Relaxed);
-        let stage = if probes {
+        let state = if probes {
             let names = methods.iter().map(AutoMethod::name).collect();
-            Stage::Probing(Box::new(MethodProbe::new(names, refusals, shared.plan.warm_up)))
+            ProbeState::Probing(Box::new(MethodProbe::new(names, refusals, shared.plan.warm_up)))
         } else {
-            Stage::Following
+            ProbeState::Following
         };
-        Self { shared, flows, moved: vec![0; methods.len()], methods, current: 0, stage }
+        Self { shared, flows, moved: vec![0; methods.len()], methods, current: 0, state }
     }
 
     /// A step before the choice is made.
     #[cold]
     fn step_unsettled(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
-        match &self.stage {
-            Stage::Probing(_) => self.take_turns(),
+        match &self.state {
+            ProbeState::Probing(_) => self.take_turns(),
             _ => self.follow(),
         }
         let sent = self.methods[self.current].step(flow, limit);
         match &sent {
             Ok(bytes) => {
                 self.moved[self.current] += *bytes as u64;
-                if let Stage::Probing(probe) = &mut self.stage {
+                if let ProbeState::Probing(probe) = &mut self.state {
                     probe.moved(*bytes);
                 }
             }
@@ -161,13 +164,13 @@ impl<'a> Auto<'a> {
     /// A worker to which the kernel refused what it granted to another stays with `write`.
     fn settle(&mut self, method: SendMethod) {
         self.current = self.methods.iter().position(|own| own.name() == method).unwrap_or_default();
-        self.stage = Stage::Settled;
+        self.state = ProbeState::Settled;
     }
 
     /// Goes on to the next method when the turn of the current one is over, and to the choice when
     /// all have had theirs.
     fn take_turns(&mut self) {
-        let Stage::Probing(probe) = &mut self.stage else { return };
+        let ProbeState::Probing(probe) = &mut self.state else { return };
         if !self.shared.gate.warming_up() {
             return self.choose(Some("the warm-up was too short for a probe"));
         }
@@ -181,7 +184,7 @@ impl<'a> Auto<'a> {
             AutoMethod::Zerocopy(method) => Some(method.reported()),
             _ => None,
         });
-        let Stage::Probing(probe) = &mut self.stage else { return };
+        let ProbeState::Probing(probe) = &mut self.state else { return };
         match probe.next_turn(reported.unwrap_or_default()) {
             Some(method) => self.current = method,
             None => self.choose(None),
@@ -190,7 +193,7 @@ impl<'a> Auto<'a> {
 
     /// Makes the choice; `broken_off` says why it cannot rest on the probe.
     fn choose(&mut self, broken_off: Option<&str>) {
-        let Stage::Probing(probe) = &self.stage else { return };
+        let ProbeState::Probing(probe) = &self.state else { return };
         let chosen = broken_off.map_or_else(
             || probe.cheapest(),
             |why| Chosen { method: SendMethod::Write, reason: why.to_owned() },
@@ -214,7 +217,7 @@ impl<'a> Auto<'a> {
 impl BulkSend for Auto<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
-        if !matches!(self.stage, Stage::Settled) {
+        if !matches!(self.state, ProbeState::Settled) {
             return self.step_unsettled(flow, limit);
         }
         let sent = self.methods[self.current].step(flow, limit);

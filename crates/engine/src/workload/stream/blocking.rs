@@ -3,18 +3,18 @@
 use std::io::ErrorKind;
 
 use crate::transport::{BulkReceive, BulkSend};
-use crate::workload::{Failure, Worker, open};
+use crate::workload::{FlowFailure, Worker, unfinished};
 
 /// Sends until the stop or until the budget is used up, then ends the stream.
 pub(super) fn send<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) {
     let result = send_all(worker, sender);
     if result.is_ok() {
-        open::say_end(worker, 0, true);
+        unfinished::end_stream(worker, 0, true);
     }
     worker.ended(0, result);
 }
 
-fn send_all<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) -> Result<(), Failure> {
+fn send_all<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) -> Result<(), FlowFailure> {
     let (gate, tally) = (worker.gate(), worker.tally(0));
     let mut left = worker.budget(0);
     tally.first_step(worker.since_release_ns());
@@ -28,7 +28,7 @@ fn send_all<S: BulkSend>(worker: &Worker<'_>, sender: &mut S) -> Result<(), Fail
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // A sender that was blocked when the run stopped.
             Err(_) if gate.stopped() => return Ok(()),
-            Err(error) => return Err(Failure::send(error)),
+            Err(error) => return Err(FlowFailure::send(error)),
         }
     }
     Ok(())
@@ -42,7 +42,7 @@ pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: &mut R) {
             Ok(0) => break Ok(()),
             Ok(bytes) => tally.received(bytes),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => break Err(Failure::receive(error)),
+            Err(error) => break Err(FlowFailure::receive(error)),
         }
     };
     worker.ended(0, result);

@@ -31,7 +31,7 @@ use timed_and_paced::TimedAndPaced;
 
 /// Bytes of each flow's first step where several share a worker: little, so that the last flow does
 /// not wait for whole messages of all before it.
-const OPENING: usize = 1024;
+const FIRST_STEP_BYTES: usize = 1024;
 
 /// Moves the worker's bytes by the methods of the plan.
 #[must_use]
@@ -39,24 +39,25 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
     let sockets = worker.sockets();
     let message = plan.message_bytes.as_usize();
     // Only single pages can be mapped by a receiver on the same machine.
-    let layout = if plan.receive == ReceiveMethod::Mmap { PipeLayout::Pages } else { PipeLayout::Runs };
-    match worker.share.part {
+    let layout =
+        if plan.receive == ReceiveMethod::Mmap { PipeLayout::Pages } else { PipeLayout::Runs };
+    match worker.flows.role {
         FlowRole::Send => match plan.send {
-            SendMethod::Auto => match auto::no_probe(&worker.shared.plan) {
+            SendMethod::Auto => match auto::why_no_probe(&worker.shared.plan) {
                 None => send(worker, Ok(Auto::open(worker, message, layout))),
                 Some(reason) => {
-                    let mut account =
-                        send_mannered(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))));
-                    account.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
-                    account
+                    let mut report =
+                        send_compat(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))));
+                    report.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
+                    report
                 }
             },
             SendMethod::Write => {
-                send_mannered(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))))
+                send_compat(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))))
             }
             SendMethod::Zerocopy => send(worker, ZerocopySend::open(sockets, message)),
             SendMethod::Sendfile => {
-                send_mannered(worker, SendfileSend::open(sockets, &worker.outgoing(message)))
+                send_compat(worker, SendfileSend::open(sockets, &worker.outgoing(message)))
             }
             SendMethod::Splice => send(worker, SpliceSend::open(sockets, message, layout)),
             method @ (SendMethod::Uring | SendMethod::UringZc) => {
@@ -64,7 +65,7 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
             }
         },
         _ => match plan.receive {
-            ReceiveMethod::Read => receive_mannered(worker, Ok(ReadReceive::open(sockets, message))),
+            ReceiveMethod::Read => receive_compat(worker, Ok(ReadReceive::open(sockets, message))),
             ReceiveMethod::Trunc => receive(worker, Ok(TruncReceive::open(sockets, message))),
             ReceiveMethod::Mmap => receive(worker, MmapReceive::open(sockets, message)),
             ReceiveMethod::Uring => uring::receive(worker, message),
@@ -81,17 +82,17 @@ fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerRe
 }
 
 /// For the methods that other programs have too: each has a second copy of the loops.
-fn send_mannered<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {
+fn send_compat<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {
     if TimedAndPaced::<S>::is_plain(worker) {
         return send_by(worker, sender).1;
     }
-    let (sender, account) = send_by(worker, sender.map(|own| TimedAndPaced::new(worker, own)));
-    sender.map_or_else(WorkerReport::default, |sender| sender.account(account))
+    let (sender, report) = send_by(worker, sender.map(|own| TimedAndPaced::new(worker, own)));
+    sender.map_or_else(WorkerReport::default, |sender| sender.report(report))
 }
 
 fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, WorkerReport) {
-    let prepared = sender.and_then(|sender| beside(worker, Interest::Send, sender));
-    let Some((mut sender, multiplex)) = worker.stand(prepared) else {
+    let prepared = sender.and_then(|sender| with_multiplex(worker, Interest::Send, sender));
+    let Some((mut sender, multiplex)) = worker.wait_for_start(prepared) else {
         return (None, WorkerReport::default());
     };
     match multiplex {
@@ -99,26 +100,27 @@ fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, W
         Some(multiplex) => epoll::send(worker, multiplex, &mut sender),
     }
     let sent = worker.tallies().iter().map(|tally| tally.read().bytes_sent).sum();
-    let account = WorkerReport { send: Some(sender.finish(sent)), ..WorkerReport::default() };
-    (Some(sender), account)
+    let report = WorkerReport { send: Some(sender.finish(sent)), ..WorkerReport::default() };
+    (Some(sender), report)
 }
 
-/// See [`send_mannered`].
-fn receive_mannered<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerReport {
+/// See [`send_compat`].
+fn receive_compat<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerReport {
     if TimedAndPaced::<R>::is_plain(worker) {
         return receive_by(worker, receiver).1;
     }
-    let (receiver, account) =
+    let (receiver, report) =
         receive_by(worker, receiver.map(|own| TimedAndPaced::new(worker, own)));
-    receiver.map_or_else(WorkerReport::default, |receiver| receiver.account(account))
+    receiver.map_or_else(WorkerReport::default, |receiver| receiver.report(report))
 }
 
 fn receive_by<R: BulkReceive>(
     worker: &Worker<'_>,
     receiver: Result<R>,
 ) -> (Option<R>, WorkerReport) {
-    let prepared = receiver.and_then(|receiver| beside(worker, Interest::Receive, receiver));
-    let Some((mut receiver, multiplex)) = worker.stand(prepared) else {
+    let prepared =
+        receiver.and_then(|receiver| with_multiplex(worker, Interest::Receive, receiver));
+    let Some((mut receiver, multiplex)) = worker.wait_for_start(prepared) else {
         return (None, WorkerReport::default());
     };
     match multiplex {
@@ -126,18 +128,18 @@ fn receive_by<R: BulkReceive>(
         Some(multiplex) => epoll::receive(worker, multiplex, &mut receiver),
     }
     let received = worker.tallies().iter().map(|tally| tally.read().bytes_received).sum();
-    let account =
+    let report =
         WorkerReport { receive: Some(receiver.finish(received)), ..WorkerReport::default() };
-    (Some(receiver), account)
+    (Some(receiver), report)
 }
 
 /// Adds to a transport what several flows need to share the worker.
-fn beside<T>(
+fn with_multiplex<T>(
     worker: &Worker<'_>,
     interest: Interest,
     transport: T,
 ) -> Result<((T, Option<Multiplex>), WorkerReady)> {
-    if worker.share.flows.len() == 1 {
+    if worker.flows.ids.len() == 1 {
         return Ok(((transport, None), WorkerReady::by(Multiplexing::Blocking)));
     }
     let multiplex = Multiplex::open(&worker.sockets(), interest).map_err(multiplex::refused)?;

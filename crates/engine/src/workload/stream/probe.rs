@@ -12,15 +12,15 @@ use nix::time::{ClockId, clock_gettime};
 use podperf_model::plan::SendMethod;
 
 /// Turns that each method gets; the first one warms caches and windows up and does not count.
-const ROUNDS: usize = 4;
+const TURNS_PER_METHOD: usize = 4;
 /// A turn is no longer than this; more would tell nothing more.
-const LONGEST_TURN: Duration = Duration::from_millis(25);
+const MAX_TURN: Duration = Duration::from_millis(25);
 /// Fewer calls in a turn tell nothing.
-const LEAST_CALLS: u64 = 4;
+const MIN_CALLS: u64 = 4;
 /// Another method than `write` has to be so much cheaper.
-const MARGIN: f64 = 0.9;
+const MAX_COST_RATIO: f64 = 0.9;
 /// Largest share of zero-copy sends that the kernel may have copied: those at the start, say.
-const COPIED_SHARE: f64 = 0.01;
+const MAX_COPIED_RATIO: f64 = 0.01;
 
 /// A method, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +56,15 @@ struct Measured {
 impl MethodProbe {
     /// Over these methods, for a part of `warm_up`. `refusals` are those that cannot be tried.
     pub(super) fn new(methods: Vec<SendMethod>, refusals: Vec<String>, warm_up: Duration) -> Self {
-        let turns = u32::try_from(methods.len() * ROUNDS).unwrap_or(u32::MAX);
-        let measured =
-            |method| Measured { method, costs: Vec::with_capacity(ROUNDS), objection: None };
+        let turns = u32::try_from(methods.len() * TURNS_PER_METHOD).unwrap_or(u32::MAX);
+        let measured = |method| Measured {
+            method,
+            costs: Vec::with_capacity(TURNS_PER_METHOD),
+            objection: None,
+        };
         Self {
             // Half of the warm-up: the window is not to see any of it.
-            turn: (warm_up / 2 / turns).min(LONGEST_TURN),
+            turn: (warm_up / 2 / turns).min(MAX_TURN),
             begun: 0,
             since: Instant::now(),
             cpu: Duration::ZERO,
@@ -89,7 +92,7 @@ impl MethodProbe {
         let now = thread_cpu();
         if let Some((round, number)) = self.place(self.begun.checked_sub(1))
             && round > 0
-            && self.calls >= LEAST_CALLS
+            && self.calls >= MIN_CALLS
         {
             let spent = now.saturating_sub(self.cpu);
             #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
@@ -121,7 +124,7 @@ impl MethodProbe {
     /// Round and method of a turn.
     fn place(&self, turn: Option<usize>) -> Option<(usize, usize)> {
         let (turn, methods) = (turn?, self.measured.len());
-        (turn < methods * ROUNDS).then(|| (turn / methods, turn % methods))
+        (turn < methods * TURNS_PER_METHOD).then(|| (turn / methods, turn % methods))
     }
 }
 
@@ -132,7 +135,7 @@ fn objection((done, copied): (u64, u64)) -> Option<String> {
     }
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = copied as f64 / done as f64;
-    (share > COPIED_SHARE)
+    (share > MAX_COPIED_RATIO)
         .then(|| format!("zerocopy: the kernel copied {copied} of {done} sends all the same"))
 }
 
@@ -146,7 +149,7 @@ fn cheapest(measured: &[Measured], refusals: &[String]) -> Chosen {
     let of = |method| costs.iter().find(|(own, _)| *own == method).map(|(_, cost)| *cost);
     let best = costs.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let (method, why) = match (of(SendMethod::Write), best) {
-        (Some(write), Some(&(method, cost))) if cost <= MARGIN * write => {
+        (Some(write), Some(&(method, cost))) if cost <= MAX_COST_RATIO * write => {
             (method, "the cheapest in CPU time of the sending thread")
         }
         (Some(_), _) => {
@@ -228,7 +231,7 @@ mod tests {
             let mut turns = Vec::new();
             while let Some(method) = probe.next_turn(reported) {
                 turns.push(method);
-                (0..LEAST_CALLS).for_each(|_| probe.moved(1000));
+                (0..MIN_CALLS).for_each(|_| probe.moved(1000));
             }
             (turns, probe.measured.iter().map(|own| own.costs.len()).collect::<Vec<_>>())
         };

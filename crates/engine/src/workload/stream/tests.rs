@@ -89,7 +89,7 @@ fn calls_are_timed_where_that_is_asked_for_and_only_in_the_window() {
         let sender = End::new(plan.clone(), own, compat.clone());
         let receiver = End::new(plan, others, compat);
         // The receiver is not stopped: its streams end.
-        let accounts = std::thread::scope(|scope| {
+        let reports = std::thread::scope(|scope| {
             let receiving = scope.spawn(|| receiver.play(FlowRole::Receive));
             (sender.play(FlowRole::Send), receiving.join().unwrap())
         });
@@ -97,15 +97,15 @@ fn calls_are_timed_where_that_is_asked_for_and_only_in_the_window() {
         let (sent, received): (Vec<Count>, Vec<Count>) = (counts(&sender), counts(&receiver));
         let sends: u64 = sent.iter().map(|count| count.send_calls).sum();
         let receives: u64 = received.iter().map(|count| count.receive_calls).sum();
-        assert_eq!(accounts.0.latency.map(|own| own.count()), times_calls.then_some(sends));
+        assert_eq!(reports.0.latency.map(|own| own.count()), times_calls.then_some(sends));
         assert!(sends >= 20, "{sends}");
-        assert_eq!(accounts.1.latency.map(|own| own.count()), times_calls.then_some(receives));
+        assert_eq!(reports.1.latency.map(|own| own.count()), times_calls.then_some(receives));
     }
     let compat = CompatOptions { times_calls: true, ..CompatOptions::default() };
     let (sender, _plain) = against_plain(streams(SendMethod::Write, 5000, 1), compat);
     sender.shared.gate.advance(Phase::Tail);
-    let account = sender.play(FlowRole::Send);
-    assert_eq!((account.latency.unwrap().count(), account.send.is_some()), (0, true));
+    let report = sender.play(FlowRole::Send);
+    assert_eq!((report.latency.unwrap().count(), report.send.is_some()), (0, true));
 }
 
 #[test]
@@ -129,12 +129,12 @@ fn sends_come_in_bursts_where_that_is_asked_for() {
         let compat = CompatOptions { pace, times_calls, ..CompatOptions::default() };
         let (sender, _plain) = against_plain(streams(method, 6 * MESSAGE, 1), compat);
         let since = Instant::now();
-        let account = sender.play(FlowRole::Send);
+        let report = sender.play(FlowRole::Send);
         assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
         let count = sender.shared.tallies[0].read();
         assert_eq!((sender.ended(), count.send_calls, count.bytes_sent), (1, 6, 6000));
         // The wait is no part of a call.
-        assert!(account.latency.is_none_or(|own| own.quantile_ns(0.5) < Some(20_000_000)));
+        assert!(report.latency.is_none_or(|own| own.quantile_ns(0.5) < Some(20_000_000)));
     }
 }
 

@@ -30,13 +30,13 @@ impl<'a, T> TimedAndPaced<'a, T> {
 
     pub(super) fn new(worker: &Worker<'a>, inner: T) -> Self {
         let times = worker.shared.compat.times_calls.then(Latencies::new);
-        let bursts = Bursts::of(worker).filter(|_| worker.share.flows.len() == 1);
+        let bursts = Bursts::of(worker).filter(|_| worker.flows.ids.len() == 1);
         Self { inner, gate: worker.gate(), times, bursts }
     }
 
     /// Adds to the worker's account what is known here.
-    pub(super) fn account(self, account: WorkerReport) -> WorkerReport {
-        WorkerReport { latency: self.times, ..account }
+    pub(super) fn report(self, report: WorkerReport) -> WorkerReport {
+        WorkerReport { latency: self.times, ..report }
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 //! end answers with one, a bounded number of times; a receiver that never sees it ends some time
 //! after the stop. A receiver goes on for a moment after it, for what was overtaken.
 
-mod exchange;
+mod numbered;
 mod receive;
 mod request;
 mod respond;
@@ -19,24 +19,24 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::multiplex::{self, Interest, Multiplex};
-use crate::workload::{Failure, Worker, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::Multiplexing;
 
 /// Between two end markers.
-const MARKER_GAP: Duration = Duration::from_millis(10);
+const END_MARKER_INTERVAL: Duration = Duration::from_millis(10);
 /// End markers sent at the most: answers may take this many gaps.
-const MARKERS: u32 = 30;
+const MAX_END_MARKERS: u32 = 30;
 /// After the end marker a receiver waits so long for datagrams that it overtook.
-const LINGER: Duration = Duration::from_millis(50);
+const AFTER_END_TIMEOUT: Duration = Duration::from_millis(50);
 /// After the stop, a receiver that hears nothing for so long gives up waiting for the end marker.
-const QUIET: Duration = Duration::from_secs(1);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Streams datagrams, as the share says.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
-    match worker.share.part {
+    match worker.flows.role {
         _ if worker.shared.compat.unframed => unframed::run(worker, plan),
         FlowRole::Send => send::run(worker, plan),
         _ => receive::run(worker, plan),
@@ -44,16 +44,16 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
 }
 
 /// Requests or responds, as the share says.
-pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
-    match worker.share.part {
-        _ if worker.shared.compat.unframed => unframed::exchange(worker, plan),
-        FlowRole::Request => exchange::run(worker, plan),
+pub(super) fn run_rr(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
+    match worker.flows.role {
+        _ if worker.shared.compat.unframed => unframed::run_rr(worker, plan),
+        FlowRole::Request => numbered::run(worker, plan),
         _ => respond::run(worker, plan),
     }
 }
 
 /// Nothing was there within the socket's timeout, or the call was interrupted.
-fn again(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::TimedOut)
 }
 
@@ -73,15 +73,15 @@ fn explained(error: io::Error) -> io::Error {
 }
 
 /// How a worker waits for something to receive.
-enum Watch {
+enum ReceiveWait {
     /// One flow: in the receive call.
     Alone,
     Many(Multiplex),
 }
 
-impl Watch {
+impl ReceiveWait {
     fn open(worker: &Worker<'_>) -> Result<(Self, Multiplexing)> {
-        if worker.share.flows.len() == 1 {
+        if worker.flows.ids.len() == 1 {
             return Ok((Self::Alone, Multiplexing::Blocking));
         }
         let multiplex =
@@ -90,13 +90,13 @@ impl Watch {
     }
 
     /// Waits until a flow can receive, or a moment; which ones.
-    fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), Failure> {
+    fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), FlowFailure> {
         ready.clear();
         match self {
             Self::Alone => ready.push(0),
             Self::Many(multiplex) => {
                 let wait = multiplex.wait(false);
-                let wait = wait.map_err(|error| Failure { operation: "wait for", error })?;
+                let wait = wait.map_err(FlowFailure::of("wait for"))?;
                 ready.extend(wait.map(|ready| ready.flow));
             }
         }
@@ -106,45 +106,47 @@ impl Watch {
 
 /// What the receiver of a flow knows about its end.
 #[derive(Debug, Clone, Copy)]
-struct Ending {
+struct EndState {
     /// When something last came.
-    heard: Instant,
+    last_received: Instant,
     /// When the first end marker came.
-    marked: Option<Instant>,
+    marked_at: Option<Instant>,
 }
 
-impl Ending {
+impl EndState {
     const fn new(now: Instant) -> Self {
-        Self { heard: now, marked: None }
+        Self { last_received: now, marked_at: None }
     }
 
     /// An end marker came: answers it.
     fn mark(&mut self, socket: &Socket, now: Instant) {
-        self.marked.get_or_insert(now);
+        self.marked_at.get_or_insert(now);
         // Another one comes if this answer is lost.
         let _ = socket.send(&[]);
     }
 
     /// Whether the flow is over. False within: no end marker came.
     fn over(&self, now: Instant, stopped: bool) -> Option<bool> {
-        match self.marked {
-            Some(marked) => (now.duration_since(marked) >= LINGER).then_some(true),
-            None => (stopped && now.duration_since(self.heard) >= QUIET).then_some(false),
+        match self.marked_at {
+            Some(marked_at) => (now.duration_since(marked_at) >= AFTER_END_TIMEOUT).then_some(true),
+            None => {
+                (stopped && now.duration_since(self.last_received) >= IDLE_TIMEOUT).then_some(false)
+            }
         }
     }
 }
 
 /// Ends the worker's flows among `open` by end markers, until all are answered or as many as may be
 /// have been sent.
-fn say_end(worker: &Worker<'_>, open: &[usize]) {
+fn send_end_markers(worker: &Worker<'_>, open: &[usize]) {
     let mut unanswered: Vec<usize> = open.to_vec();
-    for _ in 0..MARKERS {
+    for _ in 0..MAX_END_MARKERS {
         // A socket that refuses is ended already.
         unanswered.retain(|&flow| worker.socket(flow).send(&[]).is_ok());
         if unanswered.is_empty() {
             return;
         }
-        std::thread::sleep(MARKER_GAP);
+        std::thread::sleep(END_MARKER_INTERVAL);
         unanswered.retain(|&flow| !answered(worker.socket(flow)));
     }
 }
@@ -152,13 +154,13 @@ fn say_end(worker: &Worker<'_>, open: &[usize]) {
 /// Whether the peer has answered an end marker; late responses before it are passed over.
 fn answered(socket: &Socket) -> bool {
     /// Passed over at the most.
-    const MOST: usize = 64;
-    let mut scrap = [std::mem::MaybeUninit::uninit(); 64];
-    for _ in 0..MOST {
-        match socket.recv_with_flags(&mut scrap, libc::MSG_DONTWAIT) {
+    const MAX_LATE_DATAGRAMS: usize = 64;
+    let mut discarded = [std::mem::MaybeUninit::uninit(); 64];
+    for _ in 0..MAX_LATE_DATAGRAMS {
+        match socket.recv_with_flags(&mut discarded, libc::MSG_DONTWAIT) {
             Ok(0) => return true,
             Ok(_) => {}
-            Err(error) => return !again(&error),
+            Err(error) => return !is_transient(&error),
         }
     }
     false

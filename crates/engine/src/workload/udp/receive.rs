@@ -2,91 +2,91 @@
 
 use std::time::Instant;
 
-use super::{Ending, Watch, again, explained};
+use super::{EndState, ReceiveWait, explained, is_transient};
 use crate::transport::datagram::{DatagramReceive, Header};
 use crate::workload::schedule::nanoseconds;
 use crate::workload::tally::Tally;
 use crate::workload::udp::track::Tracker;
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpPlan;
 use podperf_model::result::end_result::DatagramUse;
 
 /// One flow's receiving side.
-struct Line<'a> {
+struct ReceiverFlow<'a> {
     tally: &'a Tally,
     tracker: Tracker,
-    ending: Ending,
+    end_state: EndState,
     open: bool,
 }
 
 /// Receives on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
-    let lines: Vec<Tracker> = worker.share.flows.iter().map(|_| Tracker::new()).collect();
-    let Some((receiver, watch)) = worker.stand(prepared) else { return WorkerReport::default() };
+    let flows: Vec<Tracker> = worker.flows.ids.iter().map(|_| Tracker::new()).collect();
+    let Some((receiver, receive_wait)) = worker.wait_for_start(prepared) else {
+        return WorkerReport::default();
+    };
     let now = Instant::now();
-    let lines = lines.into_iter().zip(worker.tallies()).map(|(tracker, tally)| Line {
+    let flows = flows.into_iter().zip(worker.tallies()).map(|(tracker, tally)| ReceiverFlow {
         tally,
         tracker,
-        ending: Ending::new(now),
+        end_state: EndState::new(now),
         open: true,
     });
     let release = worker.gate().origin().unwrap_or(now);
     let mut receiving =
-        Receiving { worker, lines: lines.collect(), receiver, release, marked: false };
-    if let Err(failure) = receiving.run(watch) {
+        DatagramReceiver { worker, flows: flows.collect(), receiver, release, marked_at: false };
+    if let Err(failure) = receiving.run(receive_wait) {
         worker.ended(0, Err(failure));
     }
-    let ids = worker.share.flows.iter().copied();
+    let ids = worker.flows.ids.iter().copied();
     WorkerReport {
         datagrams: Some(DatagramUse {
             joined: Some(receiving.receiver.offloaded()),
             ..DatagramUse::default()
         }),
-        flow_datagrams: ids
-            .zip(receiving.lines.iter().map(|line| *line.tracker.counts()))
-            .collect(),
+        flow_datagrams: ids.zip(receiving.flows.iter().map(|own| *own.tracker.counts())).collect(),
         ..WorkerReport::default()
     }
 }
 
-type Prepared<'a> = ((DatagramReceive<'a>, Watch), WorkerReady);
+type Prepared<'a> = ((DatagramReceive<'a>, ReceiveWait), WorkerReady);
 
 fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<Prepared<'a>> {
     let (receiver, fallback) = DatagramReceive::open(worker.sockets(), plan)?;
-    let (watch, multiplexing) = Watch::open(worker)?;
-    Ok(((receiver, watch), WorkerReady { fallback, ..WorkerReady::by(multiplexing) }))
+    let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
+    Ok(((receiver, receive_wait), WorkerReady { fallback, ..WorkerReady::by(multiplexing) }))
 }
 
-struct Receiving<'a> {
+struct DatagramReceiver<'a> {
     worker: &'a Worker<'a>,
-    lines: Vec<Line<'a>>,
+    flows: Vec<ReceiverFlow<'a>>,
     receiver: DatagramReceive<'a>,
     release: Instant,
     /// Some flow has seen its end marker.
-    marked: bool,
+    marked_at: bool,
 }
 
-impl Receiving<'_> {
-    fn run(&mut self, mut watch: Watch) -> Result<(), Failure> {
-        let mut ready = Vec::with_capacity(self.lines.len());
-        let mut open = self.lines.len();
+impl DatagramReceiver<'_> {
+    fn run(&mut self, mut receive_wait: ReceiveWait) -> Result<(), FlowFailure> {
+        let mut ready = Vec::with_capacity(self.flows.len());
+        let mut open = self.flows.len();
         while open > 0 {
-            watch.wait(&mut ready)?;
+            receive_wait.wait(&mut ready)?;
             for &flow in &ready {
                 if let Err(failure) = self.step(flow) {
                     open -= usize::from(self.end(flow, Err(failure)));
                 }
             }
             let stopped = self.worker.gate().stopped();
-            if !stopped && !self.marked {
+            if !stopped && !self.marked_at {
                 continue;
             }
             let now = Instant::now();
-            for flow in 0..self.lines.len() {
-                if let Some(marked) = self.lines[flow].ending.over(now, stopped) {
-                    open -= usize::from(self.end_in_order(flow, marked));
+            for flow in 0..self.flows.len() {
+                if let Some(marked_at) = self.flows[flow].end_state.over(now, stopped) {
+                    open -= usize::from(self.end_in_order(flow, marked_at));
                 }
             }
         }
@@ -95,14 +95,14 @@ impl Receiving<'_> {
 
     /// Takes what is there on one flow.
     #[inline]
-    fn step(&mut self, flow: usize) -> Result<(), Failure> {
-        let line = &mut self.lines[flow];
+    fn step(&mut self, flow: usize) -> Result<(), FlowFailure> {
+        let own = &mut self.flows[flow];
         let buffers = match self.receiver.step(flow) {
             Ok(buffers) => buffers,
-            Err(error) if again(&error) => return Ok(()),
+            Err(error) if is_transient(&error) => return Ok(()),
             // The sender has closed its socket, and the answer to its end marker found nobody.
-            Err(_) if line.ending.marked.is_some() => return Ok(()),
-            Err(error) => return Err(Failure::receive(explained(error))),
+            Err(_) if own.end_state.marked_at.is_some() => return Ok(()),
+            Err(error) => return Err(FlowFailure::receive(explained(error))),
         };
         let now = Instant::now();
         let now_ns = nanoseconds(now.saturating_duration_since(self.release));
@@ -110,36 +110,36 @@ impl Receiving<'_> {
         for index in 0..buffers {
             for datagram in self.receiver.datagrams(index) {
                 if datagram.is_empty() {
-                    line.ending.mark(self.worker.socket(flow), now);
-                    self.marked = true;
+                    own.end_state.mark(self.worker.socket(flow), now);
+                    self.marked_at = true;
                 } else if let Some(header) = Header::read(datagram)
-                    && line.tracker.arrive(header, now_ns)
+                    && own.tracker.arrive(header, now_ns)
                 {
                     bytes += datagram.len();
                 }
             }
         }
-        line.ending.heard = now;
-        line.tally.datagrams(&line.tracker.counts().life);
+        own.end_state.last_received = now;
+        own.tally.datagrams(&own.tracker.counts().life);
         if bytes > 0 {
-            line.tally.received(bytes);
+            own.tally.received(bytes);
         }
         Ok(())
     }
 
-    /// The flow is over; `marked`: its sender said so.
-    fn end_in_order(&mut self, flow: usize, marked: bool) -> bool {
-        if marked {
+    /// The flow is over; `marked_at`: its sender said so.
+    fn end_in_order(&mut self, flow: usize, marked_at: bool) -> bool {
+        if marked_at {
             return self.end(flow, Ok(()));
         }
         // After the stop this is no failure of the run, but neither was the stream drained.
         let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "no end marker came");
-        self.end(flow, Err(Failure::receive(silent)))
+        self.end(flow, Err(FlowFailure::receive(silent)))
     }
 
     /// True: it had not ended before.
-    fn end(&mut self, flow: usize, result: Result<(), Failure>) -> bool {
-        let first = std::mem::replace(&mut self.lines[flow].open, false);
+    fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) -> bool {
+        let first = std::mem::replace(&mut self.flows[flow].open, false);
         if first {
             self.worker.ended(flow, result);
         }

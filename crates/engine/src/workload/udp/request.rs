@@ -1,98 +1,103 @@
 //! What every requester of datagrams does: waits for responses, gives up what has not been answered
-//! in time, and ends its flows. What a request is and which response answers it is its [`Asks`]'s.
+//! in time, and ends its flows. What a request is and which response answers it is its
+//! [`RequestSource`]'s.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use super::{Watch, again, explained};
+use super::{ReceiveWait, explained, is_transient};
 use crate::transport::buffer::Buffer;
-use crate::workload::transactions::{Record, Stamp, first_step};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::transactions::{Stamp, TransactionStats, first_step};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
 /// Requests of a kind, for all flows of a worker.
-pub(super) trait Asks {
+pub(super) trait RequestSource {
     /// Sends what goes out when nothing is in flight on a flow.
-    fn ask_anew(&mut self, flows: &mut Flows<'_>, flow: usize, now: Instant);
+    fn send_first(&mut self, flows: &mut RequestFlows<'_>, flow: usize, now: Instant);
 
     /// A datagram of so many bytes stands at the front of `flows.incoming`.
-    fn take(&mut self, flows: &mut Flows<'_>, flow: usize, bytes: usize, now: Instant);
+    fn take(&mut self, flows: &mut RequestFlows<'_>, flow: usize, bytes: usize, now: Instant);
 
     /// How many transactions of a flow are lost, because nothing came for the timeout.
     fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64>;
 
     /// Says on each of the flows that nothing more comes.
-    fn say_end(worker: &Worker<'_>, flows: &[usize]);
+    fn send_end_markers(worker: &Worker<'_>, flows: &[usize]);
 }
 
 /// A worker's flows, as far as it does not matter what they ask.
-pub(super) struct Flows<'a> {
+pub(super) struct RequestFlows<'a> {
     pub(super) worker: &'a Worker<'a>,
     pub(super) outgoing: Buffer,
     pub(super) incoming: Buffer,
     open: Vec<bool>,
     failed: Vec<usize>,
-    record: Record,
+    transactions: TransactionStats,
     timeout: Duration,
     lost: u64,
 }
 
 /// Requests on every flow until the stop or until its budget is used up. `prepare` makes the
 /// requests and the buffers that they go out of and come into.
-pub(super) fn run<A: Asks>(
+pub(super) fn run<A: RequestSource>(
     worker: &Worker<'_>,
     plan: &UdpRrPlan,
     prepare: impl FnOnce() -> Result<(A, [Buffer; 2])>,
 ) -> WorkerReport {
     let prepared = || {
-        let (asks, [outgoing, incoming]) = prepare()?;
-        let (watch, multiplexing) = Watch::open(worker)?;
-        let flows = Flows {
+        let (source, [outgoing, incoming]) = prepare()?;
+        let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
+        let flows = RequestFlows {
             worker,
             outgoing,
             incoming,
-            open: vec![true; worker.share.flows.len()],
+            open: vec![true; worker.flows.ids.len()],
             failed: Vec::new(),
-            record: Record::new(false),
+            transactions: TransactionStats::new(false),
             timeout: plan.timeout,
             lost: 0,
         };
-        Ok(((flows, asks, watch), WorkerReady::by(multiplexing)))
+        Ok(((flows, source, receive_wait), WorkerReady::by(multiplexing)))
     };
-    let Some((mut flows, mut asks, watch)) = worker.stand(prepared()) else {
+    let Some((mut flows, mut source, receive_wait)) = worker.wait_for_start(prepared()) else {
         return WorkerReport::default();
     };
-    if let Err(failure) = flows.run(&mut asks, watch) {
+    if let Err(failure) = flows.run(&mut source, receive_wait) {
         worker.ended(0, Err(failure));
     }
     // A flow that failed has said so.
     let whole: Vec<usize> =
         (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
-    A::say_end(worker, &whole);
+    A::send_end_markers(worker, &whole);
     whole.iter().for_each(|&flow| worker.ended(flow, Ok(())));
-    WorkerReport { lost_transactions: Some(flows.lost), ..flows.record.account() }
+    WorkerReport { lost_transactions: Some(flows.lost), ..flows.transactions.report() }
 }
 
-impl Flows<'_> {
-    fn run<A: Asks>(&mut self, asks: &mut A, mut watch: Watch) -> Result<(), Failure> {
+impl RequestFlows<'_> {
+    fn run<A: RequestSource>(
+        &mut self,
+        source: &mut A,
+        mut receive_wait: ReceiveWait,
+    ) -> Result<(), FlowFailure> {
         for flow in 0..self.open.len() {
             first_step(self.worker, flow);
-            asks.ask_anew(self, flow, Instant::now());
+            source.send_first(self, flow, Instant::now());
         }
         let gate = self.worker.gate();
         let mut ready = Vec::with_capacity(self.open.len());
         let mut swept = Instant::now();
         while self.open.contains(&true) && !gate.stopped() {
-            watch.wait(&mut ready)?;
+            receive_wait.wait(&mut ready)?;
             let mut now = Instant::now();
             for &flow in &ready {
-                now = self.step(asks, flow);
+                now = self.step(source, flow);
             }
             // Often enough that a lost transaction is noticed little after its time.
             if now.saturating_duration_since(swept) > self.timeout / 16 {
                 swept = now;
-                self.give_up_late_ones(asks, now);
+                self.give_up_late(source, now);
             }
         }
         Ok(())
@@ -100,14 +105,14 @@ impl Flows<'_> {
 
     /// Receives one datagram of a flow; the time then.
     #[inline]
-    fn step<A: Asks>(&mut self, asks: &mut A, flow: usize) -> Instant {
+    fn step<A: RequestSource>(&mut self, source: &mut A, flow: usize) -> Instant {
         let result = (&mut self.worker.socket(flow)).read(&mut self.incoming);
         let now = Instant::now();
         match result {
-            Ok(bytes) if self.open[flow] => asks.take(self, flow, bytes, now),
+            Ok(bytes) if self.open[flow] => source.take(self, flow, bytes, now),
             Ok(_) => {}
-            Err(error) if again(&error) => {}
-            Err(error) => self.fail(flow, Failure::receive(explained(error))),
+            Err(error) if is_transient(&error) => {}
+            Err(error) => self.fail(flow, FlowFailure::receive(explained(error))),
         }
         now
     }
@@ -117,7 +122,7 @@ impl Flows<'_> {
     pub(super) fn completed(&mut self, flow: usize, bytes: usize, sent: Instant, now: Instant) {
         let tally = self.worker.tally(flow);
         tally.received(bytes);
-        self.record.completed(self.worker.gate(), tally, Stamp::closed_loop(sent), now);
+        self.transactions.completed(self.worker.gate(), tally, Stamp::closed_loop(sent), now);
     }
 
     /// Sends what stands in `outgoing`.
@@ -126,8 +131,8 @@ impl Flows<'_> {
         match self.worker.socket(flow).send(&self.outgoing) {
             Ok(bytes) => self.worker.tally(flow).sent(bytes),
             // No room: as if it had been lost on its way.
-            Err(error) if again(&error) => {}
-            Err(error) => self.fail(flow, Failure::send(explained(error))),
+            Err(error) if is_transient(&error) => {}
+            Err(error) => self.fail(flow, FlowFailure::send(explained(error))),
         }
     }
 
@@ -141,20 +146,20 @@ impl Flows<'_> {
     }
 
     /// Counts what was not answered in time as lost and goes on.
-    fn give_up_late_ones<A: Asks>(&mut self, asks: &mut A, now: Instant) {
+    fn give_up_late<A: RequestSource>(&mut self, source: &mut A, now: Instant) {
         for flow in 0..self.open.len() {
             if self.open[flow]
-                && let Some(lost) = asks.late(flow, now, self.timeout)
+                && let Some(lost) = source.late(flow, now, self.timeout)
             {
                 if self.worker.gate().counting() {
                     self.lost += lost;
                 }
-                asks.ask_anew(self, flow, now);
+                source.send_first(self, flow, now);
             }
         }
     }
 
-    fn fail(&mut self, flow: usize, failure: Failure) {
+    fn fail(&mut self, flow: usize, failure: FlowFailure) {
         if std::mem::replace(&mut self.open[flow], false) {
             self.failed.push(flow);
             self.worker.ended(flow, Err(failure));

@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::{again, explained, say_end};
+use super::{explained, is_transient, send_end_markers};
 use crate::transport::datagram::{DatagramSend, Header};
 use crate::workload::schedule::{self, FlowSchedule, nanoseconds, wait_until};
 use crate::workload::tally::Tally;
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::StopCondition;
 use podperf_model::plan::udp::UdpPlan;
@@ -18,7 +18,7 @@ use podperf_model::result::end_result::{DatagramUse, FlowDatagrams};
 use podperf_model::result::run::Multiplexing;
 
 /// One flow's sending side.
-struct Line<'a> {
+struct SenderFlow<'a> {
     tally: &'a Tally,
     /// Datagrams still to be sent.
     left: u64,
@@ -28,9 +28,11 @@ struct Line<'a> {
 
 /// Sends on every flow until the stop or until its budget is used up, then ends the streams.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
-    let Some(sender) = worker.stand(prepare(worker, plan)) else { return WorkerReport::default() };
+    let Some(sender) = worker.wait_for_start(prepare(worker, plan)) else {
+        return WorkerReport::default();
+    };
     let size = plan.size() as u64;
-    let lines = (0..worker.share.flows.len()).map(|flow| Line {
+    let flows = (0..worker.flows.ids.len()).map(|flow| SenderFlow {
         tally: worker.tally(flow),
         left: match worker.shared.plan.extent {
             StopCondition::Time { .. } => u64::MAX,
@@ -40,20 +42,20 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
         open: true,
     });
     let release = worker.gate().origin().unwrap_or_else(Instant::now);
-    let mut sending = Sending { worker, lines: lines.collect(), sender, release };
+    let mut sender_loop = DatagramSender { worker, flows: flows.collect(), sender, release };
     let pacing = match plan.bits_per_second {
         None => {
-            sending.unpaced();
+            sender_loop.unpaced();
             None
         }
         // Payload bits of one flow, over all flows of a direction, as batches.
         Some(rate) => {
-            let batch_bits = float(size) * 8.0 * float(sending.sender.datagrams() as u64);
+            let batch_bits = float(size) * 8.0 * float(sender_loop.sender.datagrams() as u64);
             let batches = float(rate.0) * f64::from(worker.shared.plan.flows) / batch_bits;
-            Some(sending.paced(batches))
+            Some(sender_loop.paced(batches))
         }
     };
-    sending.end(pacing)
+    sender_loop.end(pacing)
 }
 
 fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<(DatagramSend<'a>, WorkerReady)> {
@@ -67,20 +69,20 @@ const fn float(count: u64) -> f64 {
     count as f64
 }
 
-struct Sending<'a> {
+struct DatagramSender<'a> {
     worker: &'a Worker<'a>,
-    lines: Vec<Line<'a>>,
+    flows: Vec<SenderFlow<'a>>,
     sender: DatagramSend<'a>,
     release: Instant,
 }
 
-impl Sending<'_> {
+impl DatagramSender<'_> {
     /// In turn, as fast as the kernel takes them.
     fn unpaced(&mut self) {
         let gate = self.worker.gate();
         loop {
             let mut open = false;
-            for flow in 0..self.lines.len() {
+            for flow in 0..self.flows.len() {
                 if gate.stopped() {
                     return;
                 }
@@ -95,9 +97,9 @@ impl Sending<'_> {
     /// By the schedules of all flows, `batches` a second over all flows of a direction.
     fn paced(&mut self, batches: f64) -> schedule::ScheduleStats {
         let (worker, gate) = (self.worker, self.worker.gate());
-        let mut account = schedule::ScheduleStats::default();
+        let mut report = schedule::ScheduleStats::default();
         let mut schedules: Vec<FlowSchedule> =
-            (0..self.lines.len()).map(|flow| FlowSchedule::of(worker, batches, flow)).collect();
+            (0..self.flows.len()).map(|flow| FlowSchedule::of(worker, batches, flow)).collect();
         let mut due: BinaryHeap<Reverse<(Instant, usize)>> = schedules
             .iter()
             .enumerate()
@@ -107,7 +109,7 @@ impl Sending<'_> {
             let Some(now) = wait_until(gate, at) else { break };
             let schedule = &mut schedules[flow];
             schedule.take();
-            account.sent(gate, at, now, schedule.sent(now));
+            report.sent(gate, at, now, schedule.sent(now));
             if self.step(flow, now) {
                 due.push(Reverse((schedule.next(), flow)));
             }
@@ -115,58 +117,58 @@ impl Sending<'_> {
                 schedule.completed();
             }
         }
-        schedules.iter().for_each(|schedule| account.owed(schedule, gate));
-        account
+        schedules.iter().for_each(|schedule| report.owed(schedule, gate));
+        report
     }
 
     /// Sends one batch, stamped `now`, on a flow. False: the flow has ended.
     #[inline]
     fn step(&mut self, flow: usize, now: Instant) -> bool {
-        let line = &mut self.lines[flow];
-        if !line.open {
+        let own = &mut self.flows[flow];
+        if !own.open {
             return false;
         }
-        let life = &mut line.counts.life;
+        let life = &mut own.counts.life;
         if life.sent == 0 {
-            line.tally.first_step(self.worker.since_release_ns());
+            own.tally.first_step(self.worker.since_release_ns());
         }
         let most = self.sender.datagrams();
-        let count = usize::try_from(line.left).unwrap_or(usize::MAX).min(most);
+        let count = usize::try_from(own.left).unwrap_or(usize::MAX).min(most);
         let gate = self.worker.gate();
         let sent_ns = nanoseconds(now.saturating_duration_since(self.release));
         let first = Header { sequence: life.sent, in_window: gate.counting(), sent_ns };
         let result = loop {
             match self.sender.step(flow, count, first) {
-                Err(error) if again(&error) && !gate.stopped() => {}
+                Err(error) if is_transient(&error) && !gate.stopped() => {}
                 other => break other,
             }
         };
         match result {
             Ok(sent) => {
-                line.sent(sent, self.sender.size(), first.in_window);
-                line.open = line.left > 0;
+                own.sent(sent, self.sender.size(), first.in_window);
+                own.open = own.left > 0;
             }
             // A sender that was blocked when the run stopped.
             Err(_) if gate.stopped() => return false,
             Err(error) => {
-                line.open = false;
-                line.left = u64::MAX;
-                self.worker.ended(flow, Err(Failure::send(explained(error))));
+                own.open = false;
+                own.left = u64::MAX;
+                self.worker.ended(flow, Err(FlowFailure::send(explained(error))));
             }
         }
-        line.open
+        own.open
     }
 
     /// Ends all streams and tells how they went.
     fn end(self, pacing: Option<schedule::ScheduleStats>) -> WorkerReport {
         // A flow that failed has said so, and has something left.
-        let whole = |line: &Line<'_>| line.open || line.left == 0;
+        let whole = |own: &SenderFlow<'_>| own.open || own.left == 0;
         let flows: Vec<usize> =
-            (0..self.lines.len()).filter(|&flow| whole(&self.lines[flow])).collect();
-        say_end(self.worker, &flows);
+            (0..self.flows.len()).filter(|&flow| whole(&self.flows[flow])).collect();
+        send_end_markers(self.worker, &flows);
         flows.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
         let (kept, pacing) = pacing.map(|own| (own.kept, own.pacing)).unzip();
-        let ids = self.worker.share.flows.iter().copied();
+        let ids = self.worker.flows.ids.iter().copied();
         WorkerReport {
             schedule: kept,
             pacing,
@@ -175,13 +177,13 @@ impl Sending<'_> {
                 per_send: u32::try_from(self.sender.datagrams()).ok(),
                 joined: None,
             }),
-            flow_datagrams: ids.zip(self.lines.iter().map(|line| line.counts)).collect(),
+            flow_datagrams: ids.zip(self.flows.iter().map(|own| own.counts)).collect(),
             ..WorkerReport::default()
         }
     }
 }
 
-impl Line<'_> {
+impl SenderFlow<'_> {
     #[inline]
     fn sent(&mut self, datagrams: usize, size: usize, in_window: bool) {
         let count = datagrams as u64;

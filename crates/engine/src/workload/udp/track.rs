@@ -8,7 +8,7 @@ use podperf_model::reading::Datagrams;
 use podperf_model::result::end_result::FlowDatagrams;
 
 /// Sequence numbers remembered below the highest.
-const REMEMBERED: u64 = 1 << 16;
+const REMEMBERED_DATAGRAMS: u64 = 1 << 16;
 
 /// One flow's receiver.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Tracker {
 impl Tracker {
     pub(super) fn new() -> Self {
         Self {
-            seen: vec![0; (REMEMBERED / 64) as usize].into_boxed_slice(),
+            seen: vec![0; (REMEMBERED_DATAGRAMS / 64) as usize].into_boxed_slice(),
             counts: FlowDatagrams::default(),
             jitter: Jitter::default(),
         }
@@ -56,7 +56,7 @@ impl Tracker {
             return true;
         }
         let below = next - 1 - sequence;
-        if below >= REMEMBERED {
+        if below >= REMEMBERED_DATAGRAMS {
             // Late or a copy: it cannot be told any more, so it is left as lost.
             self.count(in_window, |counts| counts.reordered += 1);
             return false;
@@ -84,7 +84,7 @@ impl Tracker {
 
     /// Clears what is remembered of numbers that come into sight: `from` to below `to`.
     fn forget(&mut self, from: u64, to: u64) {
-        if to - from >= REMEMBERED {
+        if to - from >= REMEMBERED_DATAGRAMS {
             self.seen.fill(0);
             return;
         }
@@ -107,7 +107,7 @@ impl Tracker {
 
 #[inline]
 const fn place(sequence: u64) -> (usize, u64) {
-    (((sequence % REMEMBERED) / 64) as usize, 1 << (sequence % 64))
+    (((sequence % REMEMBERED_DATAGRAMS) / 64) as usize, 1 << (sequence % 64))
 }
 
 /// Interarrival jitter: the smoothed difference of transit times of consecutive arrivals,
@@ -182,11 +182,11 @@ mod tests {
 
     #[test]
     fn what_lies_too_far_back_to_be_told_apart_stays_lost() {
-        let counts = track([0, REMEMBERED + 1, 1, 2]);
+        let counts = track([0, REMEMBERED_DATAGRAMS + 1, 1, 2]);
         assert_eq!((counts.received, counts.reordered, counts.duplicates), (3, 2, 0));
         // 1 is beyond what is remembered, 2 is the oldest that is.
-        assert_eq!(counts.distance_max, REMEMBERED - 1);
-        let counts = track([5, (1 << 62) - 1, (1 << 62) - 1 - REMEMBERED]);
+        assert_eq!(counts.distance_max, REMEMBERED_DATAGRAMS - 1);
+        let counts = track([5, (1 << 62) - 1, (1 << 62) - 1 - REMEMBERED_DATAGRAMS]);
         assert_eq!((counts.expected, counts.received, counts.reordered), (1 << 62, 2, 1));
     }
 

@@ -22,7 +22,7 @@ fn sockets<'a>(
         let half = *seen.halves.get(role);
         let all = half.map_or(&[][..], |half| &half.facts.sockets);
         let ids = 0_u32..;
-        let playing = ids.zip(all).filter(|(id, _)| plays(seen.run.plan.part(role, *id)));
+        let playing = ids.zip(all).filter(|(id, _)| plays(seen.run.plan.flow_role(role, *id)));
         playing.map(|(_, socket)| socket).collect()
     };
     let [client, server] = ROLES.map(of);

@@ -4,24 +4,26 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::super::OPENING;
-use crate::workload::open::Open;
-use crate::workload::rings;
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use super::super::FIRST_STEP_BYTES;
+use crate::workload::unfinished::UnfinishedFlows;
+use crate::workload::worker_ring;
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_model::result::run::Multiplexing;
-use podperf_sys::uring::{Completion, CompletionKind, CompletionWait, RingError, Ring, SendMode, RingSetup};
+use podperf_sys::uring::{
+    Completion, CompletionKind, CompletionWait, Ring, RingError, RingSetup, SendMode,
+};
 
 /// Bytes that one chain hands over, unless one message is more.
 const CHAIN_BYTES: usize = 64 << 10;
 /// Sends of one chain at the most.
-const CHAIN: usize = 16;
+const MAX_CHAIN_SENDS: usize = 16;
 /// Zero-copy sends of one flow that the kernel has not reported on; the next waits.
-const MOST_HELD: usize = 256;
+const MAX_UNREPORTED_SENDS: usize = 256;
 /// For the kernel's last reports to come once all flows have ended.
-const REPORTS: Duration = Duration::from_millis(500);
+const LAST_REPORTS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Sends messages of `message` bytes on every flow until the stop or until its budget is used up,
 /// then ends the streams.
@@ -30,10 +32,10 @@ pub(in super::super) fn send(
     method: SendMethod,
     message: usize,
 ) -> WorkerReport {
-    let Some(ring) = worker.stand(prepare(worker, method, message)) else {
+    let Some(ring) = worker.wait_for_start(prepare(worker, method, message)) else {
         return WorkerReport::default();
     };
-    let mut sender = Sender::new(worker, ring, method, message);
+    let mut sender = UringSender::new(worker, ring, method, message);
     if let Err(failure) = sender.run() {
         worker.ended(0, Err(failure));
     }
@@ -49,9 +51,9 @@ pub(in super::super) fn send(
 fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, WorkerReady)> {
     let fixed = method == SendMethod::UringZc;
     let setup = RingSetup { message: &worker.outgoing(message), fixed, receive: None };
-    let ring = rings::open(worker, setup)
+    let ring = worker_ring::open(worker, setup)
         .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
-        .map_err(|refused| rings::error(&refused))?;
+        .map_err(|refused| worker_ring::error(&refused))?;
     Ok((ring, WorkerReady::by(Multiplexing::Uring)))
 }
 
@@ -61,7 +63,7 @@ fn probed(mut ring: Ring) -> Result<Ring, RingError> {
     ring.send(0, 0, SendMode::ZeroCopy).map_err(refused)?;
     let mut batch = Vec::new();
     while ring.under_way() > 0 {
-        ring.enter(CompletionWait::AtMost(rings::LONGEST_WAIT)).map_err(refused)?;
+        ring.enter(CompletionWait::AtMost(worker_ring::MAX_WAIT)).map_err(refused)?;
         ring.reap(&mut batch);
     }
     for done in batch.iter().filter(|done| done.kind == CompletionKind::Send) {
@@ -72,62 +74,62 @@ fn probed(mut ring: Ring) -> Result<Ring, RingError> {
 
 /// The sending side of one flow.
 #[derive(Default)]
-struct Flow {
+struct UringSendFlow {
     /// Bytes that no send has been made for.
     left: u64,
     started: bool,
     /// Sends that have not completed.
     sends: usize,
     /// Zero-copy sends that the kernel has not reported on.
-    held: usize,
+    unreported: usize,
     /// The last send has waited for room already.
     waited: bool,
     /// The next send is copied, for want of room.
     copies: bool,
 }
 
-struct Sender<'a> {
+struct UringSender<'a> {
     worker: &'a Worker<'a>,
     ring: Ring,
     how: SendMode,
     message: usize,
     chain: usize,
-    flows: Vec<Flow>,
+    flows: Vec<UringSendFlow>,
     /// Flows for whose last send the kernel had no room.
     starved: Vec<usize>,
-    open: Open<'a>,
+    open: UnfinishedFlows<'a>,
     used: SendUse,
     /// Bytes sent by copying, for want of room.
     copied_instead: u64,
 }
 
-impl<'a> Sender<'a> {
+impl<'a> UringSender<'a> {
     fn new(worker: &'a Worker<'a>, ring: Ring, method: SendMethod, message: usize) -> Self {
-        let flow = |index| Flow { left: worker.budget(index), ..Flow::default() };
-        let flows = (0..worker.share.flows.len()).map(flow).collect();
+        let flow = |index| UringSendFlow { left: worker.budget(index), ..UringSendFlow::default() };
+        let flows = (0..worker.flows.ids.len()).map(flow).collect();
         let zero_copy = method == SendMethod::UringZc;
         Self {
             worker,
             ring,
             how: if zero_copy { SendMode::ZeroCopy } else { SendMode::Copy },
             message,
-            chain: if zero_copy { 1 } else { (CHAIN_BYTES / message).clamp(1, CHAIN) },
+            chain: if zero_copy { 1 } else { (CHAIN_BYTES / message).clamp(1, MAX_CHAIN_SENDS) },
             flows,
             starved: Vec::new(),
-            open: Open::all(worker, true),
+            open: UnfinishedFlows::all(worker, true),
             used: SendUse::default(),
             copied_instead: 0,
         }
     }
 
-    fn run(&mut self) -> Result<(), Failure> {
+    fn run(&mut self) -> Result<(), FlowFailure> {
         let mut batch = Vec::new();
         let mut cancelled = false;
         for flow in 0..self.flows.len() {
             self.go_on(flow)?;
         }
         while self.open.any() {
-            rings::round(&mut self.ring, &mut batch)?;
+            worker_ring::round(&mut self.ring, &mut batch)?;
             // Something else has completed since they found no room, or 100 ms have passed.
             let starved = std::mem::take(&mut self.starved);
             for done in &batch {
@@ -139,13 +141,13 @@ impl<'a> Sender<'a> {
             if self.worker.gate().stopped() {
                 (0..self.flows.len()).try_for_each(|flow| self.go_on(flow))?;
                 if batch.is_empty() && !std::mem::replace(&mut cancelled, true) {
-                    self.ring.cancel_all().map_err(rings::failed)?;
+                    self.ring.cancel_all().map_err(worker_ring::failed)?;
                 }
             }
         }
-        let deadline = Instant::now() + REPORTS;
-        while self.flows.iter().any(|flow| flow.held > 0) && Instant::now() < deadline {
-            rings::round(&mut self.ring, &mut batch)?;
+        let deadline = Instant::now() + LAST_REPORTS_TIMEOUT;
+        while self.flows.iter().any(|flow| flow.unreported > 0) && Instant::now() < deadline {
+            worker_ring::round(&mut self.ring, &mut batch)?;
             for done in &batch {
                 self.done(*done)?;
             }
@@ -154,7 +156,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Starts the flow's next chain where nothing stands against it, or ends the flow.
-    fn go_on(&mut self, number: usize) -> Result<(), Failure> {
+    fn go_on(&mut self, number: usize) -> Result<(), FlowFailure> {
         let many = self.flows.len() > 1;
         let flow = &mut self.flows[number];
         if flow.sends > 0 || !self.open.has(number) {
@@ -164,17 +166,17 @@ impl<'a> Sender<'a> {
             self.open.end(number, Ok(()));
             return Ok(());
         }
-        if flow.held >= MOST_HELD {
+        if flow.unreported >= MAX_UNREPORTED_SENDS {
             return Ok(());
         }
         let (mut chain, mut longest) = (self.chain, self.message);
         if !std::mem::replace(&mut flow.started, true) {
             self.worker.tally(number).first_step(self.worker.since_release_ns());
             if many {
-                (chain, longest) = (1, longest.min(OPENING));
+                (chain, longest) = (1, longest.min(FIRST_STEP_BYTES));
             }
         }
-        self.ring.make_room(chain).map_err(rings::failed)?;
+        self.ring.make_room(chain).map_err(worker_ring::failed)?;
         for link in 1..=chain {
             let length = usize::try_from(flow.left).unwrap_or(usize::MAX).min(longest);
             flow.left -= length as u64;
@@ -185,7 +187,7 @@ impl<'a> Sender<'a> {
                 (true, true) => SendMode::Copy,
                 (true, false) => self.how,
             };
-            self.ring.send(number, length, how).map_err(rings::failed)?;
+            self.ring.send(number, length, how).map_err(worker_ring::failed)?;
             if last {
                 break;
             }
@@ -193,11 +195,11 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    fn done(&mut self, done: Completion) -> Result<(), Failure> {
+    fn done(&mut self, done: Completion) -> Result<(), FlowFailure> {
         match done.kind {
             CompletionKind::Send => self.sent(done),
             CompletionKind::Released { copied } => {
-                self.flows[done.socket].held -= 1;
+                self.flows[done.socket].unreported -= 1;
                 self.used.zerocopy_sends += 1;
                 self.used.zerocopy_copied += u64::from(copied);
                 self.go_on(done.socket)
@@ -206,10 +208,10 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn sent(&mut self, done: Completion) -> Result<(), Failure> {
+    fn sent(&mut self, done: Completion) -> Result<(), FlowFailure> {
         let flow = &mut self.flows[done.socket];
         flow.sends -= 1;
-        flow.held += usize::from(done.more);
+        flow.unreported += usize::from(done.more);
         let how = if flow.copies { SendMode::Copy } else { self.how };
         let moved = match done.bytes() {
             Ok(moved) => {
@@ -222,17 +224,17 @@ impl<'a> Sender<'a> {
             Err(error) => {
                 self.used.enobufs += u64::from(how == SendMode::ZeroCopy && no_room(&error));
                 match after(&error, how, flow.waited, self.ring.under_way() > 0) {
-                    After::Repeat => {}
-                    After::CompletionWait => {
+                    FailedSend::Repeat => {}
+                    FailedSend::Wait => {
                         flow.waited = true;
                         flow.left = flow.left.saturating_add(done.asked as u64);
                         self.starved.push(done.socket);
                         return Ok(());
                     }
-                    After::Copy => flow.copies = true,
-                    After::End => {
+                    FailedSend::Copy => flow.copies = true,
+                    FailedSend::End => {
                         let stopped = self.worker.gate().stopped();
-                        let result = if stopped { Ok(()) } else { Err(Failure::send(error)) };
+                        let result = if stopped { Ok(()) } else { Err(FlowFailure::send(error)) };
                         self.open.end(done.socket, result);
                         return Ok(());
                     }
@@ -250,11 +252,11 @@ impl<'a> Sender<'a> {
 
 /// What follows a send that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
+enum FailedSend {
     /// The same bytes once more.
     Repeat,
     /// Likewise, when something else has completed: that makes room.
-    CompletionWait,
+    Wait,
     /// Likewise, by copying: there is no room to wait for.
     Copy,
     /// The flow has failed.
@@ -263,13 +265,13 @@ enum After {
 
 /// As for MSG_ZEROCOPY (`transport::zerocopy`): a zero-copy send without room waits once, where
 /// `others` are under way whose end makes room, and is copied in the end.
-fn after(error: &io::Error, how: SendMode, waited: bool, others: bool) -> After {
+fn after(error: &io::Error, how: SendMode, waited: bool, others: bool) -> FailedSend {
     match how {
-        _ if !no_room(error) && rings::again(error) => After::Repeat,
-        _ if !no_room(error) => After::End,
-        SendMode::ZeroCopy if waited || !others => After::Copy,
-        _ if others => After::CompletionWait,
-        _ => After::End,
+        _ if !no_room(error) && worker_ring::is_transient(error) => FailedSend::Repeat,
+        _ if !no_room(error) => FailedSend::End,
+        SendMode::ZeroCopy if waited || !others => FailedSend::Copy,
+        _ if others => FailedSend::Wait,
+        _ => FailedSend::End,
     }
 }
 
@@ -287,14 +289,14 @@ mod tests {
         for errno in [libc::ENOBUFS, libc::ENOMEM] {
             let error = io::Error::from_raw_os_error(errno);
             for (how, waited, others, expected) in [
-                (SendMode::ZeroCopy, false, true, After::CompletionWait),
-                (SendMode::ZeroCopy, true, true, After::Copy),
+                (SendMode::ZeroCopy, false, true, FailedSend::Wait),
+                (SendMode::ZeroCopy, true, true, FailedSend::Copy),
                 // Nobody would make room.
-                (SendMode::ZeroCopy, false, false, After::Copy),
+                (SendMode::ZeroCopy, false, false, FailedSend::Copy),
                 // What is copied already can only wait.
-                (SendMode::Copy, false, true, After::CompletionWait),
-                (SendMode::Copy, true, true, After::CompletionWait),
-                (SendMode::Copy, true, false, After::End),
+                (SendMode::Copy, false, true, FailedSend::Wait),
+                (SendMode::Copy, true, true, FailedSend::Wait),
+                (SendMode::Copy, true, false, FailedSend::End),
             ] {
                 assert_eq!(after(&error, how, waited, others), expected, "{error}: {how:?}");
             }
@@ -305,12 +307,12 @@ mod tests {
     fn what_says_nothing_about_the_flow_is_repeated_and_all_else_ends_it() {
         for how in [SendMode::ZeroCopy, SendMode::Copy] {
             for (errno, expected) in [
-                (libc::EAGAIN, After::Repeat),
-                (libc::EINTR, After::Repeat),
-                (libc::ECANCELED, After::Repeat),
-                (libc::EPIPE, After::End),
-                (libc::ECONNRESET, After::End),
-                (libc::EMSGSIZE, After::End),
+                (libc::EAGAIN, FailedSend::Repeat),
+                (libc::EINTR, FailedSend::Repeat),
+                (libc::ECANCELED, FailedSend::Repeat),
+                (libc::EPIPE, FailedSend::End),
+                (libc::ECONNRESET, FailedSend::End),
+                (libc::EMSGSIZE, FailedSend::End),
             ] {
                 let error = io::Error::from_raw_os_error(errno);
                 assert_eq!(after(&error, how, false, true), expected, "{error}");

@@ -14,38 +14,38 @@ mod tests;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::workload::{Failure, Worker, WorkerReport};
+use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 
 /// End markers, which nobody answers.
-const MARKERS: u32 = 3;
+const MAX_END_MARKERS: u32 = 3;
 /// Between two of them: what the first finds no room for may have it by the last.
-const MARKER_GAP: Duration = Duration::from_millis(2);
+const END_MARKER_INTERVAL: Duration = Duration::from_millis(2);
 /// After the stop, who hears nothing for so long gives up waiting for an end marker.
-const QUIET: Duration = Duration::from_millis(100);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Streams datagrams, as the share says.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
-    match worker.share.part {
+    match worker.flows.role {
         FlowRole::Send => send::run(worker, plan),
         _ => receive::run(worker, plan),
     }
 }
 
 /// Requests or responds, as the share says.
-pub(super) fn exchange(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
-    match worker.share.part {
+pub(super) fn run_rr(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
+    match worker.flows.role {
         FlowRole::Request => request::run(worker, plan),
         _ => respond::run(worker, plan),
     }
 }
 
 /// Says on each of `flows` that nothing more comes.
-fn say_end(worker: &Worker<'_>, flows: &[usize]) {
-    for marker in 0..MARKERS {
+fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
+    for marker in 0..MAX_END_MARKERS {
         if marker > 0 {
-            std::thread::sleep(MARKER_GAP);
+            std::thread::sleep(END_MARKER_INTERVAL);
         }
         for &flow in flows {
             // A refusal of an earlier datagram may be told here, in place of the send.
@@ -61,23 +61,23 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// Which of a worker's flows still wait for an end marker.
-struct Waiting<'a> {
+struct UnfinishedReceives<'a> {
     worker: &'a Worker<'a>,
-    lines: Vec<Line>,
+    flows: Vec<UnfinishedFlow>,
     open: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Line {
+struct UnfinishedFlow {
     ended: bool,
     /// Since when nothing has come, as far as somebody looked.
-    quiet: Option<Instant>,
+    idle_since: Option<Instant>,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> UnfinishedReceives<'a> {
     fn new(worker: &'a Worker<'a>) -> Self {
-        let open = worker.share.flows.len();
-        Self { worker, lines: vec![Line::default(); open], open }
+        let open = worker.flows.ids.len();
+        Self { worker, flows: vec![UnfinishedFlow::default(); open], open }
     }
 
     const fn any(&self) -> bool {
@@ -85,31 +85,31 @@ impl<'a> Waiting<'a> {
     }
 
     fn has(&self, flow: usize) -> bool {
-        !self.lines[flow].ended
+        !self.flows[flow].ended
     }
 
     /// Something came.
     #[inline]
-    fn heard(&mut self, flow: usize) {
-        self.lines[flow].quiet = None;
+    fn received_on(&mut self, flow: usize) {
+        self.flows[flow].idle_since = None;
     }
 
-    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
-        if !std::mem::replace(&mut self.lines[flow].ended, true) {
+    fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) {
+        if !std::mem::replace(&mut self.flows[flow].ended, true) {
             self.open -= 1;
             self.worker.ended(flow, result);
         }
     }
 
     /// After the stop: ends the flows on which nothing comes any more.
-    fn end_silent(&mut self) {
+    fn end_idle(&mut self) {
         let now = Instant::now();
-        for flow in 0..self.lines.len() {
-            let since = *self.lines[flow].quiet.get_or_insert(now);
-            if now.duration_since(since) >= QUIET {
+        for flow in 0..self.flows.len() {
+            let since = *self.flows[flow].idle_since.get_or_insert(now);
+            if now.duration_since(since) >= IDLE_TIMEOUT {
                 // No failure of the run then, but the flow was not drained either.
                 let silent = io::Error::new(io::ErrorKind::TimedOut, "no end marker came");
-                self.end(flow, Err(Failure::receive(silent)));
+                self.end(flow, Err(FlowFailure::receive(silent)));
             }
         }
     }

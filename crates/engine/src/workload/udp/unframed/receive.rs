@@ -3,11 +3,11 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use super::Waiting;
+use super::UnfinishedReceives;
 use crate::transport::buffer::Buffer;
 use crate::workload::schedule::nanoseconds;
-use crate::workload::udp::{Watch, again, explained};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::udp::{ReceiveWait, explained, is_transient};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::udp::UdpPlan;
@@ -16,34 +16,35 @@ use podperf_model::result::end_result::FlowDatagrams;
 
 /// Receives on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
-    let Some((watch, buffer)) = worker.stand(prepare(worker, plan)) else {
+    let Some((receive_wait, buffer)) = worker.wait_for_start(prepare(worker, plan)) else {
         return WorkerReport::default();
     };
-    let flows = worker.share.flows.len();
-    let waiting = Waiting::new(worker);
+    let flows = worker.flows.ids.len();
+    let unfinished = UnfinishedReceives::new(worker);
     let times = worker.shared.compat.times_calls.then(Latencies::new);
-    let mut receiving = Receiving { worker, waiting, buffer, times, received: vec![0; flows] };
-    if let Err(failure) = receiving.run(watch) {
+    let mut receiver =
+        UnframedReceiver { worker, unfinished, buffer, times, received: vec![0; flows] };
+    if let Err(failure) = receiver.run(receive_wait) {
         worker.ended(0, Err(failure));
     }
-    let counts = receiving.received.iter().map(|&received| FlowDatagrams {
+    let counts = receiver.received.iter().map(|&received| FlowDatagrams {
         life: Datagrams { received, ..Datagrams::default() },
         ..FlowDatagrams::default()
     });
-    let ids = worker.share.flows.iter().copied();
-    let latency = receiving.times;
+    let ids = worker.flows.ids.iter().copied();
+    let latency = receiver.times;
     WorkerReport { latency, flow_datagrams: ids.zip(counts).collect(), ..WorkerReport::default() }
 }
 
-fn prepare(worker: &Worker<'_>, plan: &UdpPlan) -> Result<((Watch, Buffer), WorkerReady)> {
-    let (watch, multiplexing) = Watch::open(worker)?;
+fn prepare(worker: &Worker<'_>, plan: &UdpPlan) -> Result<((ReceiveWait, Buffer), WorkerReady)> {
+    let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
     let buffer = Buffer::touched(plan.size().max(1));
-    Ok(((watch, buffer), WorkerReady::by(multiplexing)))
+    Ok(((receive_wait, buffer), WorkerReady::by(multiplexing)))
 }
 
-struct Receiving<'a> {
+struct UnframedReceiver<'a> {
     worker: &'a Worker<'a>,
-    waiting: Waiting<'a>,
+    unfinished: UnfinishedReceives<'a>,
     /// What does not fit is cut off by the kernel.
     buffer: Buffer,
     /// How long calls took, where that is asked for.
@@ -52,16 +53,16 @@ struct Receiving<'a> {
     received: Vec<u64>,
 }
 
-impl Receiving<'_> {
-    fn run(&mut self, mut watch: Watch) -> Result<(), Failure> {
+impl UnframedReceiver<'_> {
+    fn run(&mut self, mut receive_wait: ReceiveWait) -> Result<(), FlowFailure> {
         let mut ready = Vec::with_capacity(self.received.len());
-        while self.waiting.any() {
-            watch.wait(&mut ready)?;
+        while self.unfinished.any() {
+            receive_wait.wait(&mut ready)?;
             for &flow in &ready {
                 self.step(flow);
             }
             if self.worker.gate().stopped() {
-                self.waiting.end_silent();
+                self.unfinished.end_idle();
             }
         }
         Ok(())
@@ -72,8 +73,8 @@ impl Receiving<'_> {
     fn step(&mut self, flow: usize) {
         let begun = self.times.is_some().then(Instant::now);
         match (&mut self.worker.socket(flow)).read(&mut self.buffer) {
-            Ok(0) => self.waiting.end(flow, Ok(())),
-            Ok(bytes) if self.waiting.has(flow) => {
+            Ok(0) => self.unfinished.end(flow, Ok(())),
+            Ok(bytes) if self.unfinished.has(flow) => {
                 if let (Some(begun), Some(times)) = (begun, &mut self.times)
                     && self.worker.gate().counting()
                 {
@@ -84,11 +85,11 @@ impl Receiving<'_> {
                 tally.received(bytes);
                 let received = self.received[flow];
                 tally.datagrams(&Datagrams { received, ..Datagrams::default() });
-                self.waiting.heard(flow);
+                self.unfinished.received_on(flow);
             }
             Ok(_) => {}
-            Err(error) if again(&error) => {}
-            Err(error) => self.waiting.end(flow, Err(Failure::receive(explained(error)))),
+            Err(error) if is_transient(&error) => {}
+            Err(error) => self.unfinished.end(flow, Err(FlowFailure::receive(explained(error)))),
         }
     }
 }

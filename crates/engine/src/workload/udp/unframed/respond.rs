@@ -2,82 +2,82 @@
 
 use std::io::Read as _;
 
-use super::{Waiting, is_refusal};
+use super::{UnfinishedReceives, is_refusal};
 use crate::transport::buffer::Buffer;
 use crate::workload::sizes::Sizes;
-use crate::workload::udp::{Watch, again, explained};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::udp::{ReceiveWait, explained, is_transient};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
 /// Responds on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
-    let Some((mut responding, mut watch)) = worker.stand(prepared) else {
+    let Some((mut responder, mut receive_wait)) = worker.wait_for_start(prepared) else {
         return WorkerReport::default();
     };
-    let mut ready = Vec::with_capacity(worker.share.flows.len());
-    while responding.waiting.any() {
-        if let Err(failure) = watch.wait(&mut ready) {
+    let mut ready = Vec::with_capacity(worker.flows.ids.len());
+    while responder.unfinished.any() {
+        if let Err(failure) = receive_wait.wait(&mut ready) {
             worker.ended(0, Err(failure));
             break;
         }
         for &flow in &ready {
-            if let Err(failure) = responding.step(flow) {
-                responding.waiting.end(flow, Err(failure));
+            if let Err(failure) = responder.step(flow) {
+                responder.unfinished.end(flow, Err(failure));
             }
         }
         if worker.gate().stopped() {
-            responding.waiting.end_silent();
+            responder.unfinished.end_idle();
         }
     }
     WorkerReport::default()
 }
 
-type Prepared<'a> = ((Responding<'a>, Watch), WorkerReady);
+type Prepared<'a> = ((UnframedResponder<'a>, ReceiveWait), WorkerReady);
 
 fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
-    let (watch, multiplexing) = Watch::open(worker)?;
-    let responding = Responding {
+    let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
+    let responder = UnframedResponder {
         worker,
-        waiting: Waiting::new(worker),
+        unfinished: UnfinishedReceives::new(worker),
         incoming: Buffer::touched(request.max(1)),
         outgoing: worker.outgoing(response.max(1)),
     };
-    Ok(((responding, watch), WorkerReady::by(multiplexing)))
+    Ok(((responder, receive_wait), WorkerReady::by(multiplexing)))
 }
 
-struct Responding<'a> {
+struct UnframedResponder<'a> {
     worker: &'a Worker<'a>,
-    waiting: Waiting<'a>,
+    unfinished: UnfinishedReceives<'a>,
     /// What does not fit is cut off by the kernel.
     incoming: Buffer,
     outgoing: Buffer,
 }
 
-impl Responding<'_> {
+impl UnframedResponder<'_> {
     /// Takes one datagram of a flow and answers it, or ends the flow if it is empty.
     #[inline]
-    fn step(&mut self, flow: usize) -> Result<(), Failure> {
+    fn step(&mut self, flow: usize) -> Result<(), FlowFailure> {
         let (socket, tally) = (self.worker.socket(flow), self.worker.tally(flow));
         match (&mut &*socket).read(&mut self.incoming) {
             Ok(0) => {
-                self.waiting.end(flow, Ok(()));
+                self.unfinished.end(flow, Ok(()));
                 return Ok(());
             }
-            Ok(bytes) if self.waiting.has(flow) => tally.received(bytes),
+            Ok(bytes) if self.unfinished.has(flow) => tally.received(bytes),
             Ok(_) => return Ok(()),
             // The requester has closed its socket while a response was under way.
-            Err(error) if again(&error) || is_refusal(&error) => return Ok(()),
-            Err(error) => return Err(Failure::receive(explained(error))),
+            Err(error) if is_transient(&error) || is_refusal(&error) => return Ok(()),
+            Err(error) => return Err(FlowFailure::receive(explained(error))),
         }
-        self.waiting.heard(flow);
+        self.unfinished.received_on(flow);
         match socket.send(&self.outgoing) {
             Ok(sent) => tally.sent(sent),
             // No room, or nobody there: as if the response had been lost on its way.
-            Err(error) if again(&error) || is_refusal(&error) => {}
-            Err(error) => return Err(Failure::send(explained(error))),
+            Err(error) if is_transient(&error) || is_refusal(&error) => {}
+            Err(error) => return Err(FlowFailure::send(explained(error))),
         }
         Ok(())
     }

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{is_refusal, say_end};
+use super::{is_refusal, send_end_markers};
 use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::transactions::first_step;
-use crate::workload::udp::{again, explained};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::udp::{explained, is_transient};
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::StopCondition;
 use podperf_model::plan::udp::UdpPlan;
@@ -18,17 +18,17 @@ use podperf_model::result::end_result::{DatagramUse, FlowDatagrams};
 use podperf_model::result::run::Multiplexing;
 
 /// A flow that is refused for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(3);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The other end refuses no more when it has not done so for this time: its kernel limits how often
 /// it says so.
 const REFUSAL_GAP: Duration = Duration::from_secs(1);
 
 /// One flow's sending side.
-struct Line {
+struct UnframedSenderFlow {
     /// Datagrams still to be sent.
     left: u64,
     counts: FlowDatagrams,
-    trouble: Trouble,
+    refusals: SendRefusals,
     failed: bool,
 }
 
@@ -37,44 +37,44 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     // However many flows: a datagram hardly ever waits for room.
     let size = plan.size().max(1);
     let prepared = (worker.outgoing(size), WorkerReady::by(Multiplexing::Blocking));
-    let Some(message) = worker.stand(Ok(prepared)) else { return WorkerReport::default() };
-    let lines = (0..worker.share.flows.len()).map(|flow| Line {
+    let Some(message) = worker.wait_for_start(Ok(prepared)) else { return WorkerReport::default() };
+    let flows = (0..worker.flows.ids.len()).map(|flow| UnframedSenderFlow {
         left: match worker.shared.plan.extent {
             StopCondition::Time { .. } => u64::MAX,
             _ => worker.budget(flow).div_ceil(size as u64),
         },
         counts: FlowDatagrams::default(),
-        trouble: Trouble::default(),
+        refusals: SendRefusals::default(),
         failed: false,
     });
     let times = worker.shared.compat.times_calls.then(Latencies::new);
-    let lines = lines.collect();
-    let mut sending = Sending { worker, lines, message, times, failed_sends: 0 };
+    let flows = flows.collect();
+    let mut sender_loop = UnframedSender { worker, flows, message, times, failed_sends: 0 };
     match Bursts::of(worker) {
-        None => sending.go(|| true),
+        None => sender_loop.go(|| true),
         // A flow has its worker to itself then.
-        Some(mut bursts) => sending.go(|| bursts.pass(worker.gate()).is_some()),
+        Some(mut bursts) => sender_loop.go(|| bursts.pass(worker.gate()).is_some()),
     }
-    sending.end()
+    sender_loop.end()
 }
 
-struct Sending<'a> {
+struct UnframedSender<'a> {
     worker: &'a Worker<'a>,
-    lines: Vec<Line>,
+    flows: Vec<UnframedSenderFlow>,
     message: Buffer,
     /// How long calls took, where that is asked for.
     times: Option<Latencies>,
     failed_sends: u64,
 }
 
-impl Sending<'_> {
+impl UnframedSender<'_> {
     /// In turn; `may` waits until the next datagram may be sent, and says no after the stop.
     fn go(&mut self, mut may: impl FnMut() -> bool) {
         let gate = self.worker.gate();
-        (0..self.lines.len()).for_each(|flow| first_step(self.worker, flow));
+        (0..self.flows.len()).for_each(|flow| first_step(self.worker, flow));
         loop {
             let mut open = false;
-            for flow in 0..self.lines.len() {
+            for flow in 0..self.flows.len() {
                 if gate.stopped() || !may() {
                     return;
                 }
@@ -89,8 +89,8 @@ impl Sending<'_> {
     /// Sends one datagram on a flow. False: the flow has come to its end.
     #[inline]
     fn step(&mut self, flow: usize) -> bool {
-        let line = &mut self.lines[flow];
-        if line.left == 0 {
+        let own = &mut self.flows[flow];
+        if own.left == 0 {
             return false;
         }
         let begun = self.times.is_some().then(Instant::now);
@@ -101,41 +101,41 @@ impl Sending<'_> {
                 {
                     times.record(nanoseconds(begun.elapsed()));
                 }
-                line.left -= 1;
-                line.trouble.full_since = None;
-                line.counts.life.sent += 1;
-                line.counts.window.sent += u64::from(self.worker.gate().counting());
+                own.left -= 1;
+                own.refusals.full_since = None;
+                own.counts.life.sent += 1;
+                own.counts.window.sent += u64::from(self.worker.gate().counting());
                 let tally = self.worker.tally(flow);
                 tally.sent(bytes);
-                let sent = line.counts.life.sent;
+                let sent = own.counts.life.sent;
                 tally.datagrams(&Datagrams { sent, ..Datagrams::default() });
             }
             // The time of a look at the gate is up.
-            Err(error) if again(&error) => {}
+            Err(error) if is_transient(&error) => {}
             Err(error) => self.refused(flow, error),
         }
-        self.lines[flow].left > 0
+        self.flows[flow].left > 0
     }
 
     /// A send failed: once more, or never again.
     #[cold]
     fn refused(&mut self, flow: usize, error: io::Error) {
-        let line = &mut self.lines[flow];
+        let own = &mut self.flows[flow];
         self.failed_sends += 1;
-        if !line.trouble.lasts(&error, Instant::now()) {
+        if !own.refusals.is_final(&error, Instant::now()) {
             return;
         }
-        (line.left, line.failed) = (0, true);
-        self.worker.ended(flow, Err(Failure::send(explained(error))));
+        (own.left, own.failed) = (0, true);
+        self.worker.ended(flow, Err(FlowFailure::send(explained(error))));
     }
 
     /// Ends all streams and tells how they went.
     fn end(self) -> WorkerReport {
         let whole: Vec<usize> =
-            (0..self.lines.len()).filter(|&flow| !self.lines[flow].failed).collect();
-        say_end(self.worker, &whole);
+            (0..self.flows.len()).filter(|&flow| !self.flows[flow].failed).collect();
+        send_end_markers(self.worker, &whole);
         whole.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
-        let ids = self.worker.share.flows.iter().copied();
+        let ids = self.worker.flows.ids.iter().copied();
         WorkerReport {
             datagrams: Some(DatagramUse {
                 segmented: Some(false),
@@ -144,7 +144,7 @@ impl Sending<'_> {
             }),
             latency: self.times,
             failed_sends: Some(self.failed_sends),
-            flow_datagrams: ids.zip(self.lines.iter().map(|line| line.counts)).collect(),
+            flow_datagrams: ids.zip(self.flows.iter().map(|own| own.counts)).collect(),
             ..WorkerReport::default()
         }
     }
@@ -152,16 +152,16 @@ impl Sending<'_> {
 
 /// How long one flow has been refused.
 #[derive(Debug, Default)]
-struct Trouble {
+struct SendRefusals {
     /// First and last refusal by the other end, with no long time without any between.
     refused: Option<(Instant, Instant)>,
     /// The device had no room for any datagram since (ENOBUFS).
     full_since: Option<Instant>,
 }
 
-impl Trouble {
+impl SendRefusals {
     /// A send failed at `now`. True: sending again helps nothing.
-    fn lasts(&mut self, error: &io::Error, now: Instant) -> bool {
+    fn is_final(&mut self, error: &io::Error, now: Instant) -> bool {
         let since = match error.raw_os_error() {
             // Only every other send fails of those that nobody takes: the failure of one is that
             // of the one before.
@@ -175,6 +175,6 @@ impl Trouble {
             Some(libc::ENOBUFS) => *self.full_since.get_or_insert(now),
             _ => return true,
         };
-        now.duration_since(since) >= PATIENCE
+        now.duration_since(since) >= REFUSAL_TIMEOUT
     }
 }

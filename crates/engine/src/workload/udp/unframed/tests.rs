@@ -28,7 +28,7 @@ fn streams(bytes: u64, extent: StopCondition, flows: u32) -> Plan {
     plan(workload, extent, flows)
 }
 
-fn exchange(
+fn run_rr(
     request: u64,
     response: u64,
     timeout: Duration,
@@ -87,9 +87,9 @@ fn a_stream_is_payload_alone_and_ends_by_three_empty_datagrams() {
 fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
     let (sender, _plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| sender.play(FlowRole::Send));
+        let sender_loop = scope.spawn(|| sender.play(FlowRole::Send));
         std::thread::sleep(Duration::from_millis(50));
-        assert!(!sending.is_finished());
+        assert!(!sender_loop.is_finished());
         sender.stop();
     });
     assert_eq!(sender.ended(), 1);
@@ -115,9 +115,9 @@ fn a_stream_that_nobody_takes_fails_after_some_seconds() {
     let (sender, plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     drop(plain);
     let since = Instant::now();
-    let account = sender.play(FlowRole::Send);
+    let report = sender.play(FlowRole::Send);
     assert!((Duration::from_secs(3)..LONG).contains(&since.elapsed()));
-    assert!(account.failed_sends.unwrap() > 1);
+    assert!(report.failed_sends.unwrap() > 1);
     let failure = sender.events.try_recv().unwrap().failure.unwrap();
     assert!(failure.error.to_string().contains("UDP port is closed"), "{failure:?}");
     assert!(sender.events.try_recv().is_err());
@@ -126,7 +126,7 @@ fn a_stream_that_nobody_takes_fails_after_some_seconds() {
 #[test]
 fn transactions_are_exactly_as_many_as_planned_however_many_are_in_flight() {
     for (in_flight, flows, total) in [(0, 1, 50), (4, 1, 50), (3, 2, 51)] {
-        let plan = exchange(1, 700, LONG, StopCondition::Transactions { total }, flows);
+        let plan = run_rr(1, 700, LONG, StopCondition::Transactions { total }, flows);
         let (sockets, peers) = datagrams(&plan);
         let requester = End::new(plan.clone(), sockets, unframed(in_flight));
         let responder = End::new(plan, peers, unframed(0));
@@ -143,9 +143,9 @@ fn transactions_are_exactly_as_many_as_planned_however_many_are_in_flight() {
 #[test]
 fn a_burst_without_any_answer_is_lost_and_goes_out_anew() {
     let timeout = Duration::from_millis(60);
-    let plan = exchange(2, 3, timeout, StopCondition::Transactions { total: 6 }, 1);
+    let plan = run_rr(2, 3, timeout, StopCondition::Transactions { total: 6 }, 1);
     let (requester, plain) = against_plain(plan, unframed(3));
-    let account = std::thread::scope(|scope| {
+    let report = std::thread::scope(|scope| {
         let asking = scope.spawn(|| requester.play(FlowRole::Request));
         let mut buffer = [0; 100];
         for request in 0..6 {
@@ -157,13 +157,13 @@ fn a_burst_without_any_answer_is_lost_and_goes_out_anew() {
         assert_eq!((0..3).map(|_| plain.recv(&mut buffer).unwrap()).sum::<usize>(), 0);
         asking.join().unwrap()
     });
-    assert_eq!((account.lost_transactions, account.latency.unwrap().count()), (Some(3), 3));
+    assert_eq!((report.lost_transactions, report.latency.unwrap().count()), (Some(3), 3));
     assert_eq!(requester.ended(), 1);
 }
 
 #[test]
 fn a_responder_answers_whatever_comes_and_survives_a_requester_that_left() {
-    let (responder, plain) = against_plain(exchange(4, 9, LONG, ENDLESS, 1), unframed(0));
+    let (responder, plain) = against_plain(run_rr(4, 9, LONG, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
         let responding = scope.spawn(|| responder.play(FlowRole::Respond));
         let mut buffer = [0; 100];
@@ -194,7 +194,7 @@ fn datagrams_come_in_bursts_where_that_is_asked_for() {
     assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
     assert_eq!((sender.ended(), sender.shared.tallies[0].read().send_calls), (1, 6));
 
-    let plan = exchange(1, 1, LONG, StopCondition::Transactions { total: 6 }, 1);
+    let plan = run_rr(1, 1, LONG, StopCondition::Transactions { total: 6 }, 1);
     let (sockets, peers) = datagrams(&plan);
     let requester = End::new(plan.clone(), sockets, compat);
     let responder = End::new(plan, peers, unframed(0));

@@ -4,13 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::uring_diagnostics::{Refusal, understand};
-use crate::workload::{Failure, Worker};
+use crate::metrics::uring_diagnostics::{UringRefusal, diagnose};
+use crate::workload::{FlowFailure, Worker};
 use podperf_model::error::{Error, Kind};
-use podperf_sys::uring::{Completion, CompletionWait, RingError, Ring, RingSetup};
+use podperf_sys::uring::{Completion, CompletionWait, Ring, RingError, RingSetup};
 
 /// How long a wait lasts at the most, so that a stop is seen even where nothing completes.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
+pub(super) const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// A ring over the worker's sockets.
 ///
@@ -22,38 +22,38 @@ pub(super) fn open(worker: &Worker<'_>, setup: RingSetup<'_>) -> Result<Ring, Ri
 
 /// A refusal where io_uring was asked for by name.
 pub(super) fn error(refused: &RingError) -> Error {
-    let Refusal { cause, remedy } = understand(&refused.error, &Roots::default());
+    let UringRefusal { cause, remedy } = diagnose(&refused.error, &Roots::default());
     Error::new(Kind::Unmeasured, refused.call, format!("{}: {cause}", refused.error))
         .with_remedy(remedy)
 }
 
 /// A refusal where `substitute` stands in: which call, why, and what does it instead.
 pub(super) fn fallback(refused: &RingError, substitute: &str) -> String {
-    let Refusal { cause, .. } = understand(&refused.error, &Roots::default());
+    let UringRefusal { cause, .. } = diagnose(&refused.error, &Roots::default());
     format!("{}: {}: {cause}; {substitute} stands in", refused.call, refused.error)
 }
 
 /// For `map_err`: the ring itself failed.
-pub(super) const fn failed(error: io::Error) -> Failure {
-    Failure { operation: "io_uring_enter for", error }
+pub(super) const fn failed(error: io::Error) -> FlowFailure {
+    FlowFailure { operation: "io_uring_enter for", error }
 }
 
 /// Hands over what was pushed, waits, and fills `batch` with what has completed.
 ///
 /// # Errors
 /// The ring itself failed.
-pub(super) fn round(ring: &mut Ring, batch: &mut Vec<Completion>) -> Result<(), Failure> {
+pub(super) fn round(ring: &mut Ring, batch: &mut Vec<Completion>) -> Result<(), FlowFailure> {
     batch.clear();
-    ring.enter(CompletionWait::AtMost(LONGEST_WAIT)).map_err(failed)?;
+    ring.enter(CompletionWait::AtMost(MAX_WAIT)).map_err(failed)?;
     ring.reap(batch);
     Ok(())
 }
 
 /// A completion that says nothing about the flow: the operation is to be repeated.
-pub(super) fn again(error: &io::Error) -> bool {
+pub(super) fn is_transient(error: &io::Error) -> bool {
     // ENOBUFS: all buffers were taken; they are back once their completions have been read.
-    const AGAIN: [i32; 4] = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECANCELED];
-    error.raw_os_error().is_some_and(|errno| AGAIN.contains(&errno))
+    const TRANSIENT: [i32; 4] = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECANCELED];
+    error.raw_os_error().is_some_and(|errno| TRANSIENT.contains(&errno))
 }
 
 /// Starts a receive on each of `sockets` sockets, and sees whether the kernel takes them.

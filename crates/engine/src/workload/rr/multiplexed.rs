@@ -1,7 +1,7 @@
 //! Several flows in one worker, or several requests in flight on one, whatever moves their bytes.
 //!
-//! A [`Wire`] moves bytes and says what arrived; here stands what is to be sent, when, and how long
-//! it took. Messages are counts of bytes, which serves requesting and responding alike, and no
+//! A [`FlowIo`] moves bytes and says what arrived; here stands what is to be sent, when, and how
+//! long it took. Messages are counts of bytes, which serves requesting and responding alike, and no
 //! size or number in flight can lock the two ends against each other.
 
 use std::cmp::Reverse;
@@ -9,31 +9,28 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::workload::open::Open;
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{FlowSchedule, SPIN};
-use crate::workload::sizes::Sizes;
-use crate::workload::transactions::{Record, Stamp, first_step};
-use crate::workload::{Failure, Worker, WorkerReady, WorkerReport};
+use crate::workload::schedule::{FlowSchedule, SPIN_BEFORE_DUE};
+use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
+use crate::workload::transactions::{Stamp, TransactionStats, first_step};
+use crate::workload::unfinished::UnfinishedFlows;
+use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::RrPlan;
 
-/// Most bytes that one call moves.
-pub(super) const CHUNK: usize = 256 << 10;
-
 /// Moves the bytes of a worker's flows.
-pub(super) trait Wire {
+pub(super) trait FlowIo {
     /// Waits until some flow can go on; may come back early.
-    fn wait(&mut self, patience: Patience) -> Result<(), Failure>;
+    fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure>;
 
     /// What has arrived on one of the flows that can go on. Absent: wait again.
-    fn next(&mut self) -> Option<(usize, Result<Arrived, Failure>)>;
+    fn next(&mut self) -> Option<(usize, Result<ReceiveEvent, FlowFailure>)>;
 
     /// When what [`Self::next`] tells of had arrived.
     fn now(&self) -> Instant;
 
     /// Issues `bytes` more on `flow`.
-    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), Failure>;
+    fn send(&mut self, flow: usize, bytes: usize) -> Result<(), FlowFailure>;
 
     /// Leaves `flow` alone from now on.
     fn forget(&mut self, flow: usize);
@@ -41,50 +38,50 @@ pub(super) trait Wire {
 
 /// How long a wait may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Look, and come back at once.
-    Look,
+pub(super) enum WaitMode {
+    /// Return at once.
+    Poll,
     /// Sleep until something comes, or so long at the most where that is said.
     Sleep(Option<Duration>),
 }
 
 /// What one receive brought.
-pub(super) enum Arrived {
+pub(super) enum ReceiveEvent {
     Messages(usize),
     EndOfStream,
 }
 
 /// The message that is coming in on a flow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Incoming {
+pub(super) struct PartialMessage {
     size: usize,
     missing: usize,
 }
 
-impl Incoming {
+impl PartialMessage {
     pub(super) const fn of(size: usize) -> Self {
         Self { size, missing: size }
     }
 
     /// `bytes` have come; 0 is the end of the stream. Counts the messages that they complete.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<Arrived, Failure> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<ReceiveEvent, FlowFailure> {
         if bytes == 0 {
             let whole = self.missing == self.size;
-            let cut = || Failure::receive(ErrorKind::UnexpectedEof.into());
-            return whole.then_some(Arrived::EndOfStream).ok_or_else(cut);
+            let cut = || FlowFailure::receive(ErrorKind::UnexpectedEof.into());
+            return whole.then_some(ReceiveEvent::EndOfStream).ok_or_else(cut);
         }
         if bytes < self.missing {
             self.missing -= bytes;
-            return Ok(Arrived::Messages(0));
+            return Ok(ReceiveEvent::Messages(0));
         }
         if bytes == self.missing {
             // As a rule, and without a division.
             self.missing = self.size;
-            return Ok(Arrived::Messages(1));
+            return Ok(ReceiveEvent::Messages(1));
         }
         let beyond = bytes - self.missing;
         self.missing = self.size - beyond % self.size;
-        Ok(Arrived::Messages(1 + beyond / self.size))
+        Ok(ReceiveEvent::Messages(1 + beyond / self.size))
     }
 }
 
@@ -106,50 +103,50 @@ impl Traffic {
 
     /// What the responding end moves.
     pub(super) fn responding(sizes: Sizes) -> Self {
-        let at_once = CHUNK / sizes.response.max(sizes.request).max(1);
+        let at_once = MAX_CALL_BYTES / sizes.response.max(sizes.request).max(1);
         let (outgoing, incoming) = (sizes.response, sizes.request);
         Self { outgoing, incoming, at_once: at_once.clamp(1, 64) }
     }
 
     /// Most bytes that one call sends.
     pub(super) fn send_bytes(self) -> usize {
-        self.outgoing.saturating_mul(self.at_once).clamp(1, CHUNK)
+        self.outgoing.saturating_mul(self.at_once).clamp(1, MAX_CALL_BYTES)
     }
 
     /// Most bytes that one call receives.
     pub(super) fn receive_bytes(self) -> usize {
-        self.incoming.saturating_mul(self.at_once).clamp(1, CHUNK)
+        self.incoming.saturating_mul(self.at_once).clamp(1, MAX_CALL_BYTES)
     }
 }
 
 /// A worker's flows over their wire.
-struct Flows<'a, W> {
+struct OpenFlows<'a, W> {
     worker: &'a Worker<'a>,
-    wire: W,
-    open: Open<'a>,
+    io: W,
+    open: UnfinishedFlows<'a>,
     spin: bool,
 }
 
-impl<'a, W: Wire> Flows<'a, W> {
-    fn new(worker: &'a Worker<'a>, wire: W) -> Self {
-        Self { worker, wire, open: Open::all(worker, true), spin: worker.wait().spins() }
+impl<'a, W: FlowIo> OpenFlows<'a, W> {
+    fn new(worker: &'a Worker<'a>, io: W) -> Self {
+        Self { worker, io, open: UnfinishedFlows::all(worker, true), spin: worker.wait().spins() }
     }
 
     /// Waits as the plan says: a worker that spins never sleeps.
-    fn wait(&mut self, patience: Patience) -> Result<(), Failure> {
-        self.wire.wait(if self.spin { Patience::Look } else { patience })
+    fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure> {
+        self.io.wait(if self.spin { WaitMode::Poll } else { mode })
     }
 
-    fn end(&mut self, flow: usize, result: Result<(), Failure>) {
-        self.wire.forget(flow);
+    fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) {
+        self.io.forget(flow);
         self.open.end(flow, result);
     }
 
     /// What has arrived on a flow that has not ended.
-    fn next(&mut self) -> Option<(usize, Arrived)> {
+    fn next(&mut self) -> Option<(usize, ReceiveEvent)> {
         loop {
-            match self.wire.next()? {
-                (flow, Ok(arrived)) if self.open.has(flow) => return Some((flow, arrived)),
+            match self.io.next()? {
+                (flow, Ok(event)) if self.open.has(flow) => return Some((flow, event)),
                 (flow, Err(failure)) => self.end(flow, Err(failure)),
                 _ => {}
             }
@@ -157,30 +154,30 @@ impl<'a, W: Wire> Flows<'a, W> {
     }
 
     fn send(&mut self, flow: usize, bytes: usize) {
-        if let Err(failure) = self.wire.send(flow, bytes) {
+        if let Err(failure) = self.io.send(flow, bytes) {
             self.end(flow, Err(failure));
         }
     }
 }
 
 /// Responds on every flow until the end of its stream.
-pub(super) fn respond<W: Wire>(
+pub(super) fn respond<W: FlowIo>(
     worker: &Worker<'_>,
     sizes: Sizes,
     prepared: Result<(W, WorkerReady)>,
 ) -> WorkerReport {
-    let Some(wire) = worker.stand(prepared) else { return WorkerReport::default() };
-    let mut flows = Flows::new(worker, wire);
+    let Some(io) = worker.wait_for_start(prepared) else { return WorkerReport::default() };
+    let mut flows = OpenFlows::new(worker, io);
     while flows.open.any() {
-        if let Err(failure) = flows.wait(Patience::Sleep(None)) {
+        if let Err(failure) = flows.wait(WaitMode::Sleep(None)) {
             worker.ended(0, Err(failure));
             break;
         }
-        while let Some((flow, arrived)) = flows.next() {
-            match arrived {
-                Arrived::Messages(0) => {}
-                Arrived::Messages(count) => flows.send(flow, count * sizes.response),
-                Arrived::EndOfStream => flows.end(flow, Ok(())),
+        while let Some((flow, event)) = flows.next() {
+            match event {
+                ReceiveEvent::Messages(0) => {}
+                ReceiveEvent::Messages(count) => flows.send(flow, count * sizes.response),
+                ReceiveEvent::EndOfStream => flows.end(flow, Ok(())),
             }
         }
     }
@@ -188,16 +185,16 @@ pub(super) fn respond<W: Wire>(
 }
 
 /// Requests on every flow until the stop or until its budget is used up.
-pub(super) fn request<W: Wire>(
+pub(super) fn request<W: FlowIo>(
     worker: &Worker<'_>,
     plan: &RrPlan,
     sizes: Sizes,
     prepared: Result<(W, WorkerReady)>,
 ) -> WorkerReport {
-    let record = Record::new(plan.rate_per_second.is_some());
-    let Some(wire) = worker.stand(prepared) else { return record.account() };
-    let askers = (0..worker.share.flows.len())
-        .map(|flow| Asker {
+    let stats = TransactionStats::new(plan.rate_per_second.is_some());
+    let Some(io) = worker.wait_for_start(prepared) else { return stats.report() };
+    let requests = (0..worker.flows.ids.len())
+        .map(|flow| RequestFlow {
             in_flight: VecDeque::with_capacity(plan.burst as usize),
             left: worker.budget(flow),
             timing: match (plan.rate_per_second, Bursts::of(worker)) {
@@ -207,18 +204,18 @@ pub(super) fn request<W: Wire>(
             },
         })
         .collect();
-    let flows = Flows::new(worker, wire);
+    let flows = OpenFlows::new(worker, io);
     let due = BinaryHeap::new();
-    let mut requester = Requester { flows, askers, record, due, request: sizes.request };
+    let mut requester = Requester { flows, requests, stats, due, request: sizes.request };
     requester.start(plan.burst);
     if let Err(failure) = requester.run() {
         worker.ended(0, Err(failure));
     }
-    requester.account()
+    requester.report()
 }
 
 /// The requesting side of one flow.
-struct Asker {
+struct RequestFlow {
     in_flight: VecDeque<Stamp>,
     left: u64,
     timing: Timing,
@@ -235,40 +232,40 @@ enum Timing {
 }
 
 struct Requester<'a, W> {
-    flows: Flows<'a, W>,
-    askers: Vec<Asker>,
-    record: Record,
+    flows: OpenFlows<'a, W>,
+    requests: Vec<RequestFlow>,
+    stats: TransactionStats,
     /// Requests that may not go out yet, by the time they are due.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     request: usize,
 }
 
-impl<W: Wire> Requester<'_, W> {
+impl<W: FlowIo> Requester<'_, W> {
     fn start(&mut self, burst: u32) {
-        for flow in 0..self.askers.len() {
+        for flow in 0..self.requests.len() {
             first_step(self.flows.worker, flow);
-            if let Timing::FlowSchedule(schedule) = &self.askers[flow].timing {
+            if let Timing::FlowSchedule(schedule) = &self.requests[flow].timing {
                 self.due.push(Reverse((schedule.next(), flow)));
                 continue;
             }
             let now = Instant::now();
-            for _ in 0..u64::from(burst).min(self.askers[flow].left) {
-                self.ask_in_time(flow, now);
+            for _ in 0..u64::from(burst).min(self.requests[flow].left) {
+                self.send_in_time(flow, now);
             }
         }
     }
 
-    fn run(&mut self) -> Result<(), Failure> {
+    fn run(&mut self) -> Result<(), FlowFailure> {
         while self.flows.open.any() {
-            let patience = self.ask_what_is_due();
-            self.flows.wait(patience)?;
+            let mode = self.send_what_is_due();
+            self.flows.wait(mode)?;
             let stopped = self.flows.worker.gate().stopped();
-            while let Some((flow, arrived)) = self.flows.next() {
-                match arrived {
-                    Arrived::Messages(0) => {}
-                    Arrived::Messages(count) => self.completed(flow, count, stopped),
-                    Arrived::EndOfStream => {
-                        let early = Failure::receive(ErrorKind::UnexpectedEof.into());
+            while let Some((flow, event)) = self.flows.next() {
+                match event {
+                    ReceiveEvent::Messages(0) => {}
+                    ReceiveEvent::Messages(count) => self.completed(flow, count, stopped),
+                    ReceiveEvent::EndOfStream => {
+                        let early = FlowFailure::receive(ErrorKind::UnexpectedEof.into());
                         self.flows.end(flow, Err(early));
                     }
                 }
@@ -282,94 +279,94 @@ impl<W: Wire> Requester<'_, W> {
 
     /// Sends what is due. How long to wait until something else is: not at all where it
     /// is so near that sleeping would miss it.
-    fn ask_what_is_due(&mut self) -> Patience {
+    fn send_what_is_due(&mut self) -> WaitMode {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
             if due > now {
-                return match (due - now).checked_sub(SPIN) {
-                    Some(left) if !left.is_zero() => Patience::Sleep(Some(left)),
-                    _ => Patience::Look,
+                return match (due - now).checked_sub(SPIN_BEFORE_DUE) {
+                    Some(left) if !left.is_zero() => WaitMode::Sleep(Some(left)),
+                    _ => WaitMode::Poll,
                 };
             }
             self.due.pop();
             if !self.flows.open.has(flow) || self.flows.worker.gate().stopped() {
                 continue;
             }
-            let asker = &mut self.askers[flow];
-            if let Timing::FlowSchedule(schedule) = &mut asker.timing {
+            let own = &mut self.requests[flow];
+            if let Timing::FlowSchedule(schedule) = &mut own.timing {
                 let stamp = Stamp { due: schedule.take(), sent: now };
-                self.record.sent(self.flows.worker.gate(), schedule, stamp);
-                self.ask(flow, stamp);
-            } else if asker.left > 0 {
-                self.ask(flow, Stamp::closed_loop(now));
+                self.stats.sent(self.flows.worker.gate(), schedule, stamp);
+                self.send_request(flow, stamp);
+            } else if own.left > 0 {
+                self.send_request(flow, Stamp::closed_loop(now));
             }
         }
-        Patience::Sleep(None)
+        WaitMode::Sleep(None)
     }
 
     /// Closed loop: asks at `now`, or at the tick that is to come.
-    fn ask_in_time(&mut self, flow: usize, now: Instant) {
-        if let Timing::Bursts(bursts) = &mut self.askers[flow].timing
+    fn send_in_time(&mut self, flow: usize, now: Instant) {
+        if let Timing::Bursts(bursts) = &mut self.requests[flow].timing
             && let Some(due) = bursts.take(now)
         {
             return self.due.push(Reverse((due, flow)));
         }
-        self.ask(flow, Stamp::closed_loop(now));
+        self.send_request(flow, Stamp::closed_loop(now));
     }
 
-    fn ask(&mut self, flow: usize, stamp: Stamp) {
-        let asker = &mut self.askers[flow];
-        asker.left -= 1;
-        asker.in_flight.push_back(stamp);
+    fn send_request(&mut self, flow: usize, stamp: Stamp) {
+        let own = &mut self.requests[flow];
+        own.left -= 1;
+        own.in_flight.push_back(stamp);
         self.flows.send(flow, self.request);
     }
 
     /// `count` responses are there: records them and asks again.
     fn completed(&mut self, flow: usize, count: usize, stopped: bool) {
         let gate = self.flows.worker.gate();
-        let now = self.flows.wire.now();
+        let now = self.flows.io.now();
         for _ in 0..count {
             // A peer that answers more than it was asked is not counted.
-            let Some(stamp) = self.askers[flow].in_flight.pop_front() else { break };
-            self.record.completed(gate, self.flows.worker.tally(flow), stamp, now);
-            let asker = &mut self.askers[flow];
-            match &mut asker.timing {
+            let Some(stamp) = self.requests[flow].in_flight.pop_front() else { break };
+            self.stats.completed(gate, self.flows.worker.tally(flow), stamp, now);
+            let own = &mut self.requests[flow];
+            match &mut own.timing {
                 Timing::FlowSchedule(schedule) => {
                     if gate.closed_at().is_none() {
                         schedule.completed();
                     }
-                    if asker.left > 0 {
+                    if own.left > 0 {
                         self.due.push(Reverse((schedule.next(), flow)));
                     }
                 }
-                _ if asker.left == 0 || stopped => {}
-                Timing::AtOnce => self.ask(flow, Stamp::closed_loop(now)),
-                Timing::Bursts(_) => self.ask_in_time(flow, now),
+                _ if own.left == 0 || stopped => {}
+                Timing::AtOnce => self.send_request(flow, Stamp::closed_loop(now)),
+                Timing::Bursts(_) => self.send_in_time(flow, now),
             }
         }
-        let asker = &self.askers[flow];
-        if asker.left == 0 && asker.in_flight.is_empty() {
+        let own = &self.requests[flow];
+        if own.left == 0 && own.in_flight.is_empty() {
             self.flows.end(flow, Ok(()));
         }
     }
 
     /// After the stop: flows with nothing in flight end.
     fn end_idle(&mut self) {
-        for flow in 0..self.askers.len() {
-            if self.flows.open.has(flow) && self.askers[flow].in_flight.is_empty() {
+        for flow in 0..self.requests.len() {
+            if self.flows.open.has(flow) && self.requests[flow].in_flight.is_empty() {
                 self.flows.end(flow, Ok(()));
             }
         }
     }
 
-    fn account(mut self) -> WorkerReport {
+    fn report(mut self) -> WorkerReport {
         let gate = self.flows.worker.gate();
-        for asker in &self.askers {
-            if let Timing::FlowSchedule(schedule) = &asker.timing {
-                self.record.owed(gate, schedule);
+        for own in &self.requests {
+            if let Timing::FlowSchedule(schedule) = &own.timing {
+                self.stats.owed(gate, schedule);
             }
         }
-        self.record.account()
+        self.stats.report()
     }
 }
 
@@ -379,10 +376,10 @@ mod tests {
 
     /// Messages that arrivals of these sizes complete, one after the other; none: it fails.
     fn completed(size: usize, arrivals: &[usize]) -> Vec<Option<usize>> {
-        let mut incoming = Incoming::of(size);
+        let mut incoming = PartialMessage::of(size);
         let messages = |bytes: &usize| match incoming.take(*bytes) {
-            Ok(Arrived::Messages(count)) => Some(count),
-            Ok(Arrived::EndOfStream) => Some(usize::MAX),
+            Ok(ReceiveEvent::Messages(count)) => Some(count),
+            Ok(ReceiveEvent::EndOfStream) => Some(usize::MAX),
             Err(_) => None,
         };
         arrivals.iter().map(messages).collect()

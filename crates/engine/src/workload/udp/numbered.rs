@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::request::{self, Asks, Flows};
-use super::respond::{NUMBER, sets_up};
-use super::say_end;
+use super::request::{self, RequestFlows, RequestSource};
+use super::respond::{NUMBER_BYTES, sets_up};
+use super::send_end_markers;
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::check_fits;
 use crate::workload::sizes::Sizes;
@@ -14,7 +14,7 @@ use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
 /// One flow's requesting side.
-struct Line {
+struct NumberedFlow {
     /// Transactions still to be started, the one in flight not among them.
     left: u64,
     /// Number of the request in flight.
@@ -23,8 +23,8 @@ struct Line {
     sent: Instant,
 }
 
-struct Numbered {
-    lines: Vec<Line>,
+struct NumberedRequests {
+    flows: Vec<NumberedFlow>,
     /// Bytes of a response.
     response: usize,
 }
@@ -34,52 +34,52 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     request::run(worker, plan, || prepare(worker, plan))
 }
 
-fn prepare(worker: &Worker<'_>, plan: &UdpRrPlan) -> Result<(Numbered, [Buffer; 2])> {
+fn prepare(worker: &Worker<'_>, plan: &UdpRrPlan) -> Result<(NumberedRequests, [Buffer; 2])> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     if !plan.fragment {
         check_fits(&worker.sockets(), request, "--request")?;
     }
-    let line = |flow| Line { left: worker.budget(flow), number: 0, sent: Instant::now() };
-    let lines = (0..worker.share.flows.len()).map(line).collect();
+    let own = |flow| NumberedFlow { left: worker.budget(flow), number: 0, sent: Instant::now() };
+    let flows = (0..worker.flows.ids.len()).map(own).collect();
     // One byte more than a response shows what is too long to be one.
     let buffers = [Buffer::patterned(request), Buffer::touched(response + 1)];
-    Ok((Numbered { lines, response }, buffers))
+    Ok((NumberedRequests { flows, response }, buffers))
 }
 
-impl Asks for Numbered {
+impl RequestSource for NumberedRequests {
     #[inline]
-    fn ask_anew(&mut self, flows: &mut Flows<'_>, flow: usize, now: Instant) {
-        let line = &mut self.lines[flow];
-        if line.left == 0 {
+    fn send_first(&mut self, flows: &mut RequestFlows<'_>, flow: usize, now: Instant) {
+        let own = &mut self.flows[flow];
+        if own.left == 0 {
             flows.close(flow);
             return;
         }
-        line.left -= 1;
-        line.number += 1;
-        line.sent = now;
-        let number = NUMBER.min(flows.outgoing.len());
-        flows.outgoing[..number].copy_from_slice(&line.number.to_le_bytes()[..number]);
+        own.left -= 1;
+        own.number += 1;
+        own.sent = now;
+        let number = NUMBER_BYTES.min(flows.outgoing.len());
+        flows.outgoing[..number].copy_from_slice(&own.number.to_le_bytes()[..number]);
         flows.send(flow);
     }
 
     #[inline]
-    fn take(&mut self, flows: &mut Flows<'_>, flow: usize, bytes: usize, now: Instant) {
-        let line = &self.lines[flow];
+    fn take(&mut self, flows: &mut RequestFlows<'_>, flow: usize, bytes: usize, now: Instant) {
+        let own = &self.flows[flow];
         let arrived = &flows.incoming[..bytes];
-        let number = NUMBER.min(flows.outgoing.len()).min(bytes);
+        let number = NUMBER_BYTES.min(flows.outgoing.len()).min(bytes);
         let fits =
-            bytes == self.response && arrived[..number] == line.number.to_le_bytes()[..number];
+            bytes == self.response && arrived[..number] == own.number.to_le_bytes()[..number];
         if fits && !sets_up(arrived) {
-            flows.completed(flow, bytes, line.sent, now);
-            self.ask_anew(flows, flow, now);
+            flows.completed(flow, bytes, own.sent, now);
+            self.send_first(flows, flow, now);
         }
     }
 
     fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64> {
-        (now.saturating_duration_since(self.lines[flow].sent) >= timeout).then_some(1)
+        (now.saturating_duration_since(self.flows[flow].sent) >= timeout).then_some(1)
     }
 
-    fn say_end(worker: &Worker<'_>, flows: &[usize]) {
-        say_end(worker, flows);
+    fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
+        send_end_markers(worker, flows);
     }
 }

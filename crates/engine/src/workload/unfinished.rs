@@ -3,13 +3,13 @@
 use std::io::{ErrorKind, Read as _};
 use std::net::Shutdown;
 
-use super::{Failure, Worker};
+use super::{FlowFailure, Worker};
 use podperf_model::plan::FlowRole;
 
 /// The flows of one worker that have not ended.
-pub(super) struct Open<'a> {
+pub(super) struct UnfinishedFlows<'a> {
     worker: &'a Worker<'a>,
-    says_end: bool,
+    ends_streams: bool,
     flows: Vec<bool>,
     count: usize,
     /// Ends are told only once the peer has ended its streams too.
@@ -18,12 +18,20 @@ pub(super) struct Open<'a> {
     awaiting: Vec<usize>,
 }
 
-impl<'a> Open<'a> {
-    /// All of the worker's flows. With `says_end`, this end tells the other when it sends no more.
-    pub(super) fn all(worker: &'a Worker<'a>, says_end: bool) -> Self {
-        let count = worker.share.flows.len();
-        let awaits_peer = says_end && awaits_peer(worker);
-        Self { worker, says_end, flows: vec![true; count], count, awaits_peer, awaiting: vec![] }
+impl<'a> UnfinishedFlows<'a> {
+    /// All of the worker's flows. With `ends_streams`, this end tells the other when it sends no
+    /// more.
+    pub(super) fn all(worker: &'a Worker<'a>, ends_streams: bool) -> Self {
+        let count = worker.flows.ids.len();
+        let awaits_peer = ends_streams && awaits_peer(worker);
+        Self {
+            worker,
+            ends_streams,
+            flows: vec![true; count],
+            count,
+            awaits_peer,
+            awaiting: vec![],
+        }
     }
 
     /// Some flow has not ended.
@@ -37,12 +45,12 @@ impl<'a> Open<'a> {
     }
 
     /// `flow` ends. Only the first end of a flow counts.
-    pub(super) fn end(&mut self, flow: usize, result: Result<(), Failure>) {
+    pub(super) fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) {
         if !std::mem::replace(&mut self.flows[flow], false) {
             return;
         }
         self.count -= 1;
-        if self.says_end {
+        if self.ends_streams {
             // The end of the stream; after a stop the engine may have said it already.
             let _ = self.worker.socket(flow).shutdown(Shutdown::Write);
         }
@@ -63,12 +71,12 @@ impl<'a> Open<'a> {
 /// The worker has to end its streams before its peer does, and is to see that the peer has.
 fn awaits_peer(worker: &Worker<'_>) -> bool {
     worker.shared.compat.awaits_peer
-        && matches!(worker.share.part, FlowRole::Send | FlowRole::Request)
+        && matches!(worker.flows.role, FlowRole::Send | FlowRole::Request)
 }
 
 /// The end of a stream, said on a flow that has a worker to itself; where that is asked for, the
 /// peer's is waited for.
-pub(super) fn say_end(worker: &Worker<'_>, flow: usize, whole: bool) {
+pub(super) fn end_stream(worker: &Worker<'_>, flow: usize, whole: bool) {
     // After a stop the engine may have said it already.
     let _ = worker.socket(flow).shutdown(Shutdown::Write);
     if whole && awaits_peer(worker) {
@@ -83,9 +91,9 @@ fn await_peer(worker: &Worker<'_>, flow: usize) {
     if socket.set_nonblocking(false).is_err() {
         return;
     }
-    let mut scrap = [0; 4096];
+    let mut discarded = [0; 4096];
     while !worker.gate().cut() {
-        match socket.read(&mut scrap) {
+        match socket.read(&mut discarded) {
             Ok(0) => return,
             Ok(_) => {}
             // Interrupted, or a socket with a time to wait.
