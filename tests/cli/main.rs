@@ -1,4 +1,4 @@
-//! What needs no measurement: command lines, the rules of plans, the published schema, the manifests.
+//! What needs no measurement: command lines, the rules of plans, the published schema, manifests.
 
 mod manifests;
 mod plan;

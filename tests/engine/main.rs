@@ -1,5 +1,5 @@
-//! The engine, measuring: real clients and servers as processes over loopback, by every workload and
-//! method, with faults and at its limits; and podperf as netserver.
+//! The engine, measuring: real clients and servers as processes over loopback, by every workload
+//! and method, with faults and at its limits; and podperf as netserver.
 
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
