@@ -107,12 +107,12 @@ fn loopback(criterion: &mut Criterion) {
             bencher.iter_custom(|count| {
                 // Every flow moves something, so few iterations are rounded up and scaled back.
                 let whole = count.max(flows);
-                let extent = if round_trip {
+                let stop_condition = if round_trip {
                     StopCondition::Transactions { total: whole }
                 } else {
                     StopCondition::Bytes { total_bytes: Bytes(messages(whole)) }
                 };
-                let plan = Plan { extent, ..planned.plan.clone() };
+                let plan = Plan { stop_condition, ..planned.plan.clone() };
                 let time = window(&plan, &stop).expect("it worked before");
                 time.mul_f64(fraction(count, whole))
             });

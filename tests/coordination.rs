@@ -64,7 +64,7 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
     let command = ["podperf", "stream", &one.target(), "-t", "300ms", "-O", "100ms", "-i", "100ms"];
     assert_eq!(log.results[0].1.command, command);
     let beats =
-        log.records.iter().filter(|record| matches!(record, LogRecord::Beat { .. })).count();
+        log.records.iter().filter(|record| matches!(record, LogRecord::Heartbeat { .. })).count();
     assert!(beats >= 16, "{beats} beats of eight steps");
     for agent in agents {
         let talk = ends(agent, 0);

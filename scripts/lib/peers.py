@@ -164,7 +164,7 @@ class Podperf(Tool):
             return replace(reading, loss_percent=figure("udp", "datagrams", "loss_share") * 100,
                            jitter_us=figure("udp", "datagrams", "jitter_us"))
         reading = Reading(figure("transactions", "per_second"), figure("transactions", "count"),
-                          figure("latency", "mean") / 1e3)
+                          figure("latency", "mean_ns") / 1e3)
         if test.load:
             bulk = figure("load", "bits_per_second") / 1e9
             return replace(reading, work=None, bulk_rate=bulk)
@@ -189,8 +189,8 @@ def user_share(run):
     """
     try:
         cpu = run["cpu"]
-        user = sum(cpu[end]["process"]["user"] for end in ("client", "server"))
-        return 100 * user / cpu["client"]["busy"]
+        user = sum(cpu[end]["process"]["user_cores"] for end in ("client", "server"))
+        return 100 * user / cpu["client"]["busy_cores"]
     except (KeyError, TypeError, ZeroDivisionError):
         return None
 

@@ -73,7 +73,7 @@ def row(path, flows, pair):
     """One line: the stream run and the request/response run of a path with so many flows."""
     stream, rr = pair.get("stream") or {}, pair.get("rr") or {}
     latency = get(rr, "latency") or {}
-    mean, deviation = latency.get("mean"), latency.get("stddev")
+    mean, deviation = latency.get("mean_ns"), latency.get("stddev_ns")
     spread = "-"
     if mean is not None and deviation is not None:
         spread = f"{mean / 1e3:.1f} ± {deviation / 1e3:.1f}"
@@ -81,13 +81,13 @@ def row(path, flows, pair):
     bound = get(stream, "verdict", "bound_by") or "-"
     return [
         PATHS[path], str(flows), scaled(get(stream, "throughput", "bits_per_second"), 1e9, 2), spread,
-        scaled(latency.get("p99"), 1e3, 1), *cpu, bound.replace("_", " "),
+        scaled(latency.get("p99_ns"), 1e3, 1), *cpu, bound.replace("_", " "),
     ]
 
 
 def ends(run, mode):
     """A mode's busy cores on the client and on the server."""
-    return "/".join(scaled(get(run, "cpu", end, mode), 1, 2) for end in ("client", "server"))
+    return "/".join(scaled(get(run, "cpu", end, f"{mode}_cores"), 1, 2) for end in ("client", "server"))
 
 
 def scaled(value, divisor, digits):

@@ -71,13 +71,13 @@ class Packages(unittest.TestCase):
 
 class QuickstartTable(unittest.TestCase):
     def results(self):
-        cpu = {"user": 0.125, "system": 1.25, "softirq": 0.5}
+        cpu = {"user_cores": 0.125, "system_cores": 1.25, "softirq_cores": 0.5}
         stream = {"status": "complete", "throughput": {"bits_per_second": 9.876e9},
-                  "cpu": {"client": cpu, "server": {**cpu, "user": 0.25}},
+                  "cpu": {"client": cpu, "server": {**cpu, "user_cores": 0.25}},
                   "verdict": {"bound_by": "receive_window"},
                   "streams": [{"socket": {"client": {"congestion_control": "cubic"}}}]}
-        rr = {"status": "complete", "latency": {"mean": 1_234_567.0, "stddev": 45_678.0,
-                                                "p99": 2_345_678}}
+        rr = {"status": "complete", "latency": {"mean_ns": 1_234_567.0, "stddev_ns": 45_678.0,
+                                                "p99_ns": 2_345_678}}
         return {("pod", 3): {"stream": stream, "rr": rr}, ("host", 1): {"stream": stream, "rr": rr}}
 
     def test_figures_stand_in_the_units_of_the_header(self):

@@ -159,7 +159,7 @@ class Podperf(unittest.TestCase):
         reading = self.tool.read(suite.TESTS["stream1"], [json.dumps(stream)])
         self.assertEqual((reading.rate, reading.work, reading.latency_us), (9.5, 47.5, None))
         rr = {"status": "complete", "transactions": {"count": 100_000, "per_second": 20_000.0},
-              "latency": {"mean": 49_500.0}}
+              "latency": {"mean_ns": 49_500.0}}
         reading = self.tool.read(suite.TESTS["rr1"], [json.dumps(rr)])
         self.assertEqual((reading.rate, reading.work, reading.latency_us), (20_000, 100_000, 49.5))
 
@@ -175,7 +175,7 @@ class Podperf(unittest.TestCase):
 
     def test_a_load_is_told_apart_and_no_work_is_made_of_both(self):
         run = {"status": "complete", "transactions": {"count": 8000, "per_second": 4000.0},
-               "latency": {"mean": 250_000.0}, "load": {"bits_per_second": 2.5e10}}
+               "latency": {"mean_ns": 250_000.0}, "load": {"bits_per_second": 2.5e10}}
         reading = self.tool.read(suite.TESTS["load"], [json.dumps(run)])
         self.assertEqual((reading.rate, reading.latency_us, reading.bulk_rate, reading.work),
                          (4000.0, 250.0, 25.0, None))
@@ -184,7 +184,7 @@ class Podperf(unittest.TestCase):
 
     def test_transactions_of_the_warm_up_are_in_the_work_because_its_cpu_time_is(self):
         run = {"status": "complete", "transactions": {"count": 4000, "per_second": 2000.0},
-               "latency": {"mean": 1.0},
+               "latency": {"mean_ns": 1.0},
                "streams": [{"lifetime": {"bytes_received": 28 * count}} for count in (2500, 3500)]}
         for name, warm_up, work in (("rr64", "1", 6000), ("rr1", "0", 4000)):
             test = suite.TESTS[name]
@@ -194,7 +194,7 @@ class Podperf(unittest.TestCase):
 
     def test_user_time_is_a_share_of_all_cpu_time_of_the_shared_machine(self):
         def end(user):
-            return {"busy": 2.0, "process": {"user": user, "system": 0.5}}
+            return {"busy_cores": 2.0, "process": {"user_cores": user, "system_cores": 0.5}}
 
         stream = {"status": "complete", "cpu": {"client": end(0.01), "server": end(0.03)},
                   "throughput": {"bits_per_second": 1.0, "bytes_received": 1}}

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::common::positive;
-use crate::cli::host::Host;
-use crate::cli::output::talk;
+use crate::cli::host::HostArg;
+use crate::cli::output::stderr_log;
 use crate::cli::system::{System, text_of};
 use crate::cli::{Command, Measurement, calibrate, parse, signals};
 use podperf_engine::control::client::Target;
@@ -29,7 +29,7 @@ const AGENT_CONFIG_VARIABLE: &str = "PODPERF_AGENT_CONFIG";
 pub(super) struct AgentArgs {
     /// The coordinator: name, IPv4 or IPv6 address, or host:port [default port: 5209]
     #[arg(value_name = "HOST")]
-    host: Host,
+    host: HostArg,
     /// File with this agent's part, as JSON [default: the environment variable
     /// PODPERF_AGENT_CONFIG, which holds the JSON itself]
     #[arg(long, value_name = "FILE")]
@@ -84,7 +84,7 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     let options =
         AgentOptions { coordinator, join_timeout: args.join_timeout, part, tests, finish };
     let stop = signals::watch()?;
-    let ended_by = join(&options, &talk(args.quiet), &stop)?;
+    let ended_by = join(&options, &stderr_log(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 
@@ -99,7 +99,7 @@ pub(super) fn measurement(words: &[String], system: &System) -> Result<(CheckedP
         let first = text.lines().next().unwrap_or_default();
         refuse(first.strip_prefix("error: ").unwrap_or(first))
     })?;
-    let Measurement { plan, target, output, patience: _ } = match parsed.command {
+    let Measurement { plan, target, output, wait_for_server: _ } = match parsed.command {
         Command::Stream(args) => args.resolve(system)?,
         Command::Rr(args) => args.resolve(system)?,
         Command::Crr(args) => args.resolve(system)?,

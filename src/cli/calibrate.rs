@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::output::{print, talk};
+use crate::cli::output::{print, stderr_log};
 use crate::cli::signals;
 use podperf_engine::calibration::{calibrate, store};
 use podperf_model::error::{Error, Kind, Result};
@@ -17,7 +17,7 @@ use podperf_model::units::parse_duration;
 use podperf_report::text;
 
 /// Least and most time for all of it.
-const TIME: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(600)];
+const TIME_LIMITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(600)];
 
 /// Measures what podperf itself can do on this machine: the cost of its steps and calls, its
 /// ceiling over loopback, its shortest round trip. `stream` and `rr` then say how close they came.
@@ -53,7 +53,7 @@ Examples:
 
 /// Measures, stores and prints; returns the exit status.
 pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
-    if !(TIME[0]..=TIME[1]).contains(&args.time) {
+    if !(TIME_LIMITS[0]..=TIME_LIMITS[1]).contains(&args.time) {
         let value = humantime::format_duration(args.time);
         return Err(Error::usage("--time", value, "allowed: 2s to 10m"));
     }
@@ -64,8 +64,8 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
             .with_remedy("name a file with --output, or give --no-store"));
     }
     let stop = signals::watch()?;
-    let tell = talk(args.quiet);
-    let mut begin = |part: &str| tell(&format!("calibrating: {part}"));
+    let print_message = stderr_log(args.quiet);
+    let mut begin = |part: &str| print_message(&format!("calibrating: {part}"));
     let record = calibrate(args.time, &mut begin, &stop)?;
     // Shown first: what cannot be stored is not lost.
     let printed = print(|to| {
@@ -81,7 +81,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<u8> {
             Error::new(Kind::Incomplete, operation, error)
                 .with_remedy("name another file with --output, or give --no-store")
         })?;
-        tell(&format!("calibration stored in {}", path.display()));
+        print_message(&format!("calibration stored in {}", path.display()));
     }
     printed
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::host::Host;
+use crate::cli::host::HostArg;
 use crate::cli::output::OutputArgs;
 use crate::cli::system::System;
 use crate::cli::{Measurement, values};
@@ -46,7 +46,7 @@ struct PeerArgs {
     /// The server: name, IPv4 or IPv6 address, or host:port. Left out: a server in this process,
     /// over loopback
     #[arg(value_name = "HOST", help_heading = None)]
-    host: Option<Host>,
+    host: Option<HostArg>,
     /// TCP port of control and data [default: 5210]
     #[arg(short, long, value_name = "PORT", value_parser = values::port,
           allow_hyphen_values = true)]
@@ -163,7 +163,7 @@ pub(super) struct WaitArgs {
 
 /// What a subcommand adds to the shared options.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct WorkloadChoice {
     pub(super) workload: Workload,
     pub(super) flows: u32,
     /// An end by count; absent: by time.
@@ -176,11 +176,11 @@ pub(super) struct Work {
 
 impl MeasureArgs {
     /// Options and workload become a measurement that every rule accepts.
-    pub(super) fn resolve(self, work: Work, system: &System) -> Result<Measurement> {
+    pub(super) fn resolve(self, work: WorkloadChoice, system: &System) -> Result<Measurement> {
         let Self { peer, window, socket, placement, output } = self;
         let plan = Plan {
             workload: work.workload,
-            extent: work.count.unwrap_or(StopCondition::Time { window: window.time }),
+            stop_condition: work.count.unwrap_or(StopCondition::Time { window: window.time }),
             warm_up: window.omit,
             interval: window.interval,
             flows: work.flows,
@@ -206,8 +206,8 @@ impl MeasureArgs {
         };
         let plan = CheckedPlan::new(plan, &Limits::default())?;
         system.check(&plan, peer.host.is_none())?;
-        let patience = peer.wait_for_server;
-        Ok(Measurement { plan, target: peer.target(system)?, patience, output })
+        let wait_for_server = peer.wait_for_server;
+        Ok(Measurement { plan, target: peer.target(system)?, wait_for_server, output })
     }
 }
 

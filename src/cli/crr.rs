@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
@@ -54,7 +54,7 @@ Examples:
 impl CrrArgs {
     /// What was typed becomes a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
-        let work = Work {
+        let work = WorkloadChoice {
             workload: Workload::Crr(CrrPlan {
                 request_bytes: self.exchange.request,
                 response_bytes: self.exchange.response,
@@ -91,7 +91,7 @@ mod tests {
             }),
             ("h --close client -n 1000", |plan, crr| {
                 crr.close = Close::Client;
-                plan.extent = StopCondition::Transactions { total: 1_000 };
+                plan.stop_condition = StopCondition::Transactions { total: 1_000 };
             }),
         ];
         for (options, change) in cases {

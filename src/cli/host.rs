@@ -11,7 +11,7 @@ use podperf_model::units::Invalid;
 
 /// A host and, if it was typed with it, a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Host {
+pub(super) struct HostArg {
     /// Name or address; an IPv6 address without brackets, its zone behind a `%`.
     pub(super) name: String,
     /// The port behind the last colon.
@@ -20,7 +20,7 @@ pub(super) struct Host {
     pub(super) family: Option<AddressFamily>,
 }
 
-impl FromStr for Host {
+impl FromStr for HostArg {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -99,7 +99,7 @@ mod tests {
             ("[fe80::1%eth0.100]:1", "fe80::1%eth0.100", Some(1), Some(AddressFamily::V6)),
             ("::ffff:192.0.2.2", "::ffff:192.0.2.2", None, Some(AddressFamily::V6)),
         ] {
-            assert_eq!(text.parse(), Ok(Host { name: name.into(), port, family }), "{text}");
+            assert_eq!(text.parse(), Ok(HostArg { name: name.into(), port, family }), "{text}");
         }
     }
 
@@ -132,7 +132,7 @@ mod tests {
             "[]:1",
             "192.0.2.2%eth0",
         ] {
-            let error = text.parse::<Host>().expect_err(text).to_string();
+            let error = text.parse::<HostArg>().expect_err(text).to_string();
             assert!(error.starts_with("allowed: a name, an IPv4 address"), "{error}");
         }
     }
@@ -140,16 +140,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC*", address in r"[\[\]0-9a-f:.%x]{0,20}") {
-            let _ = text.parse::<Host>();
-            let _ = address.parse::<Host>();
+            let _ = text.parse::<HostArg>();
+            let _ = address.parse::<HostArg>();
         }
 
         #[test]
         fn every_address_is_a_host(address: std::net::IpAddr, port in 1_u16..) {
-            let host = address.to_string().parse::<Host>().unwrap();
+            let host = address.to_string().parse::<HostArg>().unwrap();
             prop_assert_eq!((host.name, host.port), (address.to_string(), None));
             let typed = std::net::SocketAddr::new(address, port).to_string();
-            let host = typed.parse::<Host>().unwrap();
+            let host = typed.parse::<HostArg>().unwrap();
             prop_assert_eq!((host.name, host.port), (address.to_string(), Some(port)));
         }
     }

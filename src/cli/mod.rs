@@ -96,7 +96,7 @@ struct Measurement {
     plan: CheckedPlan,
     target: Target,
     /// How long a server may take to come.
-    patience: Option<Duration>,
+    wait_for_server: Option<Duration>,
     output: OutputArgs,
 }
 
@@ -108,14 +108,14 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(message) => return Ok(tell(&message)),
+        Err(message) => return Ok(print_message(&message)),
     };
     match cli.command {
         Command::Serve(args) => serve::run(&args, &System::read()),
-        Command::Stream(args) => carry_out(args.resolve(&System::read())?, &arguments),
-        Command::Rr(args) => carry_out(args.resolve(&System::read())?, &arguments),
-        Command::Crr(args) => carry_out(args.resolve(&System::read())?, &arguments),
-        Command::Udp(args) => carry_out(args.resolve(&System::read())?, &arguments),
+        Command::Stream(args) => run_measurement(args.resolve(&System::read())?, &arguments),
+        Command::Rr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
+        Command::Crr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
+        Command::Udp(args) => run_measurement(args.resolve(&System::read())?, &arguments),
         Command::Doctor(args) => doctor::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Coordinate(args) => coordinate::run(&args, &System::read()),
@@ -135,7 +135,7 @@ pub fn check_words(words: &[String]) -> Result<()> {
 }
 
 /// Prints what clap has to say: help, the version, or a usage error; returns the exit status.
-fn tell(message: &clap::Error) -> u8 {
+fn print_message(message: &clap::Error) -> u8 {
     // Without a subcommand it is the whole help, which is no sentence to be prefixed.
     if message.use_stderr() && message.kind() != MissingSubcommand {
         let _ = write!(io::stderr(), "podperf: ");
@@ -152,12 +152,12 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 }
 
 /// Measures and hands the result over.
-fn carry_out(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
-    let Measurement { plan, mut target, patience, output } = measurement;
+fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
+    let Measurement { plan, mut target, wait_for_server, output } = measurement;
     let output = Output::open(output)?;
     let stop = signals::watch()?;
-    if let Some(patience) = patience {
-        wait_for_server::wait(&mut target, patience, &stop);
+    if let Some(wait_for_server) = wait_for_server {
+        wait_for_server::wait(&mut target, wait_for_server, &stop);
     }
     let mut live = output.live(&plan);
     let mut watch = |interval: &Interval| {

@@ -17,7 +17,7 @@ use podperf_report::live::Live;
 use podperf_report::{json, text};
 
 /// What a shell reports for a program that SIGPIPE ended: standard output was closed early.
-const PIPE_CLOSED: u8 = 141;
+const PIPE_CLOSED_STATUS: u8 = 141;
 
 /// Where the result goes.
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ pub(super) fn say(line: &str) {
 }
 
 /// Tells such lines, unless told to be quiet.
-pub(super) fn talk(quiet: bool) -> impl Fn(&str) {
+pub(super) fn stderr_log(quiet: bool) -> impl Fn(&str) {
     move |line| {
         if !quiet {
             say(line);
@@ -124,7 +124,7 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     let mut to = BufWriter::new(io::stdout().lock());
     match write(&mut to).and_then(|()| to.flush()) {
         Ok(()) => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(PIPE_CLOSED),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(PIPE_CLOSED_STATUS),
         Err(error) => Err(Error::new(Kind::Incomplete, "write to standard output", error)),
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
@@ -89,7 +89,7 @@ Examples:
 impl RrArgs {
     /// What was typed becomes a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
-        let work = Work {
+        let work = WorkloadChoice {
             workload: Workload::Rr(RrPlan {
                 request_bytes: self.exchange.request,
                 response_bytes: self.exchange.response,

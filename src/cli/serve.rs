@@ -8,7 +8,7 @@ use clap::Args;
 use humantime::format_duration;
 
 use crate::cli::common::positive;
-use crate::cli::output::talk;
+use crate::cli::output::stderr_log;
 use crate::cli::system::System;
 use crate::cli::{signals, values};
 use podperf_engine::control::server::{ServeOptions, serve};
@@ -78,7 +78,7 @@ Examples:
 pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     let options = args.resolve(system)?;
     let stop = signals::watch()?;
-    let ended_by = serve(&options, &talk(args.quiet), &stop)?;
+    let ended_by = serve(&options, &stderr_log(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 

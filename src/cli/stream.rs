@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -91,7 +91,7 @@ impl StreamArgs {
             (_, true) => Direction::Both,
             _ => Direction::Up,
         };
-        let work = Work {
+        let work = WorkloadChoice {
             workload: Workload::Stream(StreamPlan {
                 direction,
                 message_bytes: self.length,

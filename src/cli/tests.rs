@@ -38,7 +38,7 @@ pub(super) fn default_plan(workload: Workload) -> Plan {
     let no_delay = workload.transacts() && !workload.is_udp();
     Plan {
         workload,
-        extent: StopCondition::Time { window: Duration::from_secs(10) },
+        stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 1,
@@ -67,12 +67,14 @@ fn stream_options_become_a_plan() {
         ("h -P 4", |plan, _| plan.flows = 4),
         ("h --streams=4", |plan, _| plan.flows = 4),
         ("h -t 60", |plan, _| {
-            plan.extent = StopCondition::Time { window: Duration::from_secs(60) }
+            plan.stop_condition = StopCondition::Time { window: Duration::from_secs(60) }
         }),
         ("h -t 500ms", |plan, _| {
-            plan.extent = StopCondition::Time { window: Duration::from_millis(500) };
+            plan.stop_condition = StopCondition::Time { window: Duration::from_millis(500) };
         }),
-        ("h -n 10G", |plan, _| plan.extent = StopCondition::Bytes { total_bytes: Bytes(10 << 30) }),
+        ("h -n 10G", |plan, _| {
+            plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(10 << 30) }
+        }),
         ("h -O 0", |plan, _| plan.warm_up = Duration::ZERO),
         ("h -i 0.1", |plan, _| plan.interval = Duration::from_millis(100)),
         ("h -l 64K", |_, stream| stream.message_bytes = Bytes(64 << 10)),
@@ -149,7 +151,7 @@ fn rr_options_become_a_plan() {
             (plan.client.wait, plan.server.wait) = (Wait::Spin, Wait::BusyPollUs(50));
         }),
         ("h --wait block --quick-ack", |plan, _| plan.socket.quick_ack = true),
-        ("h -n 1000", |plan, _| plan.extent = StopCondition::Transactions { total: 1_000 }),
+        ("h -n 1000", |plan, _| plan.stop_condition = StopCondition::Transactions { total: 1_000 }),
         ("h -C reno -w 1M -M 536 -S cs1", |plan, _| {
             plan.socket.congestion_control = Some("reno".to_owned());
             plan.socket.buffer_bytes = Some(Bytes(1 << 20));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, Work};
+use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
@@ -122,7 +122,7 @@ impl UdpArgs {
         };
         let bytes = self.bytes.map(|total_bytes| StopCondition::Bytes { total_bytes });
         let transactions = self.transactions.map(|total| StopCondition::Transactions { total });
-        let work = Work {
+        let work = WorkloadChoice {
             workload,
             flows: self.streams,
             count: bytes.or(transactions),
@@ -154,7 +154,7 @@ mod tests {
             ("h --gso off --gro on", |_, udp| (udp.gso, udp.gro) = (Offload::Off, Offload::On)),
             ("h --fragment", |_, udp| udp.fragment = true),
             ("h -n 1M", |plan, _| {
-                plan.extent = StopCondition::Bytes { total_bytes: Bytes(1 << 20) }
+                plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(1 << 20) }
             }),
             ("h -w 4M", |plan, _| plan.socket.buffer_bytes = Some(Bytes(4 << 20))),
         ];
@@ -181,7 +181,7 @@ mod tests {
         assert_plan("udp h --rr", &rr(1, 1, 1_000));
         assert_plan(
             "udp h --rr --request 64 --response 1K --timeout 50ms --transactions 9",
-            &Plan { extent: StopCondition::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
+            &Plan { stop_condition: StopCondition::Transactions { total: 9 }, ..rr(64, 1_024, 50) },
         );
     }
 }

@@ -15,29 +15,29 @@ use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks for a signal.
-const GLANCE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Returns when something takes connections where `target` points, after `patience`, or on a
+/// Returns when something takes connections where `target` points, after `wait_for_server`, or on a
 /// signal, which is left for the run to find. The wait counts towards the deadline.
-pub(super) fn wait(target: &mut Target, patience: Duration, stop: &Receiver<Kind>) {
+pub(super) fn wait(target: &mut Target, wait_for_server: Duration, stop: &Receiver<Kind>) {
     let begun = Instant::now();
-    let until = begun + target.deadline.map_or(patience, |limit| limit.min(patience));
-    let (tell, answered) = bounded::<()>(0);
+    let until = begun + target.deadline.map_or(wait_for_server, |limit| limit.min(wait_for_server));
+    let (print_message, answered) = bounded::<()>(0);
     let sought = target.clone();
     // In a thread that is left alone when time is up: a resolver keeps to no deadline. Its end
     // closes the channel.
     let knocking = Builder::new().name("podperf-knock".into()).spawn(move || {
-        let _tell = tell;
+        let _tell = print_message;
         while Instant::now() < until && !answers(&sought, until) {
-            thread::sleep(PAUSE);
+            thread::sleep(RETRY_PAUSE);
         }
     });
     while knocking.is_ok()
         && stop.is_empty()
         && Instant::now() < until
-        && answered.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout)
+        && answered.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout)
     {}
     target.deadline = target.deadline.map(|limit| limit.saturating_sub(begun.elapsed()));
 }

@@ -63,8 +63,8 @@ class EveryPath(unittest.TestCase):
             run = sample["runs"][0]
             for end in ("client", "server"):
                 cpu = run["cpu"][end]
-                self.assertGreater(cpu["busy"], 0)
-                self.assertIsNotNone(cpu["softirq"])
+                self.assertGreater(cpu["busy_cores"], 0)
+                self.assertIsNotNone(cpu["softirq_cores"])
         rows = self.document["summary"]["rows"]
         self.assertEqual(len(rows), 28)
         self.assertEqual(self.document["summary"]["baseline"], "host")

@@ -55,7 +55,7 @@ fn every_layout_and_way_of_closing_does_exactly_what_was_asked() {
                 (client, other)
             );
             let (connect, all) =
-                (number(&json, "/connect_time/mean"), number(&json, "/latency/mean"));
+                (number(&json, "/connect_time/mean_ns"), number(&json, "/latency/mean_ns"));
             assert!(connect < all, "{connect} ns to connect, {all} ns in all");
             for stream in list(&json, "/streams") {
                 assert_eq!(at(stream, "/tcp/client"), &Value::Null);
@@ -173,8 +173,8 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         outcome.assert_failed(130, &["SIGINT"]);
         let json = &outcome.json;
         assert_eq!(text(json, "/streams/0/socket/client/peer"), format!("127.0.0.1:{port}"));
-        assert_eq!(count(json, "/connections/server/strangers"), 1);
-        assert!(codes(json).contains(&"strangers"));
+        assert_eq!(count(json, "/connections/server/foreign"), 1);
+        assert!(codes(json).contains(&"foreign_connections"));
         connections_conserved(json, 2);
         let closed = eventually(PATIENCE, || TcpStream::connect(address).is_err());
         assert!(closed, "the port is open after the run");
@@ -207,19 +207,19 @@ fn every_way_of_waiting_serves_every_layout() {
     for waits in [["spin", "spin"], ["spin", "block"], ["block", "spin"]] {
         let [own, other] = waits;
         for layout in layouts {
-            for extent in
+            for stop_condition in
                 [&["-n", "300"][..], &["-t", "0.3", "-O", "0.1"], &["-t", "0.3", "--rate", "200"]]
             {
-                if layout.contains(&"--burst") && extent.contains(&"--rate") {
+                if layout.contains(&"--burst") && stop_condition.contains(&"--rate") {
                     continue;
                 }
                 let args = ["rr", &server.target(), "--wait", own, "--server-wait", other, "-J"];
-                let json = run(&[&args, layout, extent].concat()).json;
+                let json = run(&[&args, layout, stop_condition].concat()).json;
                 assert_eq!(text(&json, "/placement/client/wait"), own);
                 assert_eq!(text(&json, "/placement/server/wait"), other);
                 // By time, spinning threads may keep each other from the CPU for the whole window.
                 let done = count(&json, "/transactions/count");
-                assert!(extent[0] == "-t" || done > 0, "{layout:?} {extent:?}");
+                assert!(stop_condition[0] == "-t" || done > 0, "{layout:?} {stop_condition:?}");
             }
         }
         let json = crr(&server, &[&["-n", "100", "--wait", own, "--server-wait", other]]).json;

@@ -103,7 +103,7 @@ fn a_rate_is_kept_by_count_and_its_pacing_is_told() {
         assert_eq!(count(&json, "/schedule/datagrams_per_send"), 1);
         assert_eq!(count(&json, "/schedule/lateness/count") as f64, sent);
         // Mean, not median: a late send makes one gap longer and the next shorter.
-        let gap = number(&json, "/schedule/inter_send/mean");
+        let gap = number(&json, "/schedule/inter_send/mean_ns");
         assert!((gap - 2e6).abs() < 1e5, "{gap} ns between sends, asked for 2 ms");
         assert!(number(&json, "/udp/datagrams/jitter_us") >= 0.0);
     }
@@ -122,7 +122,7 @@ fn an_open_loop_of_requests_tells_its_pacing() {
         assert!(late > 400 && gaps.abs_diff(late) <= 2, "{late} sends, {gaps} gaps");
         let max = count(json, "/schedule/max_lateness_ns");
         assert_eq!(count(json, "/schedule/lateness/max"), max);
-        let gap = number(json, "/schedule/inter_send/mean");
+        let gap = number(json, "/schedule/inter_send/mean_ns");
         assert!((gap - 4e6).abs() < 4e5, "{gap} ns between sends of a flow, asked for 4 ms");
     }
 }

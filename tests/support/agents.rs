@@ -77,7 +77,7 @@ impl Coordinator {
     /// An agent of step `step` is in its window: it has brought an interval.
     pub(crate) fn wait_mid_run(&self, step: u32) {
         self.wait_for("beat with a rate", |record| {
-            matches!(record, LogRecord::Beat { step: Some(number), bits_per_second: Some(_), .. }
+            matches!(record, LogRecord::Heartbeat { step: Some(number), bits_per_second: Some(_), .. }
                 if *number == step)
         });
     }

@@ -73,12 +73,12 @@ fn stream(send: SendMethod, receive: ReceiveMethod, message: &str, layout: &str)
     let ways = if layout.contains("--bidir") { 2 } else { 1 };
     // 4,099 is more than one chain of small messages, and not a multiple of it.
     let bytes = if message == "1" { 4099 } else { BYTES };
-    let (extent, bytes) = match send {
+    let (stop_condition, bytes) = match send {
         SendMethod::Auto => ("-t 0.05 -O 0.05 -i 0.05".to_owned(), None),
         _ => (format!("-n {bytes}"), Some(bytes * ways)),
     };
     let methods = format!("--send {} --recv {}", send.name(), receive.name());
-    let options = format!("stream {methods} -l {message} {extent} {layout}");
+    let options = format!("stream {methods} -l {message} {stop_condition} {layout}");
     Row { options, says: Says::Stream { send, receive, bytes } }
 }
 

@@ -104,8 +104,8 @@ pub(crate) fn exchanged(json: &Value) {
     assert_eq!(count(json, "/latency/count"), transactions, "{options}");
     let histogram = histogram(json);
     assert_eq!(histogram.len(), transactions, "{options}");
-    let (min, max) = (count(json, "/latency/min"), count(json, "/latency/max"));
-    let mean = number(json, "/latency/mean");
+    let (min, max) = (count(json, "/latency/min_ns"), count(json, "/latency/max_ns"));
+    let mean = number(json, "/latency/mean_ns");
     assert!(min as f64 <= mean && mean <= max as f64, "{options}: {min} {mean} {max}");
     // Three significant digits.
     assert!((histogram.mean() - mean).abs() <= mean / 500.0, "{options}: {mean}");

@@ -202,7 +202,7 @@ impl Follower<'_> {
                 let probe = ProbeFacts { path, agent, address, expect, met, seconds, cause };
                 told.probes.push(probe);
             }
-            LogRecord::Beat {
+            LogRecord::Heartbeat {
                 step,
                 steps,
                 test,

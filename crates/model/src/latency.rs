@@ -10,7 +10,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use serde::{Deserialize, Serialize};
 
 /// Largest value the histogram tells apart, in nanoseconds: 60 s.
-pub const HIGHEST_NS: u64 = 60_000_000_000;
+pub const MAX_LATENCY_NS: u64 = 60_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Latencies recorded by one worker, or by several after merging.
@@ -37,7 +37,7 @@ impl Latencies {
     /// Never: the bounds are constants that the library accepts.
     #[must_use]
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
+        let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_NS, SIGNIFICANT_DIGITS)
             .expect("1..60e9 at 3 digits is a valid range");
         Self {
             histogram,
@@ -52,7 +52,7 @@ impl Latencies {
     /// Records one latency. Beyond 60 s it counts as 60 s in the histogram, exactly in the sums.
     #[inline]
     pub fn record(&mut self, ns: u64) {
-        if ns > HIGHEST_NS {
+        if ns > MAX_LATENCY_NS {
             self.out_of_range += 1;
         }
         self.histogram.saturating_record(ns);
@@ -232,9 +232,9 @@ mod tests {
     #[test]
     fn values_beyond_the_range_are_counted_not_lost() {
         let mut latencies = Latencies::new();
-        latencies.record(2 * HIGHEST_NS);
+        latencies.record(2 * MAX_LATENCY_NS);
         assert_eq!((latencies.count(), latencies.out_of_range()), (1, 1));
-        assert_eq!(latencies.max_ns(), Some(2 * HIGHEST_NS));
+        assert_eq!(latencies.max_ns(), Some(2 * MAX_LATENCY_NS));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! Enters: records and runs, for [`write()`] and [`write_result`]; the log's lines, for [`Reader`].
 //! Leaves: lines that a container's runtime neither splits nor mixes up; records and whole runs.
 
-mod packed;
+mod encoded;
 mod reader;
 mod writer;
 
-pub use packed::{EncodedRun, RunSummary};
+pub use encoded::{EncodedRun, RunSummary};
 pub use reader::{Item, Reader};
-pub use writer::{ResultKey, write, write_packed, write_result};
+pub use writer::{ResultKey, write, write_encoded, write_result};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +20,11 @@ pub const SCHEMA: &str = "podperf.coordination/v1";
 
 /// Characters of a line of base64, but for the last of a result: container runtimes split lines of
 /// 16 KiB and more, some already shorter ones.
-const LINE: usize = 4000;
+const LINE_CHARS: usize = 4000;
 /// Largest result that is written or read, as JSON, in bytes.
-const RESULT_MOST: usize = 64 << 20;
+const MAX_RESULT_BYTES: usize = 64 << 20;
 /// Lines of the largest result: it is not worth reading one that deflate made longer.
-const LINES_MOST: usize = RESULT_MOST / 3 * 4 / LINE + 1;
+const MAX_RESULT_LINES: usize = MAX_RESULT_BYTES / 3 * 4 / LINE_CHARS + 1;
 
 /// One line of a coordinator's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub enum LogRecord {
         cause: Option<String>,
     },
     /// Still there; also said at the start and the end of each step.
-    Beat {
+    Heartbeat {
         /// Since the coordinator started, in seconds.
         elapsed_seconds: f64,
         /// The step under way, from 1.

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::Expect;
 
 /// Longest name, in bytes: that of a pod.
-const NAME_MOST: usize = 253;
+const MAX_NAME_BYTES: usize = 253;
 
 /// The coordinator's: who takes part, and in which order what is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,10 +142,10 @@ fn refuse(cause: &dyn std::fmt::Display) -> Error {
 
 /// Names stand in the log, a line each.
 fn check_name(what: &str, name: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > NAME_MOST || name.chars().any(char::is_control) {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
         let shown = name.escape_debug();
         return Err(format!(
-            "'{shown}' cannot be the name of {what}; allowed: 1 to {NAME_MOST} bytes"
+            "'{shown}' cannot be the name of {what}; allowed: 1 to {MAX_NAME_BYTES} bytes"
         ));
     }
     Ok(())

@@ -13,8 +13,8 @@ use podperf_model::result::run::Interval;
 #[derive(Debug)]
 pub struct Live {
     workload: Workload,
-    extent: StopCondition,
-    progress: Progress,
+    stop_condition: StopCondition,
+    progress: RunProgress,
     bar: Option<ProgressBar>,
 }
 
@@ -25,15 +25,16 @@ impl Live {
     /// Never: the bar's template is a constant.
     #[must_use]
     pub fn new(plan: &Plan, terminal: bool) -> Self {
-        let progress = Progress::default();
+        let progress = RunProgress::default();
         let bar = terminal.then(|| {
             let target = ProgressDrawTarget::stderr();
-            let bar = ProgressBar::with_draw_target(Some(progress.total(&plan.extent)), target);
+            let bar =
+                ProgressBar::with_draw_target(Some(progress.total(&plan.stop_condition)), target);
             let style = ProgressStyle::with_template("{bar:20} {wide_msg}");
             // A constant that the tests draw.
             bar.with_style(style.expect("the template is valid").progress_chars("=> "))
         });
-        Self { workload: plan.workload.clone(), extent: plan.extent, progress, bar }
+        Self { workload: plan.workload.clone(), stop_condition: plan.stop_condition, progress, bar }
     }
 
     /// Shows one interval. Trouble with stderr is no trouble of the run's.
@@ -42,8 +43,8 @@ impl Live {
         let text = line(&self.workload, interval);
         match &self.bar {
             Some(bar) => {
-                bar.set_position(self.progress.done(&self.extent));
-                let total = total(&self.extent);
+                bar.set_position(self.progress.done(&self.stop_condition));
+                let total = total(&self.stop_condition);
                 bar.set_message(format!("{:.1} {total}{text}", interval.end_seconds));
             }
             None => drop(writeln!(
@@ -64,8 +65,8 @@ impl Live {
 }
 
 /// The end of "3.0 of 10.0 s".
-fn total(extent: &StopCondition) -> String {
-    match extent {
+fn total(stop_condition: &StopCondition) -> String {
+    match stop_condition {
         StopCondition::Time { window } => format!("of {:.1} s", window.as_secs_f64()),
         StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => "s".to_owned(),
     }
@@ -73,13 +74,13 @@ fn total(extent: &StopCondition) -> String {
 
 /// What has passed since the window opened.
 #[derive(Debug, Default)]
-struct Progress {
+struct RunProgress {
     seconds: f64,
     bytes: f64,
     transactions: f64,
 }
 
-impl Progress {
+impl RunProgress {
     fn add(&mut self, interval: &Interval) {
         let seconds = interval.end_seconds - interval.start_seconds;
         self.seconds = interval.end_seconds;
@@ -90,17 +91,17 @@ impl Progress {
     /// In the bar's steps: milliseconds, bytes or transactions.
     #[expect(clippy::cast_possible_truncation, reason = "a float cast stops at the top")]
     #[expect(clippy::cast_sign_loss, reason = "a float cast stops at zero")]
-    const fn done(&self, extent: &StopCondition) -> u64 {
-        match extent {
+    const fn done(&self, stop_condition: &StopCondition) -> u64 {
+        match stop_condition {
             StopCondition::Time { .. } => (self.seconds * 1e3) as u64,
             StopCondition::Bytes { .. } => self.bytes as u64,
             StopCondition::Transactions { .. } => self.transactions as u64,
         }
     }
 
-    fn total(&self, extent: &StopCondition) -> u64 {
+    fn total(&self, stop_condition: &StopCondition) -> u64 {
         let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        match extent {
+        match stop_condition {
             StopCondition::Time { window } => millis(window),
             StopCondition::Bytes { total_bytes } => total_bytes.0,
             StopCondition::Transactions { total } => *total,
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn the_bar_follows_what_ends_the_run() {
         let run = testing::stream_run();
-        let mut progress = Progress::default();
+        let mut progress = RunProgress::default();
         progress.add(&run.intervals[0]);
         let window = Duration::from_secs(2);
         assert_eq!(progress.done(&StopCondition::Time { window }), 1_000);

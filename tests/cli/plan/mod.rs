@@ -34,7 +34,7 @@ fn load(streams: u32) -> Option<LoadPlan> {
 fn plan(workload: Workload) -> Plan {
     Plan {
         workload,
-        extent: StopCondition::Time { window: Duration::from_secs(10) },
+        stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 4,
@@ -104,17 +104,17 @@ fn what_lies_at_the_edge_is_accepted() {
         both(8_192),
         message(1),
         message(64 << 20),
-        stream(|plan| plan.extent = window(WEEK - 1)).with_interval(10_000),
+        stream(|plan| plan.stop_condition = window(WEEK - 1)).with_interval(10_000),
         stream(|plan| plan.warm_up = Duration::ZERO),
-        stream(|plan| plan.extent = window(1_000)).with_interval(10),
-        stream(|plan| plan.extent = StopCondition::Bytes { total_bytes: Bytes(4) }),
+        stream(|plan| plan.stop_condition = window(1_000)).with_interval(10),
+        stream(|plan| plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(4) }),
         stream(|plan| plan.client = workers(4)),
         stream(|plan| plan.server = pinned(vec![1023, 0])),
         rr(|rr| rr.load = load(8_190)),
         rr(|rr| rr.burst = 4_096),
         rr(|rr| rr.rate_per_second = Some(1e9)),
         rr(|rr| rr.request_bytes = Bytes(64 << 20)),
-        Plan { extent: StopCondition::Transactions { total: 4 }, ..rr(|_| {}) },
+        Plan { stop_condition: StopCondition::Transactions { total: 4 }, ..rr(|_| {}) },
         socket(|socket| socket.congestion_control = Some("a-name_of_15_ch".into())),
         socket(|socket| socket.buffer_bytes = Some(Bytes((1 << 30) - 1))),
         socket(|socket| socket.mss_bytes = Some(88)),
@@ -177,7 +177,10 @@ fn flows_messages_and_requests_are_bounded() {
             "'8191' for '--load': allowed: 1 to 8190 beside 4 flows (16384 connections in all)",
         ),
         (
-            Plan { extent: StopCondition::Transactions { total: 9 }, ..rr(|rr| rr.load = load(1)) },
+            Plan {
+                stop_condition: StopCondition::Transactions { total: 9 },
+                ..rr(|rr| rr.load = load(1))
+            },
             "'1' for '--load': allowed: with --time only",
         ),
         (rr(|rr| rr.burst = 0), "'0' for '--burst': allowed: 1 to 4096"),
@@ -203,11 +206,11 @@ fn extents_and_times_are_bounded() {
     let second = Duration::from_secs(1);
     for (plan, expected) in [
         (
-            stream(|plan| plan.extent = window(0)),
+            stream(|plan| plan.stop_condition = window(0)),
             "'0s' for '--time': allowed: more than 0s, at most 6days 23h 59m 59s",
         ),
         (
-            stream(|plan| plan.extent = window(WEEK)),
+            stream(|plan| plan.stop_condition = window(WEEK)),
             "'7days' for '--time': allowed: more than 0s, at most 6days 23h 59m 59s",
         ),
         (
@@ -221,23 +224,23 @@ fn extents_and_times_are_bounded() {
             "'7days 1s' for '--interval': allowed: 10ms to 7days",
         ),
         (
-            stream(|plan| plan.extent = window(1_001)).with_interval(10),
+            stream(|plan| plan.stop_condition = window(1_001)).with_interval(10),
             "'10ms' for '--interval': allowed: at most 100000 intervals in a window of 16m 41s",
         ),
         (
-            stream(|plan| plan.extent = StopCondition::Bytes { total_bytes: Bytes(3) }),
+            stream(|plan| plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(3) }),
             "'3 B' for '--bytes': allowed: at least 4 B",
         ),
         (
-            stream(|plan| plan.extent = StopCondition::Transactions { total: 10 }),
+            stream(|plan| plan.stop_condition = StopCondition::Transactions { total: 10 }),
             "'10' for '--transactions': allowed: with request/response only",
         ),
         (
-            Plan { extent: StopCondition::Transactions { total: 3 }, ..rr(|_| {}) },
+            Plan { stop_condition: StopCondition::Transactions { total: 3 }, ..rr(|_| {}) },
             "'3' for '--transactions': allowed: at least 4",
         ),
         (
-            Plan { extent: StopCondition::Bytes { total_bytes: Bytes(10) }, ..rr(|_| {}) },
+            Plan { stop_condition: StopCondition::Bytes { total_bytes: Bytes(10) }, ..rr(|_| {}) },
             "'10 B' for '--bytes': allowed: with streams only",
         ),
     ] {
@@ -306,7 +309,7 @@ fn waiting_and_connections_are_bounded() {
     for accepted in [
         crr(|_| {}),
         Plan {
-            extent: StopCondition::Transactions { total: 4 },
+            stop_condition: StopCondition::Transactions { total: 4 },
             ..crr(|crr| crr.close = Close::Rst)
         },
         Plan { client: end(Wait::Spin), server: end(Wait::BusyPollUs(1_000_000)), ..rr(|_| {}) },
@@ -326,7 +329,7 @@ fn waiting_and_connections_are_bounded() {
             "'0' for '--rate': allowed: more than 0 and at most 1000000000 requests per second",
         ),
         (
-            Plan { extent: StopCondition::Bytes { total_bytes: Bytes(10) }, ..crr(|_| {}) },
+            Plan { stop_condition: StopCondition::Bytes { total_bytes: Bytes(10) }, ..crr(|_| {}) },
             "'10 B' for '--bytes': allowed: with streams only",
         ),
         (
@@ -379,7 +382,7 @@ proptest! {
         let limits = Limits::default();
         let mut plan = stream(|plan| {
             plan.flows = flows;
-            plan.extent = StopCondition::Time { window: Duration::from_nanos(window_ns) };
+            plan.stop_condition = StopCondition::Time { window: Duration::from_nanos(window_ns) };
             plan.warm_up = Duration::from_nanos(warm_up_ns);
             plan.interval = Duration::from_nanos(interval_ns);
             plan.client = EndPlan { workers, pin: Pin::List(cpus), ..EndPlan::default() };

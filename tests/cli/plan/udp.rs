@@ -42,9 +42,9 @@ fn datagrams_are_bounded() {
         udp(|udp| (udp.datagram_bytes, udp.gso) = (Some(Bytes(32_753)), Offload::On)),
         udp(|udp| udp.bits_per_second = Some(BitRate(8))),
         Plan { flows: 8_192, ..udp(|udp| udp.direction = Direction::Both) },
-        Plan { extent: StopCondition::Bytes { total_bytes: Bytes(4) }, ..udp(|_| {}) },
+        Plan { stop_condition: StopCondition::Bytes { total_bytes: Bytes(4) }, ..udp(|_| {}) },
         udp_rr(1, 65_507, 1),
-        Plan { extent: StopCondition::Transactions { total: 4 }, ..udp_rr(1, 1, 60_000) },
+        Plan { stop_condition: StopCondition::Transactions { total: 4 }, ..udp_rr(1, 1, 60_000) },
     ] {
         CheckedPlan::new(plan, &Limits::default()).unwrap();
     }
@@ -75,7 +75,7 @@ fn datagrams_are_bounded() {
             "'8193' for '--streams': allowed: 1 to 8192 (two connections each, 16384 in all)",
         ),
         (
-            Plan { extent: StopCondition::Transactions { total: 9 }, ..udp(|_| {}) },
+            Plan { stop_condition: StopCondition::Transactions { total: 9 }, ..udp(|_| {}) },
             "'9' for '--transactions': allowed: with request/response only",
         ),
         (udp_rr(0, 1, 1), "'0 B' for '--request': allowed: 1 B to 65507 B"),

@@ -69,7 +69,7 @@ pub struct TransferCost {
 pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<TransferCost> {
     let failed = |error: io::Error| Error::new(Kind::Unmeasured, "connect over loopback", error);
     let plan = Plan {
-        extent: StopCondition::Bytes { total_bytes: Bytes(bytes) },
+        stop_condition: StopCondition::Bytes { total_bytes: Bytes(bytes) },
         ..runs::stream_plan(send, receive, 1)
     };
     let (one, other) = pair(&plan).map_err(failed)?;

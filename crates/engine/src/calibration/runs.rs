@@ -148,7 +148,7 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
     let no_delay = matches!(workload, Workload::Rr(_));
     Plan {
         workload,
-        extent: StopCondition::Time { window: MAX_RUN },
+        stop_condition: StopCondition::Time { window: MAX_RUN },
         warm_up: Duration::ZERO,
         interval: MAX_RUN,
         flows,
@@ -174,7 +174,7 @@ pub fn measure(planned: &Planned, slice: Duration, stop: &Receiver<Kind>) -> Res
     // The rest goes to connecting, starting and ending.
     let window = slice * 6 / 10;
     let plan = Plan {
-        extent: StopCondition::Time { window },
+        stop_condition: StopCondition::Time { window },
         warm_up: slice / 5,
         interval: window,
         ..planned.plan.clone()

@@ -146,7 +146,7 @@ impl Engine {
     /// Releases the workers. Where the run ends by a count there is no warm-up: the window opens
     /// here, with the sample that is returned, before the first byte moves.
     pub fn start(&mut self) -> Option<Reading> {
-        if matches!(self.shared.plan.extent, StopCondition::Time { .. }) {
+        if matches!(self.shared.plan.stop_condition, StopCondition::Time { .. }) {
             self.shared.gate.start(Phase::WarmUp);
             return None;
         }

@@ -151,7 +151,7 @@ mod tests {
                 send: SendMethod::Write,
                 receive: ReceiveMethod::Read,
             }),
-            extent: StopCondition::Time { window: Duration::from_secs(1) },
+            stop_condition: StopCondition::Time { window: Duration::from_secs(1) },
             warm_up: Duration::ZERO,
             interval: Duration::from_secs(1),
             flows,

@@ -15,7 +15,7 @@ use super::buffer::Buffer;
 use super::socket::{plain, sends_ipv6, set, set_dscp, sizes};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::udp::{
-    DATAGRAM_MOST, HEADER_BYTES as HEADER, Offload, SEGMENTS_MOST, UdpPlan,
+    HEADER_BYTES as HEADER, MAX_DATAGRAM_BYTES, MAX_SEGMENTS_PER_SEND, Offload, UdpPlan,
 };
 use podperf_model::plan::{Plan, SocketPlan, Workload};
 use podperf_model::result::run::SocketFacts;
@@ -269,7 +269,7 @@ impl<'a> DatagramSend<'a> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn datagrams_a_batch(plan: &UdpPlan) -> usize {
     let size = plan.size().max(1);
-    let max_bytes = (SEGMENTS_MOST.min(DATAGRAM_MOST / size as u64) as usize).max(1);
+    let max_bytes = (MAX_SEGMENTS_PER_SEND.min(MAX_DATAGRAM_BYTES / size as u64) as usize).max(1);
     let due = plan.bits_per_second.map(|rate| {
         let datagrams = rate.0 as f64 / 8.0 / size as f64 * BATCH_TIME.as_secs_f64();
         (datagrams as usize).clamp(1, max_bytes)

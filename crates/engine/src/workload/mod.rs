@@ -249,7 +249,7 @@ impl<'a> Worker<'a> {
     /// send, or transactions. The first flows of a direction do what an even split leaves over.
     #[must_use]
     pub fn budget(&self, index: usize) -> u64 {
-        let total = match self.shared.plan.extent {
+        let total = match self.shared.plan.stop_condition {
             StopCondition::Time { .. } => return u64::MAX,
             StopCondition::Bytes { total_bytes } => total_bytes.0,
             StopCondition::Transactions { total } => total,

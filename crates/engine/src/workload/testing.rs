@@ -19,10 +19,10 @@ use podperf_model::plan::{EndPlan, FlowRole, Plan, SocketPlan, StopCondition, Wo
 pub const ENDLESS: StopCondition = StopCondition::Transactions { total: u64::MAX };
 
 /// A plan of `workload` on `flows` flows.
-pub fn plan(workload: Workload, extent: StopCondition, flows: u32) -> Plan {
+pub fn plan(workload: Workload, stop_condition: StopCondition, flows: u32) -> Plan {
     Plan {
         workload,
-        extent,
+        stop_condition,
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
         flows,

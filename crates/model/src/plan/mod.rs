@@ -31,7 +31,7 @@ pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
 pub use rr::{LoadPlan, RrPlan};
-pub use rules::CPU_IDS;
+pub use rules::MAX_CPUS;
 use udp::{UdpPlan, UdpRrPlan};
 pub use wait::{MAX_BUSY_POLL_US, Wait};
 
@@ -42,7 +42,7 @@ pub struct Plan {
     /// What every flow does.
     pub workload: Workload,
     /// When the window closes.
-    pub extent: StopCondition,
+    pub stop_condition: StopCondition,
     /// Time between the common start and the opening of the window; not counted.
     #[serde(rename = "warm_up_seconds", with = "seconds")]
     #[schemars(with = "f64")]
@@ -308,7 +308,7 @@ impl Plan {
 
     /// Data connections that are opened before the start and last to the end.
     #[must_use]
-    pub fn lasting(&self) -> u32 {
+    pub fn lasting_connections(&self) -> u32 {
         match self.workload {
             Workload::Crr(_) => 0,
             _ => self.connections(),

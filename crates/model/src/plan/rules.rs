@@ -28,18 +28,18 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// setsockopt answers EINVAL (net/ipv4/tcp.c).
 const MSS_BYTES: RangeInclusive<u32> = 88..=32_767;
 /// SO_SNDBUF and SO_RCVBUF are doubled into an int (net/core/sock.c).
-const MAX_BUFFER: Bytes = Bytes((1 << 30) - 1);
+const MAX_BUFFER_BYTES: Bytes = Bytes((1 << 30) - 1);
 /// TCP_CA_NAME_MAX without its terminating zero (include/net/tcp.h).
 const MAX_CONGESTION_CONTROL_CHARS: usize = 15;
 /// Code points have six bits (RFC 2474).
 const MAX_DSCP: u8 = 63;
 /// CPU ids that a fixed-size cpu_set_t can name (CPU_SETSIZE, sched_setaffinity(2)).
-pub const CPU_IDS: u32 = 1024;
+pub const MAX_CPUS: u32 = 1024;
 /// The smallest page of any architecture; TCP_ZEROCOPY_RECEIVE maps nothing smaller.
-const PAGE: Bytes = Bytes(4096);
+const PAGE_BYTES: Bytes = Bytes(4096);
 const MAX_RATE_PER_SECOND: f64 = 1e9;
 /// SO_MAX_PACING_RATE counts whole bytes per second; zero would stop the stream.
-const MIN_PACING: BitRate = BitRate(8);
+const MIN_PACING_RATE: BitRate = BitRate(8);
 
 /// Accepts a plan, or names the option, its value and what is allowed.
 ///
@@ -53,7 +53,7 @@ pub(super) fn check(plan: &Plan, limits: &Limits) -> Result<()> {
         Workload::Crr(crr) => check_crr(crr, limits)?,
         Workload::Udp(_) | Workload::UdpRr(_) => udp::check(plan)?,
     }
-    check_extent(plan)?;
+    check_stop_condition(plan)?;
     check_times(plan, limits)?;
     let connections = plan.connections();
     check_end(&plan.client, ["--workers", "--pin"], connections, limits)?;
@@ -93,7 +93,7 @@ fn check_load(load: &LoadPlan, plan: &Plan, limits: &Limits) -> Result<()> {
             format!("allowed: 1 to {most} beside {flows} flows ({all} connections in all)");
         return Err(Error::usage("--load", load.streams, allowed));
     }
-    if !matches!(plan.extent, StopCondition::Time { .. }) {
+    if !matches!(plan.stop_condition, StopCondition::Time { .. }) {
         return Err(Error::usage("--load", load.streams, "allowed: with --time only"));
     }
     within("--load-length", load.stream.message_bytes, Bytes(1)..=limits.message)
@@ -101,8 +101,9 @@ fn check_load(load: &LoadPlan, plan: &Plan, limits: &Limits) -> Result<()> {
 
 fn check_stream(stream: &StreamPlan, limits: &Limits) -> Result<()> {
     within("--length", stream.message_bytes, Bytes(1)..=limits.message)?;
-    if stream.receive == ReceiveMethod::Mmap && stream.message_bytes < PAGE {
-        let allowed = format!("allowed: --length {PAGE} or more, since whole pages are mapped");
+    if stream.receive == ReceiveMethod::Mmap && stream.message_bytes < PAGE_BYTES {
+        let allowed =
+            format!("allowed: --length {PAGE_BYTES} or more, since whole pages are mapped");
         return Err(Error::usage("--recv", "mmap", allowed));
     }
     Ok(())
@@ -165,9 +166,9 @@ fn check_options(plan: &Plan) -> Result<()> {
 
 /// The extent fits the workload and is not empty. A flow that has nothing to do would never start,
 /// so a count is at least one a flow.
-fn check_extent(plan: &Plan) -> Result<()> {
+fn check_stop_condition(plan: &Plan) -> Result<()> {
     let stream = !plan.workload.transacts();
-    match plan.extent {
+    match plan.stop_condition {
         StopCondition::Time { .. } => Ok(()),
         StopCondition::Bytes { total_bytes } if stream => {
             at_least("--bytes", total_bytes, Bytes(plan.flows.into()))
@@ -195,7 +196,7 @@ fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
         return refuse("--omit", plan.warm_up, format_args!("0s to {most}"));
     }
     let longest = limits.duration - plan.warm_up;
-    let window = match plan.extent {
+    let window = match plan.stop_condition {
         StopCondition::Time { window } if window.is_zero() || window > longest => {
             let most = format_duration(longest);
             return refuse("--time", window, format_args!("more than 0s, at most {most}"));
@@ -233,9 +234,9 @@ fn check_end(
         return Err(Error::usage(pin_option, "", "allowed: at least one CPU"));
     }
     // A bit a CPU, so that a list from a peer costs the same whatever its length.
-    let mut seen = [false; CPU_IDS as usize];
+    let mut seen = [false; MAX_CPUS as usize];
     for &cpu in cpus {
-        within(pin_option, cpu, 0..=CPU_IDS - 1)?;
+        within(pin_option, cpu, 0..=MAX_CPUS - 1)?;
         if std::mem::replace(&mut seen[cpu as usize], true) {
             return Err(Error::usage(pin_option, cpu, "allowed: each CPU once"));
         }
@@ -253,13 +254,13 @@ fn check_socket(socket: &SocketPlan) -> Result<()> {
         }
     }
     if let Some(bytes) = socket.buffer_bytes {
-        within("--window", bytes, Bytes(1)..=MAX_BUFFER)?;
+        within("--window", bytes, Bytes(1)..=MAX_BUFFER_BYTES)?;
     }
     if let Some(mss) = socket.mss_bytes {
         within("--mss", mss, MSS_BYTES)?;
     }
     if let Some(rate) = socket.pacing_bits_per_second {
-        at_least("--bitrate", rate, MIN_PACING)?;
+        at_least("--bitrate", rate, MIN_PACING_RATE)?;
     }
     if let Some(dscp) = socket.dscp {
         within("--dscp", dscp, 0..=MAX_DSCP)?;

@@ -14,13 +14,13 @@ use crate::units::{BitRate, Bytes, seconds};
 pub const HEADER_BYTES: usize = 16;
 /// Largest payload of a UDP datagram over IPv4: 65,535 less 20 and 8 bytes of headers (RFC 768,
 /// RFC 791).
-pub const DATAGRAM_MOST: u64 = 65_507;
+pub const MAX_DATAGRAM_BYTES: u64 = 65_507;
 /// Most datagrams of one segmentation offload: UDP_MAX_SEGMENTS (include/linux/udp.h), which was 64
 /// before it was raised to 128.
-pub const SEGMENTS_MOST: u64 = 64;
+pub const MAX_SEGMENTS_PER_SEND: u64 = 64;
 
 /// Segment size of TCP over Ethernet, with timestamps.
-pub const USUAL_BYTES: usize = 1448;
+pub const DEFAULT_DATAGRAM_BYTES: usize = 1448;
 
 /// A stream of datagrams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,13 +79,13 @@ impl UdpPlan {
     /// Payload of a datagram; while the path is not known, what Ethernet carries.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.datagram_bytes.map_or(USUAL_BYTES, Bytes::as_usize)
+        self.datagram_bytes.map_or(DEFAULT_DATAGRAM_BYTES, Bytes::as_usize)
     }
 
     /// The same with datagrams that fit a segment of `mss_bytes`, unless a size was asked for.
     #[must_use]
     pub fn settled(mut self, mss_bytes: u64) -> Self {
-        let fitting = Bytes(mss_bytes.clamp(HEADER_BYTES as u64, DATAGRAM_MOST));
+        let fitting = Bytes(mss_bytes.clamp(HEADER_BYTES as u64, MAX_DATAGRAM_BYTES));
         self.datagram_bytes = self.datagram_bytes.or(Some(fitting));
         self
     }

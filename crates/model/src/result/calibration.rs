@@ -173,7 +173,7 @@ impl Machine {
 
     /// The first difference from the machine that `self` was taken on, in words.
     fn difference(&self, now: &Self) -> Option<String> {
-        fn words<T: ToString>(value: Option<&T>) -> String {
+        fn wording<T: ToString>(value: Option<&T>) -> String {
             value.map_or_else(|| "unknown".to_owned(), T::to_string)
         }
         let cores = |quota: Option<f64>| {
@@ -181,8 +181,8 @@ impl Machine {
         };
         [
             ("podperf", self.podperf_version.clone(), now.podperf_version.clone()),
-            ("kernel", words(self.kernel.as_ref()), words(now.kernel.as_ref())),
-            ("CPU", words(self.cpu_model.as_ref()), words(now.cpu_model.as_ref())),
+            ("kernel", wording(self.kernel.as_ref()), wording(now.kernel.as_ref())),
+            ("CPU", wording(self.cpu_model.as_ref()), wording(now.cpu_model.as_ref())),
             ("CPUs allowed", self.cpus_allowed.to_string(), now.cpus_allowed.to_string()),
             ("CPU quota", cores(self.cpu_quota_cores), cores(now.cpu_quota_cores)),
         ]
@@ -260,9 +260,9 @@ fn stream_ceiling(run: &Run, plan: &StreamPlan, record: &Calibration) -> Result<
     let goodput = run.throughput.as_ref().map(|all| all.bits_per_second);
     let goodput = goodput.filter(|goodput| goodput.is_finite()).ok_or(UNMEASURED)?;
     Ok(Ceiling {
-        of: format!(
+        figure: format!(
             "{methods}, {} of {} messages",
-            crate::result::words::count(row.streams, "stream"),
+            crate::result::wording::count(row.streams, "stream"),
             crate::units::Bytes(record.message_bytes)
         ),
         taken_at: record.taken_at.clone(),
@@ -304,7 +304,7 @@ fn rr_ceiling(run: &Run, plan: &RrPlan, record: &Calibration) -> Result<Ceiling,
     let p50_ns = run.latency.as_ref().and_then(|latency| latency.p50).filter(|p50| *p50 > 0);
     let p50_ns = p50_ns.ok_or(UNMEASURED)?;
     Ok(Ceiling {
-        of: format!("{name}, 1 B each way"),
+        figure: format!("{name}, 1 B each way"),
         taken_at: record.taken_at.clone(),
         bits_per_second: None,
         latency_p50_ns: Some(floor_ns),

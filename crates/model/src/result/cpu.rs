@@ -9,13 +9,13 @@ use crate::result::span::{Span, float, seconds};
 
 /// What the CPU was used for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Work {
+pub(super) struct WorkDone {
     pub(super) bits_per_second: Option<f64>,
     pub(super) transactions_per_second: Option<f64>,
 }
 
 /// The CPU of one end over its samples; nothing where /proc/stat could not be read.
-pub(super) fn usage(readings: &[Reading], work: Work, filtered: bool) -> Option<Cpu> {
+pub(super) fn usage(readings: &[Reading], work: WorkDone, filtered: bool) -> Option<Cpu> {
     let span = Span::over(readings)?;
     let lines = Lines::of(&span)?;
     let total = lines.total;
@@ -40,7 +40,7 @@ pub(super) fn usage(readings: &[Reading], work: Work, filtered: bool) -> Option<
 /// passed.
 #[must_use]
 pub fn between(first: &Reading, last: &Reading) -> Option<Cpu> {
-    let work = Work { bits_per_second: None, transactions_per_second: None };
+    let work = WorkDone { bits_per_second: None, transactions_per_second: None };
     usage(&[first.clone(), last.clone()], work, false)
 }
 

@@ -190,7 +190,7 @@ pub struct ConnectionUse {
     /// only.
     pub failed: u64,
     /// Connections from other hosts, closed at once. Server only.
-    pub strangers: u64,
+    pub foreign: u64,
     /// Connections that broke off before their response was sent. Server only.
     pub broken: u64,
     /// Connections that kept a worker waiting for 100 ms in one call, or where it spins for some
@@ -211,12 +211,12 @@ pub struct ConnectionUse {
 impl ConnectionUse {
     /// Adds another worker's account; what is not counted by workers stays.
     pub fn add(&mut self, other: Self) {
-        let Self { connections, no_port, failed, strangers, broken, held, .. } = other;
+        let Self { connections, no_port, failed, foreign, broken, held, .. } = other;
         for (sum, more) in [
             (&mut self.connections, connections),
             (&mut self.no_port, no_port),
             (&mut self.failed, failed),
-            (&mut self.strangers, strangers),
+            (&mut self.foreign, foreign),
             (&mut self.broken, broken),
             (&mut self.held, held),
         ] {

@@ -9,11 +9,11 @@ use crate::plan::{Plan, Role};
 use crate::reading::Reading;
 use crate::result::cpu;
 use crate::result::run::{Ends, Interval};
-use crate::result::span::{Sides, Span, float, seconds};
+use crate::result::span::{EndSpans, Span, float, seconds};
 use crate::result::udp;
 
 /// An interval shorter than this share of what was asked for is a partial one.
-const WHOLE: f64 = 0.95;
+const MIN_WHOLE_SHARE: f64 = 0.95;
 
 /// One interval from an end's readings at its start and its end. `opened_ns` is when the window
 /// opened: `at_ns` of the first sample of the client, or of the server where the client's pair is
@@ -26,33 +26,33 @@ pub fn interval(
     opened_ns: u64,
 ) -> Interval {
     let span = |(first, last)| Span::between(first, last);
-    let sides = Sides { plan, client: client.and_then(span), server: server.and_then(span) };
-    let Some(clock) = sides.client.or(sides.server) else {
+    let spans = EndSpans { plan, client: client.and_then(span), server: server.and_then(span) };
+    let Some(clock) = spans.client.or(spans.server) else {
         return Interval::default();
     };
     let since_opening = |reading: &Reading| seconds(reading.at_ns.saturating_sub(opened_ns));
     let goodput = |flows: Range<u32>| {
-        let arrived = |to| Some(sides.all_arrived(to, flows.clone())?.amount.bits_per_second);
-        [Role::Server, Role::Client].into_iter().filter_map(arrived).reduce(|a, b| a + b)
+        let received = |to| Some(spans.all_received(to, flows.clone())?.amount.bits_per_second);
+        [Role::Server, Role::Client].into_iter().filter_map(received).reduce(|a, b| a + b)
     };
-    let tcp = || sides.flows().filter_map(|id| sides.end(sides.speaker(id))?.flow(id)?.1.tcp);
-    let done = sides.flows().filter_map(|id| sides.transactions(id));
+    let tcp = || spans.flows().filter_map(|id| spans.end(spans.reporting_end(id))?.flow(id)?.1.tcp);
+    let done = spans.flows().filter_map(|id| spans.transactions(id));
     let done = done.reduce(|(count, sum), (more, longer)| {
         (count.saturating_add(more), sum.saturating_add(longer))
     });
-    let (datagrams_lost, jitter_us) = udp::interval(&sides);
+    let (datagrams_lost, jitter_us) = udp::interval(&spans);
     Interval {
         start_seconds: since_opening(clock.first),
         end_seconds: since_opening(clock.last),
-        partial: clock.seconds < WHOLE * plan.interval.as_secs_f64(),
-        bits_per_second: goodput(sides.measured()),
-        load_bits_per_second: goodput(sides.load()),
-        sent_bits_per_second: sides.all_handed(sides.measured()).map(|sent| sent.bits_per_second),
-        stream_bits_per_second: sides
+        partial: clock.seconds < MIN_WHOLE_SHARE * plan.interval.as_secs_f64(),
+        bits_per_second: goodput(spans.measured()),
+        load_bits_per_second: goodput(spans.load()),
+        sent_bits_per_second: spans.all_sent(spans.measured()).map(|sent| sent.bits_per_second),
+        stream_bits_per_second: spans
             .flows()
-            .map(|id| Some(sides.flow_arrived(id)?.amount.bits_per_second))
+            .map(|id| Some(spans.flow_received(id)?.amount.bits_per_second))
             .collect(),
-        retransmits: sides.total(sides.flows(), Sides::retransmits),
+        retransmits: spans.total(spans.flows(), EndSpans::retransmits),
         rtt_us: tcp().map(|tcp| tcp.rtt_us).max(),
         cwnd_bytes: tcp()
             .map(|tcp| u64::from(tcp.cwnd_segments) * u64::from(tcp.mss_bytes))
@@ -64,8 +64,8 @@ pub fn interval(
         datagrams_lost,
         jitter_us,
         cpu: Ends {
-            client: sides.client.as_ref().and_then(cpu::interval),
-            server: sides.server.as_ref().and_then(cpu::interval),
+            client: spans.client.as_ref().and_then(cpu::interval),
+            server: spans.server.as_ref().and_then(cpu::interval),
         },
     }
 }
@@ -81,7 +81,7 @@ pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Int
             .map(|pair| interval(plan, None, Some(pair), opened_ns(server)))
             .collect();
     }
-    let start = |pair: &Pair<'_>, readings| pair.0.at_ns.saturating_sub(opened_ns(readings));
+    let start = |pair: &ReadingPair<'_>, readings| pair.0.at_ns.saturating_sub(opened_ns(readings));
     pairs(client)
         .map(|pair| {
             // Half an interval's slack: nearer to this one's start than to its neighbours'.
@@ -98,9 +98,9 @@ pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Int
         .collect()
 }
 
-type Pair<'a> = (&'a Reading, &'a Reading);
+type ReadingPair<'a> = (&'a Reading, &'a Reading);
 
 /// Neighbouring readings between which time passed.
-fn pairs(readings: &[Reading]) -> impl Iterator<Item = Pair<'_>> {
+fn pairs(readings: &[Reading]) -> impl Iterator<Item = ReadingPair<'_>> {
     readings.iter().zip(readings.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
 }

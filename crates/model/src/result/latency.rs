@@ -29,7 +29,6 @@ pub(super) fn merged(wires: &[&LatencyWire]) -> Result<Latency, String> {
 
 fn of(latencies: &Latencies, histogram: String) -> Latency {
     Latency {
-        unit: "ns".to_owned(),
         count: latencies.count(),
         mean: latencies.mean_ns(),
         stddev: latencies.stddev_ns(),

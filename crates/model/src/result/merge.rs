@@ -1,7 +1,7 @@
-//! Two halves, a plan and what went wrong become one [`Run`].
+//! Two ends' results, a plan and what went wrong become one [`Run`].
 //!
-//! Either half may be missing, cut short or lie; what they do not tell is null in the result. A
-//! run is complete only when nothing went wrong and both halves are whole.
+//! Either end's result may be missing, cut short or lie; what they do not tell is null in the
+//! result. A run is complete only when nothing went wrong and both ends' results are whole.
 
 use crate::error::{Error, Kind};
 use crate::latency::LatencyWire;
@@ -11,8 +11,8 @@ use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
     Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
-use crate::result::span::{ROLES, Sides, Span, float};
-use crate::result::words::end_name;
+use crate::result::span::{EndSpans, ROLES, Span, float};
+use crate::result::wording::end_name;
 use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
 
 /// What a run leaves behind.
@@ -26,9 +26,9 @@ pub struct Input {
     pub target: String,
     /// What was to be done.
     pub plan: Plan,
-    /// The client's half; absent: it never got ready.
+    /// The client's result; absent: it never got ready.
     pub client: Option<EndResult>,
-    /// The server's half, as far as it arrived.
+    /// The server's result, as far as it arrived.
     pub server: Option<EndResult>,
     /// What went wrong outside the ends' own reports, in order of time.
     pub errors: Vec<Error>,
@@ -39,14 +39,14 @@ pub struct Input {
 /// Makes the result document.
 #[must_use]
 pub fn merge(input: Input) -> Run {
-    let halves = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
-    let sides = Sides {
+    let end_results = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
+    let spans = EndSpans {
         plan: &input.plan,
-        client: Span::over(readings(halves.client)),
-        server: Span::over(readings(halves.server)),
+        client: Span::over(readings(end_results.client)),
+        server: Span::over(readings(end_results.server)),
     };
     let mut errors = input.errors.clone();
-    let client = report(halves.client);
+    let client = report(end_results.client);
     let mut summary = |what, wire: Option<&LatencyWire>| {
         latency::summary(wire?).map_err(|cause| errors.push(damaged(what, cause))).ok()
     };
@@ -55,16 +55,16 @@ pub fn merge(input: Input) -> Run {
         summary("service time histogram", client.and_then(|own| own.service_time.as_ref()));
     let connect_time =
         summary("connect time histogram", client.and_then(|own| own.connect_time.as_ref()));
-    let schedule = udp::schedule(&halves, |what, summary| {
+    let schedule = udp::schedule(&end_results, |what, summary| {
         summary.map_err(|cause| errors.push(damaged(what, cause))).ok()
     });
-    add_reported(&mut errors, &halves, &sides);
-    let throughput = streams::throughput(&sides, sides.measured());
-    let streams = streams::streams(&sides, &halves);
-    let transactions = transactions(&sides, round_trips.as_ref());
+    add_reported(&mut errors, &end_results, &spans);
+    let throughput = streams::throughput(&spans, spans.measured());
+    let streams = streams::streams(&spans, &end_results);
+    let transactions = transactions(&spans, round_trips.as_ref());
     // With a load beside them, transactions are not what the CPU went to.
     let alone = input.plan.load().is_none();
-    let work = cpu::Work {
+    let work = cpu::WorkDone {
         bits_per_second: throughput.as_ref().filter(|_| alone).map(|all| all.bits_per_second),
         transactions_per_second: transactions.as_ref().filter(|_| alone).map(|all| all.per_second),
     };
@@ -72,29 +72,29 @@ pub fn merge(input: Input) -> Run {
         schema: SCHEMA.to_owned(),
         status: if errors.is_empty() { Status::Complete } else { Status::Incomplete },
         errors,
-        window: window(&sides, &halves, input.warm_up_seconds),
+        window: window(&spans, &end_results, input.warm_up_seconds),
         fairness: streams::fairness(&streams),
-        udp: udp::udp(&sides, &halves, &streams),
+        udp: udp::udp(&spans, &end_results, &streams),
         streams,
         latency: round_trips,
         service_time: service,
         schedule,
         connect_time,
-        connections: connections(&sides, &halves),
-        cpu: both(|role| cpu_of(*halves.get(role), work)),
-        packets: both(|role| -> Option<Packets> { packets::packets(sides.end(role)?) }),
+        connections: connections(&spans, &end_results),
+        cpu: both(|role| cpu_of(*end_results.get(role), work)),
+        packets: both(|role| -> Option<Packets> { packets::packets(spans.end(role)?) }),
         throughput,
-        load: streams::throughput(&sides, sides.load()),
+        load: streams::throughput(&spans, spans.load()),
         transactions,
-        host: both(|role| Some(halves.get(role).as_ref()?.facts.host.clone())),
-        placement: both(|role| Some(halves.get(role).as_ref()?.facts.placement.clone())),
-        transport: both(|role| transport::transport(&input.plan, report(*halves.get(role))?)),
+        host: both(|role| Some(end_results.get(role).as_ref()?.facts.host.clone())),
+        placement: both(|role| Some(end_results.get(role).as_ref()?.facts.placement.clone())),
+        transport: both(|role| transport::transport(&input.plan, report(*end_results.get(role))?)),
         ceiling: None,
         no_ceiling: None,
         intervals: intervals::intervals(
             &input.plan,
-            readings(halves.client),
-            readings(halves.server),
+            readings(end_results.client),
+            readings(end_results.server),
         ),
         verdict: Verdict::default(),
         warnings: Vec::new(),
@@ -103,7 +103,7 @@ pub fn merge(input: Input) -> Run {
         target: input.target,
         plan: input.plan.clone(),
     };
-    run.warnings = warnings::warnings(&run, &halves, &sides);
+    run.warnings = warnings::warnings(&run, &end_results, &spans);
     run.verdict = verdict::judge(&run);
     run
 }
@@ -113,12 +113,12 @@ fn damaged(what: &str, cause: String) -> Error {
     Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
-fn readings(half: Option<&EndResult>) -> &[Reading] {
-    half.map_or(&[], |half| &half.readings)
+fn readings(end_result: Option<&EndResult>) -> &[Reading] {
+    end_result.map_or(&[], |end_result| &end_result.readings)
 }
 
-fn report(half: Option<&EndResult>) -> Option<&EndReport> {
-    half.and_then(|half| half.report.as_ref())
+fn report(end_result: Option<&EndResult>) -> Option<&EndReport> {
+    end_result.and_then(|end_result| end_result.report.as_ref())
 }
 
 fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
@@ -127,9 +127,13 @@ fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
 
 /// Adds what the ends reported and, where nothing else explains it, what of them is missing;
 /// sorts by time. Errors without a time come last.
-fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&EndResult>>, sides: &Sides<'_>) {
+fn add_reported(
+    errors: &mut Vec<Error>,
+    end_results: &Ends<Option<&EndResult>>,
+    spans: &EndSpans<'_>,
+) {
     for role in ROLES {
-        for error in report(*halves.get(role)).map_or(&[][..], |report| &report.errors) {
+        for error in report(*end_results.get(role)).map_or(&[][..], |report| &report.errors) {
             let error = match (role, error.kind) {
                 // A signal to the server is not one to the client: here the run broke off.
                 (Role::Server, Kind::Interrupted | Kind::Terminated | Kind::Deadline) => {
@@ -144,15 +148,15 @@ fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&EndResult>>, side
     }
     if errors.is_empty() {
         for role in ROLES {
-            let half = halves.get(role);
-            let cause = if sides.end(role).is_none() {
+            let end_result = end_results.get(role);
+            let cause = if spans.end(role).is_none() {
                 "fewer than two readings of its counters arrived"
-            } else if report(*half).is_none() {
+            } else if report(*end_result).is_none() {
                 "its workers' report did not arrive"
             } else {
                 continue;
             };
-            let operation = format!("collect the {}'s half of the result", end_name(role));
+            let operation = format!("collect the {}'s part of the result", end_name(role));
             errors.push(Error::new(Kind::Incomplete, operation, cause));
         }
     }
@@ -160,14 +164,18 @@ fn add_reported(errors: &mut Vec<Error>, halves: &Ends<Option<&EndResult>>, side
     errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
 }
 
-fn window(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>, warm_up: f64) -> Option<Window> {
-    let own = sides.client.or(sides.server)?;
+fn window(
+    spans: &EndSpans<'_>,
+    end_results: &Ends<Option<&EndResult>>,
+    warm_up: f64,
+) -> Option<Window> {
+    let own = spans.client.or(spans.server)?;
     Some(Window {
         seconds: own.seconds,
-        server_seconds: sides.server.map(|span| span.seconds),
+        server_seconds: spans.server.map(|span| span.seconds),
         start_skew_us: ROLES
             .into_iter()
-            .filter_map(|role| start_skew_us(report(*halves.get(role))?))
+            .filter_map(|role| start_skew_us(report(*end_results.get(role))?))
             .reduce(f64::max),
         warm_up_seconds: if warm_up.is_finite() { warm_up } else { 0.0 },
     })
@@ -181,32 +189,35 @@ fn start_skew_us(report: &EndReport) -> Option<f64> {
 }
 
 /// What the ends told of connections that do not last.
-fn connections(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>) -> Option<Connections> {
-    if !matches!(sides.plan.workload, Workload::Crr(_)) {
+fn connections(
+    spans: &EndSpans<'_>,
+    end_results: &Ends<Option<&EndResult>>,
+) -> Option<Connections> {
+    if !matches!(spans.plan.workload, Workload::Crr(_)) {
         return None;
     }
-    let uses = |role| report(*halves.get(role))?.connections;
+    let uses = |role| report(*end_results.get(role))?.connections;
     let connections = Connections {
-        lifetime: streams::lifetime_of_all(halves),
+        lifetime: streams::lifetime_of_all(end_results),
         client: uses(Role::Client),
         server: uses(Role::Server),
     };
     (connections != Connections::default()).then_some(connections)
 }
 
-fn cpu_of(half: Option<&EndResult>, work: cpu::Work) -> Option<Cpu> {
-    let half = half?;
-    cpu::usage(&half.readings, work, half.facts.host.proc_filtered == Some(true))
+fn cpu_of(end_result: Option<&EndResult>, work: cpu::WorkDone) -> Option<Cpu> {
+    let end_result = end_result?;
+    cpu::usage(&end_result.readings, work, end_result.facts.host.proc_filtered == Some(true))
 }
 
 /// What the histogram counted; while there is none, what the client's workers had tallied.
-fn transactions(sides: &Sides<'_>, latency: Option<&Latency>) -> Option<Transactions> {
-    if !sides.plan.workload.transacts() {
+fn transactions(spans: &EndSpans<'_>, latency: Option<&Latency>) -> Option<Transactions> {
+    if !spans.plan.workload.transacts() {
         return None;
     }
-    let seconds = sides.client.as_ref()?.seconds;
+    let seconds = spans.client.as_ref()?.seconds;
     let tallied = || {
-        sides.total(sides.measured(), |sides, id| sides.transactions(id).map(|(count, _)| count))
+        spans.total(spans.measured(), |spans, id| spans.transactions(id).map(|(count, _)| count))
     };
     let count = match latency {
         Some(latency) => latency.count,

@@ -23,7 +23,7 @@ mod streams;
 mod transport;
 pub mod udp;
 mod warnings;
-pub mod words;
+pub mod wording;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod proptest_inputs;

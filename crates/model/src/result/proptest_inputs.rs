@@ -1,5 +1,5 @@
-//! Halves as a broken or hostile peer may send them, for property tests: counters at the edges,
-//! lists of every length, clocks that stand or run backwards, text of any kind.
+//! Results of an end as a broken or hostile peer may send them, for property tests: counters at the
+//! edges, lists of every length, clocks that stand or run backwards, text of any kind.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::result::testing::{
 };
 use crate::units::{BitRate, Bytes};
 
-/// A run of any workload with wild halves.
+/// A run of any workload with unexpected results of its ends.
 pub fn input() -> impl Strategy<Value = Input> {
     let rates = (proptest::option::of(counter()), proptest::option::of(counter()));
-    (half(), half(), 0..8_u8, rates, 0..40_u32, text()).prop_map(
+    (end_result(), end_result(), 0..8_u8, rates, 0..40_u32, text()).prop_map(
         |(client, server, kind, (pacing, buffer), flows, text)| {
             let mut input = match kind {
                 0 => rr_input(),
@@ -118,9 +118,9 @@ fn reading() -> impl Strategy<Value = Reading> {
     })
 }
 
-fn half() -> impl Strategy<Value = Option<EndResult>> {
-    let half = (vec(reading(), 0..5), proptest::option::of(report()), 0..40_u32, text());
-    proptest::option::of(half.prop_map(|(readings, report, flows, name)| EndResult {
+fn end_result() -> impl Strategy<Value = Option<EndResult>> {
+    let end_result = (vec(reading(), 0..5), proptest::option::of(report()), 0..40_u32, text());
+    proptest::option::of(end_result.prop_map(|(readings, report, flows, name)| EndResult {
         facts: facts(&name, 1, flows),
         readings,
         report,
@@ -135,7 +135,7 @@ fn report() -> impl Strategy<Value = EndReport> {
             2 => crr_input(),
             _ => stream_input(),
         };
-        let mut report = input.client.and_then(|half| half.report).unwrap_or_default();
+        let mut report = input.client.and_then(|end_result| end_result.report).unwrap_or_default();
         for flow in &mut report.flows {
             flow.first_step_ns = flow.first_step_ns.and(Some(step));
             flow.bytes_sent = bytes;

@@ -264,10 +264,13 @@ impl StreamDirection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Limited {
     /// Share of the window with data outstanding or queued.
+    #[serde(rename = "busy_share")]
     pub busy: f64,
     /// Share of the window limited by the peer's receive window.
+    #[serde(rename = "receive_window_share")]
     pub receive_window: f64,
     /// Share of the window limited by the send buffer.
+    #[serde(rename = "send_buffer_share")]
     pub send_buffer: f64,
 }
 

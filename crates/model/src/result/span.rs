@@ -77,13 +77,13 @@ impl Amount {
 
 /// What arrived one way on a flow.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Arrived {
+pub(super) struct Received {
     pub(super) amount: Amount,
     /// The receiver's count is missing; what the sender's kernel saw acknowledged stands in.
     pub(super) from_sender: bool,
 }
 
-impl Arrived {
+impl Received {
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             amount: self.amount.plus(other.amount),
@@ -94,7 +94,7 @@ impl Arrived {
 
 /// Both ends over the same stretch of time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sides<'a> {
+pub(super) struct EndSpans<'a> {
     pub(super) plan: &'a Plan,
     pub(super) client: Option<Span<'a>>,
     pub(super) server: Option<Span<'a>>,
@@ -111,7 +111,7 @@ pub(super) const fn other(role: Role) -> Role {
     }
 }
 
-impl<'a> Sides<'a> {
+impl<'a> EndSpans<'a> {
     pub(super) const fn end(&self, role: Role) -> Option<&Span<'a>> {
         match role {
             Role::Client => self.client.as_ref(),
@@ -145,12 +145,12 @@ impl<'a> Sides<'a> {
     }
 
     /// The end whose TCP_INFO speaks for flow `id`: the sender, of request/response the client.
-    pub(super) fn speaker(&self, id: u32) -> Role {
+    pub(super) fn reporting_end(&self, id: u32) -> Role {
         if self.receives(Role::Server, id) { Role::Client } else { Role::Server }
     }
 
     /// What `receiver` got on flow `id`; nothing where nothing goes that way or nobody counted.
-    pub(super) fn arrived(&self, receiver: Role, id: u32) -> Option<Arrived> {
+    pub(super) fn received(&self, receiver: Role, id: u32) -> Option<Received> {
         if !self.receives(receiver, id) {
             return None;
         }
@@ -164,13 +164,13 @@ impl<'a> Sides<'a> {
             Some(span.amount(last.bytes_acked.saturating_sub(first.bytes_acked)))
         };
         match counted {
-            Some(amount) => Some(Arrived { amount, from_sender: false }),
-            None => Some(Arrived { amount: acknowledged()?, from_sender: true }),
+            Some(amount) => Some(Received { amount, from_sender: false }),
+            None => Some(Received { amount: acknowledged()?, from_sender: true }),
         }
     }
 
     /// What `sender` handed to its kernel on flow `id`.
-    pub(super) fn handed(&self, sender: Role, id: u32) -> Option<Amount> {
+    pub(super) fn sent(&self, sender: Role, id: u32) -> Option<Amount> {
         if !self.receives(other(sender), id) {
             return None;
         }
@@ -180,38 +180,38 @@ impl<'a> Sides<'a> {
     }
 
     /// What `receiver` got over those of `flows` that were counted.
-    pub(super) fn all_arrived(&self, receiver: Role, flows: Range<u32>) -> Option<Arrived> {
-        flows.filter_map(|id| self.arrived(receiver, id)).reduce(Arrived::plus)
+    pub(super) fn all_received(&self, receiver: Role, flows: Range<u32>) -> Option<Received> {
+        flows.filter_map(|id| self.received(receiver, id)).reduce(Received::plus)
     }
 
     /// What was sent over those of `flows` that were counted.
-    pub(super) fn all_handed(&self, flows: Range<u32>) -> Option<Amount> {
+    pub(super) fn all_sent(&self, flows: Range<u32>) -> Option<Amount> {
         let pairs = flows.flat_map(|id| ROLES.map(|role| (role, id)));
-        pairs.filter_map(|(role, id)| self.handed(role, id)).reduce(Amount::plus)
+        pairs.filter_map(|(role, id)| self.sent(role, id)).reduce(Amount::plus)
     }
 
     /// Both ends count by the same flows. Where each transaction has a connection of its own, the
     /// server does not know whose it is, and only sums over all flows compare.
     pub(super) fn paired(&self) -> bool {
-        self.plan.lasting() == self.plan.connections()
+        self.plan.lasting_connections() == self.plan.connections()
     }
 
     /// What arrived on one flow, both ways of request/response; nothing when a way is unknown.
-    pub(super) fn flow_arrived(&self, id: u32) -> Option<Arrived> {
+    pub(super) fn flow_received(&self, id: u32) -> Option<Received> {
         if !self.paired() {
             return None;
         }
-        let mut ways = self.senders(id).map(|sender| self.arrived(other(sender), id));
+        let mut ways = self.senders(id).map(|sender| self.received(other(sender), id));
         let first = ways.next()??;
         ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
     }
 
     /// What was sent on one flow, likewise.
-    pub(super) fn flow_handed(&self, id: u32) -> Option<Amount> {
+    pub(super) fn flow_sent(&self, id: u32) -> Option<Amount> {
         if !self.paired() {
             return None;
         }
-        let mut ways = self.senders(id).map(|sender| self.handed(sender, id));
+        let mut ways = self.senders(id).map(|sender| self.sent(sender, id));
         let first = ways.next()??;
         ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
     }

@@ -1,6 +1,6 @@
 //! Bytes, rates and the state of TCP, over all streams and for each.
 //!
-//! The headline is what the receiver counted over the receiver's clock. Where the receiver's half
+//! The headline is what the receiver counted over the receiver's clock. Where the receiver's result
 //! was lost, what the sender's kernel saw acknowledged stands in, and the result says so.
 
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use crate::result::end_result::{EndResult, FlowReport};
 use crate::result::run::{
     Ends, Lifetime, Limited, SocketFacts, Stream, StreamDirection, Throughput,
 };
-use crate::result::span::{Amount, Sides, float, other};
+use crate::result::span::{Amount, EndSpans, float, other};
 use crate::result::udp;
 
 /// Goodput over `flows`; nothing when nobody counted anything.
-pub(super) fn throughput(sides: &Sides<'_>, flows: Range<u32>) -> Option<Throughput> {
-    let up = sides.all_arrived(Role::Server, flows.clone());
-    let down = sides.all_arrived(Role::Client, flows.clone());
-    let all = up.into_iter().chain(down).reduce(super::span::Arrived::plus)?;
-    let sent = sides.all_handed(flows.clone());
+pub(super) fn throughput(spans: &EndSpans<'_>, flows: Range<u32>) -> Option<Throughput> {
+    let up = spans.all_received(Role::Server, flows.clone());
+    let down = spans.all_received(Role::Client, flows.clone());
+    let all = up.into_iter().chain(down).reduce(super::span::Received::plus)?;
+    let sent = spans.all_sent(flows.clone());
     Some(Throughput {
         bits_per_second: all.amount.bits_per_second,
         sent_bits_per_second: sent.map(|sent| sent.bits_per_second),
@@ -28,60 +28,65 @@ pub(super) fn throughput(sides: &Sides<'_>, flows: Range<u32>) -> Option<Through
         bytes_sent: sent.map(|sent| sent.bytes),
         up_bits_per_second: up.map(|up| up.amount.bits_per_second),
         down_bits_per_second: down.map(|down| down.amount.bits_per_second),
-        retransmits: sides.total(flows, Sides::retransmits),
+        retransmits: spans.total(flows, EndSpans::retransmits),
         from_sender: all.from_sender,
     })
 }
 
 /// One entry a flow.
-pub(super) fn streams(sides: &Sides<'_>, halves: &Ends<Option<&EndResult>>) -> Vec<Stream> {
-    let reports = Ends { client: flow_reports(halves.client), server: flow_reports(halves.server) };
-    sides.flows().map(|id| stream(sides, halves, &reports, id)).collect()
+pub(super) fn streams(spans: &EndSpans<'_>, end_results: &Ends<Option<&EndResult>>) -> Vec<Stream> {
+    let reports =
+        Ends { client: flow_reports(end_results.client), server: flow_reports(end_results.server) };
+    spans.flows().map(|id| stream(spans, end_results, &reports, id)).collect()
 }
 
 fn stream(
-    sides: &Sides<'_>,
-    halves: &Ends<Option<&EndResult>>,
+    spans: &EndSpans<'_>,
+    end_results: &Ends<Option<&EndResult>>,
     reports: &Ends<BTreeMap<u32, &FlowReport>>,
     id: u32,
 ) -> Stream {
-    let arrived = sides.flow_arrived(id).map(|arrived| arrived.amount);
-    let tcp = Ends { client: tcp_of(halves.client, id), server: tcp_of(halves.server, id) };
+    let received = spans.flow_received(id).map(|received| received.amount);
+    let tcp =
+        Ends { client: tcp_of(end_results.client, id), server: tcp_of(end_results.server, id) };
     let report = |role: Role| reports.get(role).get(&id).copied();
-    let senders: Vec<Role> = sides.senders(id).collect();
+    let senders: Vec<Role> = spans.senders(id).collect();
     let sending = senders.iter().filter_map(|role| report(*role));
     let receiving = senders.iter().filter_map(|role| report(other(*role)));
     Stream {
         id,
-        direction: StreamDirection::of(sides.plan.flow_role(Role::Client, id)),
-        bytes_received: arrived.map(|amount| amount.bytes),
-        tcp_bytes_received: sides.tcp_received(id),
-        bytes_sent: sides.flow_handed(id).map(|amount: Amount| amount.bytes),
-        bits_per_second: arrived.map(|amount| amount.bits_per_second),
-        retransmits: sides.retransmits(id),
-        rtt_us: tcp.get(sides.speaker(id)).map(|tcp| tcp.rtt_us),
-        transactions: sides.transactions(id).map(|(count, _)| count),
+        direction: StreamDirection::of(spans.plan.flow_role(Role::Client, id)),
+        bytes_received: received.map(|amount| amount.bytes),
+        tcp_bytes_received: spans.tcp_received(id),
+        bytes_sent: spans.flow_sent(id).map(|amount: Amount| amount.bytes),
+        bits_per_second: received.map(|amount| amount.bits_per_second),
+        retransmits: spans.retransmits(id),
+        rtt_us: tcp.get(spans.reporting_end(id)).map(|tcp| tcp.rtt_us),
+        transactions: spans.transactions(id).map(|(count, _)| count),
         mean_send_bytes: mean(sending.map(|flow| (flow.bytes_sent, flow.send_calls))),
         mean_receive_bytes: mean(receiving.map(|flow| (flow.bytes_received, flow.receive_calls))),
-        lifetime: lifetime(&senders, report).filter(|_| sides.paired()),
-        datagrams: udp::facts(sides, id, report),
+        lifetime: lifetime(&senders, report).filter(|_| spans.paired()),
+        datagrams: udp::facts(spans, id, report),
         tcp,
-        limited: limited(sides, id),
-        socket: Ends { client: socket(halves.client, id), server: socket(halves.server, id) },
+        limited: limited(spans, id),
+        socket: Ends {
+            client: socket(end_results.client, id),
+            server: socket(end_results.server, id),
+        },
     }
 }
 
-fn flow_reports(half: Option<&EndResult>) -> BTreeMap<u32, &FlowReport> {
-    let report = half.and_then(|half| half.report.as_ref());
+fn flow_reports(end_result: Option<&EndResult>) -> BTreeMap<u32, &FlowReport> {
+    let report = end_result.and_then(|end_result| end_result.report.as_ref());
     report.map_or(&[][..], |report| &report.flows).iter().map(|flow| (flow.id, flow)).collect()
 }
 
-fn tcp_of(half: Option<&EndResult>, id: u32) -> Option<TcpInfo> {
-    half?.readings.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
+fn tcp_of(end_result: Option<&EndResult>, id: u32) -> Option<TcpInfo> {
+    end_result?.readings.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
 }
 
-fn socket(half: Option<&EndResult>, id: u32) -> Option<SocketFacts> {
-    half?.facts.sockets.get(usize::try_from(id).ok()?).cloned()
+fn socket(end_result: Option<&EndResult>, id: u32) -> Option<SocketFacts> {
+    end_result?.facts.sockets.get(usize::try_from(id).ok()?).cloned()
 }
 
 /// Bytes per call, over the flows given as (bytes, calls).
@@ -107,10 +112,11 @@ fn lifetime<'a>(
 }
 
 /// Both ends' bytes over all flows; nothing when an end did not report.
-pub(super) fn lifetime_of_all(halves: &Ends<Option<&EndResult>>) -> Option<Lifetime> {
-    let flows = |half: Option<&'_ EndResult>| Some(half?.report.as_ref()?.flows.clone());
+pub(super) fn lifetime_of_all(end_results: &Ends<Option<&EndResult>>) -> Option<Lifetime> {
+    let flows =
+        |end_result: Option<&'_ EndResult>| Some(end_result?.report.as_ref()?.flows.clone());
     let mut life = Lifetime { drained: true, ..Lifetime::default() };
-    for flow in flows(halves.client)?.into_iter().chain(flows(halves.server)?) {
+    for flow in flows(end_results.client)?.into_iter().chain(flows(end_results.server)?) {
         life.bytes_sent = life.bytes_sent.saturating_add(flow.bytes_sent);
         life.bytes_received = life.bytes_received.saturating_add(flow.bytes_received);
         life.drained &= flow.drained;
@@ -120,8 +126,8 @@ pub(super) fn lifetime_of_all(halves: &Ends<Option<&EndResult>>) -> Option<Lifet
 
 /// Growth of the time TCP was busy and limited, over the window. The kernel counts them in its own
 /// clock's steps, so a share is cut off at 1.
-fn limited(sides: &Sides<'_>, id: u32) -> Option<Limited> {
-    let span = sides.end(sides.speaker(id))?;
+fn limited(spans: &EndSpans<'_>, id: u32) -> Option<Limited> {
+    let span = spans.end(spans.reporting_end(id))?;
     let (first, last) = span.tcp(id)?;
     let share = |of: fn(&TcpInfo) -> u64| {
         (float(of(last).saturating_sub(of(first))) / 1e6 / span.seconds).min(1.0)

@@ -1,4 +1,5 @@
-//! Synthetic halves with round figures, and the runs merged from them; for tests alone.
+//! Synthetic results of both ends with round figures, and the runs merged from them; for tests
+//! alone.
 //!
 //! Every counter grows by a fixed amount a second, so that each figure of the result is known in
 //! advance: 4 Gbit/s over two streams (3 and 1), or 1,000 transactions a second of 1 ms.
@@ -36,7 +37,7 @@ pub fn stream_plan() -> Plan {
             send: SendMethod::Write,
             receive: ReceiveMethod::Read,
         }),
-        extent: StopCondition::Time { window: Duration::from_secs(2) },
+        stop_condition: StopCondition::Time { window: Duration::from_secs(2) },
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 2,
@@ -266,12 +267,12 @@ pub fn crr_input() -> Input {
         local_ports: Some(28_232),
         ..ConnectionUse::default()
     };
-    for (half, held) in [(&mut input.client, 4_010), (&mut input.server, 10)] {
-        let half = half.as_mut().unwrap();
-        for flow in half.readings.iter_mut().flat_map(|reading| &mut reading.flows) {
+    for (end_result, held) in [(&mut input.client, 4_010), (&mut input.server, 10)] {
+        let end_result = end_result.as_mut().unwrap();
+        for flow in end_result.readings.iter_mut().flat_map(|reading| &mut reading.flows) {
             flow.tcp = None;
         }
-        half.report.as_mut().unwrap().connections = Some(uses(held));
+        end_result.report.as_mut().unwrap().connections = Some(uses(held));
     }
     let report = input.client.as_mut().unwrap().report.as_mut().unwrap();
     report.connect_time = report.latency.clone();

@@ -10,41 +10,41 @@ use crate::reading::Datagrams;
 use crate::result::end_result::{EndReport, EndResult, FlowReport};
 use crate::result::latency;
 use crate::result::run::{DatagramCalls, DatagramFacts, Ends, Latency, ScheduleFacts, Stream, Udp};
-use crate::result::span::{ROLES, Sides, float, other};
+use crate::result::span::{EndSpans, ROLES, float, other};
 
 /// The part of the result about datagrams; nothing for other runs.
 pub(super) fn udp(
-    sides: &Sides<'_>,
-    halves: &Ends<Option<&EndResult>>,
+    spans: &EndSpans<'_>,
+    end_results: &Ends<Option<&EndResult>>,
     streams: &[Stream],
 ) -> Option<Udp> {
-    if !sides.plan.workload.is_udp() {
+    if !spans.plan.workload.is_udp() {
         return None;
     }
-    let client = report(*halves.get(Role::Client));
+    let client = report(*end_results.get(Role::Client));
     Some(Udp {
         datagrams: total(streams),
         lost_transactions: client.and_then(|client| client.lost_transactions),
         calls: Ends {
-            client: calls(sides.plan, halves.client),
-            server: calls(sides.plan, halves.server),
+            client: calls(spans.plan, end_results.client),
+            server: calls(spans.plan, end_results.server),
         },
     })
 }
 
-fn report(half: Option<&EndResult>) -> Option<&EndReport> {
-    half.and_then(|half| half.report.as_ref())
+fn report(end_result: Option<&EndResult>) -> Option<&EndReport> {
+    end_result.and_then(|end_result| end_result.report.as_ref())
 }
 
 /// What became of the datagrams of flow `id`; `flow` finds an end's report of it.
 pub(super) fn facts<'a>(
-    sides: &Sides<'_>,
+    spans: &EndSpans<'_>,
     id: u32,
     flow: impl Fn(Role) -> Option<&'a FlowReport>,
 ) -> Option<DatagramFacts> {
-    let Workload::Udp(_) = &sides.plan.workload else { return None };
+    let Workload::Udp(_) = &spans.plan.workload else { return None };
     let sender =
-        ROLES.into_iter().find(|role| sides.plan.flow_role(*role, id) == FlowRole::Send)?;
+        ROLES.into_iter().find(|role| spans.plan.flow_role(*role, id) == FlowRole::Send)?;
     let receiver = other(sender);
     let sent = flow(sender)?.datagrams?.window.sent;
     let got = flow(receiver)?.datagrams?.window;
@@ -59,19 +59,19 @@ pub(super) fn facts<'a>(
         reorder_distance_max: got.distance_max,
         duplicates: got.duplicates,
         jitter_us: (received > 0).then(|| float(got.jitter_ns) / 1e3),
-        socket_drops: drops(sides, receiver, id),
+        socket_drops: drops(spans, receiver, id),
     })
 }
 
 /// Drops at the receiver's socket between the window's readings.
-fn drops(sides: &Sides<'_>, receiver: Role, id: u32) -> Option<u64> {
-    let (first, last) = counts(sides, receiver, id)?;
+fn drops(spans: &EndSpans<'_>, receiver: Role, id: u32) -> Option<u64> {
+    let (first, last) = counts(spans, receiver, id)?;
     Some(last.socket_drops?.wrapping_sub(first.socket_drops?).into())
 }
 
 /// One end's counts of a flow at the first and the last reading.
-fn counts<'a>(sides: &Sides<'a>, role: Role, id: u32) -> Option<(&'a Datagrams, &'a Datagrams)> {
-    let (first, last) = sides.end(role)?.flow(id)?;
+fn counts<'a>(spans: &EndSpans<'a>, role: Role, id: u32) -> Option<(&'a Datagrams, &'a Datagrams)> {
+    let (first, last) = spans.end(role)?.flow(id)?;
     Some((first.datagrams.as_ref()?, last.datagrams.as_ref()?))
 }
 
@@ -100,23 +100,23 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Datagrams found missing between two readings of the receivers, and their mean jitter then, in
 /// microseconds.
-pub(super) fn interval(sides: &Sides<'_>) -> (Option<u64>, Option<f64>) {
-    if !matches!(sides.plan.workload, Workload::Udp(_)) {
+pub(super) fn interval(spans: &EndSpans<'_>) -> (Option<u64>, Option<f64>) {
+    if !matches!(spans.plan.workload, Workload::Udp(_)) {
         return (None, None);
     }
     let receiver = |id: u32| {
-        ROLES.into_iter().find(|role| sides.plan.flow_role(*role, id) == FlowRole::Receive)
+        ROLES.into_iter().find(|role| spans.plan.flow_role(*role, id) == FlowRole::Receive)
     };
-    let receivers = || sides.flows().filter_map(|id| counts(sides, receiver(id)?, id));
+    let receivers = || spans.flows().filter_map(|id| counts(spans, receiver(id)?, id));
     let missing = |counts: &Datagrams| counts.expected.saturating_sub(counts.received);
     let lost = receivers().map(|(first, last)| missing(last).saturating_sub(missing(first)));
     let jitter = receivers().filter(|(_, last)| last.received > 0);
     (lost.reduce(u64::saturating_add), mean(jitter.map(|(_, last)| float(last.jitter_ns) / 1e3)))
 }
 
-fn calls(plan: &Plan, half: Option<&EndResult>) -> Option<DatagramCalls> {
+fn calls(plan: &Plan, end_result: Option<&EndResult>) -> Option<DatagramCalls> {
     let Workload::Udp(udp) = &plan.workload else { return None };
-    let report = report(half)?;
+    let report = report(end_result)?;
     let own = report.datagrams?;
     Some(DatagramCalls {
         gso_asked: own.segmented.map(|_| udp.gso),
@@ -147,10 +147,10 @@ fn per_call(
 
 /// How the schedules of both ends were kept; `summary` reads a distribution.
 pub(super) fn schedule(
-    halves: &Ends<Option<&EndResult>>,
+    end_results: &Ends<Option<&EndResult>>,
     mut summary: impl FnMut(&str, Result<Latency, String>) -> Option<Latency>,
 ) -> Option<ScheduleFacts> {
-    let reports = || ROLES.into_iter().filter_map(|role| report(*halves.get(role)));
+    let reports = || ROLES.into_iter().filter_map(|role| report(*end_results.get(role)));
     let kept = reports().filter_map(|report| report.schedule);
     let kept = kept.reduce(crate::result::end_result::ScheduleAdherence::plus)?;
     let pacing = || reports().filter_map(|report| report.pacing.as_ref());
@@ -261,8 +261,8 @@ mod tests {
                 if let Workload::Udp(udp) = &mut input.plan.workload {
                     udp.fragment = true;
                 }
-                for half in [&mut input.client, &mut input.server] {
-                    for socket in &mut half.as_mut().unwrap().facts.sockets {
+                for end_result in [&mut input.client, &mut input.server] {
+                    for socket in &mut end_result.as_mut().unwrap().facts.sockets {
                         socket.path_mtu_bytes = Some(1_027);
                     }
                 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::{EncodedRun, LINE, LINES_MOST, LogRecord, ResultHeader};
+use super::{EncodedRun, LINE_CHARS, LogRecord, MAX_RESULT_LINES, ResultHeader};
 use crate::result::run::Run;
 
 /// What lines amount to.
@@ -103,8 +103,8 @@ impl Reader {
             return;
         }
         let lines = header.lines as usize;
-        if lines == 0 || lines > LINES_MOST {
-            let cause = format!("{lines} lines are announced; 1 to {LINES_MOST} are taken");
+        if lines == 0 || lines > MAX_RESULT_LINES {
+            let cause = format!("{lines} lines are announced; 1 to {MAX_RESULT_LINES} are taken");
             return self.damage(header, cause);
         }
         self.gathering = Some(Gathering { header, lines: 0, base64: String::new() });
@@ -115,9 +115,9 @@ impl Reader {
         let Some(gathering) = &mut self.gathering else { return };
         let last = gathering.lines + 1 == gathering.header.lines as usize;
         let fits = if last {
-            (4..=LINE).contains(&line.len()) && line.len().is_multiple_of(4)
+            (4..=LINE_CHARS).contains(&line.len()) && line.len().is_multiple_of(4)
         } else {
-            line.len() == LINE && gathering.lines < gathering.header.lines as usize
+            line.len() == LINE_CHARS && gathering.lines < gathering.header.lines as usize
         };
         let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
         if fits && line.bytes().all(alphabet) {
@@ -173,7 +173,7 @@ fn name(header: &ResultHeader) -> Name {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{ResultKey, SCHEMA, write, write_packed, write_result};
+    use super::super::{ResultKey, SCHEMA, write, write_encoded, write_result};
     use super::*;
     use crate::result::testing;
 
@@ -188,7 +188,7 @@ mod tests {
             steps: 2,
             at_unix_seconds: 1.5,
         };
-        let beat = LogRecord::Beat {
+        let beat = LogRecord::Heartbeat {
             elapsed_seconds: 2.0,
             step: Some(1),
             steps: 2,
@@ -214,7 +214,7 @@ mod tests {
             write(&mut to, record).unwrap();
         }
         write_result(&mut to, &place(1, "one"), &runs[0]).unwrap();
-        write_packed(&mut to, &place(1, "two"), &EncodedRun::of(&runs[1]).unwrap()).unwrap();
+        write_encoded(&mut to, &place(1, "two"), &EncodedRun::of(&runs[1]).unwrap()).unwrap();
         write(&mut to, &records[3]).unwrap();
         (String::from_utf8(to).unwrap(), runs)
     }
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn records_and_results_come_out_in_their_order_and_no_line_is_long() {
         let (log, runs) = log();
-        assert!(log.lines().all(|line| line.len() <= LINE) && log.lines().count() > 15);
+        assert!(log.lines().all(|line| line.len() <= LINE_CHARS) && log.lines().count() > 15);
         let (items, damaged) = read(log.lines());
         assert_eq!((told(&items), whole(&items), damaged.len()), (records(), runs, 0));
         assert!(matches!(&items[3], Item::Result { header, .. } if header.agent == "one"));
@@ -308,7 +308,7 @@ mod tests {
             let text = serde_json::to_string(&LogRecord::Result(header)).unwrap();
             let mut reader = Reader::new();
             assert_eq!(reader.line(&text), None);
-            let data = "A".repeat(LINE);
+            let data = "A".repeat(LINE_CHARS);
             assert!((0..100).all(|_| reader.line(&data).is_none()));
             assert!(reader.gathering.is_none());
             let damaged = reader.finish();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{EncodedRun, LINE, LogRecord, ResultHeader};
+use super::{EncodedRun, LINE_CHARS, LogRecord, ResultHeader};
 use crate::result::run::Run;
 
 /// Where a result belongs in a schedule.
@@ -38,25 +38,27 @@ pub fn write_result(
     place: &ResultKey,
     run: &Run,
 ) -> io::Result<()> {
-    write_packed(to, place, &EncodedRun::of(run)?)
+    write_encoded(to, place, &EncodedRun::of(run)?)
 }
 
 /// Writes a run that is packed already, and flushes.
 ///
 /// # Errors
 /// What `to` says; when it has more lines than can be announced.
-pub fn write_packed(
+pub fn write_encoded(
     to: &mut (impl Write + ?Sized),
     place: &ResultKey,
-    packed: &EncodedRun,
+    encoded: &EncodedRun,
 ) -> io::Result<()> {
     let ResultKey { step, test, sample, agent } = place.clone();
-    let lines = u32::try_from(packed.base64.len().div_ceil(LINE)).map_err(io::Error::other)?;
-    let sha256 = packed.sha256.clone();
-    let mut text = Vec::with_capacity(packed.base64.len() + packed.base64.len() / LINE + 1000);
+    let lines =
+        u32::try_from(encoded.base64.len().div_ceil(LINE_CHARS)).map_err(io::Error::other)?;
+    let sha256 = encoded.sha256.clone();
+    let mut text =
+        Vec::with_capacity(encoded.base64.len() + encoded.base64.len() / LINE_CHARS + 1000);
     let header = ResultHeader { step, test, sample, agent: agent.clone(), lines, sha256 };
     line(&mut text, &LogRecord::Result(header))?;
-    for part in packed.base64.as_bytes().chunks(LINE) {
+    for part in encoded.base64.as_bytes().chunks(LINE_CHARS) {
         text.extend_from_slice(part);
         text.push(b'\n');
     }

@@ -18,7 +18,7 @@ pub(super) fn of(job: &Job) -> Plan {
     };
     Plan {
         workload: workload(job),
-        extent: extent(job),
+        stop_condition: extent(job),
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
         flows: job.streams,

@@ -9,9 +9,9 @@ use crate::analysis::level::tail;
 use podperf_model::result::cluster::{Estimate, Ratio};
 
 /// Up to so many samples, every resample is counted: 462 means of six, and their square in pairs.
-const EXACT: usize = 6;
+const MAX_EXACT_SAMPLES: usize = 6;
 /// Resamples that are drawn of more. The outermost thousandth then still holds forty.
-const DRAWN: usize = 40_000;
+const RESAMPLES: usize = 40_000;
 const SEED: u64 = 0x706f_6470_6572_6600;
 
 /// A value, and how likely it is.
@@ -23,7 +23,7 @@ pub fn estimate(samples: &[f64]) -> Option<Estimate> {
     let samples = sorted(samples);
     let mean = mean(&samples)?;
     let bounds = tail(samples.len()).map(|tail| {
-        let points = if samples.len() <= EXACT {
+        let points = if samples.len() <= MAX_EXACT_SAMPLES {
             means(&samples)
         } else {
             let mut random = fastrand::Rng::with_seed(SEED);
@@ -47,7 +47,7 @@ pub fn ratio(samples: &[f64], baseline: &[f64]) -> Option<Ratio> {
     }
     let smaller = samples.len().min(baseline.len());
     let bounds = tail(smaller).map(|tail| {
-        let points = if samples.len().max(baseline.len()) <= EXACT {
+        let points = if samples.len().max(baseline.len()) <= MAX_EXACT_SAMPLES {
             let below = means(&baseline);
             let pairs = means(&samples).into_iter().flat_map(|(above, weight)| {
                 below.iter().map(move |(below, other)| (above / below, weight * other))
@@ -93,7 +93,7 @@ fn resampled(samples: &[f64], random: &mut fastrand::Rng) -> f64 {
 /// As many values as are drawn, each as likely.
 #[expect(clippy::cast_precision_loss, reason = "a number of resamples")]
 fn equally(mut value: impl FnMut() -> f64) -> Vec<Point> {
-    (0..DRAWN).map(|_| (value(), 1.0 / DRAWN as f64)).collect()
+    (0..RESAMPLES).map(|_| (value(), 1.0 / RESAMPLES as f64)).collect()
 }
 
 /// Every mean of a resample: one a multiset of the samples, as likely as its multinomial

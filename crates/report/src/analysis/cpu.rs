@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::analysis::samples::Group;
+use crate::analysis::samples::SampleGroup;
 use podperf_model::plan::Role;
 use podperf_model::result::cluster::{EndCpu, Sample};
 use podperf_model::result::run::{Cpu, Ends, Run};
 
 /// The mean of the whole samples that tell; nothing where none does.
-pub(super) fn cpu(group: &Group<'_>) -> Ends<Option<EndCpu>> {
+pub(super) fn cpu(group: &SampleGroup<'_>) -> Ends<Option<EndCpu>> {
     let of =
         |role| mean(group.whole.iter().filter_map(|sample| sample_cpu(sample, role)).collect());
     Ends { client: of(Role::Client), server: of(Role::Server) }

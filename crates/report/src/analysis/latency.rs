@@ -67,7 +67,6 @@ mod tests {
         let mut all = Latencies::new();
         values.iter().for_each(|ns| all.record(*ns));
         Latency {
-            unit: "ns".to_owned(),
             count: all.count(),
             mean: all.mean_ns(),
             stddev: all.stddev_ns(),

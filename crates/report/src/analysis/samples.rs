@@ -2,13 +2,13 @@
 
 use podperf_model::result::cluster::{ClusterPlan, PlannedRow, Sample};
 use podperf_model::result::run::{Run, Status};
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 
 /// Reasons that stand in one row.
-const REASONS: usize = 3;
+const MAX_REASONS_SHOWN: usize = 3;
 
 /// The samples of one path, test and number of flows.
-pub(super) struct Group<'a> {
+pub(super) struct SampleGroup<'a> {
     pub(super) path: &'a str,
     pub(super) test: &'a str,
     pub(super) flows: u32,
@@ -20,7 +20,7 @@ pub(super) struct Group<'a> {
     pub(super) missing: Option<String>,
 }
 
-impl Group<'_> {
+impl SampleGroup<'_> {
     /// All runs of all whole samples.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.whole.iter().flat_map(|sample| &sample.runs)
@@ -28,7 +28,7 @@ impl Group<'_> {
 }
 
 /// All that was planned, in the plan's order, then what was measured beyond it.
-pub(super) fn groups<'a>(plan: &'a ClusterPlan, samples: &'a [Sample]) -> Vec<Group<'a>> {
+pub(super) fn groups<'a>(plan: &'a ClusterPlan, samples: &'a [Sample]) -> Vec<SampleGroup<'a>> {
     let place = |names: &[String], name: &str| names.iter().position(|own| own == name);
     let mut rows: Vec<&PlannedRow> = plan.rows.iter().collect();
     rows.sort_by_key(|row| {
@@ -37,7 +37,7 @@ pub(super) fn groups<'a>(plan: &'a ClusterPlan, samples: &'a [Sample]) -> Vec<Gr
     let mut keys: Vec<(&str, &str, u32)> =
         rows.into_iter().map(|row| (row.path.as_str(), row.test.as_str(), row.flows)).collect();
     keys.extend(samples.iter().map(key));
-    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut groups: Vec<SampleGroup<'a>> = Vec::new();
     for key in keys {
         let (path, test, flows) = key;
         if !groups.iter().any(|known| (known.path, known.test, known.flows) == key) {
@@ -57,7 +57,7 @@ fn group<'a>(
     path: &'a str,
     test: &'a str,
     flows: u32,
-) -> Group<'a> {
+) -> SampleGroup<'a> {
     let own = samples.iter().filter(|sample| key(sample) == (path, test, flows));
     let (whole, broken): (Vec<&Sample>, Vec<&Sample>) = own.partition(|sample| is_whole(sample));
     let narrow = |samples: usize| u32::try_from(samples).unwrap_or(u32::MAX);
@@ -71,15 +71,15 @@ fn group<'a>(
             reasons.push(reason);
         }
     }
-    let more = reasons.len().saturating_sub(REASONS);
-    reasons.truncate(REASONS);
+    let more = reasons.len().saturating_sub(MAX_REASONS_SHOWN);
+    reasons.truncate(MAX_REASONS_SHOWN);
     if more > 0 {
         reasons.push(format!("{} more", count(narrow(more), "reason")));
     }
     if never > 0 {
         reasons.push(format!("{} never begun", count(never, "sample")));
     }
-    Group {
+    SampleGroup {
         path,
         test,
         flows,

@@ -4,7 +4,7 @@ use crate::analysis::bootstrap::{estimate, ratio};
 use crate::analysis::compare::{Better, versus};
 use crate::analysis::cpu::{average, cpu};
 use crate::analysis::latency;
-use crate::analysis::samples::{Group, groups, rate};
+use crate::analysis::samples::{SampleGroup, groups, rate};
 use podperf_model::result::cluster::{
     BASELINE, BaselineComparison, ClusterPlan, Row, Sample, Summary,
 };
@@ -15,10 +15,10 @@ use podperf_model::result::run::{Bound, Latency, Run};
 #[must_use]
 pub fn summarise(plan: &ClusterPlan, samples: &[Sample]) -> Summary {
     let groups = groups(plan, samples);
-    let measured = |group: &Group<'_>| group.path == BASELINE && !group.whole.is_empty();
+    let measured = |group: &SampleGroup<'_>| group.path == BASELINE && !group.whole.is_empty();
     let baseline = groups.iter().any(measured).then(|| BASELINE.to_owned());
-    let row_of = |group: &Group<'_>| {
-        let same = |other: &&Group<'_>| {
+    let row_of = |group: &SampleGroup<'_>| {
+        let same = |other: &&SampleGroup<'_>| {
             other.path == BASELINE && (other.test, other.flows) == (group.test, group.flows)
         };
         let base = groups.iter().find(same).filter(|base| base.path != group.path);
@@ -28,12 +28,12 @@ pub fn summarise(plan: &ClusterPlan, samples: &[Sample]) -> Summary {
     Summary { baseline, rows }
 }
 
-fn row(group: &Group<'_>, base: Option<&Group<'_>>, tolerance: f64) -> Row {
+fn row(group: &SampleGroup<'_>, base: Option<&SampleGroup<'_>>, tolerance: f64) -> Row {
     let (rates, latencies) = (rates(group), latencies(group));
     let transacts = transacts(group);
     let rate = estimate(&rates);
     let against =
-        |own: &[f64], of: fn(&Group<'_>) -> Vec<f64>, better| -> Option<BaselineComparison> {
+        |own: &[f64], of: fn(&SampleGroup<'_>) -> Vec<f64>, better| -> Option<BaselineComparison> {
             Some(versus(ratio(own, &of(base?))?, tolerance, better))
         };
     // Rates of different kinds are never held against each other.
@@ -62,20 +62,20 @@ fn row(group: &Group<'_>, base: Option<&Group<'_>>, tolerance: f64) -> Row {
 }
 
 /// What the row's test is made of; absent: nothing was measured, or not one kind alone.
-fn transacts(group: &Group<'_>) -> Option<bool> {
+fn transacts(group: &SampleGroup<'_>) -> Option<bool> {
     let mut kinds = group.runs().map(|run| run.plan.workload.transacts());
     let first = kinds.next()?;
     kinds.all(|kind| kind == first).then_some(first)
 }
 
 /// Of each sample, the sum over its pairs.
-fn rates(group: &Group<'_>) -> Vec<f64> {
+fn rates(group: &SampleGroup<'_>) -> Vec<f64> {
     let sum = |sample: &&Sample| sample.runs.iter().map(rate).sum::<Option<f64>>();
     group.whole.iter().filter_map(sum).collect()
 }
 
 /// Of each sample, the mean over all transactions of its pairs.
-fn latencies(group: &Group<'_>) -> Vec<f64> {
+fn latencies(group: &SampleGroup<'_>) -> Vec<f64> {
     let mean = |sample: &&Sample| latency::mean(&distributions(sample.runs.iter()));
     group.whole.iter().filter_map(mean).collect()
 }
@@ -85,7 +85,7 @@ fn distributions<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Latency> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
-fn retransmits_per_gb(group: &Group<'_>) -> Option<f64> {
+fn retransmits_per_gb(group: &SampleGroup<'_>) -> Option<f64> {
     let told = group.runs().filter(|run| !run.plan.workload.transacts()).filter_map(|run| {
         let throughput = run.throughput.as_ref()?;
         Some((throughput.retransmits? as f64, throughput.bytes_received as f64))
@@ -96,7 +96,7 @@ fn retransmits_per_gb(group: &Group<'_>) -> Option<f64> {
 
 /// Over all runs that tell.
 #[expect(clippy::cast_precision_loss, reason = "a share")]
-fn loss_share(group: &Group<'_>) -> Option<f64> {
+fn loss_share(group: &SampleGroup<'_>) -> Option<f64> {
     let told = group.runs().filter_map(|run| {
         let udp = run.udp.as_ref()?;
         if let Some(datagrams) = &udp.datagrams {
@@ -110,7 +110,7 @@ fn loss_share(group: &Group<'_>) -> Option<f64> {
 }
 
 /// The verdict that most runs share; of several, the one seen first.
-fn bound_by(group: &Group<'_>) -> Option<Bound> {
+fn bound_by(group: &SampleGroup<'_>) -> Option<Bound> {
     let mut tally: Vec<(Bound, usize)> = Vec::new();
     for bound in group.runs().map(|run| run.verdict.bound_by) {
         match tally.iter_mut().find(|(known, _)| *known == bound) {

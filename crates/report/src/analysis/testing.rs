@@ -6,12 +6,12 @@ use podperf_model::result::testing::{rr_run, stream_run};
 
 /// Three paths, a stream test and a request/response test, `samples` of each row.
 pub fn plan(samples: u32) -> ClusterPlan {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let wording = |wording: &[&str]| wording.iter().map(|word| (*word).to_owned()).collect();
     full(ClusterPlan {
         namespace: "podperf".to_owned(),
         image: "podperf:0.1.0".to_owned(),
-        paths: words(&["host", "pod", "service"]),
-        tests: words(&["tcp_stream", "tcp_rr"]),
+        paths: wording(&["host", "pod", "service"]),
+        tests: wording(&["tcp_stream", "tcp_rr"]),
         flows: vec![1, 8],
         samples,
         window_seconds: 10.0,

@@ -6,29 +6,29 @@ use podperf_model::result::cluster::{
     BASELINE, BaselineComparison, ClusterPlan, Difference, Row, Sample, Summary,
 };
 use podperf_model::result::run::{Bound, Warning};
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 
 /// Samples from which on the interval holds what it says.
-const ENOUGH: u32 = 5;
+const MIN_SAMPLES: u32 = 5;
 /// Rows that one warning names.
-const NAMED: usize = 4;
+const MAX_ROWS_NAMED: usize = 4;
 /// Warnings of the engine that are carried up, by their codes.
-const CARRIED: usize = 20;
+const MAX_CARRIED_WARNINGS: usize = 20;
 /// What this module says itself of all samples together.
-const OWN: &str = "same_machine";
+const SAME_MACHINE: &str = "same_machine";
 
-struct Seen<'a> {
+struct RowEvidence<'a> {
     plan: &'a ClusterPlan,
     summary: &'a Summary,
 }
 
-type Check = fn(&Seen<'_>) -> Option<Warning>;
+type RowCheck = fn(&RowEvidence<'_>) -> Option<Warning>;
 
 /// All that is doubtful about `summary`, which was made of the other two.
 #[must_use]
 pub fn warnings(plan: &ClusterPlan, samples: &[Sample], summary: &Summary) -> Vec<Warning> {
-    let seen = Seen { plan, summary };
-    let checks: [Check; 8] = [
+    let seen = RowEvidence { plan, summary };
+    let checks: [RowCheck; 8] = [
         failed_samples,
         few_samples_per_row,
         no_baseline,
@@ -54,15 +54,15 @@ fn name(row: &Row) -> String {
 /// The first few of several; absent: none.
 fn list<'a>(rows: impl Iterator<Item = &'a Row>, text: impl Fn(&Row) -> String) -> Option<String> {
     let mut all: Vec<String> = rows.map(text).collect();
-    let more = all.len().saturating_sub(NAMED);
-    all.truncate(NAMED);
+    let more = all.len().saturating_sub(MAX_ROWS_NAMED);
+    all.truncate(MAX_ROWS_NAMED);
     if more > 0 {
         all.push(format!("and {more} more"));
     }
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-fn failed_samples(seen: &Seen<'_>) -> Option<Warning> {
+fn failed_samples(seen: &RowEvidence<'_>) -> Option<Warning> {
     let failed = || seen.summary.rows.iter().filter(|row| row.failed > 0);
     let total = failed().fold(0, |all: u32, row| all.saturating_add(row.failed));
     let rows = list(failed(), |row| {
@@ -76,10 +76,11 @@ fn failed_samples(seen: &Seen<'_>) -> Option<Warning> {
     ))
 }
 
-fn few_samples_per_row(seen: &Seen<'_>) -> Option<Warning> {
+fn few_samples_per_row(seen: &RowEvidence<'_>) -> Option<Warning> {
     let measured = seen.summary.rows.iter().map(|row| row.samples).filter(|samples| *samples > 0);
-    let fewest = measured.min().filter(|fewest| *fewest < ENOUGH)?;
-    let rows = seen.summary.rows.iter().filter(|row| (1..ENOUGH).contains(&row.samples)).count();
+    let fewest = measured.min().filter(|fewest| *fewest < MIN_SAMPLES)?;
+    let rows =
+        seen.summary.rows.iter().filter(|row| (1..MIN_SAMPLES).contains(&row.samples)).count();
     let rows = count(u32::try_from(rows).unwrap_or(u32::MAX), "row");
     // The range of n independent samples misses their median when all lie on one side of it.
     let held = match fewest {
@@ -90,12 +91,12 @@ fn few_samples_per_row(seen: &Seen<'_>) -> Option<Warning> {
     };
     Some(warning(
         "few_samples_per_row",
-        format!("{rows} with fewer than {ENOUGH} samples: {held}"),
+        format!("{rows} with fewer than {MIN_SAMPLES} samples: {held}"),
         "take 5 samples or more of each row",
     ))
 }
 
-fn no_baseline(seen: &Seen<'_>) -> Option<Warning> {
+fn no_baseline(seen: &RowEvidence<'_>) -> Option<Warning> {
     let planned = seen.plan.paths.iter().any(|path| path == BASELINE);
     (planned && seen.summary.baseline.is_none()).then(|| {
         warning(
@@ -112,7 +113,7 @@ fn noise(row: &Row) -> Option<f64> {
     Some((rate.high? - rate.low?) / (2.0 * rate.mean)).filter(|noise| noise.is_finite())
 }
 
-fn baseline_noise(seen: &Seen<'_>) -> Option<Warning> {
+fn baseline_noise(seen: &RowEvidence<'_>) -> Option<Warning> {
     let tolerance = seen.plan.tolerance_share;
     let loud = |row: &&Row| row.path == BASELINE && noise(row).is_some_and(|own| own > tolerance);
     let rows = list(seen.summary.rows.iter().filter(loud), |row| {
@@ -129,7 +130,7 @@ fn baseline_noise(seen: &Seen<'_>) -> Option<Warning> {
     ))
 }
 
-fn baseline_slower(seen: &Seen<'_>) -> Option<Warning> {
+fn baseline_slower(seen: &RowEvidence<'_>) -> Option<Warning> {
     let faster = |row: &&Row| {
         let versus = [&row.rate_vs_baseline, &row.latency_vs_baseline];
         versus.into_iter().flatten().any(|versus| versus.difference == Difference::Faster)
@@ -150,7 +151,7 @@ fn baseline_slower(seen: &Seen<'_>) -> Option<Warning> {
 }
 
 /// Where both are at line rate, goodput no longer tells them apart.
-fn link_bound(seen: &Seen<'_>) -> Option<Warning> {
+fn link_bound(seen: &RowEvidence<'_>) -> Option<Warning> {
     let rows = &seen.summary.rows;
     let bound = |row: &&Row| {
         let base = |other: &&Row| {
@@ -169,7 +170,7 @@ fn link_bound(seen: &Seen<'_>) -> Option<Warning> {
     ))
 }
 
-fn generator_bound(seen: &Seen<'_>) -> Option<Warning> {
+fn generator_bound(seen: &RowEvidence<'_>) -> Option<Warning> {
     let bound = |row: &&Row| row.bound_by == Some(Bound::Generator);
     let rows = list(seen.summary.rows.iter().filter(bound), name)?;
     Some(warning(
@@ -179,10 +180,10 @@ fn generator_bound(seen: &Seen<'_>) -> Option<Warning> {
     ))
 }
 
-fn same_machine(seen: &Seen<'_>) -> Option<Warning> {
+fn same_machine(seen: &RowEvidence<'_>) -> Option<Warning> {
     let rows = list(seen.summary.rows.iter().filter(|row| row.same_machine), name)?;
     Some(warning(
-        OWN,
+        SAME_MACHINE,
         format!(
             "both ends ran on one machine (equal boot ids), so each end's CPU figures cover both \
              and cannot be split: {rows}"
@@ -194,28 +195,33 @@ fn same_machine(seen: &Seen<'_>) -> Option<Warning> {
 
 /// The engine's own, each code once: in how many samples, and one of the texts.
 fn carried(samples: &[Sample]) -> Vec<Warning> {
-    struct Kind<'a> {
+    struct CarriedWarning<'a> {
         first: &'a Warning,
         sample: &'a Sample,
         last: u32,
         times: u32,
     }
-    let mut kinds: Vec<Kind<'_>> = Vec::new();
+    let mut kinds: Vec<CarriedWarning<'_>> = Vec::new();
     for sample in samples {
         for warning in sample.runs.iter().flat_map(|run| &run.warnings) {
             match kinds.iter_mut().find(|kind| kind.first.code == warning.code) {
                 Some(kind) if kind.last == sample.step => {}
                 Some(kind) => (kind.last, kind.times) = (sample.step, kind.times + 1),
-                None if warning.code == OWN => {}
-                None => kinds.push(Kind { first: warning, sample, last: sample.step, times: 1 }),
+                None if warning.code == SAME_MACHINE => {}
+                None => kinds.push(CarriedWarning {
+                    first: warning,
+                    sample,
+                    last: sample.step,
+                    times: 1,
+                }),
             }
         }
     }
-    let left_out = kinds.len().saturating_sub(CARRIED);
+    let left_out = kinds.len().saturating_sub(MAX_CARRIED_WARNINGS);
     let mut carried: Vec<Warning> = kinds
         .iter()
-        .take(CARRIED)
-        .map(|Kind { first, sample, times, .. }| Warning {
+        .take(MAX_CARRIED_WARNINGS)
+        .map(|CarriedWarning { first, sample, times, .. }| Warning {
             code: first.code.clone(),
             text: format!(
                 "in {}, first in {} {} with {}: {}",

@@ -7,7 +7,7 @@ use podperf_model::facts::{DeviceFacts, HostFacts};
 use podperf_model::plan::Role;
 use podperf_model::result::cluster::{BASELINE, ClusterFacts, ClusterPlan, ClusterRun, NodeFacts};
 use podperf_model::result::run::Status;
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 
 const ENDS: [(&str, Role); 2] = [("client", Role::Client), ("server", Role::Server)];
 
@@ -109,8 +109,8 @@ fn machine(run: &ClusterRun, role: Role) -> String {
 
 /// A reason that does not fill the page.
 fn clipped(reason: &str) -> String {
-    const LONGEST: usize = 120;
-    reason.chars().take(LONGEST).collect()
+    const MAX_CHARS: usize = 120;
+    reason.chars().take(MAX_CHARS).collect()
 }
 
 /// A fact of the cluster, or why it is not known.

@@ -5,7 +5,7 @@ use crate::text::layout::number;
 use crate::text::row;
 use podperf_model::plan::Expect;
 use podperf_model::result::cluster::{ClusterRun, PolicyFacts, ProbeFacts, Row};
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 
 pub(super) fn judgement(run: &ClusterRun) -> Vec<Paragraph> {
     let mut rows = probes(&run.probes);
@@ -26,7 +26,7 @@ pub(super) fn judgement(run: &ClusterRun) -> Vec<Paragraph> {
 
 /// Rows that lack samples, put together where they lack them for one reason.
 fn missing(rows: &[Row]) -> Vec<Paragraph> {
-    const NAMED: usize = 6;
+    const MAX_NAMES_SHOWN: usize = 6;
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for own in rows.iter().filter(|row| row.failed > 0) {
         let (path, test, flows) = (short(&own.path), short(&own.test), count(own.flows, "flow"));
@@ -39,8 +39,8 @@ fn missing(rows: &[Row]) -> Vec<Paragraph> {
         }
     }
     let paragraph = |(reason, mut rows): (&str, Vec<String>)| {
-        let more = rows.len().saturating_sub(NAMED);
-        rows.truncate(NAMED);
+        let more = rows.len().saturating_sub(MAX_NAMES_SHOWN);
+        rows.truncate(MAX_NAMES_SHOWN);
         if more > 0 {
             rows.push(format!("{more} rows more"));
         }

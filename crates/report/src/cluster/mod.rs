@@ -22,19 +22,19 @@ use super::text::layout::clean;
 type Paragraph = (String, String);
 
 /// A title, a header whose cells may have several lines, and rows as wide as it.
-struct Table {
+struct ClusterTable {
     title: String,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 /// Longest name in a cell or title, in characters: names come from elsewhere.
-const NAME: usize = 40;
+const MAX_NAME_CHARS: usize = 40;
 
 /// A name that fits.
 fn short(name: &str) -> String {
-    let mut shown: String = clean(name).chars().take(NAME).collect();
-    if name.chars().nth(NAME).is_some() {
+    let mut shown: String = clean(name).chars().take(MAX_NAME_CHARS).collect();
+    if name.chars().nth(MAX_NAME_CHARS).is_some() {
         shown.push('…');
     }
     shown

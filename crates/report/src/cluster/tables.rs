@@ -1,7 +1,7 @@
 //! The tables of each test: goodput and its cost, or latency and its cost. A row that was not
 //! measured stands in its place and says so.
 
-use super::{Table, short};
+use super::{ClusterTable, short};
 use crate::text::layout::{maybe, number, unknown};
 use crate::text::{bound, rate_unit};
 use podperf_model::result::cluster::{
@@ -10,7 +10,7 @@ use podperf_model::result::cluster::{
 use podperf_model::result::run::Ends;
 
 /// In the order in which the tests first come up.
-pub(super) fn tables(run: &ClusterRun) -> Vec<Table> {
+pub(super) fn tables(run: &ClusterRun) -> Vec<ClusterTable> {
     let rows = &run.summary.rows;
     let mut tests: Vec<&str> = Vec::new();
     for row in rows {
@@ -33,26 +33,26 @@ pub(super) fn tables(run: &ClusterRun) -> Vec<Table> {
 }
 
 /// A column: its header, and a row's cell.
-type Column<'a> = (String, Box<dyn Fn(&Row) -> String + 'a>);
+type TableColumn<'a> = (String, Box<dyn Fn(&Row) -> String + 'a>);
 
-fn column<'a>(header: &str, cell: impl Fn(&Row) -> String + 'a) -> Column<'a> {
+fn column<'a>(header: &str, cell: impl Fn(&Row) -> String + 'a) -> TableColumn<'a> {
     (header.to_owned(), Box::new(cell))
 }
 
-fn table(title: String, flows: &str, rows: &[&Row], columns: Vec<Column<'_>>) -> Table {
+fn table(title: String, flows: &str, rows: &[&Row], columns: Vec<TableColumn<'_>>) -> ClusterTable {
     let mut all =
         vec![column("path", |row| short(&row.path)), column(flows, |row| row.flows.to_string())];
     all.extend(columns);
     let cells = |row: &&Row| all.iter().map(|(_, cell)| cell(row)).collect();
     let rows = rows.iter().map(cells).collect();
-    Table { title, rows, header: all.into_iter().map(|(header, _)| header).collect() }
+    ClusterTable { title, rows, header: all.into_iter().map(|(header, _)| header).collect() }
 }
 
 fn versus_header() -> String {
     format!("vs {BASELINE}\n%")
 }
 
-fn goodput(test: &str, rows: &[&Row]) -> Table {
+fn goodput(test: &str, rows: &[&Row]) -> ClusterTable {
     let means = rows.iter().filter_map(|row| row.goodput_bits_per_second);
     let (unit, divisor) = rate_unit(means.map(|rate| rate.mean).fold(0.0, f64::max));
     let udp = rows.iter().any(|row| row.loss_share.is_some());
@@ -76,7 +76,7 @@ fn goodput(test: &str, rows: &[&Row]) -> Table {
     table(format!("{test}: goodput"), "streams", rows, columns)
 }
 
-fn cost(test: &str, rows: &[&Row]) -> Table {
+fn cost(test: &str, rows: &[&Row]) -> ClusterTable {
     let per_gbit = |cpu: &Option<EndCpu>| maybe(cpu.and_then(|cpu| cpu.cores_per_gbit), 4);
     let columns = vec![
         column("client busy\ncores", |row| busy(&row.cpu.client)),
@@ -90,7 +90,7 @@ fn cost(test: &str, rows: &[&Row]) -> Table {
     table(format!("{test}: what it cost"), "streams", rows, columns)
 }
 
-fn latency(test: &str, rows: &[&Row]) -> Table {
+fn latency(test: &str, rows: &[&Row]) -> ClusterTable {
     let own = |figure: fn(&PooledLatency) -> Option<f64>| {
         move |row: &Row| maybe(row.latency.as_ref().and_then(figure).map(|ns| ns / 1e3), 1)
     };
@@ -109,7 +109,7 @@ fn latency(test: &str, rows: &[&Row]) -> Table {
     table(format!("{test}: latency"), "flows", rows, columns)
 }
 
-fn requests(test: &str, rows: &[&Row]) -> Table {
+fn requests(test: &str, rows: &[&Row]) -> ClusterTable {
     let us = |cpu: &Option<EndCpu>| maybe(cpu.and_then(|cpu| cpu.us_per_transaction), 2);
     let mut columns = vec![
         column(&versus_header(), |row| ratio(&row.rate_vs_baseline)),
@@ -128,7 +128,7 @@ fn requests(test: &str, rows: &[&Row]) -> Table {
     table(format!("{test}: transactions per second, and what they cost"), "flows", rows, columns)
 }
 
-fn nothing(test: &str, rows: &[&Row]) -> Table {
+fn nothing(test: &str, rows: &[&Row]) -> ClusterTable {
     let columns = vec![
         column("failed\nsamples", |row| row.failed.to_string()),
         column("verdict", |row| verdict(row, &None, ["", ""])),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{json, markdown, text};
 use crate::analysis::testing::{full, plan, samples};
 use crate::analysis::{summarise, warnings};
-use crate::text::layout::WIDTH;
+use crate::text::layout::WIDTH_CHARS;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;
 use podperf_model::result::cluster::{
@@ -223,7 +223,7 @@ fn columns(line: &str) -> usize {
 
 fn fits(text: &str) -> Result<(), String> {
     for line in text.lines() {
-        if columns(line) > usize::from(WIDTH) || line.chars().any(char::is_control) {
+        if columns(line) > usize::from(WIDTH_CHARS) || line.chars().any(char::is_control) {
             return Err(format!("{} columns: {line:?}", columns(line)));
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::layout::{figures, maybe, maybe_count, number, paragraphs};
 use podperf_model::result::calibration::{Calibration, StreamCeiling};
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 use podperf_model::units::Bytes;
 
 /// Writes `record` to `out`.

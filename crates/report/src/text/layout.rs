@@ -1,11 +1,11 @@
-//! Tables and paragraphs of at most [`WIDTH`] columns, whatever stands in them.
+//! Tables and paragraphs of at most [`WIDTH_CHARS`] columns, whatever stands in them.
 //!
 //! Text from the other end is data: control characters in it never reach the terminal.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// Widest line, in columns.
-pub(crate) const WIDTH: u16 = 120;
+pub(crate) const WIDTH_CHARS: u16 = 120;
 
 /// A line below the header and no other.
 const STYLE: TableStyle =
@@ -39,7 +39,7 @@ fn empty() -> Table {
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH)
+        .set_width(WIDTH_CHARS)
         .set_truncation_indicator("…");
     table
 }

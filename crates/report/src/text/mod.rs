@@ -17,7 +17,7 @@ use podperf_model::plan::{CrrPlan, Direction, Plan, RrPlan, StreamPlan, Wait, Wo
 use podperf_model::result::run::{
     Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
 };
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 use podperf_model::units::Bytes;
 
 /// Writes `run` to `out`.
@@ -103,7 +103,7 @@ fn connections(all: &Connections) -> String {
         for (count, what) in [
             (uses.no_port, "found no port"),
             (uses.failed, "failed to connect"),
-            (uses.strangers, "from strangers"),
+            (uses.foreign, "from other hosts"),
             (uses.broken, "broke off"),
             (uses.held, "kept a worker waiting"),
         ] {
@@ -285,7 +285,7 @@ fn ceiling(own: &Ceiling) -> String {
         (_, Some(floor_ns)) => format!("{} µs", number(floor_ns as f64 / 1e3, 1)),
         _ => "?".to_owned(),
     };
-    format!("{share} % of podperf's {loopback} over loopback ({})", own.of)
+    format!("{share} % of podperf's {loopback} over loopback ({})", own.figure)
 }
 
 pub(super) const fn bound(bound: Bound) -> &'static str {

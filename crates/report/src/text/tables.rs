@@ -6,7 +6,7 @@ use podperf_model::reading::TcpInfo;
 use podperf_model::result::run::{Cpu, Latency, Run, Stream, StreamDirection};
 
 /// Rows of streams shown; what is more stands in the JSON document.
-const SHOWN: usize = 16;
+const MAX_ROWS_SHOWN: usize = 16;
 
 /// One row a stream, and the total; nothing when nothing was measured.
 pub(super) fn streams(run: &Run) -> Option<String> {
@@ -22,9 +22,9 @@ pub(super) fn streams(run: &Run) -> Option<String> {
         header.extend(["TCP busy\n%", "limited by\nrwnd %", "limited by\nsndbuf %"]);
     }
     header.extend(["per send\nB", "per receive\nB"]);
-    let shown = run.streams.iter().take(SHOWN);
+    let shown = run.streams.iter().take(MAX_ROWS_SHOWN);
     let mut rows: Vec<Vec<String>> = shown.map(|stream| row(stream, divisor, rr)).collect();
-    if let Some(more) = run.streams.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = run.streams.len().checked_sub(MAX_ROWS_SHOWN).filter(|more| *more > 0) {
         rows.push(padded(vec![format!("… {more} more")], header.len()));
     }
     let both = throughput.up_bits_per_second.zip(throughput.down_bits_per_second);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::layout::WIDTH;
+use super::layout::WIDTH_CHARS;
 use super::{render, render_calibration};
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Wait;
@@ -165,7 +165,7 @@ proptest! {
     ) {
         let text = text(&merge(input));
         for line in text.lines() {
-            prop_assert!(columns(line) <= usize::from(WIDTH), "{} columns: {line}", columns(line));
+            prop_assert!(columns(line) <= usize::from(WIDTH_CHARS), "{} columns: {line}", columns(line));
             prop_assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }

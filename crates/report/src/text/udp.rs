@@ -4,10 +4,10 @@ use super::layout::{figures, maybe, maybe_count, number};
 use super::{rate, rate_unit, size, way};
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::{DatagramFacts, Run};
-use podperf_model::result::words::count;
+use podperf_model::result::wording::count;
 
 /// Rows of flows shown; what is more stands in the JSON document.
-const SHOWN: usize = 16;
+const MAX_ROWS_SHOWN: usize = 16;
 
 pub(super) fn stream(plan: &UdpPlan, flows: u32) -> String {
     let bytes = plan.datagram_bytes.map_or_else(|| "the path's size".to_owned(), size);
@@ -62,8 +62,8 @@ pub(super) fn datagrams(run: &Run) -> Option<String> {
         let cells = [stream.id.to_string(), goodput(stream.bits_per_second)];
         Some(row(cells, &stream.datagrams?))
     });
-    let mut rows: Vec<Vec<String>> = flows.take(SHOWN).collect();
-    if let Some(more) = run.streams.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    let mut rows: Vec<Vec<String>> = flows.take(MAX_ROWS_SHOWN).collect();
+    if let Some(more) = run.streams.len().checked_sub(MAX_ROWS_SHOWN).filter(|more| *more > 0) {
         rows.push(vec![format!("… {more} more")]);
     }
     rows.push(row(["total".to_owned(), goodput(all)], &total));

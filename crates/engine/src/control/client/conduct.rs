@@ -86,7 +86,7 @@ impl RunContext<'_> {
         let begun = Instant::now();
         let mut warm_up = Duration::ZERO;
         stage.start();
-        if let StopCondition::Time { window } = self.plan.extent {
+        if let StopCondition::Time { window } = self.plan.stop_condition {
             stage.until(begun + self.plan.warm_up, |_| false);
             if !stage.broken {
                 warm_up = begun.elapsed();
@@ -157,9 +157,9 @@ impl ClientRun<'_, '_> {
     /// A run by count: both ends have seen all their flows end. Where connections do not last,
     /// only the client knows.
     fn counted_out(&self) -> bool {
-        !matches!(self.ensemble.plan.extent, StopCondition::Time { .. })
+        !matches!(self.ensemble.plan.stop_condition, StopCondition::Time { .. })
             && self.engine.all_ended()
-            && (self.server_closed || self.ensemble.plan.lasting() == 0)
+            && (self.server_closed || self.ensemble.plan.lasting_connections() == 0)
     }
 
     fn close(&mut self) {
@@ -179,7 +179,7 @@ impl ClientRun<'_, '_> {
     fn finish(mut self, warm_up: Duration) -> Conducted {
         self.stopping = true;
         let drain = if self.server_lost { Duration::ZERO } else { DRAIN };
-        if self.ensemble.plan.lasting() == 0 {
+        if self.ensemble.plan.lasting_connections() == 0 {
             // The server goes on taking connections until the last transaction is over.
             self.client.report = Some(self.engine.stop(drain));
             self.say(&FromClient::Stop);
@@ -287,7 +287,7 @@ impl ClientRun<'_, '_> {
     /// A flow came to its end at the server. Before the stop that is an error, unless the run ends
     /// by a count.
     fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
-        let by_count = !matches!(self.ensemble.plan.extent, StopCondition::Time { .. });
+        let by_count = !matches!(self.ensemble.plan.stop_condition, StopCondition::Time { .. });
         let peer = self.ensemble.peer;
         if let Some(error) = error {
             self.fail(Error {

@@ -43,11 +43,12 @@ pub(super) fn open(
         return meet(plan, crr, peer, port, bind, deadline);
     }
     if plan.workload.is_udp() {
-        let sockets = flows::open(peer, bind, (session, plan.lasting()), deadline)?;
+        let sockets = flows::open(peer, bind, (session, plan.lasting_connections()), deadline)?;
         let granted = datagram::tune_all(&sockets, plan).map_err(|error| error.with_peer(peer))?;
         return Ok(Data { sockets, granted, way: None });
     }
-    let streams = dial::streams(peer, bind, &plan.socket, (session, plan.lasting()), deadline)?;
+    let streams =
+        dial::streams(peer, bind, &plan.socket, (session, plan.lasting_connections()), deadline)?;
     let mut data = Data::default();
     for (id, stream) in (0..).zip(streams) {
         let sends = plan.flow_role(Role::Client, id) == FlowRole::Send;

@@ -29,7 +29,7 @@ pub(super) fn conduct(
 ) -> Result<()> {
     let plan = engine.plan().clone();
     let deadline = Instant::now() + longest(&plan, guest.options.limits.duration);
-    let counted = !matches!(plan.extent, StopCondition::Time { .. });
+    let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
     let mut visit = ServerRun {
         link,
         engine,
@@ -91,7 +91,7 @@ pub(super) fn conduct(
 
 /// What the run may take at the most.
 fn longest(plan: &Plan, cap: Duration) -> Duration {
-    match plan.extent {
+    match plan.stop_condition {
         StopCondition::Time { window } => plan.warm_up + window + GRACE,
         StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => cap,
     }
@@ -146,7 +146,7 @@ impl ServerRun<'_> {
     /// Takes an intermediate reading, unless the closing one is about to come.
     fn tick(&mut self) -> Result<()> {
         let (Some(due), Some(opened)) = (self.next, self.opened) else { return Ok(()) };
-        if let StopCondition::Time { window } = self.plan.extent
+        if let StopCondition::Time { window } = self.plan.stop_condition
             && due + EDGE > opened + window
         {
             self.next = None;

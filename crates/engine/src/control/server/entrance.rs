@@ -35,7 +35,7 @@ pub(super) struct Entrance<'a> {
 impl<'a> Entrance<'a> {
     /// Streams that come in through the server's own port.
     pub(super) fn streams(plan: &Plan) -> u32 {
-        if plan.workload.is_udp() { 0 } else { plan.lasting() }
+        if plan.workload.is_udp() { 0 } else { plan.lasting_connections() }
     }
 
     /// Descriptors that a run takes at the most: a flow of datagrams has two while it is set up,
@@ -56,7 +56,7 @@ impl<'a> Entrance<'a> {
         ends: Option<(SocketAddr, SocketAddr)>,
     ) -> Result<Self> {
         let flows = if plan.workload.is_udp() {
-            Some(guest.flows.expect(place.session(), plan.lasting())?)
+            Some(guest.flows.expect(place.session(), plan.lasting_connections())?)
         } else {
             None
         };
@@ -85,7 +85,7 @@ impl<'a> Entrance<'a> {
         let streams = gather(&self.place.joining, incoming, guest, Self::streams(plan))?;
         self.place.close();
         if let Some(flows) = &self.flows {
-            let sockets = gather(&flows.joining, incoming, guest, plan.lasting())?;
+            let sockets = gather(&flows.joining, incoming, guest, plan.lasting_connections())?;
             let granted = datagram::tune_all(&sockets, plan)?;
             return Ok((sockets, granted));
         }

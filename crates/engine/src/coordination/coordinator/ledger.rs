@@ -54,7 +54,7 @@ impl<'a> Ledger<'a> {
     }
 
     pub(super) fn beat(&mut self, now: Option<&Now>) -> Result<()> {
-        self.say(&LogRecord::Beat {
+        self.say(&LogRecord::Heartbeat {
             elapsed_seconds: self.began.elapsed().as_secs_f64(),
             step: now.map(|now| now.number),
             steps: self.steps,
@@ -73,7 +73,8 @@ impl<'a> Ledger<'a> {
         outcome: Result<EncodedRun, String>,
     ) -> Result<()> {
         let opened = outcome.and_then(|packed| {
-            let run = packed.gist().map_err(|cause| format!("the result is damaged: {cause}"))?;
+            let run =
+                packed.summary().map_err(|cause| format!("the result is damaged: {cause}"))?;
             Ok((packed, run))
         });
         let (packed, run) = match opened {
@@ -91,7 +92,7 @@ impl<'a> Ledger<'a> {
         };
         let (test, agent) = (step.test.clone(), agent.to_owned());
         let place = ResultKey { step: number, test, sample: step.sample, agent };
-        run_log::write_packed(self.to, &place, &packed).map_err(failed)?;
+        run_log::write_encoded(self.to, &place, &packed).map_err(failed)?;
         self.results += 1;
         self.complete += u32::from(run.status == Status::Complete);
         self.measured += u32::from(run.throughput.is_some());

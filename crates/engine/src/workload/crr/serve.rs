@@ -182,7 +182,7 @@ impl ServerLoop<'_, '_> {
                             .map_err(watch_failure)?;
                     }
                 }
-                Ok(AcceptedConnection::FromElsewhere) => self.connections.uses.strangers += 1,
+                Ok(AcceptedConnection::FromElsewhere) => self.connections.uses.foreign += 1,
                 Err(_) if self.worker.gate().stopped() => {
                     self.multiplex.forget(self.listener.socket());
                     return Ok(());
@@ -272,7 +272,7 @@ impl<'a> ServerConnections<'a> {
                         return Ok(NextMode::Many { waiting: Some((slot, interest)) });
                     }
                 }
-                Ok(AcceptedConnection::FromElsewhere) => self.uses.strangers += 1,
+                Ok(AcceptedConnection::FromElsewhere) => self.uses.foreign += 1,
                 Err(_) if worker.gate().stopped() => return Ok(NextMode::Nothing),
                 Err(error) if not_yet(&error) => {
                     std::hint::spin_loop();

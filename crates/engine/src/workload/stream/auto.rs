@@ -29,7 +29,7 @@ pub struct MethodChoice {
 
 /// Why a run is too short to probe in; nothing where it is not.
 pub(super) fn why_no_probe(plan: &Plan) -> Option<&'static str> {
-    match plan.extent {
+    match plan.stop_condition {
         StopCondition::Time { .. } if plan.warm_up.is_zero() => {
             Some("auto probes in the warm-up, and the run has none")
         }

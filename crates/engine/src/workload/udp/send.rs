@@ -34,7 +34,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     let size = plan.size() as u64;
     let flows = (0..worker.flows.ids.len()).map(|flow| SenderFlow {
         tally: worker.tally(flow),
-        left: match worker.shared.plan.extent {
+        left: match worker.shared.plan.stop_condition {
             StopCondition::Time { .. } => u64::MAX,
             _ => worker.budget(flow).div_ceil(size),
         },

@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 use super::{at_least, within};
 use crate::error::{Error, Result};
-use crate::plan::udp::{DATAGRAM_MOST, HEADER_BYTES, Offload, UdpPlan, UdpRrPlan};
+use crate::plan::udp::{HEADER_BYTES, MAX_DATAGRAM_BYTES, Offload, UdpPlan, UdpRrPlan};
 use crate::plan::{Plan, SocketPlan, Workload};
 use crate::units::{BitRate, Bytes};
 
@@ -27,9 +27,9 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
 
 fn check_stream(udp: &UdpPlan) -> Result<()> {
     if let Some(bytes) = udp.datagram_bytes {
-        within("--length", bytes, Bytes(HEADER_BYTES as u64)..=Bytes(DATAGRAM_MOST))?;
-        if udp.gso == Offload::On && bytes.0 * 2 > DATAGRAM_MOST {
-            let most = DATAGRAM_MOST / 2;
+        within("--length", bytes, Bytes(HEADER_BYTES as u64)..=Bytes(MAX_DATAGRAM_BYTES))?;
+        if udp.gso == Offload::On && bytes.0 * 2 > MAX_DATAGRAM_BYTES {
+            let most = MAX_DATAGRAM_BYTES / 2;
             let allowed = format!("allowed: auto or off with datagrams above {most} B (--length)");
             return Err(Error::usage("--gso", "on", allowed));
         }
@@ -43,8 +43,8 @@ fn check_stream(udp: &UdpPlan) -> Result<()> {
 }
 
 fn check_rr(rr: &UdpRrPlan) -> Result<()> {
-    within("--request", rr.request_bytes, Bytes(1)..=Bytes(DATAGRAM_MOST))?;
-    within("--response", rr.response_bytes, Bytes(1)..=Bytes(DATAGRAM_MOST))?;
+    within("--request", rr.request_bytes, Bytes(1)..=Bytes(MAX_DATAGRAM_BYTES))?;
+    within("--response", rr.response_bytes, Bytes(1)..=Bytes(MAX_DATAGRAM_BYTES))?;
     if rr.timeout < Duration::from_millis(1) || rr.timeout > MAX_TIMEOUT {
         let allowed = format!("allowed: 1ms to {}", format_duration(MAX_TIMEOUT));
         return Err(Error::usage("--timeout", format_duration(rr.timeout), allowed));

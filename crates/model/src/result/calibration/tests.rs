@@ -38,7 +38,7 @@ fn one_machine(run: &mut Run) {
 fn a_stream_is_held_against_the_nearest_number_of_streams() {
     let run = held(stream_run(), |_| {});
     let ceiling = run.ceiling.unwrap();
-    assert_eq!(ceiling.of, "write/read, 2 streams of 128 KiB messages");
+    assert_eq!(ceiling.figure, "write/read, 2 streams of 128 KiB messages");
     assert_eq!((ceiling.bits_per_second, ceiling.share), (Some(5e9), 0.8));
     assert_eq!(run.no_ceiling, None);
     assert!(run.warnings.iter().all(|warning| warning.code != "calibration_ignored"));

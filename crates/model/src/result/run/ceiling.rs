@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ceiling {
     /// Which of the calibration's figures: methods, number of streams, placement.
-    pub of: String,
+    pub figure: String,
     /// When it was measured (RFC 3339, UTC).
     pub taken_at: String,
     /// Streams: the goodput over loopback; null for request/response.

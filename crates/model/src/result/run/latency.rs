@@ -6,27 +6,34 @@ use serde::{Deserialize, Serialize};
 /// A latency distribution, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
-    /// Always `ns`.
-    pub unit: String,
     /// Values recorded.
     pub count: u64,
     /// Exact arithmetic mean.
+    #[serde(rename = "mean_ns")]
     pub mean: Option<f64>,
     /// Exact population standard deviation.
+    #[serde(rename = "stddev_ns")]
     pub stddev: Option<f64>,
     /// Smallest value.
+    #[serde(rename = "min_ns")]
     pub min: Option<u64>,
     /// Median.
+    #[serde(rename = "p50_ns")]
     pub p50: Option<u64>,
     /// 90th percentile.
+    #[serde(rename = "p90_ns")]
     pub p90: Option<u64>,
     /// 99th percentile. Percentiles with fewer than ten values above them are null.
+    #[serde(rename = "p99_ns")]
     pub p99: Option<u64>,
     /// 99.9th percentile.
+    #[serde(rename = "p99_9_ns")]
     pub p99_9: Option<u64>,
     /// 99.99th percentile.
+    #[serde(rename = "p99_99_ns")]
     pub p99_99: Option<u64>,
     /// Largest value.
+    #[serde(rename = "max_ns")]
     pub max: Option<u64>,
     /// Values above 60 s: counted in mean, stddev and max, recorded as 60 s in the histogram.
     pub out_of_range: u64,

@@ -8,20 +8,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuModes {
     /// User mode, guests included.
+    #[serde(rename = "user_cores")]
     pub user: f64,
     /// Niced user mode.
+    #[serde(rename = "nice_cores")]
     pub nice: f64,
     /// Kernel mode.
+    #[serde(rename = "system_cores")]
     pub system: f64,
     /// Idle with I/O outstanding; not busy.
+    #[serde(rename = "iowait_cores")]
     pub iowait: f64,
     /// Hardware interrupts.
+    #[serde(rename = "irq_cores")]
     pub irq: f64,
     /// Software interrupts: the network stack's receive side, above all.
+    #[serde(rename = "softirq_cores")]
     pub softirq: f64,
     /// Taken by the hypervisor.
+    #[serde(rename = "steal_cores")]
     pub steal: f64,
     /// Idle.
+    #[serde(rename = "idle_cores")]
     pub idle: f64,
 }
 
@@ -32,6 +40,7 @@ pub struct Cpu {
     #[serde(flatten)]
     pub modes: CpuModes,
     /// user + nice + system + irq + softirq.
+    #[serde(rename = "busy_cores")]
     pub busy: f64,
     /// CPUs online at the end of the window.
     pub cpus: u32,
@@ -68,12 +77,15 @@ pub struct PerCpu {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessCpu {
     /// User mode.
+    #[serde(rename = "user_cores")]
     pub user: f64,
     /// Kernel mode.
+    #[serde(rename = "system_cores")]
     pub system: f64,
     /// Highest resident set, in bytes.
     pub max_rss_bytes: u64,
     /// Of this, the sampler's own cost.
+    #[serde(rename = "sampler_cores")]
     pub sampler: f64,
 }
 
@@ -113,16 +125,22 @@ pub struct Packets {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IntervalCpu {
     /// User and nice.
+    #[serde(rename = "user_cores")]
     pub user: f64,
     /// Kernel mode.
+    #[serde(rename = "system_cores")]
     pub system: f64,
     /// Software interrupts.
+    #[serde(rename = "softirq_cores")]
     pub softirq: f64,
     /// Taken by the hypervisor.
+    #[serde(rename = "steal_cores")]
     pub steal: f64,
     /// user + nice + system + irq + softirq.
+    #[serde(rename = "busy_cores")]
     pub busy: f64,
     /// Busiest CPU's busy share, 0 to 1.
+    #[serde(rename = "busiest_cpu_share")]
     pub busiest_cpu: f64,
     /// softnet drops on this end.
     pub softnet_dropped: Option<u64>,

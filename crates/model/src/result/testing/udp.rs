@@ -47,7 +47,7 @@ pub fn udp_input() -> Input {
             });
         }
     }
-    let [from, to] = [client, server].map(|half| half.report.as_mut().unwrap());
+    let [from, to] = [client, server].map(|end_result| end_result.report.as_mut().unwrap());
     for (flow, lost) in to.flows.iter_mut().zip(lost) {
         let window = Datagrams {
             received: 2_000 - lost,

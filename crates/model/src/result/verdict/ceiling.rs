@@ -6,14 +6,14 @@ use crate::result::run::{Bound, Run, Verdict};
 use crate::result::span::float;
 
 /// A rate asked for counts as reached within this share of it.
-const REACHED: f64 = 0.05;
+const REACHED_SHARE: f64 = 0.05;
 /// Late sends that a kept schedule may have.
 const LATE_SHARE: f64 = 0.01;
 /// Share of the line rate's payload from which on the line bound the run.
 const LINE_SHARE: f64 = 0.9;
 /// How near to podperf's own ceiling a run is bound by it, and how far beyond it the comparison
 /// still holds between two machines: a share of the ceiling.
-const NEAR: f64 = 0.1;
+const NEAR_SHARE: f64 = 0.1;
 /// What Ethernet adds to a packet on the wire, in bytes: header 14, check sequence 4, preamble 8,
 /// gap 12 (IEEE 802.3).
 const ETHERNET_BYTES: f64 = 38.0;
@@ -30,7 +30,7 @@ pub(super) fn pacing(run: &Run) -> Option<Verdict> {
     let ways = if run.plan.workload.direction()? == Direction::Both { 2.0 } else { 1.0 };
     let asked = float(rate.0) * f64::from(run.plan.flows) * ways;
     let goodput = run.throughput.as_ref()?.bits_per_second;
-    ((goodput - asked).abs() <= REACHED * asked).then(|| {
+    ((goodput - asked).abs() <= REACHED_SHARE * asked).then(|| {
         bound(
             Bound::Pacing,
             format!("goodput {} of {} asked for by pacing", gigabits(goodput), gigabits(asked)),
@@ -44,7 +44,7 @@ pub(super) fn offered_rate(run: &Run) -> Option<Verdict> {
     let done = run.transactions.as_ref()?.per_second;
     let schedule = run.schedule.clone().unwrap_or_default();
     let in_time = float(schedule.late) <= LATE_SHARE * float(schedule.due);
-    (in_time && (done - asked).abs() <= REACHED * asked).then(|| {
+    (in_time && (done - asked).abs() <= REACHED_SHARE * asked).then(|| {
         bound(
             Bound::OfferedRate,
             format!("{done:.0} of {asked:.0} transactions/s asked for, the schedule was kept"),
@@ -88,8 +88,8 @@ pub(super) fn link(run: &Run) -> Option<Verdict> {
 /// there each end has CPUs of its own.
 pub(super) fn generator(run: &Run) -> Option<Verdict> {
     let ceiling = run.ceiling.as_ref()?;
-    let most = if run.same_machine() { f64::INFINITY } else { 1.0 + NEAR };
-    if !(1.0 - NEAR..=most).contains(&ceiling.share) {
+    let most = if run.same_machine() { f64::INFINITY } else { 1.0 + NEAR_SHARE };
+    if !(1.0 - NEAR_SHARE..=most).contains(&ceiling.share) {
         return None;
     }
     let share = 100.0 * ceiling.share;
@@ -107,7 +107,7 @@ pub(super) fn generator(run: &Run) -> Option<Verdict> {
         }
         _ => return None,
     };
-    let basis = format!("{}, calibrated {}", ceiling.of, ceiling.taken_at);
+    let basis = format!("{}, calibrated {}", ceiling.figure, ceiling.taken_at);
     let mut verdict = bound(Bound::Generator, format!("{figure} ({basis})"));
     verdict.evidence.extend(cpu::spare(run));
     Some(verdict)

@@ -4,25 +4,25 @@ use super::{bound, unclear};
 use crate::plan::{Direction, Role};
 use crate::result::run::{Bound, Cpu, PerCpu, PlacementFacts, Run, Verdict};
 use crate::result::span::float;
-use crate::result::words::{count, end_name};
+use crate::result::wording::{count, end_name};
 
 /// Share of throttled quota periods above which the quota bound the run.
-const THROTTLED: f64 = 0.05;
+const MIN_THROTTLED_SHARE: f64 = 0.05;
 /// Softirq share from which on a CPU does little else.
-const SOFTIRQ: f64 = 0.85;
+const MIN_SOFTIRQ_SHARE: f64 = 0.85;
 /// Share of its workers' CPU time that a saturated process uses.
-const PROCESS: f64 = 0.9;
+const MIN_PROCESS_SHARE: f64 = 0.9;
 /// Busy share of the workers' CPUs, user to softirq, on a saturated end.
-const WORKER_CPUS: f64 = 0.95;
+const MIN_WORKER_CPUS_SHARE: f64 = 0.95;
 /// Idle share of all CPUs below which a machine is full.
-const IDLE: f64 = 0.05;
+const MAX_IDLE_SHARE: f64 = 0.05;
 
 /// A cgroup quota that stopped the process in many of its periods.
 pub(super) fn quota(run: &Run) -> Option<Verdict> {
     run.cpu.named().into_iter().find_map(|(end, cpu)| {
         let group = cpu.as_ref()?.cgroup.as_ref()?;
         let (throttled, periods) = group.throttled_periods.zip(group.periods)?;
-        (float(throttled) > THROTTLED * float(periods)).then(|| {
+        (float(throttled) > MIN_THROTTLED_SHARE * float(periods)).then(|| {
             bound(
                 Bound::CpuQuota,
                 format!("{end}: CPU quota used up in {throttled} of {periods} periods"),
@@ -37,7 +37,7 @@ pub(super) fn softirq_core(run: &Run) -> Option<Verdict> {
     let lines = all.flat_map(|(end, cpu)| cpu.per_cpu.iter().map(move |line| (end, line)));
     let (end, line) =
         lines.reduce(|a, b| if b.1.modes.softirq > a.1.modes.softirq { b } else { a })?;
-    (line.modes.softirq >= SOFTIRQ).then(|| {
+    (line.modes.softirq >= MIN_SOFTIRQ_SHARE).then(|| {
         bound(
             Bound::SoftirqCore,
             format!(
@@ -66,7 +66,7 @@ pub(super) fn shared_machine(run: &Run) -> Option<Verdict> {
     }
     let cpu = run.cpu.client.as_ref().or(run.cpu.server.as_ref())?;
     let idle = machine_idle(cpu)?;
-    (idle < IDLE).then(|| {
+    (idle < MAX_IDLE_SHARE).then(|| {
         unclear(vec![format!(
             "all CPUs of the shared machine are busy ({:.1} % idle)",
             100.0 * idle
@@ -151,7 +151,7 @@ fn process_load(run: &Run, role: Role) -> Option<Load> {
     let (placement, cpus) = worker_cpus(run, role)?;
     Some(Load {
         share: process.total() / f64::from(cpus),
-        threshold: PROCESS,
+        threshold: MIN_PROCESS_SHARE,
         text: format!(
             "{}: the process used {:.2} cores with {} on {}",
             end_name(role),
@@ -176,7 +176,7 @@ fn worker_cpus_load(run: &Run, role: Role) -> Option<Load> {
     let whose = if pinned.is_empty() { "busiest" } else { "workers'" };
     Some(Load {
         share,
-        threshold: WORKER_CPUS,
+        threshold: MIN_WORKER_CPUS_SHARE,
         text: format!(
             "{}: {whose} {} {:.0} % busy",
             end_name(role),
@@ -190,7 +190,7 @@ fn machine_load(run: &Run, role: Role) -> Option<Load> {
     let idle = machine_idle(run.cpu.get(role).as_ref()?)?;
     Some(Load {
         share: 1.0 - idle,
-        threshold: 1.0 - IDLE,
+        threshold: 1.0 - MAX_IDLE_SHARE,
         text: format!("{}: all CPUs are busy ({:.1} % idle)", end_name(role), 100.0 * idle),
     })
 }

@@ -24,11 +24,11 @@ use crate::result::run::{Bound, Limited, Run, Verdict};
 use crate::result::span::float;
 
 /// Share of the busy time that TCP was limited by one cause, from which on it bound the run.
-const TCP_LIMITED: f64 = 0.5;
+const MIN_LIMITED_SHARE: f64 = 0.5;
 
 /// Share of the requests a closed loop may have in flight that must be, for the round trip to be
 /// what it waits for.
-const IN_FLIGHT: f64 = 0.5;
+const MIN_IN_FLIGHT_SHARE: f64 = 0.5;
 
 /// What bound `run`.
 #[must_use]
@@ -84,7 +84,7 @@ fn tcp_limits(run: &Run) -> Option<Verdict> {
     } else {
         (Bound::SendBuffer, limits.send_buffer / limits.busy, "send buffer")
     };
-    (share >= TCP_LIMITED).then(|| {
+    (share >= MIN_LIMITED_SHARE).then(|| {
         bound(by, format!("TCP waited for the {name} {:.0} % of its busy time", 100.0 * share))
     })
 }
@@ -103,7 +103,7 @@ fn round_trip(run: &Run) -> Option<Verdict> {
     let allowed = u64::from(run.plan.flows) * u64::from(burst);
     let mean_ns = run.latency.as_ref()?.mean?;
     let in_flight = transactions.per_second * mean_ns / 1e9;
-    (in_flight >= IN_FLIGHT * float(allowed)).then(|| {
+    (in_flight >= MIN_IN_FLIGHT_SHARE * float(allowed)).then(|| {
         let mut verdict = bound(
             Bound::RoundTrip,
             format!(

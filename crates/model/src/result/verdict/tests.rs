@@ -13,7 +13,7 @@ use crate::units::BitRate;
 /// The run reached this share of podperf's own goodput over loopback.
 fn reached(run: &mut Run, share: f64) {
     run.ceiling = Some(Ceiling {
-        of: "write/read, 2 streams of 128 KiB messages".to_owned(),
+        figure: "write/read, 2 streams of 128 KiB messages".to_owned(),
         taken_at: "2026-01-01T00:00:00Z".to_owned(),
         bits_per_second: Some(4e9 / share),
         latency_p50_ns: None,

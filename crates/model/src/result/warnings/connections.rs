@@ -1,15 +1,15 @@
 //! Ports that ran out, connections that failed, and ways of waiting that cannot work.
 
-use super::{Check, Seen, count, warn};
+use super::{RunCheck, RunEvidence, count, warn};
 use crate::plan::{Close, Role, Workload};
 use crate::result::run::Warning;
 use crate::result::span::float;
 
-pub(super) const CHECKS: &[Check] = &[
+pub(super) const CHECKS: &[RunCheck] = &[
     ports_exhausted,
     time_wait,
     connects_failed,
-    strangers,
+    foreign,
     worker_held,
     mptcp_fallback,
     busy_poll_idle,
@@ -17,11 +17,11 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Share of the client's ports in TIME-WAIT from which on it is told.
-const PORTS: f64 = 0.8;
+const MIN_PORTS_SHARE: f64 = 0.8;
 const MORE_PORTS: &str = "let the server close first, or reset (--close server, rst); widen \
                           net.ipv4.ip_local_port_range, or set net.ipv4.tcp_tw_reuse=1";
 
-fn ports_exhausted(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn ports_exhausted(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let client = seen.run.connections.and_then(|all| all.client);
     let Some(uses) = client.filter(|uses| uses.no_port > 0) else { return };
     let of = uses.local_ports.map_or_else(String::new, |ports| format!(" (of {ports})"));
@@ -37,13 +37,13 @@ fn ports_exhausted(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn time_wait(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn time_wait(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if !matches!(&seen.run.plan.workload, Workload::Crr(crr) if crr.close == Close::Client) {
         return;
     }
     let Some(uses) = seen.run.connections.and_then(|all| all.client) else { return };
     let (Some(held), Some(ports)) = (uses.time_wait_after, uses.local_ports) else { return };
-    if float(held) >= PORTS * f64::from(ports) {
+    if float(held) >= MIN_PORTS_SHARE * f64::from(ports) {
         warn(
             found,
             "time_wait",
@@ -53,7 +53,7 @@ fn time_wait(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn connects_failed(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn connects_failed(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let client = seen.run.connections.and_then(|all| all.client);
     let Some(uses) = client.filter(|uses| uses.failed > 0) else { return };
     warn(
@@ -65,18 +65,18 @@ fn connects_failed(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn strangers(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn foreign(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let server = seen.run.connections.and_then(|all| all.server);
-    let Some(uses) = server.filter(|uses| uses.strangers > 0) else { return };
+    let Some(uses) = server.filter(|uses| uses.foreign > 0) else { return };
     warn(
         found,
-        "strangers",
-        format!("server: closed {} from other hosts", count(uses.strangers, "connection")),
+        "foreign_connections",
+        format!("server: closed {} from other hosts", count(uses.foreign, "connection")),
         "if they are this run's, let all of them come from one address (no spread by NAT)",
     );
 }
 
-fn worker_held(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn worker_held(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let server = seen.run.connections.and_then(|all| all.server);
     let Some(uses) = server.filter(|uses| uses.held > 0) else { return };
     warn(
@@ -92,16 +92,16 @@ fn worker_held(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn mptcp_fallback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn mptcp_fallback(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if !seen.run.plan.socket.mptcp {
         return;
     }
-    for (end, half) in seen.present() {
+    for (end, end_result) in seen.present() {
         // What a listener will speak is not known before somebody calls.
-        if end == "server" && seen.run.plan.lasting() == 0 {
+        if end == "server" && seen.run.plan.lasting_connections() == 0 {
             continue;
         }
-        let sockets = half.facts.sockets.iter();
+        let sockets = end_result.facts.sockets.iter();
         let fallen = sockets.filter(|socket| socket.mptcp == Some(false)).count();
         if fallen > 0 {
             warn(
@@ -115,15 +115,15 @@ fn mptcp_fallback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn busy_poll_idle(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let mut sockets = half.facts.sockets.iter().filter(|one| one.busy_poll_us > Some(0));
-        let listens = end == "server" && seen.run.plan.lasting() == 0;
+fn busy_poll_idle(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let mut sockets = end_result.facts.sockets.iter().filter(|one| one.busy_poll_us > Some(0));
+        let listens = end == "server" && seen.run.plan.lasting_connections() == 0;
         if sockets.clone().next().is_none() || listens || sockets.any(|one| one.napi_id != Some(0))
         {
             continue;
         }
-        let device = half.facts.host.device.as_ref();
+        let device = end_result.facts.host.device.as_ref();
         let name = device.map_or_else(|| "the device".to_owned(), |device| device.name.clone());
         warn(
             found,
@@ -137,10 +137,10 @@ fn busy_poll_idle(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn spin_crowded(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn spin_crowded(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let spinning = |role: Role| {
-        let half = seen.halves.get(role).as_ref()?;
-        let facts = &half.facts;
+        let end_result = seen.end_results.get(role).as_ref()?;
+        let facts = &end_result.facts;
         facts.placement.wait.spins().then(|| {
             let cpus = facts.host.cpus_allowed.len();
             (usize::try_from(facts.placement.workers).unwrap_or(usize::MAX), cpus)

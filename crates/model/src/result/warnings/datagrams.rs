@@ -1,21 +1,21 @@
 //! Datagrams that were lost at the receiver's socket or on the path, reordered, or fragmented.
 
-use super::{Check, Seen, warn};
+use super::{RunCheck, RunEvidence, warn};
 use crate::plan::udp::UdpPlan;
 use crate::plan::{Direction, Workload};
 use crate::result::run::{DatagramFacts, SocketFacts, Warning};
 use crate::result::span::float;
 
-pub(super) const CHECKS: &[Check] =
+pub(super) const CHECKS: &[RunCheck] =
     &[receive_buffer_full, datagrams_lost, datagrams_reordered, lost_transactions, fragmented];
 
 /// Losses and reordered datagrams that are told, as a share of those sent.
-const TOLD: f64 = 0.001;
+const MIN_LOSS_SHARE: f64 = 0.001;
 /// IP and UDP headers, in bytes.
-const IPV4_HEADERS: u64 = 28;
-const IPV6_HEADERS: u64 = 48;
+const IPV4_HEADERS_BYTES: u64 = 28;
+const IPV6_HEADERS_BYTES: u64 = 48;
 
-fn totals(seen: &Seen<'_>) -> Option<DatagramFacts> {
+fn totals(seen: &RunEvidence<'_>) -> Option<DatagramFacts> {
     seen.run.udp.as_ref()?.datagrams.filter(|all| all.sent > 0)
 }
 
@@ -28,7 +28,7 @@ const fn receiver(udp: &UdpPlan) -> &'static str {
     }
 }
 
-fn receive_buffer_full(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn receive_buffer_full(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Workload::Udp(udp) = &seen.run.plan.workload else { return };
     let Some((all, drops)) = totals(seen).and_then(|all| Some((all, all.socket_drops?))) else {
         return;
@@ -52,11 +52,11 @@ fn receive_buffer_full(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn datagrams_lost(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn datagrams_lost(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(all) = totals(seen) else { return };
     // A dropped buffer held one datagram or more, so what is left was lost elsewhere at the most.
     let elsewhere = all.lost.saturating_sub(all.socket_drops.unwrap_or(0));
-    if all.socket_drops.unwrap_or(0) == 0 && float(elsewhere) > TOLD * float(all.sent) {
+    if all.socket_drops.unwrap_or(0) == 0 && float(elsewhere) > MIN_LOSS_SHARE * float(all.sent) {
         let remedy = if all.received == 0 {
             "see whether the path carries datagrams of this size (-l), and UDP at all"
         } else {
@@ -77,9 +77,9 @@ fn datagrams_lost(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn datagrams_reordered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn datagrams_reordered(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(all) = totals(seen) else { return };
-    if float(all.reordered) > TOLD * float(all.sent) {
+    if float(all.reordered) > MIN_LOSS_SHARE * float(all.sent) {
         warn(
             found,
             "datagrams_reordered",
@@ -96,7 +96,7 @@ fn datagrams_reordered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn lost_transactions(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn lost_transactions(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let lost = seen.run.udp.as_ref().and_then(|udp| udp.lost_transactions).unwrap_or(0);
     if lost > 0 {
         let done = seen.run.transactions.as_ref().map_or(0, |done| done.count);
@@ -112,16 +112,17 @@ fn lost_transactions(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn fragmented(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn fragmented(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let (fragment, largest) = match &seen.run.plan.workload {
         Workload::Udp(udp) => (udp.fragment, udp.datagram_bytes.map_or(0, |bytes| bytes.0)),
         Workload::UdpRr(rr) => (rr.fragment, rr.request_bytes.0.max(rr.response_bytes.0)),
         _ => return,
     };
-    let sockets = seen.present().flat_map(|(_, half)| &half.facts.sockets);
+    let sockets = seen.present().flat_map(|(_, end_result)| &end_result.facts.sockets);
     let payload = |socket: &SocketFacts| {
         // An IPv6 address stands in brackets before its port.
-        let headers = if socket.local.starts_with('[') { IPV6_HEADERS } else { IPV4_HEADERS };
+        let headers =
+            if socket.local.starts_with('[') { IPV6_HEADERS_BYTES } else { IPV4_HEADERS_BYTES };
         Some(u64::from(socket.path_mtu_bytes?).saturating_sub(headers))
     };
     let Some(most) = sockets.filter_map(payload).min() else { return };

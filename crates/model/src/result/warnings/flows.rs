@@ -1,19 +1,19 @@
 //! Streams that stalled, ended early, lost bytes or retransmitted.
 
-use super::{Check, Seen, count, few, warn};
+use super::{RunCheck, RunEvidence, count, few, warn};
 use crate::result::run::{Interval, Stream, StreamDirection, Warning};
-use crate::result::span::{Sides, float};
+use crate::result::span::{EndSpans, float};
 
-pub(super) const CHECKS: &[Check] =
+pub(super) const CHECKS: &[RunCheck] =
     &[goodput_from_sender, stream_stalled, stream_ended_early, not_drained, retransmits];
 
 /// Shortest interval without a byte that counts as a stall, in seconds: Linux's least
 /// retransmission timeout (TCP_RTO_MIN).
-const STALL_S: f64 = 0.2;
+const MIN_STALL_SECONDS: f64 = 0.2;
 /// Retransmitted segments that are told, as a share of those sent.
-const RETRANSMITS: f64 = 0.001;
+const MIN_RETRANSMIT_SHARE: f64 = 0.001;
 
-fn goodput_from_sender(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn goodput_from_sender(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if seen.run.throughput.as_ref().is_some_and(|throughput| throughput.from_sender) {
         warn(
             found,
@@ -26,11 +26,12 @@ fn goodput_from_sender(seen: &Seen<'_>, found: &mut Vec<Warning>) {
 }
 
 /// Intervals long enough to tell a stall, of work that leaves no stream idle by itself.
-fn telling<'a>(seen: &Seen<'a>) -> Vec<&'a Interval> {
+fn telling<'a>(seen: &RunEvidence<'a>) -> Vec<&'a Interval> {
     if seen.run.plan.workload.is_scheduled() {
         return Vec::new();
     }
-    let long = |interval: &&Interval| interval.end_seconds - interval.start_seconds >= STALL_S;
+    let long =
+        |interval: &&Interval| interval.end_seconds - interval.start_seconds >= MIN_STALL_SECONDS;
     seen.run.intervals.iter().filter(long).collect()
 }
 
@@ -47,14 +48,14 @@ fn idle_at_end(moved: &[bool]) -> usize {
     moved.iter().rev().take_while(|moved| !**moved).count()
 }
 
-fn stream_stalled(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn stream_stalled(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let intervals = telling(seen);
     let stalls = |id: u32| {
         let moved = moved(&intervals, id)?;
         let inside = &moved[..moved.len() - idle_at_end(&moved)];
         inside.iter().position(|moved| !moved).map(|first| (id, first))
     };
-    let stalled: Vec<(u32, usize)> = seen.sides.flows().filter_map(stalls).collect();
+    let stalled: Vec<(u32, usize)> = seen.spans.flows().filter_map(stalls).collect();
     let Some(first) = stalled.iter().map(|(_, first)| *first).min() else { return };
     let ids: Vec<u32> = stalled.iter().map(|(id, _)| *id).collect();
     warn(
@@ -72,14 +73,14 @@ fn stream_stalled(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn stream_ended_early(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn stream_ended_early(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let intervals = telling(seen);
     let ended = |id: u32| {
         let moved = moved(&intervals, id)?;
         let idle = idle_at_end(&moved);
         (idle > 0).then(|| (id, moved.len() - idle))
     };
-    let early: Vec<(u32, usize)> = seen.sides.flows().filter_map(ended).collect();
+    let early: Vec<(u32, usize)> = seen.spans.flows().filter_map(ended).collect();
     let Some(first) = early.iter().map(|(_, first)| *first).min() else { return };
     let ids: Vec<u32> = early.iter().map(|(id, _)| *id).collect();
     warn(
@@ -95,7 +96,7 @@ fn stream_ended_early(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn not_drained(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     // Requests in flight at the end are dropped on purpose.
     // Datagrams may be lost; that has warnings of its own.
     let udp = seen.run.plan.workload.is_udp();
@@ -129,14 +130,14 @@ fn not_drained(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn retransmits(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn retransmits(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let (Some(again), Some(sent)) = (
-        seen.sides.total(seen.sides.flows(), Sides::retransmits),
-        seen.sides.total(seen.sides.flows(), Sides::segments),
+        seen.spans.total(seen.spans.flows(), EndSpans::retransmits),
+        seen.spans.total(seen.spans.flows(), EndSpans::segments),
     ) else {
         return;
     };
-    if sent > 0 && float(again) / float(sent) > RETRANSMITS {
+    if sent > 0 && float(again) / float(sent) > MIN_RETRANSMIT_SHARE {
         warn(
             found,
             "retransmits",

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Check, Seen, count, few, warn};
+use super::{RunCheck, RunEvidence, count, few, warn};
 use crate::result::run::Warning;
 
-pub(super) const CHECKS: &[Check] = &[
+pub(super) const CHECKS: &[RunCheck] = &[
     same_machine,
     same_process,
     loopback,
@@ -25,7 +25,7 @@ const STEAL_CORES: f64 = 0.01;
 /// costs a few tens.
 const SLOW_CLOCK_NS: f64 = 200.0;
 
-fn same_machine(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn same_machine(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if seen.run.same_machine() {
         warn(
             found,
@@ -38,8 +38,10 @@ fn same_machine(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn same_process(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let (Some(client), Some(server)) = (seen.halves.client, seen.halves.server) else { return };
+fn same_process(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    let (Some(client), Some(server)) = (seen.end_results.client, seen.end_results.server) else {
+        return;
+    };
     let one_name = client.facts.host.hostname == server.facts.host.hostname;
     // Containers of two pods can have one pid each on one machine, but not over loopback.
     if client.facts.pid == server.facts.pid
@@ -56,7 +58,7 @@ fn same_process(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn loopback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn loopback(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if over_loopback(seen) {
         warn(
             found,
@@ -69,16 +71,16 @@ fn loopback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn over_loopback(seen: &Seen<'_>) -> bool {
-    seen.present().any(|(_, half)| {
+fn over_loopback(seen: &RunEvidence<'_>) -> bool {
+    seen.present().any(|(_, end_result)| {
         let local =
             |address: &str| address.parse().is_ok_and(|to: SocketAddr| to.ip().is_loopback());
-        half.facts.sockets.iter().any(|socket| local(&socket.peer))
-            || half.facts.host.device.as_ref().is_some_and(|device| device.name == "lo")
+        end_result.facts.sockets.iter().any(|socket| local(&socket.peer))
+            || end_result.facts.host.device.as_ref().is_some_and(|device| device.name == "lo")
     })
 }
 
-fn cpu_steal(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn cpu_steal(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, cpu) in seen.run.cpu.named() {
         let Some(cpu) = cpu.as_ref().filter(|cpu| cpu.modes.steal > STEAL_CORES) else { continue };
         warn(
@@ -90,7 +92,7 @@ fn cpu_steal(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn quota_throttled(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn quota_throttled(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, cpu) in seen.run.cpu.named() {
         let Some(group) = cpu.as_ref().and_then(|cpu| cpu.cgroup.as_ref()) else { continue };
         let Some(throttled) = group.throttled_periods.filter(|periods| *periods > 0) else {
@@ -111,7 +113,7 @@ fn quota_throttled(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn softnet_drops(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn softnet_drops(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, packets) in seen.run.packets.named() {
         let dropped = packets.as_ref().and_then(|packets| packets.dropped).unwrap_or(0);
         if dropped > 0 {
@@ -125,9 +127,9 @@ fn softnet_drops(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn proc_filtered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        if half.facts.host.proc_filtered == Some(true) {
+fn proc_filtered(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        if end_result.facts.host.proc_filtered == Some(true) {
             warn(
                 found,
                 "proc_filtered",
@@ -138,9 +140,10 @@ fn proc_filtered(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn cpu_hotplug(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let (Some(first), Some(last)) = (half.readings.first(), half.readings.last()) else {
+fn cpu_hotplug(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let (Some(first), Some(last)) = (end_result.readings.first(), end_result.readings.last())
+        else {
             continue;
         };
         let (Some(first), Some(last)) = (&first.host.cpu, &last.host.cpu) else { continue };
@@ -170,12 +173,12 @@ fn difference(a: &[u32], b: &[u32]) -> usize {
     missing(a, b) + missing(b, a)
 }
 
-fn workers_share_cpus(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let workers = half.facts.placement.workers;
-        let allowed = half.facts.host.cpus_allowed.len();
+fn workers_share_cpus(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let workers = end_result.facts.placement.workers;
+        let allowed = end_result.facts.host.cpus_allowed.len();
         let mut pinned: Vec<u32> =
-            half.facts.placement.pinned_cpus.iter().flatten().copied().collect();
+            end_result.facts.placement.pinned_cpus.iter().flatten().copied().collect();
         pinned.sort_unstable();
         let mut shared: Vec<u32> =
             pinned.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -198,9 +201,9 @@ fn workers_share_cpus(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn governor(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let governor = half.facts.host.governor.as_deref();
+fn governor(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let governor = end_result.facts.host.governor.as_deref();
         if let Some(governor) = governor.filter(|governor| *governor != "performance") {
             warn(
                 found,
@@ -212,9 +215,9 @@ fn governor(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn slow_clock(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let host = &half.facts.host;
+fn slow_clock(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let host = &end_result.facts.host;
         let Some(ns) = host.clock_read_ns.filter(|ns| *ns > SLOW_CLOCK_NS) else { continue };
         warn(
             found,

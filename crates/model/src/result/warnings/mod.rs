@@ -1,8 +1,8 @@
 //! Doubt as data: what makes a figure of a run doubtful, and what to do about it.
 //!
-//! Enters: the merged run and the halves it came from. Leaves: warnings with stable codes, texts
-//! with figures and units, and remedies. One small function a warning; the order of the lists is
-//! the order in the document. Nothing here changes a figure.
+//! Enters: the merged run and the ends' results it came from. Leaves: warnings with stable codes,
+//! texts with figures and units, and remedies. One small function a warning; the order of the lists
+//! is the order in the document. Nothing here changes a figure.
 
 mod connections;
 mod datagrams;
@@ -14,26 +14,26 @@ mod transports;
 
 use crate::result::end_result::EndResult;
 use crate::result::run::{Ends, Run, Warning};
-use crate::result::span::Sides;
-use crate::result::words::{count, few};
+use crate::result::span::EndSpans;
+use crate::result::wording::{count, few};
 
 /// What a check looks at.
-struct Seen<'a> {
+struct RunEvidence<'a> {
     run: &'a Run,
-    halves: &'a Ends<Option<&'a EndResult>>,
-    sides: &'a Sides<'a>,
+    end_results: &'a Ends<Option<&'a EndResult>>,
+    spans: &'a EndSpans<'a>,
 }
 
 /// Adds what it finds.
-type Check = fn(&Seen<'_>, &mut Vec<Warning>);
+type RunCheck = fn(&RunEvidence<'_>, &mut Vec<Warning>);
 
 /// All that is doubtful about a run.
 pub(super) fn warnings(
     run: &Run,
-    halves: &Ends<Option<&EndResult>>,
-    sides: &Sides<'_>,
+    end_results: &Ends<Option<&EndResult>>,
+    spans: &EndSpans<'_>,
 ) -> Vec<Warning> {
-    let seen = Seen { run, halves, sides };
+    let seen = RunEvidence { run, end_results, spans };
     let mut found = Vec::new();
     let checks = [
         machines::CHECKS,
@@ -53,10 +53,13 @@ fn warn(to: &mut Vec<Warning>, code: &str, text: String, remedy: impl Into<Strin
     to.push(Warning { code: code.to_owned(), text, remedy: remedy.into() });
 }
 
-impl<'a> Seen<'a> {
-    /// The halves that arrived, each with the name of its end.
+impl<'a> RunEvidence<'a> {
+    /// The ends' results that arrived, each with the name of its end.
     fn present(&self) -> impl Iterator<Item = (&'static str, &'a EndResult)> {
-        self.halves.named().into_iter().filter_map(|(end, half)| Some((end, (*half)?)))
+        self.end_results
+            .named()
+            .into_iter()
+            .filter_map(|(end, end_result)| Some((end, (*end_result)?)))
     }
 }
 

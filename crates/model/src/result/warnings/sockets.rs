@@ -1,11 +1,11 @@
 //! What was asked of sockets and devices, and not granted, or granted and telling.
 
-use super::{Check, Seen, count, warn};
+use super::{RunCheck, RunEvidence, count, warn};
 use crate::plan::{FlowRole, Role};
 use crate::result::run::{SocketFacts, Warning};
 use crate::result::span::ROLES;
 
-pub(super) const CHECKS: &[Check] =
+pub(super) const CHECKS: &[RunCheck] =
     &[buffer_clamped, congestion_control, mss_clamped, pacing_clamped, pacing_bbr, offloads_off];
 
 /// Room that TCP options can take out of a segment, in bytes (RFC 9293, section 3.1).
@@ -15,14 +15,14 @@ const ETHERNET_MTU_BYTES: u32 = 1500;
 
 /// One end's sockets that play a part in the data's way, with the end's name.
 fn sockets<'a>(
-    seen: &Seen<'a>,
-    plays: impl Fn(FlowRole) -> bool,
+    seen: &RunEvidence<'a>,
+    has_role: impl Fn(FlowRole) -> bool,
 ) -> Vec<(&'static str, Vec<&'a SocketFacts>)> {
     let of = |role: Role| {
-        let half = *seen.halves.get(role);
-        let all = half.map_or(&[][..], |half| &half.facts.sockets);
+        let end_result = *seen.end_results.get(role);
+        let all = end_result.map_or(&[][..], |end_result| &end_result.facts.sockets);
         let ids = 0_u32..;
-        let playing = ids.zip(all).filter(|(id, _)| plays(seen.run.plan.flow_role(role, *id)));
+        let playing = ids.zip(all).filter(|(id, _)| has_role(seen.run.plan.flow_role(role, *id)));
         playing.map(|(_, socket)| socket).collect()
     };
     let [client, server] = ROLES.map(of);
@@ -37,16 +37,16 @@ const fn receives(part: FlowRole) -> bool {
     !matches!(part, FlowRole::Send)
 }
 
-fn buffer_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn buffer_clamped(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(asked) = seen.run.plan.socket.buffer_bytes.map(|bytes| bytes.0) else { return };
-    type Plays = fn(FlowRole) -> bool;
-    type Granted = fn(&SocketFacts) -> Option<u64>;
-    let kinds: [(&str, &str, Plays, Granted); 2] = [
+    type RoleFilter = fn(FlowRole) -> bool;
+    type GrantedValue = fn(&SocketFacts) -> Option<u64>;
+    let kinds: [(&str, &str, RoleFilter, GrantedValue); 2] = [
         ("SO_SNDBUF", "net.core.wmem_max", sends, |socket| socket.send_buffer_bytes),
         ("SO_RCVBUF", "net.core.rmem_max", receives, |socket| socket.receive_buffer_bytes),
     ];
-    for (option, limit, plays, granted) in kinds {
-        for (end, sockets) in sockets(seen, plays) {
+    for (option, limit, has_role, granted) in kinds {
+        for (end, sockets) in sockets(seen, has_role) {
             // The kernel doubles what is asked, for its own bookkeeping (socket(7)).
             let short = |granted: &u64| *granted < asked.saturating_mul(2);
             let short: Vec<u64> = sockets.into_iter().filter_map(granted).filter(short).collect();
@@ -67,7 +67,7 @@ fn buffer_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn congestion_control(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn congestion_control(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let names = |end: usize| -> Vec<String> {
         let (_, sockets) = &sockets(seen, |_| true)[end];
         let mut names: Vec<String> =
@@ -98,7 +98,7 @@ fn congestion_control(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn mss_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn mss_clamped(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(asked) = seen.run.plan.socket.mss_bytes else { return };
     for (end, sockets) in sockets(seen, sends) {
         let granted = sockets.into_iter().filter_map(|socket| socket.mss_bytes).min();
@@ -114,7 +114,7 @@ fn mss_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn pacing_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn pacing_clamped(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(asked) = seen.run.plan.socket.pacing_bits_per_second.map(|rate| rate.0) else {
         return;
     };
@@ -132,7 +132,7 @@ fn pacing_clamped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn pacing_bbr(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn pacing_bbr(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     if seen.run.plan.socket.pacing_bits_per_second.is_some() {
         return;
     }
@@ -153,9 +153,9 @@ fn pacing_bbr(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn offloads_off(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        let Some(device) = &half.facts.host.device else { continue };
+fn offloads_off(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        let Some(device) = &end_result.facts.host.device else { continue };
         let small = device.mtu_bytes.is_none_or(|mtu| mtu <= ETHERNET_MTU_BYTES);
         let off: Vec<&str> = ["tso", "gso", "gro"]
             .into_iter()

@@ -1,4 +1,4 @@
-//! A clean run warns of nothing; each change to its halves warns of one thing.
+//! A clean run warns of nothing; each change to its ends' results warns of one thing.
 
 use std::collections::BTreeMap;
 
@@ -38,18 +38,18 @@ fn received(input: &mut Input) -> &mut ReceiveUse {
     server(input).report.as_mut().unwrap().receive.as_mut().unwrap()
 }
 
-fn sockets(half: &mut EndResult, change: fn(&mut SocketFacts)) {
-    half.facts.sockets.iter_mut().for_each(change);
+fn sockets(end_result: &mut EndResult, change: fn(&mut SocketFacts)) {
+    end_result.facts.sockets.iter_mut().for_each(change);
 }
 
 fn one_machine(input: &mut Input) {
-    for half in [&mut input.client, &mut input.server] {
-        half.as_mut().unwrap().facts.host.boot_id = Some("one".to_owned());
+    for end_result in [&mut input.client, &mut input.server] {
+        end_result.as_mut().unwrap().facts.host.boot_id = Some("one".to_owned());
     }
 }
 
-fn overlay(half: &mut EndResult, mtu_bytes: u32, gro: bool) {
-    half.facts.host.device = Some(DeviceFacts {
+fn overlay(end_result: &mut EndResult, mtu_bytes: u32, gro: bool) {
+    end_result.facts.host.device = Some(DeviceFacts {
         name: "vxlan1".to_owned(),
         driver: Some("vxlan".to_owned()),
         mtu_bytes: Some(mtu_bytes),
@@ -59,9 +59,9 @@ fn overlay(half: &mut EndResult, mtu_bytes: u32, gro: bool) {
 }
 
 /// The second reading says what the first did: a stall of stream `id` in one of two intervals.
-fn stall(half: &mut EndResult, id: usize, reading: usize) {
-    let before = half.readings[reading - 1].flows[id].clone();
-    half.readings[reading].flows[id] = before;
+fn stall(end_result: &mut EndResult, id: usize, reading: usize) {
+    let before = end_result.readings[reading - 1].flows[id].clone();
+    end_result.readings[reading].flows[id] = before;
 }
 
 /// Code, a part of the text or remedy, and what deserves it.
@@ -125,8 +125,8 @@ const STREAMS: &[(&str, &str, Change)] = &[
         sockets(client(input), |socket| socket.pacing_bits_per_second = Some(4_294_967_295));
     }),
     ("pacing_bbr", "client: congestion control 'bbr3' paces by its own model", |input| {
-        for half in [&mut input.client, &mut input.server] {
-            sockets(half.as_mut().unwrap(), |socket| {
+        for end_result in [&mut input.client, &mut input.server] {
+            sockets(end_result.as_mut().unwrap(), |socket| {
                 socket.congestion_control = Some("bbr3".to_owned());
             });
         }
@@ -136,8 +136,8 @@ const STREAMS: &[(&str, &str, Change)] = &[
     }),
     ("offloads_off", "ethtool -K vxlan1 tso on", |input| overlay(server(input), 1450, true)),
     ("short_window", "the window lasted 0.500 s: CPU figures move in clock ticks", |input| {
-        for half in [&mut input.client, &mut input.server] {
-            let readings = &mut half.as_mut().unwrap().readings;
+        for end_result in [&mut input.client, &mut input.server] {
+            let readings = &mut end_result.as_mut().unwrap().readings;
             readings[2].at_ns = readings[0].at_ns + 500_000_000;
             readings.remove(1);
         }
@@ -266,12 +266,12 @@ fn each_flaw_of_a_request_response_run_has_its_warning() {
 }
 
 /// What the workers of one end counted of their connections.
-fn uses(half: &mut EndResult) -> &mut ConnectionUse {
-    half.report.as_mut().unwrap().connections.as_mut().unwrap()
+fn uses(end_result: &mut EndResult) -> &mut ConnectionUse {
+    end_result.report.as_mut().unwrap().connections.as_mut().unwrap()
 }
 
-fn spin(half: &mut EndResult) {
-    half.facts.placement.wait = Wait::Spin;
+fn spin(end_result: &mut EndResult) {
+    end_result.facts.placement.wait = Wait::Spin;
 }
 
 const CONNECTIONS: &[(&str, &str, Change)] = &[
@@ -284,8 +284,8 @@ const CONNECTIONS: &[(&str, &str, Change)] = &[
     ("connects_failed", "client: 1 attempt to connect failed", |input| {
         uses(client(input)).failed = 1;
     }),
-    ("strangers", "server: closed 2 connections from other hosts", |input| {
-        uses(server(input)).strangers = 2;
+    ("foreign_connections", "server: closed 2 connections from other hosts", |input| {
+        uses(server(input)).foreign = 2;
     }),
     ("worker_held", "server: 1 connection kept a worker waiting", |input| {
         uses(server(input)).held = 1;
@@ -358,8 +358,8 @@ fn two_ends_that_spin_share_the_cpus_of_one_machine() {
         merge(input.clone()).warnings.into_iter().map(|warning| warning.code).collect()
     };
     assert_eq!(codes(&input), ["same_machine"]);
-    for half in [&mut input.client, &mut input.server] {
-        half.as_mut().unwrap().facts.host.cpus_allowed = vec![0];
+    for end_result in [&mut input.client, &mut input.server] {
+        end_result.as_mut().unwrap().facts.host.cpus_allowed = vec![0];
     }
     assert_eq!(codes(&input), ["same_machine", "spin_crowded"]);
 }
@@ -371,8 +371,8 @@ fn one_process_is_told_apart_from_equal_pids_in_two_pods() {
     };
     let mut input = stream_input();
     one_machine(&mut input);
-    for half in [&mut input.client, &mut input.server] {
-        half.as_mut().unwrap().facts.pid = 1;
+    for end_result in [&mut input.client, &mut input.server] {
+        end_result.as_mut().unwrap().facts.pid = 1;
     }
     assert_eq!(codes(input.clone()), ["same_machine"]);
     server(&mut input).facts.host.hostname = Some("client-host".to_owned());

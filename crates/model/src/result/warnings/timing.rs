@@ -1,16 +1,16 @@
 //! What about the window, the clocks and the schedule makes figures doubtful.
 
-use super::{Check, Seen, warn};
+use super::{RunCheck, RunEvidence, warn};
 use crate::result::run::Warning;
 use crate::result::span::float;
 
-pub(super) const CHECKS: &[Check] =
+pub(super) const CHECKS: &[RunCheck] =
     &[short_window, unaligned_windows, start_skew, few_samples, schedule_late, unfinished_requests];
 
 /// Windows below this are short for counters that move in ticks, in seconds.
-const SHORT_WINDOW_S: f64 = 1.0;
+const SHORT_WINDOW_SECONDS: f64 = 1.0;
 /// Two ends' windows may differ by this share.
-const UNALIGNED: f64 = 0.01;
+const MIN_UNALIGNED_SHARE: f64 = 0.01;
 /// Start skew that is told, in microseconds and as a share of the window.
 const SKEW_US: f64 = 5_000.0;
 const SKEW_SHARE: f64 = 0.01;
@@ -19,8 +19,9 @@ const FEW_SAMPLES: u64 = 1_000;
 /// Late sends that an open-loop schedule may have, as a share of those due.
 const LATE_SHARE: f64 = 0.01;
 
-fn short_window(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let Some(window) = seen.run.window.as_ref().filter(|window| window.seconds < SHORT_WINDOW_S)
+fn short_window(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    let Some(window) =
+        seen.run.window.as_ref().filter(|window| window.seconds < SHORT_WINDOW_SECONDS)
     else {
         return;
     };
@@ -37,10 +38,10 @@ fn short_window(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn unaligned_windows(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    let (Some(client), Some(server)) = (seen.sides.client, seen.sides.server) else { return };
+fn unaligned_windows(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    let (Some(client), Some(server)) = (seen.spans.client, seen.spans.server) else { return };
     let difference = (client.seconds - server.seconds).abs() / client.seconds.max(server.seconds);
-    if difference > UNALIGNED {
+    if difference > MIN_UNALIGNED_SHARE {
         warn(
             found,
             "unaligned_windows",
@@ -55,7 +56,7 @@ fn unaligned_windows(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn start_skew(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn start_skew(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     // An open-loop schedule spreads the first requests on purpose.
     if seen.run.plan.workload.is_scheduled() {
         return;
@@ -82,7 +83,7 @@ fn start_skew(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     );
 }
 
-fn few_samples(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn few_samples(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let Some(transactions) = &seen.run.transactions else { return };
     if transactions.count < FEW_SAMPLES {
         warn(
@@ -98,7 +99,7 @@ fn few_samples(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn schedule_late(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn schedule_late(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let schedule = seen.run.schedule.as_ref().filter(|schedule| schedule.due > 0);
     let Some(schedule) = schedule else { return };
     let share = float(schedule.late) / float(schedule.due);
@@ -128,7 +129,7 @@ fn schedule_late(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn unfinished_requests(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn unfinished_requests(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     let schedule = seen.run.schedule.as_ref().filter(|schedule| schedule.unfinished > 0);
     let Some(schedule) = schedule else { return };
     if !seen.run.plan.workload.transacts() {

@@ -1,21 +1,21 @@
 //! Transports and ways of waiting that are not what was asked for.
 
-use super::{Check, Seen, warn};
+use super::{RunCheck, RunEvidence, warn};
 use crate::plan::{ReceiveMethod, SendMethod};
 use crate::result::run::{ReceiveFacts, SendFacts, TransportFacts, Warning};
 use crate::result::span::float;
 
-pub(super) const CHECKS: &[Check] =
+pub(super) const CHECKS: &[RunCheck] =
     &[fallback, zerocopy_copied, zerocopy_enobufs, stack_only, mmap_unmapped];
 
 /// Copied zero-copy sends that are told, as a share of those reported on.
-const COPIED: f64 = 0.01;
+const MIN_COPIED_SHARE: f64 = 0.01;
 /// Least share of the bytes that a run by mapping should have mapped.
-const MAPPED: f64 = 0.1;
+const MIN_MAPPED_SHARE: f64 = 0.1;
 
-fn fallback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
-    for (end, half) in seen.present() {
-        for reason in &half.facts.placement.fallbacks {
+fn fallback(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
+    for (end, end_result) in seen.present() {
+        for reason in &end_result.facts.placement.fallbacks {
             warn(
                 found,
                 "fallback",
@@ -26,7 +26,7 @@ fn fallback(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-impl<'a> Seen<'a> {
+impl<'a> RunEvidence<'a> {
     /// What `of` tells of the ends that have told how they moved their bytes.
     fn transports<T>(
         &self,
@@ -45,10 +45,12 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn zerocopy_copied(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn zerocopy_copied(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, facts) in seen.senders().filter(|(_, facts)| facts.used == SendMethod::Zerocopy) {
         let Some(zerocopy) = facts.zerocopy else { continue };
-        let Some(share) = zerocopy.copied_share.filter(|&share| share > COPIED) else { continue };
+        let Some(share) = zerocopy.copied_share.filter(|&share| share > MIN_COPIED_SHARE) else {
+            continue;
+        };
         warn(
             found,
             "zerocopy_copied",
@@ -64,7 +66,7 @@ fn zerocopy_copied(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn zerocopy_enobufs(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn zerocopy_enobufs(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, facts) in seen.senders() {
         let (stands_in, remedy) = match facts.used {
             SendMethod::Zerocopy => (
@@ -96,11 +98,11 @@ fn zerocopy_enobufs(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn stack_only(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn stack_only(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, facts) in seen.receivers().filter(|(_, facts)| facts.stack_only) {
         let how = match mapped_share(facts) {
             None => "was discarded by the kernel",
-            Some(share) if share >= MAPPED => "was mapped and not touched",
+            Some(share) if share >= MIN_MAPPED_SHARE => "was mapped and not touched",
             Some(_) => continue,
         };
         warn(
@@ -112,9 +114,11 @@ fn stack_only(seen: &Seen<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-fn mmap_unmapped(seen: &Seen<'_>, found: &mut Vec<Warning>) {
+fn mmap_unmapped(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
     for (end, facts) in seen.receivers() {
-        let Some(share) = mapped_share(facts).filter(|&share| share < MAPPED) else { continue };
+        let Some(share) = mapped_share(facts).filter(|&share| share < MIN_MAPPED_SHARE) else {
+            continue;
+        };
         let mss =
             seen.run.streams.iter().find_map(|stream| stream.socket.client.as_ref()?.mss_bytes);
         let segments =

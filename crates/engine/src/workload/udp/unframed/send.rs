@@ -39,7 +39,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     let prepared = (worker.outgoing(size), WorkerReady::by(Multiplexing::Blocking));
     let Some(message) = worker.wait_for_start(Ok(prepared)) else { return WorkerReport::default() };
     let flows = (0..worker.flows.ids.len()).map(|flow| UnframedSenderFlow {
-        left: match worker.shared.plan.extent {
+        left: match worker.shared.plan.stop_condition {
             StopCondition::Time { .. } => u64::MAX,
             _ => worker.budget(flow).div_ceil(size as u64),
         },

@@ -16,7 +16,7 @@ fn unframed(in_flight: u32) -> CompatOptions {
     CompatOptions { unframed: true, in_flight, ..CompatOptions::default() }
 }
 
-fn streams(bytes: u64, extent: StopCondition, flows: u32) -> Plan {
+fn streams(bytes: u64, stop_condition: StopCondition, flows: u32) -> Plan {
     let workload = Workload::Udp(UdpPlan {
         direction: Direction::Up,
         datagram_bytes: Some(Bytes(bytes)),
@@ -25,14 +25,14 @@ fn streams(bytes: u64, extent: StopCondition, flows: u32) -> Plan {
         gro: Offload::Auto,
         fragment: true,
     });
-    plan(workload, extent, flows)
+    plan(workload, stop_condition, flows)
 }
 
 fn run_rr(
     request: u64,
     response: u64,
     timeout: Duration,
-    extent: StopCondition,
+    stop_condition: StopCondition,
     flows: u32,
 ) -> Plan {
     let workload = Workload::UdpRr(UdpRrPlan {
@@ -41,7 +41,7 @@ fn run_rr(
         timeout,
         fragment: true,
     });
-    plan(workload, extent, flows)
+    plan(workload, stop_condition, flows)
 }
 
 /// A plain socket, and the end that talks to it.

@@ -19,10 +19,10 @@ pub fn count<N: Display + PartialEq + From<u8>>(number: N, noun: &str) -> String
 
 /// The first few numbers of many: "0, 1, 2, 3, 4 and 61 more".
 pub fn few(numbers: &[u32]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<String> = numbers.iter().take(SHOWN).map(u32::to_string).collect();
+    const MAX_SHOWN: usize = 5;
+    let shown: Vec<String> = numbers.iter().take(MAX_SHOWN).map(u32::to_string).collect();
     let shown = shown.join(", ");
-    match numbers.len().checked_sub(SHOWN) {
+    match numbers.len().checked_sub(MAX_SHOWN) {
         Some(more) if more > 0 => format!("{shown} and {more} more"),
         _ => shown,
     }

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::RESULT_MOST;
+use super::MAX_RESULT_BYTES;
 use crate::result::run::{Run, Status};
 
 /// A packed run, and the sum that tells whether it came through whole.
@@ -39,8 +39,9 @@ impl EncodedRun {
     /// When it is larger than any reader takes.
     pub fn of(run: &Run) -> io::Result<Self> {
         let json = serde_json::to_vec(run)?;
-        if json.len() > RESULT_MOST {
-            let text = format!("a result of {} bytes; at most {RESULT_MOST} are taken", json.len());
+        if json.len() > MAX_RESULT_BYTES {
+            let text =
+                format!("a result of {} bytes; at most {MAX_RESULT_BYTES} are taken", json.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let mut deflate = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -61,7 +62,7 @@ impl EncodedRun {
     ///
     /// # Errors
     /// Likewise.
-    pub fn gist(&self) -> Result<RunSummary, String> {
+    pub fn summary(&self) -> Result<RunSummary, String> {
         self.read()
     }
 
@@ -69,11 +70,11 @@ impl EncodedRun {
         let deflated = STANDARD.decode(&self.base64).map_err(|error| format!("base64: {error}"))?;
         let mut json = Vec::new();
         DeflateDecoder::new(&deflated[..])
-            .take(RESULT_MOST as u64 + 1)
+            .take(MAX_RESULT_BYTES as u64 + 1)
             .read_to_end(&mut json)
             .map_err(|error| format!("deflated data: {error}"))?;
-        if json.len() > RESULT_MOST {
-            return Err(format!("it unpacks to more than {RESULT_MOST} bytes"));
+        if json.len() > MAX_RESULT_BYTES {
+            return Err(format!("it unpacks to more than {MAX_RESULT_BYTES} bytes"));
         }
         let found = sum(&json);
         if found != self.sha256 {
@@ -95,20 +96,20 @@ mod tests {
     #[test]
     fn a_run_comes_out_as_it_went_in_and_a_changed_one_does_not() {
         let run = testing::stream_run();
-        let packed = EncodedRun::of(&run).unwrap();
-        assert_eq!(packed.open().unwrap(), run);
-        let other = EncodedRun { sha256: "0".repeat(64), ..packed.clone() };
+        let encoded = EncodedRun::of(&run).unwrap();
+        assert_eq!(encoded.open().unwrap(), run);
+        let other = EncodedRun { sha256: "0".repeat(64), ..encoded.clone() };
         assert!(other.open().unwrap_err().contains("as announced"));
-        let half = EncodedRun { base64: packed.base64[..400].into(), ..packed.clone() };
+        let half = EncodedRun { base64: encoded.base64[..400].into(), ..encoded.clone() };
         assert!(half.open().is_err());
-        let none = EncodedRun { base64: "=".into(), ..packed };
+        let none = EncodedRun { base64: "=".into(), ..encoded };
         assert!(none.open().unwrap_err().starts_with("base64: "));
     }
 
     #[test]
     fn what_unpacks_to_more_than_the_largest_result_is_refused() {
         let mut deflate = DeflateEncoder::new(Vec::new(), Compression::fast());
-        for _ in 0..=(RESULT_MOST >> 20) {
+        for _ in 0..=(MAX_RESULT_BYTES >> 20) {
             deflate.write_all(&[b' '; 1 << 20]).unwrap();
         }
         let base64 = STANDARD.encode(deflate.finish().unwrap());
