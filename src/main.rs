@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     {
         return program.run(rest);
     }
-    match podperf::cli::run(words) {
+    match podperf::run_command_line(words) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             // With standard error gone, the exit status alone has to tell.

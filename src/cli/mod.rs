@@ -104,7 +104,7 @@ struct Measurement {
 ///
 /// # Errors
 /// When the command line cannot be carried out, or its result could not be handed over.
-pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
+pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
@@ -130,7 +130,7 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<u8> {
 ///
 /// # Errors
 /// Naming the option, its value and what is allowed.
-pub fn check_words(words: &[String]) -> Result<()> {
+pub fn check_command_line(words: &[String]) -> Result<()> {
     agent::measurement(words, &System::anywhere()).map(|_| ())
 }
 

@@ -7,11 +7,12 @@ use clap::CommandFactory as _;
 
 use super::system::System;
 use super::{Cli, Command, Measurement, parse};
+use crate::PlanBuilder;
 use podperf_engine::control::client::Target;
 use podperf_model::AddressFamily;
 use podperf_model::plan::{
-    Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StopCondition, StreamPlan, Wait, Workload,
+    Direction, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, StopCondition, StreamPlan,
+    Wait, Workload,
 };
 use podperf_model::units::{BitRate, Bytes};
 
@@ -33,19 +34,9 @@ fn resolve(line: &str) -> Result<Measurement, String> {
     .map_err(|error| error.to_string())
 }
 
-/// What `workload` becomes with nothing else said.
+/// What `workload` becomes with nothing else said, here and in the builder.
 pub(super) fn default_plan(workload: Workload) -> Plan {
-    let no_delay = workload.transacts() && !workload.is_udp();
-    Plan {
-        workload,
-        stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
-        warm_up: Duration::from_secs(1),
-        interval: Duration::from_secs(1),
-        flows: 1,
-        client: EndPlan::default(),
-        server: EndPlan::default(),
-        socket: SocketPlan { no_delay, ..SocketPlan::default() },
-    }
+    PlanBuilder::new(workload).build().unwrap().into_inner()
 }
 
 /// Holds the plan that a command line becomes against `expected`.

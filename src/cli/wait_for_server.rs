@@ -24,17 +24,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) fn wait(target: &mut Target, wait_for_server: Duration, stop: &Receiver<Kind>) {
     let begun = Instant::now();
     let until = begun + target.deadline.map_or(wait_for_server, |limit| limit.min(wait_for_server));
-    let (print_message, answered) = bounded::<()>(0);
+    let (hold, answered) = bounded::<()>(0);
     let sought = target.clone();
     // In a thread that is left alone when time is up: a resolver keeps to no deadline. Its end
     // closes the channel.
-    let knocking = Builder::new().name("podperf-knock".into()).spawn(move || {
-        let _tell = print_message;
+    let attempts = Builder::new().name("podperf-wait".into()).spawn(move || {
+        let _hold = hold;
         while Instant::now() < until && !answers(&sought, until) {
             thread::sleep(RETRY_PAUSE);
         }
     });
-    while knocking.is_ok()
+    while attempts.is_ok()
         && stop.is_empty()
         && Instant::now() < until
         && answered.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout)

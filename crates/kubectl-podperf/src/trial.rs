@@ -7,7 +7,6 @@ use clap::ValueEnum;
 
 use super::options::{IpFamily, Settings};
 use super::scenario::{Scenario, Way};
-use podperf::cli;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::schedule::Step;
@@ -187,7 +186,7 @@ pub(super) fn words(settings: &Settings, row: Row, target: &str) -> Vec<String> 
 pub(super) fn check(settings: &Settings) -> Result<()> {
     for row in rows(settings) {
         let words = words(settings, row, "192.0.2.1:5210");
-        cli::check_words(&words).map_err(|error| Error {
+        podperf::check_command_line(&words).map_err(|error| Error {
             operation: format!("{} (test {})", error.operation, row.test.name()),
             ..error
         })?;

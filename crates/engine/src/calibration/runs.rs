@@ -188,14 +188,9 @@ pub fn measure(planned: &Planned, slice: Duration, stop: &Receiver<Kind>) -> Res
 /// When anything went wrong in it.
 pub fn run(plan: &Plan, stop: &Receiver<Kind>) -> Result<Run> {
     let target = Target {
-        host: None,
-        port: 0,
-        family: None,
-        bind: None,
-        token: None,
         connect_timeout: STEP_TIMEOUT,
         peer_timeout: STEP_TIMEOUT,
-        deadline: None,
+        ..Target::this_process()
     };
     let plan = CheckedPlan::new(plan.clone(), &Limits::default())?;
     let run = client::measure(&plan, &target, &mut |_| {}, stop);

@@ -18,6 +18,8 @@ pub mod token;
 
 use std::time::Duration;
 
+/// Silence after which a peer counts as lost, unless another time is asked for.
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 /// On both ends: for receivers to read what is still under way once the senders have stopped.
 const DRAIN: Duration = Duration::from_secs(2);
 /// On both ends: an intermediate reading nearer than this to the window's end is left to the

@@ -77,7 +77,8 @@ fn the_engine_parses_the_words_of_every_path_and_test() {
         for row in rows(&settings) {
             for target in ["10.1.2.3:5210", "[2001:db8::1]:30123", "lb.example:443"] {
                 let words = words(&settings, row, target);
-                cli::check_words(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+                podperf::check_command_line(&words)
+                    .unwrap_or_else(|error| panic!("{words:?}: {error}"));
                 assert_eq!(words[1], target);
             }
         }

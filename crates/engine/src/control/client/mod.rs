@@ -6,19 +6,20 @@ mod conduct;
 mod data;
 mod dial;
 mod flows;
-mod local;
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use socket2::SockRef;
 
+use crate::control::PEER_TIMEOUT;
 use crate::control::descriptors;
 use crate::control::handshake;
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::SessionId;
+use crate::control::server::{BackgroundServer, ServeOptions};
 use crate::control::token::Token;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
@@ -34,6 +35,9 @@ use podperf_model::plan::{CheckedPlan, Plan, Role, Workload};
 use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
+
+/// For each step until everything is ready to start, unless another time is asked for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whom to measure against, and how long to wait.
 #[derive(Debug, Clone)]
@@ -54,6 +58,29 @@ pub struct Target {
     pub peer_timeout: Duration,
     /// For the whole command.
     pub deadline: Option<Duration>,
+}
+
+impl Target {
+    /// A server at `address`, which needs no token, with the timeouts of the command line.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self { host: Some(address.ip().to_string()), port: address.port(), ..Self::this_process() }
+    }
+
+    /// A server inside this process, over loopback.
+    #[must_use]
+    pub const fn this_process() -> Self {
+        Self {
+            host: None,
+            port: 0,
+            family: None,
+            bind: None,
+            token: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            peer_timeout: PEER_TIMEOUT,
+            deadline: None,
+        }
+    }
 }
 
 /// Where a caller takes part in a run.
@@ -123,10 +150,20 @@ fn with_server(
     let ends = if target.host.is_none() { 2 } else { 1 };
     descriptors::check(u64::from(plan.connections()) * ends)?;
     let Some(host) = &target.host else {
-        let server = local::LocalServer::start(target, plan.socket.mptcp)?;
-        let local = Target { port: server.address.port(), ..target.clone() };
-        return run(plan, &local, vec![server.address], cancellation, hooks)
-            .map(|conducted| (server.address, conducted));
+        let loopback = match target.family {
+            Some(AddressFamily::V6) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let server = BackgroundServer::start(ServeOptions {
+            mptcp: plan.socket.mptcp,
+            token: target.token.clone(),
+            peer_timeout: target.peer_timeout,
+            ..ServeOptions::on((loopback, 0).into())
+        })?;
+        let address = server.address();
+        let local = Target { port: address.port(), ..target.clone() };
+        return run(plan, &local, vec![address], cancellation, hooks)
+            .map(|conducted| (address, conducted));
     };
     let addresses = look_up(host, target, cancellation)?;
     let first = addresses[0];

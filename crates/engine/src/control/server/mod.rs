@@ -4,6 +4,7 @@
 //! strangers cost a descriptor for two seconds and nothing else. A client that has named itself
 //! gets a thread (`reception`), and once its plan is accepted the engine's (`conduct`).
 
+mod background;
 mod conduct;
 mod data_port;
 mod entrance;
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use crate::control::PEER_TIMEOUT;
 use crate::control::token::Token;
 use crate::transport::socket;
+pub use background::BackgroundServer;
 use flows::Flows;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::limits::Limits;
@@ -48,6 +51,24 @@ pub struct ServeOptions {
     pub limits: Limits,
     /// Silence after which a client counts as lost.
     pub peer_timeout: Duration,
+}
+
+impl ServeOptions {
+    /// Serves on `address` (port 0: any free one) whoever reaches it, many at once, within the
+    /// widest limits.
+    #[must_use]
+    pub fn on(address: SocketAddr) -> Self {
+        Self {
+            bind: Some(address.ip()),
+            port: address.port(),
+            data_port: 0,
+            mptcp: false,
+            token: None,
+            once: false,
+            limits: Limits::default(),
+            peer_timeout: PEER_TIMEOUT,
+        }
+    }
 }
 
 /// Where the server tells what happens: one line an event.
