@@ -10,10 +10,10 @@ import time
 import unittest
 from pathlib import Path
 
-import bed
+import netns
 
-CLUSTER = str(bed.SCRIPTS / "cluster")
-PARTS = bed.SCRIPTS / "lib" / "cluster"
+CLUSTER = str(netns.SCRIPTS / "cluster")
+PARTS = netns.SCRIPTS / "lib" / "cluster"
 PREFIX = f"pptest{os.getpid()}"
 PROGRAMS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
             "kubectl", "pause"]
@@ -69,7 +69,7 @@ class CommandLine(unittest.TestCase):
         nobody = 65534 if os.geteuid() == 0 else None
         with tempfile.TemporaryDirectory() as directory:  # one that nobody may read
             os.chmod(directory, 0o755)
-            copy = shutil.copytree(bed.SCRIPTS, Path(directory, "scripts"))
+            copy = shutil.copytree(netns.SCRIPTS, Path(directory, "scripts"))
             for command in (["up"], ["down"], ["kubectl", "get", "pods"]):
                 done = subprocess.run(["bash", copy / "cluster", *command], capture_output=True,
                                       text=True, user=nobody, cwd="/")

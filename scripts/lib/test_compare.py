@@ -12,7 +12,7 @@ from random import Random
 from types import SimpleNamespace
 from unittest import mock
 
-import bed
+import netns
 import goals
 import peers
 import report
@@ -73,8 +73,8 @@ class Comparison(unittest.TestCase):
         self.assertIn("rr1-pinned podperf-spin: unexpected argument", talk.getvalue())
 
     def test_loss_is_made_for_its_test_alone_and_needs_nft(self):
-        place = bed.Place("client", "server", "192.0.2.2")
-        with mock.patch("bed.loss") as loss:
+        place = netns.Place("client", "server", "192.0.2.2")
+        with mock.patch("netns.loss") as loss:
             for name in suite.TESTS:
                 self.compare.dropping(suite.TESTS[name], ALL["iperf3"], TARGET, place)
             loss.assert_called_once_with("server", [peers.Iperf3.port], 2, 1400)
@@ -85,10 +85,10 @@ class Comparison(unittest.TestCase):
 
     def test_cpu_is_by_what_was_moved_and_unknown_where_two_things_were(self):
         outputs = fixture("netperf-load.txt").splitlines()
-        place = bed.Place(None, None, "127.0.0.1")
+        place = netns.Place(None, None, "127.0.0.1")
         for name, printed, cpu in (("load", outputs, None), ("rr1", outputs[:1], 3e6 / 19931.8),
                                    ("stream4", outputs[1:], 3 / 81.59142)):
-            with mock.patch("bed.run", return_value=bed.Outcome(printed, 2.0, 3.0)):
+            with mock.patch("netns.run", return_value=netns.Outcome(printed, 2.0, 3.0)):
                 sample = self.compare.take(ALL["netperf"], suite.TESTS[name], TARGET, place)
             with self.subTest(name):
                 self.assertEqual(sample["busy_core_seconds"], 3.0)

@@ -7,9 +7,9 @@ import struct
 import time
 import unittest
 
-import bed
+import hosts
 import clients
-from bed import SERVER4, SERVER6
+from hosts import SERVER4, SERVER6
 
 # The longest, with the real netserver, first.
 TESTS = ("TCP_CRR", "TCP_STREAM", "TCP_MAERTS", "TCP_RR", "UDP_STREAM", "UDP_RR", "OMNI")
@@ -24,12 +24,12 @@ class Cases:
 
     @classmethod
     def setUpClass(cls):
-        cls.netserver = bed.Server(cls.server).started(cls)
+        cls.netserver = hosts.Server(cls.server).started(cls)
 
     def start(self, *words, port=None, host=SERVER4, **env):
         """netperf under way, ended whatever becomes of the test."""
         words = ["netperf", "-H", host, "-p", str(port or self.netserver.port), *words]
-        process = bed.Process(self.client, words, **env)
+        process = hosts.Process(self.client, words, **env)
         self.addCleanup(process.end_if_left)
         return process
 
@@ -42,10 +42,10 @@ class Cases:
         return run
 
     def together(self, *calls):
-        return bed.together(calls)
+        return hosts.together(calls)
 
 
-@bed.each_pair()
+@hosts.each_pair()
 class Clients(Cases):
     """Points 1 to 9: how netperf's clients call it and what they read."""
 
@@ -59,12 +59,12 @@ class Clients(Cases):
         self.assertEqual(clients.awk(rr.text, 2, 6), clients.mesh(rr.text))
 
     def test_02_super_netperf_sums_tables(self):
-        script = str(bed.ROOT / "tests/netperf/super_netperf.sh")
+        script = str(hosts.ROOT / "tests/netperf/super_netperf.sh")
 
         def measure(test):
             words = ["sh", script, "4", "-H", SERVER4, "-p", str(self.netserver.port), "-t", test,
                      "-l", "2", *(("--", "-R", "1") if test == "UDP_STREAM" else ())]
-            return bed.Process(self.client, words).finish(30)
+            return hosts.Process(self.client, words).finish(30)
 
         tests = ("TCP_STREAM", "TCP_RR")
         runs = self.together(*(lambda test=test: measure(test) for test in tests))
@@ -114,7 +114,7 @@ class Clients(Cases):
 
     def test_05_flent_probes(self):
         # It names no server, and ends it before one would be missed.
-        process = bed.Process(self.client, ["netperf", "-l", "1", "-D", "-0.2", "--", "-e", "1"])
+        process = hosts.Process(self.client, ["netperf", "-l", "1", "-D", "-0.2", "--", "-e", "1"])
         time.sleep(0.1)
         process.signal(signal.SIGTERM)
         process.process.wait(5)
@@ -149,7 +149,7 @@ class Clients(Cases):
                     self.assertEqual(run.err, b"", run)
 
     def test_06_pkb_reads_its_row_and_the_histogram(self):
-        run = self.netperf("-j", "-v2", "-t", "OMNI", "-L", bed.CLIENT4, "-l", "1", "-I", "99,5",
+        run = self.netperf("-j", "-v2", "-t", "OMNI", "-L", hosts.CLIENT4, "-l", "1", "-I", "99,5",
                            "-i", "3,3", "--", "-T", "TCP", "-d", "RR", "-P", ",20998", "-o",
                            clients.PKB_KEYS)
         # Debian's netperf is built without histograms.
@@ -170,7 +170,7 @@ class Clients(Cases):
             return self.start("-t", test, "-l", "1", "-v", "0", "-P", "0", *words,
                               port=port).finish(40)
 
-        with bed.Server(self.server, "-Z", "open sesame") as netserver:
+        with hosts.Server(self.server, "-Z", "open sesame") as netserver:
             right, back, wrong, none = self.together(
                 lambda: measure(netserver, "-Z", "open sesame", test="TCP_STREAM"),
                 lambda: measure(netserver, "-Z", "open sesame", test="TCP_MAERTS"),
@@ -222,7 +222,7 @@ class Clients(Cases):
                 self.assertGreater(min(values), 0, run)
 
 
-@bed.each_pair()
+@hosts.each_pair()
 class Ends(Cases):
     """Points 10 and 11: a run that is ended early, and a peer that goes away."""
 
@@ -264,7 +264,7 @@ class Ends(Cases):
         tests = ["TCP_STREAM", "TCP_RR", "TCP_MAERTS"]
         if self.client == "ours":
             tests += ["TCP_CRR", "UDP_STREAM", "UDP_RR"]
-        netserver = bed.Server(self.server).__enter__()
+        netserver = hosts.Server(self.server).__enter__()
         try:
             started = [self.start("-t", test, "-l", "20", "--", "-R", "1", port=netserver.port)
                        for test in tests]
@@ -282,7 +282,7 @@ class Ends(Cases):
                                  run)
 
 
-@bed.each_pair()
+@hosts.each_pair()
 class Wire(Cases):
     """Point 12: client and server of either kind understand each other."""
 
@@ -350,7 +350,7 @@ class Wire(Cases):
 
     def matrix(self, counted, at_once):
         wanted = list(itertools.product(TESTS, (SERVER4, SERVER6), (False, True)))
-        runs = bed.together([
+        runs = hosts.together([
             lambda test=test, host=host, cpu=cpu: self.measure(test, host, counted, cpu)
             for test, host, cpu in wanted], at_once)
         for (test, host, cpu), run in zip(wanted, runs):
@@ -361,7 +361,7 @@ class Wire(Cases):
         self.matrix(False, 8)
 
     def test_12_by_count(self):
-        self.matrix(True, bed.AT_ONCE)
+        self.matrix(True, hosts.AT_ONCE)
 
     def test_12_requests_wait_for_each_other_by_bursts(self):
         plain, burst = self.together(*(
@@ -394,7 +394,7 @@ class Wire(Cases):
     def test_12_data_goes_to_the_port_that_was_asked_for(self):
         for test, more in (("TCP_STREAM", []), ("UDP_STREAM", ["-R", "1"])):
             with self.subTest(test):
-                asked = bed.free_port()
+                asked = hosts.free_port()
                 run = self.netperf("-t", test, "-l", "1", "--", "-P", f",{asked}", "-k",
                                    "DEST_PORT,THROUGHPUT", *more)
                 found = clients.key_values(run.text)
@@ -425,14 +425,14 @@ class Wire(Cases):
     def test_12_a_confidence_run_takes_one_control_connection(self):
         # Between two podperfs data would come over the port of the relay too.
         plain = ["--native", "off"] if self.client == "ours" else []
-        with bed.Relay(self.netserver.port) as relay:
+        with hosts.Relay(self.netserver.port) as relay:
             run = self.netperf(*plain, "-t", "TCP_RR", "-l", "-200", "-I", "95,50", "-i", "4,3", "--", "-k",
                                "CONFIDENCE_LEVEL,CONFIDENCE_ITERATION,CONFIDENCE_INTERVAL,"
                                "THROUGHPUT_CONFID,THROUGHPUT", port=relay.port)
         found = clients.key_values(run.text)
         self.assertEqual(len(relay.connections), 1)
         self.assertEqual(relay.failures, [])
-        self.assertEqual(relay.asked.count(bed.OMNI), int(found["CONFIDENCE_ITERATION"]), run)
+        self.assertEqual(relay.asked.count(hosts.OMNI), int(found["CONFIDENCE_ITERATION"]), run)
         self.assertIn(found["CONFIDENCE_ITERATION"], ("3", "4"), run)
         self.assertEqual(found["CONFIDENCE_LEVEL"], "95")
         self.assertEqual(float(found["CONFIDENCE_INTERVAL"]), 50, run)
@@ -448,19 +448,19 @@ class Asked:
 
     @classmethod
     def setUpClass(cls):
-        cls.netserver = bed.Server(cls.server).started(cls)
+        cls.netserver = hosts.Server(cls.server).started(cls)
 
     def ask(self, *words, kind, auxiliary=0xFFFFFFFF):
-        with bed.control(self.netserver.port) as connection:
-            connection.sendall(bed.message(kind, *words, auxiliary=auxiliary))
-            return bed.words_of(bed.receive(connection))
+        with hosts.control(self.netserver.port) as connection:
+            connection.sendall(hosts.message(kind, *words, auxiliary=auxiliary))
+            return hosts.words_of(hosts.receive(connection))
 
     def test_a_type_that_is_unknown_is_answered_998(self):
-        with bed.control(self.netserver.port) as connection:
+        with hosts.control(self.netserver.port) as connection:
             for _ in range(2):  # and the connection goes on
-                connection.sendall(bed.message(7777))
-                answer = bed.words_of(bed.receive(connection))
-                self.assertEqual(answer[:2], (0, bed.UNKNOWN))
+                connection.sendall(hosts.message(7777))
+                answer = hosts.words_of(hosts.receive(connection))
+                self.assertEqual(answer[:2], (0, hosts.UNKNOWN))
 
     def test_calibration_tells_rate_and_number_of_cpus(self):
         answer = self.ask(kind=5)
@@ -469,53 +469,53 @@ class Asked:
         self.assertGreaterEqual(answer[3], 1)
 
     def test_a_hundred_control_connections_at_once(self):
-        connections = [bed.control(self.netserver.port) for _ in range(100)]
+        connections = [hosts.control(self.netserver.port) for _ in range(100)]
         try:
             for connection in connections:
-                connection.sendall(bed.message(7777))
+                connection.sendall(hosts.message(7777))
             for connection in reversed(connections):
-                self.assertEqual(bed.words_of(bed.receive(connection))[:2], (0, bed.UNKNOWN))
+                self.assertEqual(hosts.words_of(hosts.receive(connection))[:2], (0, hosts.UNKNOWN))
         finally:
             for connection in connections:
                 connection.close()
 
     def test_a_message_in_pieces_is_one_message(self):
-        text = bed.message(7777)
-        with bed.control(self.netserver.port) as connection:
+        text = hosts.message(7777)
+        with hosts.control(self.netserver.port) as connection:
             for at in range(0, len(text), 200):
                 connection.sendall(text[at:at + 200])
                 time.sleep(0.05)
-            self.assertEqual(bed.words_of(bed.receive(connection))[:2], (0, bed.UNKNOWN))
+            self.assertEqual(hosts.words_of(hosts.receive(connection))[:2], (0, hosts.UNKNOWN))
 
     def test_an_ended_connection_is_closed(self):
-        with bed.control(self.netserver.port) as connection:
+        with hosts.control(self.netserver.port) as connection:
             connection.shutdown(1)
-            self.assertEqual(bed.receive(connection, 1), b"")
+            self.assertEqual(hosts.receive(connection, 1), b"")
 
     def test_a_stream_asked_for_by_hand_is_counted(self):
         request = [-1, -1, 8, 0, 1, -1, -1, -1, 8, 0, 1, -1, 0x28, 0, 5, 0, 0, -1, -1, -1, 0, 4, 1,
                    6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1]
-        with bed.control(self.netserver.port) as connection:
-            connection.sendall(bed.message(bed.OMNI, *request))
-            answer = bed.words_of(bed.receive(connection))
-            self.assertEqual(answer[:2], (bed.OMNI_ANSWER, 0))
+        with hosts.control(self.netserver.port) as connection:
+            connection.sendall(hosts.message(hosts.OMNI, *request))
+            answer = hosts.words_of(hosts.receive(connection))
+            self.assertEqual(answer[:2], (hosts.OMNI_ANSWER, 0))
             self.assertEqual(answer[8] & 8, 8, "CPU will be measured")
-            with bed.control(answer[13]) as data:
+            with hosts.control(answer[13]) as data:
                 data.sendall(b"x" * 100_000)
                 data.shutdown(1)
-                self.assertEqual(bed.receive(data, 1), b"")
-            results = bed.words_of(bed.receive(connection))
+                self.assertEqual(hosts.receive(data, 1), b"")
+            results = hosts.words_of(hosts.receive(connection))
         self.assertEqual((results[1], results[2], results[3]), (0, 0, 100_000))
         self.assertGreaterEqual(results[4], 1, "calls")
         self.assertTrue(0 < struct.unpack(">f", struct.pack(">I", results[12]))[0] < 5, "seconds")
         self.assertEqual(results[20], 8, "CPU from /proc/stat")
 
 
-@bed.on_bed("real")
+@hosts.needs("real")
 class AskedOfReal(Asked, unittest.TestCase):
     server = "real"
 
 
-@bed.on_bed("ours")
+@hosts.needs("ours")
 class AskedOfOurs(Asked, unittest.TestCase):
     server = "ours"

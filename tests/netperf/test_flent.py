@@ -6,8 +6,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import bed
-from bed import SERVER4
+import hosts
+from hosts import SERVER4
 
 LENGTH = 5  # seconds
 PORT = 12865  # flent's own choice
@@ -30,21 +30,22 @@ class Flent:
     def setUpClass(cls):
         # Without irtt, whose package starts a service that answers anybody, flent uses UDP_RR.
         for program in ("flent", "fping"):
-            bed.finish(["bash", str(bed.ROOT / "scripts/lib/packages.sh"), program, program], 180)
+            packages = str(hosts.ROOT / "scripts/lib/packages.sh")
+            hosts.finish(["bash", packages, program, program], 180)
         directory = tempfile.TemporaryDirectory(prefix="podperf-flent-")
         cls.addClassCleanup(directory.cleanup)
-        cls.netserver = bed.Server(cls.server, port=PORT).started(cls)
+        cls.netserver = hosts.Server(cls.server, port=PORT).started(cls)
         cls.runs, cls.data = {}, {}
 
         def measure(name):
             into = Path(directory.name) / name
             into.mkdir()
-            run = bed.Process(cls.client, [
+            run = hosts.Process(cls.client, [
                 "flent", name, "-l", str(LENGTH), "-H", SERVER4, "-D", str(into), "-f", "summary",
                 "--log-file", str(into / "log")]).finish(90)
             return name, into, run
 
-        for name, into, run in bed.together([lambda name=name: measure(name) for name in TESTS]):
+        for name, into, run in hosts.together([lambda name=name: measure(name) for name in TESTS]):
             log = into / "log"
             cls.runs[name] = run, log.read_text(encoding="utf-8") if log.exists() else ""
             files = list(into.glob("*.flent.gz"))
@@ -68,8 +69,8 @@ class Flent:
                         if "netperf" in series.get("COMMAND", "")]
             self.assertGreater(len(commands), 0, name)
             for command in commands:
-                self.assertTrue(command.startswith(f"{bed.bed().programs[self.client]}/netperf "),
-                                command)
+                programs = hosts.two_hosts().programs[self.client]
+                self.assertTrue(command.startswith(f"{programs}/netperf "), command)
                 self.assertIn(" -D -0.20 ", command)
                 # Its probe found that UDP answers are waited for no longer than a while.
                 if "UDP_RR" in command:
@@ -125,4 +126,4 @@ class Flent:
                                       meta[series]["DOWNSTREAM_TOS"]), (mark, mark))
 
 
-bed.each_pair(("real", "real"), ("ours", "ours"))(Flent)
+hosts.each_pair(("real", "real"), ("ours", "ours"))(Flent)

@@ -10,9 +10,9 @@ import functools
 import re
 import unittest
 
-import bed
+import hosts
 import clients
-from bed import SERVER4, SERVER6
+from hosts import SERVER4, SERVER6
 
 # Short by count, so that the whole of the table takes seconds. -> (length, words after --)
 SHAPES = {
@@ -53,8 +53,8 @@ CLASSIC = {
     "confidence of the result": (["-r", "-I", "95,0.00001", "-i", "3,3"], []),
     "no delay": ([], ["-D"]),
     "ipv6": (["-6", "-H", SERVER6], []),
-    "own address": (["-L", bed.CLIENT4], []),
-    "data address": ([], ["-H", SERVER4, "-L", bed.CLIENT4]),
+    "own address": (["-L", hosts.CLIENT4], []),
+    "data address": ([], ["-H", SERVER4, "-L", hosts.CLIENT4]),
     "words in between": (["word", "-P", "1"], ["another"]),
     "cpus": (["-T", "0,0"], []),
     "small sends": ([], ["-m", "500"]),
@@ -255,7 +255,7 @@ def check_rows(test, before, text):
 
 @functools.cache
 def model_server():
-    netserver = bed.Server("real").__enter__()
+    netserver = hosts.Server("real").__enter__()
     atexit.register(netserver.__exit__)
     return netserver
 
@@ -267,12 +267,12 @@ def call(client, netserver, test, before, after, length=None, **more):
         length, after = length or usual, shape + after
     words = ["-H", SERVER4, "-p", str(netserver.port), "-t", test, "-l", length or "1", *before]
     words += ["--", *after] if after else []
-    run = bed.netperf(client, *words, **more)
+    run = hosts.netperf(client, *words, **more)
     # By units, netperf's own interim results are late where its rate drops, so that there may be
     # none: then it is asked again.
     tries = 5
     while client == "real" and BY_UNITS <= set(before) and tries and b"Interim" not in run.out:
-        run, tries = bed.netperf(client, *words, **more), tries - 1
+        run, tries = hosts.netperf(client, *words, **more), tries - 1
     return run
 
 
@@ -287,7 +287,7 @@ class Golden:
 
     @classmethod
     def setUpClass(cls):
-        cls.netserver = bed.Server(cls.server).started(cls)
+        cls.netserver = hosts.Server(cls.server).started(cls)
 
     def comparable(self, text):
         # That the real programs' own texts are equal shows that the masks hide what they should.
@@ -309,7 +309,7 @@ class Golden:
             wanted = model(test, tuple(before), tuple(after), length)
             return call(self.client, self.netserver, test, before, after, length), wanted
 
-        return zip(table.items(), bed.together(
+        return zip(table.items(), hosts.together(
             [lambda before=before, after=after: both(before, after)
              for before, after in table.values()]))
 
@@ -363,7 +363,7 @@ class Texts(Golden):
             return (call(self.client, self.netserver, test, before, after),
                     model(test, tuple(before), tuple(after), None))
 
-        runs = bed.together([lambda case=case: both(*case) for case in SOME.values()])
+        runs = hosts.together([lambda case=case: both(*case) for case in SOME.values()])
         for (name, (test, _, after)), (run, wanted) in zip(SOME.items(), runs):
             with self.subTest(name):
                 human = test == "OMNI" and "-k" not in after
@@ -392,45 +392,45 @@ def of_test(test):
 for each in SHAPES:
     of_test(each)
 # What the real netperf says of our netserver, test_acceptance.py looks at.
-bed.each_pair(bed.REAL_TO_REAL, ("ours", "real"), ("ours", "ours"))(Texts)
+hosts.each_pair(hosts.REAL_TO_REAL, ("ours", "real"), ("ours", "ours"))(Texts)
 
 
 def refuse(connection):
     """A netserver whose data port is closed."""
-    bed.receive(connection)
-    connection.sendall(bed.message(bed.OMNI_ANSWER, 131072, 131072, 2, 16384, 16384, 2, 0, 0, 0, 0,
-                                   0, 9, 0, 0, 0, 0, -1, -1, auxiliary=0))
-    bed.receive(connection, 1)
+    hosts.receive(connection)
+    connection.sendall(hosts.message(hosts.OMNI_ANSWER, 131072, 131072, 2, 16384, 16384, 2, 0, 0, 0,
+                                     0, 0, 9, 0, 0, 0, 0, -1, -1, auxiliary=0))
+    hosts.receive(connection, 1)
 
 
 def fail(connection):
     """A netserver that cannot."""
-    bed.receive(connection)
-    connection.sendall(bed.message(bed.OMNI_ANSWER, auxiliary=13))
-    bed.receive(connection, 1)
+    hosts.receive(connection)
+    connection.sendall(hosts.message(hosts.OMNI_ANSWER, auxiliary=13))
+    hosts.receive(connection, 1)
 
 
 def leave(connection):
     """A netserver that goes when it is asked."""
-    bed.receive(connection)
+    hosts.receive(connection)
 
 
 def stop_short(connection):
     """A netserver that goes in mid-message."""
-    bed.receive(connection)
+    hosts.receive(connection)
     connection.sendall(b"\0" * 100)
 
 
-@bed.each_pair(("real", "real"), ("ours", "real"))
+@hosts.each_pair(("real", "real"), ("ours", "real"))
 class Errors(Golden):
     """What is said, where, and with which exit status, when there is nothing to measure."""
 
     def both(self, *words, port=None, **more):
         words = ["-p", str(port or self.netserver.port), *words]
-        # A stranger who plays netserver knows no question but netperf's.
+        # A scripted server that plays netserver knows no question but netperf's.
         plain = ["--native", "off"] if self.client == "ours" else []
-        return (bed.netperf(self.client, *plain, *words, **more),
-                bed.netperf("real", *words, **more))
+        return (hosts.netperf(self.client, *plain, *words, **more),
+                hosts.netperf("real", *words, **more))
 
     def same(self, *words, **more):
         """Compared without any mask."""
@@ -441,11 +441,11 @@ class Errors(Golden):
 
     def test_no_server(self):
         for test in ("TCP_STREAM", "REM_CPU"):
-            wanted = self.same("-H", SERVER4, "-t", test, port=bed.free_port())
+            wanted = self.same("-H", SERVER4, "-t", test, port=hosts.free_port())
             self.assertEqual(wanted.status, 255, wanted)
 
     def test_no_server_by_ipv6(self):
-        self.assertEqual(self.same("-H", SERVER6, port=bed.free_port()).status, 255)
+        self.assertEqual(self.same("-H", SERVER6, port=hosts.free_port()).status, 255)
 
     def test_no_such_host(self):
         # Nobody answers the resolver here, and it shall not wait for long.
@@ -498,25 +498,25 @@ class Errors(Golden):
         self.assertEqual(run.status, 0)
         self.assertEqual(same_on_purpose(run.out), same_on_purpose(wanted.out))
 
-    def by_stranger(self, serve):
-        with bed.Stranger(serve) as stranger:
-            return self.same("-H", SERVER4, "-l", "1", port=stranger.port)
+    def by_scripted_server(self, serve):
+        with hosts.ScriptedServer(serve) as server:
+            return self.same("-H", SERVER4, "-l", "1", port=server.port)
 
     def test_a_data_port_that_refuses(self):
-        wanted = self.by_stranger(refuse)
+        wanted = self.by_scripted_server(refuse)
         self.assertEqual(wanted.status, 1, wanted)
         self.assertIn(b"connect_data_socket failed: Connection refused", wanted.err)
 
     def test_an_error_of_the_server(self):
-        wanted = self.by_stranger(fail)
+        wanted = self.by_scripted_server(fail)
         self.assertEqual(wanted.status, 255, wanted)
 
     def test_a_server_that_goes(self):
-        self.assertEqual(self.by_stranger(leave).status, 1)
+        self.assertEqual(self.by_scripted_server(leave).status, 1)
 
     def test_a_server_that_goes_in_mid_message(self):
-        with bed.Stranger(stop_short) as stranger:
-            run, wanted = self.both("-H", SERVER4, "-l", "1", port=stranger.port)
+        with hosts.ScriptedServer(stop_short) as server:
+            run, wanted = self.both("-H", SERVER4, "-l", "1", port=server.port)
         self.assertEqual((run.status, wanted.status), (1, 1), f"{run}\n{wanted}")
         self.assertTrue(run.err, run)
 

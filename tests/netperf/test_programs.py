@@ -1,7 +1,7 @@
 """The command lines of the programs that drive netperf, as they call it, and read as they read it.
 
 The table is that of the reference, most important first; podperf on both ends, and the real programs
-to show that the table is right. Times are shortened, addresses and ports are the bed's.
+to show that the table is right. Times are shortened, addresses and ports are the testbed's.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ import time
 import unittest
 from dataclasses import dataclass, field
 
-import bed
+import hosts
 import clients
-from bed import SERVER4
+from hosts import SERVER4
 
 KUBENETBENCH_KEYS = ("THROUGHPUT,THROUGHPUT_UNITS,THROUGHPUT_CONFID,PROTOCOL,ELAPSED_TIME,"
                      "LOCAL_CPU_UTIL,REMOTE_CPU_UTIL,LOCAL_SEND_CALS,LOCAL_BYTES_PER_RECV,"
@@ -174,14 +174,14 @@ class Programs:
     def run_all(self, program):
         """The copies' results."""
         with contextlib.ExitStack() as stack:
-            netserver = stack.enter_context(bed.Server(self.server, *program.server))
+            netserver = stack.enter_context(hosts.Server(self.server, *program.server))
             started = []
             for _ in range(program.copies):
                 words = program.words.replace("@HOST", SERVER4)
                 words = words.replace("@PORT", str(netserver.port))
-                words = words.replace("@DATA", str(bed.free_port()))
-                process = bed.Process(self.client, ["netperf", *words.split(), *program.keys],
-                                      **program.env)
+                words = words.replace("@DATA", str(hosts.free_port()))
+                process = hosts.Process(self.client, ["netperf", *words.split(), *program.keys],
+                                        **program.env)
                 stack.callback(process.end_if_left)
                 started.append(process)
             return [process.finish(40) for process in started]
@@ -190,8 +190,8 @@ class Programs:
         # The long ones first.
         programs = sorted(PROGRAMS, key=lambda program: (program.name != "perf-tests",
                                                          "crr" not in program.name))
-        results = bed.together([lambda program=program: self.run_all(program)
-                                for program in programs], 10)
+        results = hosts.together([lambda program=program: self.run_all(program)
+                                  for program in programs], 10)
         for program, runs in zip(programs, results):
             with self.subTest(program.name):
                 for run in runs:
@@ -202,10 +202,10 @@ class Programs:
                     self.assertGreater(program.read(run), 0, run)
 
     def test_many_copies_sum_up(self):
-        with bed.Server(self.server) as netserver:
-            words = ["sh", str(bed.ROOT / "tests/netperf/super_netperf.sh"), "8", "-H", SERVER4,
+        with hosts.Server(self.server) as netserver:
+            words = ["sh", str(hosts.ROOT / "tests/netperf/super_netperf.sh"), "8", "-H", SERVER4,
                      "-p", str(netserver.port), "-t", "TCP_RR", "-l", "1"]
-            run = bed.Process(self.client, words).finish(20)
+            run = hosts.Process(self.client, words).finish(20)
         self.assertGreater(clients.super_netperf(run.text, 8), 0)
 
     def every(self, seconds):
@@ -215,9 +215,9 @@ class Programs:
 
     def test_a_signal_ends_the_aggregate_and_its_parts_were_told(self):
         # netperf's own runemomniaggdemo.sh; -b and -w pace only where they are built in.
-        with bed.Server(self.server) as netserver:
+        with hosts.Server(self.server) as netserver:
             for form in (["-o", "all"], ["-k", "THROUGHPUT"], ["-O", "THROUGHPUT"]):
-                process = bed.Process(self.client, [
+                process = hosts.Process(self.client, [
                     "netperf", "-H", SERVER4, "-p", str(netserver.port), *self.every("0.5"),
                     "-c", "-C", "-f", "x", "-P", "0", "-t", "omni", "-l", "7200", "-v", "2", "--",
                     "-r", "1", "-b", "1", "-e", "1", "-T", "udp", "-u", "0123", *form])
@@ -233,9 +233,9 @@ class Programs:
 
     def test_the_banner_is_seen_while_it_runs(self):
         # tp-qemu waits for it: with -D it comes with the first interim result.
-        with bed.Server(self.server) as netserver:
-            process = bed.Process(self.client, ["netperf", *self.every("1"), "-H", SERVER4, "-p",
-                                                str(netserver.port), "-l", "6"])
+        with hosts.Server(self.server) as netserver:
+            process = hosts.Process(self.client, ["netperf", *self.every("1"), "-H", SERVER4, "-p",
+                                                  str(netserver.port), "-l", "6"])
             try:
                 while process.process.poll() is None:
                     time.sleep(0.1)
@@ -247,9 +247,9 @@ class Programs:
 
     def test_programs_find_it_by_its_name(self):
         # killall, pgrep and pidof go by this.
-        with bed.Server(self.server) as netserver:
-            process = bed.Process(self.client, ["netperf", "-H", SERVER4, "-p",
-                                                str(netserver.port), "-l", "2"])
+        with hosts.Server(self.server) as netserver:
+            process = hosts.Process(self.client, ["netperf", "-H", SERVER4, "-p",
+                                                  str(netserver.port), "-l", "2"])
             try:
                 time.sleep(0.5)
                 for pid, name in ((process.pid, "netperf"), (netserver.pid, "netserver")):
@@ -259,8 +259,8 @@ class Programs:
                 process.end()
 
     def test_netserver_goes_to_the_background_by_itself(self):
-        port = bed.free_port()
-        run = bed.Process(self.server, ["netserver", "-p", str(port)], bed.SERVER)
+        port = hosts.free_port()
+        run = hosts.Process(self.server, ["netserver", "-p", str(port)], hosts.SERVER)
         status = run.process.wait(10)
         out, err = run.written(run.out), run.written(run.err)
         left = pids_that_listen(port)
@@ -269,19 +269,19 @@ class Programs:
             self.assertEqual(out.decode(), "Starting netserver with host 'IN(6)ADDR_ANY' port "
                              f"'{port}' and family AF_UNSPEC\n")
             self.assertEqual(len(left), 1, "a process that is left and listens")
-            done = bed.netperf(self.client, "-H", SERVER4, "-p", str(port), "-l", "1")
+            done = hosts.netperf(self.client, "-H", SERVER4, "-p", str(port), "-l", "1")
             self.assertGreater(clients.perf_tests(done.text), 0)
         finally:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(bed.os.pidfd_open(pid), signal.SIGKILL)
+                    signal.pidfd_send_signal(hosts.os.pidfd_open(pid), signal.SIGKILL)
             run.out.close()
             run.err.close()
 
     def test_a_busy_port_is_said(self):
-        with bed.Server(self.server) as netserver:
-            run = bed.Process(self.server, ["netserver", "-D", "-p", str(netserver.port)],
-                              bed.SERVER).finish(10)
+        with hosts.Server(self.server) as netserver:
+            run = hosts.Process(self.server, ["netserver", "-D", "-p", str(netserver.port)],
+                                hosts.SERVER).finish(10)
         self.assertEqual(run.status, 1, run)
         self.assertRegex(run.out + run.err, rb"Unable to start netserver with  '.*' port '%d' and "
                                             rb"family AF_UNSPEC" % netserver.port)
@@ -289,11 +289,11 @@ class Programs:
 
 def pids_that_listen(port):
     """The processes whose socket listens on a port of the server's host."""
-    told = bed.Process("real", ["ss", "-Hltnp", f"sport = :{port}"], bed.SERVER).finish(10).text
+    told = hosts.Process("real", ["ss", "-Hltnp", f"sport = :{port}"], hosts.SERVER).finish(10).text
     return {int(pid) for pid in re.findall(r"pid=(\d+)", told)}
 
 
-bed.each_pair(("real", "real"), ("ours", "ours"))(Programs)
+hosts.each_pair(("real", "real"), ("ours", "ours"))(Programs)
 
 if __name__ == "__main__":
     unittest.main()

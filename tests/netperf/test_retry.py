@@ -4,7 +4,7 @@ import contextlib
 import io
 import unittest
 
-import bed
+import hosts
 import retry
 
 
@@ -41,10 +41,10 @@ class Retry(unittest.TestCase):
             pass
 
         Cases.__module__ = __name__
-        bed.each_pair()(Cases)
-        made = {pair: globals().pop(f"Cases_{pair[0]}_to_{pair[1]}") for pair in bed.PAIRS}
+        hosts.each_pair()(Cases)
+        made = {pair: globals().pop(f"Cases_{pair[0]}_to_{pair[1]}") for pair in hosts.PAIRS}
         retried = [pair for pair, cases in made.items() if issubclass(cases, retry.Retried)]
-        self.assertEqual(retried, [bed.REAL_TO_REAL])
+        self.assertEqual(retried, [hosts.REAL_TO_REAL])
 
     def test_what_is_left_out_is_said(self):
         class Sample(retry.Retried):

@@ -1,5 +1,5 @@
-"""What netserver withstands: crowds, strangers, nonsense and clients that die. It goes on serving,
-and has afterwards the threads, descriptors and processes that it had before."""
+"""What netserver withstands: many clients at once, untrusted peers, nonsense and clients that die.
+It goes on serving, and has afterwards the threads, descriptors and processes it had before."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-import bed
+import hosts
 import clients
-from bed import SERVER4
+from hosts import SERVER4
 
 GIB2 = 0x7FFFFFFF
 # An OMNI request for a stream to the server, words 2 and on: that of the reference's dump.
@@ -26,7 +26,7 @@ def asked(**changed):
     words = list(STREAM)
     for at, value in changed.items():
         words[int(at[1:])] = value
-    return bed.message(bed.OMNI, *words)
+    return hosts.message(hosts.OMNI, *words)
 
 
 def held(pid):
@@ -48,7 +48,7 @@ class Robust:
     """Each test begins and ends with a netserver at rest that serves."""
 
     def setUp(self):
-        self.netserver = bed.Server(self.server).__enter__()
+        self.netserver = hosts.Server(self.server).__enter__()
         self.addCleanup(self.netserver.__exit__)
         self.serves()  # what is made at first use is there
         self.before = self.at_rest(None)
@@ -71,38 +71,38 @@ class Robust:
         return last
 
     def serves(self, port=None, *words):
-        run = bed.netperf(self.client, "-H", SERVER4, "-p", str(port or self.netserver.port), "-t",
-                          "TCP_RR", "-l", "-100", *words)
+        run = hosts.netperf(self.client, "-H", SERVER4, "-p", str(port or self.netserver.port),
+                            "-t", "TCP_RR", "-l", "-100", *words)
         self.assertEqual((run.status, run.err), (0, b""), run)
         self.assertGreater(clients.mesh(run.text), 0)
 
     def connect(self, stack):
-        return stack.enter_context(bed.control(self.netserver.port))
+        return stack.enter_context(hosts.control(self.netserver.port))
 
     def test_a_hundred_control_connections_at_once(self):
         with contextlib.ExitStack() as stack:
-            crowd = [self.connect(stack) for _ in range(100)]
-            for connection in crowd:
-                connection.sendall(bed.message(7777))
-            for connection in crowd:
-                self.assertEqual(bed.words_of(bed.receive(connection))[1], bed.UNKNOWN)
+            connections = [self.connect(stack) for _ in range(100)]
+            for connection in connections:
+                connection.sendall(hosts.message(7777))
+            for connection in connections:
+                self.assertEqual(hosts.words_of(hosts.receive(connection))[1], hosts.UNKNOWN)
             self.serves()
 
     def test_a_hundred_tests_at_once(self):
         # Each prepared at the same time as all others, then run by hand.
         with contextlib.ExitStack() as stack:
-            crowd = [self.connect(stack) for _ in range(100)]
-            for connection in crowd:
+            connections = [self.connect(stack) for _ in range(100)]
+            for connection in connections:
                 connection.sendall(asked())
-            ports = [bed.words_of(bed.receive(connection))[13] for connection in crowd]
+            ports = [hosts.words_of(hosts.receive(connection))[13] for connection in connections]
             self.assertEqual(len(set(ports)), 100)
             for port in ports:
-                with bed.control(port) as data:
+                with hosts.control(port) as data:
                     data.sendall(b"x" * 1000)
                     data.shutdown(1)
-                    self.assertEqual(bed.receive(data, 1), b"")
-            for connection in crowd:
-                results = bed.words_of(bed.receive(connection))
+                    self.assertEqual(hosts.receive(data, 1), b"")
+            for connection in connections:
+                results = hosts.words_of(hosts.receive(connection))
                 self.assertEqual((results[1], results[3]), (0, 1000))
 
     def test_idle_connections_do_not_disturb(self):
@@ -111,7 +111,7 @@ class Robust:
                 self.connect(stack)
             for connection in [self.connect(stack) for _ in range(10)]:
                 connection.sendall(b"\0\0\0\x61")  # and never the rest
-            runs = bed.together([lambda test=test: bed.netperf(
+            runs = hosts.together([lambda test=test: hosts.netperf(
                 self.client, "-H", SERVER4, "-p", str(self.netserver.port), "-t", test, "-l", "1")
                 for test in ("TCP_STREAM", "TCP_RR", "UDP_RR", "TCP_MAERTS")])
             for run in runs:
@@ -119,28 +119,28 @@ class Robust:
 
     def test_garbage(self):
         lot = random.Random(1)
-        for text in (lot.randbytes(bed.MESSAGE), lot.randbytes(100), lot.randbytes(5000),
+        for text in (lot.randbytes(hosts.MESSAGE), lot.randbytes(100), lot.randbytes(5000),
                      b"GET / HTTP/1.1\r\nHost: server\r\n\r\n", b"\x16\x03\x01\x02\0\x01" * 200,
-                     b"\0" * bed.MESSAGE, b"\xff" * bed.MESSAGE, b""):
-            with bed.control(self.netserver.port) as connection:
+                     b"\0" * hosts.MESSAGE, b"\xff" * hosts.MESSAGE, b""):
+            with hosts.control(self.netserver.port) as connection:
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(text)
                     connection.shutdown(1)
-                    bed.receive(connection, 5 * bed.MESSAGE)  # answered or closed, in 5 s
+                    hosts.receive(connection, 5 * hosts.MESSAGE)  # answered or closed, in 5 s
             self.assertTrue(Path(f"/proc/{self.netserver.pid}").exists(), text)
 
     def test_a_message_cut_short(self):
-        for text in (bed.message(7777), asked(), bed.message(6)):
-            for length in (1, 4, 8, 300, bed.MESSAGE - 1):
-                with bed.control(self.netserver.port) as connection:
+        for text in (hosts.message(7777), asked(), hosts.message(6)):
+            for length in (1, 4, 8, 300, hosts.MESSAGE - 1):
+                with hosts.control(self.netserver.port) as connection:
                     connection.sendall(text[:length])
                     if length % 8:
                         connection.setsockopt(1, 13, struct.pack("ii", 1, 0))  # with a reset
-                with bed.control(self.netserver.port) as connection:
+                with hosts.control(self.netserver.port) as connection:
                     connection.sendall(text[:length])
                     connection.shutdown(1)
                     with contextlib.suppress(ConnectionError):
-                        self.assertEqual(bed.receive(connection), b"", "no answer to a part")
+                        self.assertEqual(hosts.receive(connection), b"", "no answer to a part")
 
     def test_sizes_of_two_gib(self):
         if self.server == "real":
@@ -154,20 +154,20 @@ class Robust:
                 asked(w1=-7, w24=2), asked(w20=65536), asked(w20=80), asked(w21=99), asked(w22=99),
                 asked(w23=99), asked(w24=99), asked(w26=GIB2, w27=GIB2, w24=2)]
         for number, text in enumerate(wild):
-            with self.subTest(number), bed.control(self.netserver.port) as connection:
+            with self.subTest(number), hosts.control(self.netserver.port) as connection:
                 connection.sendall(text)
                 try:
-                    answer = bed.receive(connection)
+                    answer = hosts.receive(connection)
                 except ConnectionError:
                     answer = b""
                 # Accepted, or refused with an error, or closed; at once, and nothing else.
-                self.assertIn(len(answer), (0, bed.MESSAGE))
+                self.assertIn(len(answer), (0, hosts.MESSAGE))
                 self.assertTrue(Path(f"/proc/{self.netserver.pid}").exists())
         self.serves()
 
     def test_a_client_that_dies_in_mid_test(self):
         for number in (signal.SIGKILL, signal.SIGSTOP):
-            started = [bed.Process(self.client, [
+            started = [hosts.Process(self.client, [
                 "netperf", "-H", SERVER4, "-p", str(self.netserver.port), "-t", test, "-l", "3",
                 "--", "-R", "1"]) for test in ("TCP_STREAM", "TCP_MAERTS", "TCP_RR", "TCP_CRR",
                                                "UDP_STREAM", "UDP_RR")]
@@ -186,24 +186,24 @@ class Robust:
             waiting = [self.connect(stack) for _ in range(10)]
             for connection in waiting:
                 connection.sendall(asked())
-                self.assertEqual(bed.words_of(bed.receive(connection))[1], 0)
+                self.assertEqual(hosts.words_of(hosts.receive(connection))[1], 0)
             self.serves()
 
-    def test_data_from_a_stranger(self):
+    def test_data_from_an_untrusted_peer(self):
         # What the client sends after its connection is made does not end others' tests.
-        with bed.control(self.netserver.port) as connection:
+        with hosts.control(self.netserver.port) as connection:
             connection.sendall(asked())
-            port = bed.words_of(bed.receive(connection))[13]
-            with bed.control(port) as data:
+            port = hosts.words_of(hosts.receive(connection))[13]
+            with hosts.control(port) as data:
                 data.sendall(b"x" * 10)
                 data.setsockopt(1, 13, struct.pack("ii", 1, 0))  # a reset
             with contextlib.suppress(ConnectionError):
-                bed.receive(connection)
+                hosts.receive(connection)
 
     def test_connections_that_come_and_go(self):
         def visit():
             for _ in range(50):
-                with bed.control(self.netserver.port):
+                with hosts.control(self.netserver.port):
                     pass
 
         threads = [threading.Thread(target=visit) for _ in range(4)]
@@ -222,7 +222,7 @@ class Robust:
             os.mkfifo(fifo)
             self.assertLess(len(fifo), 31)
             for test in ("TCP_MAERTS", "TCP_RR", "TCP_SENDFILE"):
-                process = bed.Process(self.client, [
+                process = hosts.Process(self.client, [
                     "netperf", "-H", SERVER4, "-p", str(self.netserver.port), "-t", test, "-l",
                     "1", "-F", f"{own},{fifo}"])
                 while process.process.poll() is None:
@@ -235,19 +235,19 @@ class Robust:
                 self.assertGreater(clients.classic(run.text), 0)
 
     def test_passphrases(self):
-        with bed.Server(self.server, "-Z", "open sesame") as guarded:
+        with hosts.Server(self.server, "-Z", "open sesame") as guarded:
             self.serves(guarded.port, "-Z", "open sesame")
             before = held(guarded.pid)
             with contextlib.ExitStack() as stack:
-                silent = [stack.enter_context(bed.control(guarded.port)) for _ in range(5)]
-                for text in (bed.message(6), bed.message(7777), b"\0\0\0\x06\xff\xff\xff\xff" +
+                silent = [stack.enter_context(hosts.control(guarded.port)) for _ in range(5)]
+                for text in (hosts.message(6), hosts.message(7777), b"\0\0\0\x06\xff\xff\xff\xff" +
                              b"open sesamE".ljust(648, b"\0"), b"\0\0\0\x06\xff\xff\xff\xff" +
                              b"x" * 648, b"\0\0\0\x06\xff\xff\xff\xff" + b"open".ljust(648, b"\0"),
                              b"\0\0\0\x06\xff\xff\xff\xff" + b"open sesame!".ljust(648, b"\0")):
-                    with bed.control(guarded.port) as connection:
+                    with hosts.control(guarded.port) as connection:
                         connection.sendall(text)
                         with contextlib.suppress(ConnectionError):
-                            self.assertEqual(bed.receive(connection), b"", "closed, unanswered")
+                            self.assertEqual(hosts.receive(connection), b"", "closed, unanswered")
                 self.serves(guarded.port, "-Z", "open sesame")
                 self.assertEqual(len(silent), 5)
             deadline = time.monotonic() + 15
@@ -256,4 +256,4 @@ class Robust:
             self.assertEqual(held(guarded.pid), before)
 
 
-bed.each_pair(("real", "real"), ("ours", "ours"))(Robust)
+hosts.each_pair(("real", "real"), ("ours", "ours"))(Robust)

@@ -9,10 +9,10 @@ import time
 import unittest
 from unittest import mock
 
-import bed
+import netns
 from listening import listens
 
-TWOHOSTS = str(bed.SCRIPTS / "twohosts")
+TWOHOSTS = str(netns.SCRIPTS / "twohosts")
 PREFIX = f"pptest{os.getpid()}"
 
 
@@ -22,14 +22,14 @@ def python(code, *arguments):
 
 class Programs(unittest.TestCase):
     def test_outputs_come_in_order_with_the_time_they_took(self):
-        outcome = bed.run(None, [python("print('a')"), python("print('b')")], 30)
+        outcome = netns.run(None, [python("print('a')"), python("print('b')")], 30)
         self.assertEqual(outcome.outputs, ["a\n", "b\n"])
         self.assertGreater(outcome.seconds, 0)
         self.assertGreaterEqual(outcome.busy_core_seconds, 0)
 
     def test_a_failure_names_command_status_and_last_words(self):
-        with self.assertRaisesRegex(bed.Failed, "exit status 7: no route"):
-            bed.run(None, [python("import sys; sys.stderr.write('no route'); sys.exit(7)")], 30)
+        with self.assertRaisesRegex(netns.Failed, "exit status 7: no route"):
+            netns.run(None, [python("import sys; sys.stderr.write('no route'); sys.exit(7)")], 30)
 
     def test_a_program_past_its_deadline_is_ended(self):
         started = []
@@ -39,9 +39,9 @@ class Programs(unittest.TestCase):
             return started[-1]
 
         real_popen = subprocess.Popen
-        with mock.patch("bed.subprocess.Popen", popen):
-            with self.assertRaisesRegex(bed.Failed, "sleep 99: still running at its deadline"):
-                bed.run(None, [["true"], ["sleep", "99"]], 0.1)
+        with mock.patch("netns.subprocess.Popen", popen):
+            with self.assertRaisesRegex(netns.Failed, "sleep 99: still running at its deadline"):
+                netns.run(None, [["true"], ["sleep", "99"]], 0.1)
         self.assertEqual([process.poll() is None for process in started], [False, False])
 
     def test_a_server_is_there_when_it_listens_and_gone_afterwards(self):
@@ -50,15 +50,15 @@ class Programs(unittest.TestCase):
             port = probe.getsockname()[1]
         code = ("import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
                 "c, _ = s.accept(); c.sendall(b'hi'); time.sleep(99)")
-        with bed.servers(None, [(python(code, str(port)), port)]):
+        with netns.servers(None, [(python(code, str(port)), port)]):
             with socket.create_connection(("127.0.0.1", port)) as client:
                 self.assertEqual(client.recv(2), b"hi")
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port)).close()
 
     def test_a_server_that_ends_at_once_is_reported_with_its_words(self):
-        with self.assertRaisesRegex(bed.Failed, "port 1: no such file"):
-            with bed.servers(None, [(python("raise SystemExit('no such file')"), 1)], 60):
+        with self.assertRaisesRegex(netns.Failed, "port 1: no such file"):
+            with netns.servers(None, [(python("raise SystemExit('no such file')"), 1)], 60):
                 self.fail("must not come here")
 
 
@@ -140,14 +140,14 @@ class TwoHosts(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
         host = f"{PREFIX}-hostB"
-        with subprocess.Popen(bed.inside(host, python(receive)), text=True,
+        with subprocess.Popen(netns.inside(host, python(receive)), text=True,
                               stdout=subprocess.PIPE) as receiver:
             def came():
                 return receiver.stdout.readline().strip()
 
             try:
                 self.assertEqual(came(), "bound")
-                with bed.loss(host, [5, 7], percent=100, least_bytes=100):
+                with netns.loss(host, [5, 7], percent=100, least_bytes=100):
                     send(5, 100, 91)  # 8 bytes of UDP header are in the length
                     self.assertEqual(came(), "5 91")
                     send(6, 100)
@@ -155,8 +155,8 @@ class TwoHosts(unittest.TestCase):
                 send(5, 100)
                 self.assertEqual(came(), "5 100")
                 # A rule that nft refuses leaves nothing behind.
-                with self.assertRaisesRegex(bed.Failed, "nft"):
-                    with bed.loss(host, [5], percent=101, least_bytes=100):
+                with self.assertRaisesRegex(netns.Failed, "nft"):
+                    with netns.loss(host, [5], percent=101, least_bytes=100):
                         self.fail("must not come here")
                 send(5, 101)
                 self.assertEqual(came(), "5 101")
@@ -174,7 +174,7 @@ class TwoHosts(unittest.TestCase):
                   % address)
         send = (f"import socket; c = socket.create_connection(('{address}', 5), 10);"
                 "c.sendall(bytes(100000))")
-        with subprocess.Popen(bed.inside(f"{PREFIX}-podB", python(listen)), text=True,
+        with subprocess.Popen(netns.inside(f"{PREFIX}-podB", python(listen)), text=True,
                               stdout=subprocess.PIPE) as server:
             try:
                 deadline = time.monotonic() + 10

@@ -55,7 +55,7 @@ def call(*command):
 
 
 @contextlib.contextmanager
-def namespaces(prefix):
+def two_hosts(prefix):
     """The two-host testbed and a namespace with nothing but its loopback; gone afterwards."""
     own = f"{prefix}-lo"
     try:

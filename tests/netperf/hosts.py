@@ -1,8 +1,8 @@
 """Two hosts in network namespaces, the real netperf and podperf under netperf's names, on either.
 
 Enters: PODPERF_ENGINE, the engine's program, without which only the real programs run, against each
-other. Leaves: what each program wrote, its exit status and how long it took. The bed comes up with
-the first test that needs it and goes at exit; whatever was started is ended by its id.
+other. Leaves: what each program wrote, its exit status and how long it took. They come up with
+the first test that needs them and go at exit; whatever was started is ended by its id.
 """
 
 import atexit
@@ -38,7 +38,7 @@ PAIRS = (REAL_TO_REAL, ("real", "ours"), ("ours", "real"), ("ours", "ours"))
 
 _ports = itertools.count(20001)
 _lock = threading.RLock()
-_bed = None
+_two_hosts = None
 
 
 def why_not(*names):
@@ -50,7 +50,7 @@ def why_not(*names):
     return None
 
 
-def on_bed(*names):
+def needs(*names):
     """Skips a class of tests, with the reason, where these programs cannot be run."""
     reason = why_not(*names)
     return unittest.skip(reason) if reason else lambda cases: cases
@@ -65,12 +65,12 @@ def each_pair(*pairs):
             base = Retried if (client, server) == REAL_TO_REAL else unittest.TestCase
             made = type(name, (cases, base),
                         {"client": client, "server": server, "__module__": cases.__module__})
-            setattr(module, name, on_bed(client, server)(made))
+            setattr(module, name, needs(client, server)(made))
         return cases
     return make
 
 
-class Bed:
+class TwoHosts:
     """The namespaces, and a directory of programs for each name."""
 
     def __init__(self):
@@ -103,12 +103,12 @@ def finish(words, seconds):
         raise AssertionError(f"{' '.join(words)}: exit {done.returncode}: {done.stdout[-2000:]}")
 
 
-def bed():
-    global _bed
+def two_hosts():
+    global _two_hosts
     with _lock:
-        if _bed is None:
-            _bed = Bed()
-        return _bed
+        if _two_hosts is None:
+            _two_hosts = TwoHosts()
+        return _two_hosts
 
 
 def free_port():
@@ -119,7 +119,7 @@ def free_port():
 
 def path_of(name):
     """PATH with one name's netperf and netserver in front."""
-    return f"{bed().programs[name]}:{os.environ['PATH']}"
+    return f"{two_hosts().programs[name]}:{os.environ['PATH']}"
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ class Run:
 
 
 class Process:
-    """A program under way on a host of the bed, found as a shell would: by its name, in PATH."""
+    """A program under way on a host of the pair, found as a shell would: by its name, in PATH."""
 
     def __init__(self, name, words, place=CLIENT, **env):
-        bed()
+        two_hosts()
         # A variable of the caller's must not decide.
         kept = {key: value for key, value in os.environ.items() if key != "DUMP_TCP_INFO"}
         self.words = list(words)
@@ -200,7 +200,7 @@ class Process:
 
 
 class Server:
-    """netserver on a host of the bed, as long as the block lasts."""
+    """netserver on a host of the pair, as long as the block lasts."""
 
     def __init__(self, name, *words, port=None, place=SERVER):
         self.name, self.place, self.port = name, place, port or free_port()
@@ -244,8 +244,8 @@ def together(calls, at_once=AT_ONCE):
 
 
 def inside(place, make):
-    """What `make` returns when called on a host of the bed: a socket stays where it was made."""
-    bed()
+    """What `make` returns when called on a host of the pair: a socket stays where it was made."""
+    two_hosts()
     made = []
 
     def enter():
@@ -298,7 +298,7 @@ def control(port, address=SERVER4, seconds=5):
     return inside(CLIENT, lambda: socket.create_connection((address, port), timeout=seconds))
 
 
-class Stranger:
+class ScriptedServer:
     """A server of our own on the server's host: each connection goes to `serve` in a thread."""
 
     def __init__(self, serve):
@@ -340,7 +340,7 @@ class Stranger:
             thread.join(5)
 
 
-class Relay(Stranger):
+class Relay(ScriptedServer):
     """Passes control connections on to a netserver, and keeps the types of what was asked."""
 
     def __init__(self, port):
