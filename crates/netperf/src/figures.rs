@@ -26,8 +26,6 @@ pub struct Figures {
     pub remote_latency: Option<Latencies>,
     /// TCP_MAXSEG at the end.
     pub mss_bytes: Option<u32>,
-    /// Requests or responses of datagrams that were not answered in time.
-    pub lost_transactions: u64,
     /// TCP_INFO at the end.
     pub tcp_info: Option<RawTcpInfo>,
     /// Iterations that these figures are means of, and how far they vary.
@@ -51,16 +49,8 @@ pub struct EndFigures {
     pub send_bytes: Option<u32>,
     /// Bytes a receive call; absent: this end receives no stream.
     pub receive_bytes: Option<u32>,
-    /// Send calls that moved bytes.
-    pub send_calls: u64,
-    /// Send calls that failed for want of room, of datagrams.
-    pub failed_sends: u64,
-    /// Receive calls that moved bytes.
-    pub receive_calls: u64,
-    /// Payload sent.
-    pub bytes_sent: u64,
-    /// Payload received.
-    pub bytes_received: u64,
+    /// What it counted.
+    pub counters: EndCounters,
     /// CPU over the data phase, where measured.
     pub cpu: Option<CpuPercent>,
     /// TCP_INFO total_retrans at the end.
@@ -75,6 +65,51 @@ pub struct EndFigures {
     pub tos: Option<u32>,
     /// SO_PRIORITY.
     pub priority: Option<i32>,
+}
+
+/// Counts of one end over the data phase, from its workers to the tables. Whatever carries them on
+/// takes them apart by name, so that none is left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndCounters {
+    /// Payload sent.
+    pub bytes_sent: u64,
+    /// Payload received.
+    pub bytes_received: u64,
+    /// Send calls that moved bytes.
+    pub send_calls: u64,
+    /// Receive calls that moved bytes.
+    pub receive_calls: u64,
+    /// Sends of datagrams that failed.
+    pub failed_sends: u64,
+    /// Transactions completed, or answered.
+    pub transactions: u64,
+    /// Requests of datagrams without a response in time.
+    pub lost_transactions: u64,
+}
+
+/// State of a data socket, as the kernel tells it. What cannot be read is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GrantedSocket {
+    /// SO_SNDBUF in bytes, as the kernel counts it.
+    pub send_buffer: Option<u32>,
+    /// SO_RCVBUF in bytes, as the kernel counts it.
+    pub receive_buffer: Option<u32>,
+    /// TCP_MAXSEG.
+    pub mss: Option<u32>,
+    /// TCP_CONGESTION.
+    pub congestion_control: Option<String>,
+    /// IP_TOS or IPV6_TCLASS.
+    pub tos: Option<u32>,
+    /// SO_PRIORITY.
+    pub priority: Option<i32>,
+    /// TCP_NODELAY.
+    pub no_delay: bool,
+    /// TCP_CORK.
+    pub cork: bool,
+    /// TCP_INFO total_retrans; of several sockets, all together.
+    pub retransmits: Option<u32>,
 }
 
 /// A socket buffer's size in bytes.

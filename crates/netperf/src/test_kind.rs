@@ -1,5 +1,7 @@
 //! Which test is run, and what its data connections do.
 
+use std::time::Duration;
+
 /// A test by the name it is asked for under (`-t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetperfTest {
@@ -65,6 +67,17 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+/// How long a test lasts, or one end of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestLength {
+    /// So much time.
+    Time(Duration),
+    /// So many bytes (streams) or transactions, over all connections.
+    Units(u64),
+    /// Until a signal, or until the other end has ended it.
+    UntilTold,
 }
 
 /// Which way data goes, as netperf sees it.

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::data::Job;
 use crate::data::socket::{GrantedSocket, SocketRequest};
-use crate::data::{Extent, Job, Pace};
-use crate::options::{Buffers, Length, Options, PerEnd};
-use crate::test_kind::{NetperfTest, Protocol, TestDirection};
+use crate::options::{Buffers, Options, PerEnd};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestLength};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES,
     SERVER_SENDS,
@@ -64,9 +64,9 @@ pub(super) fn of_server(
         flags: flags(options),
         cpu_rate: 0.0,
         test_length: match options.length {
-            Length::Seconds(seconds) => signed(Some(seconds)),
-            Length::Units(units) => i32::try_from(units).map_or(i32::MIN + 1, |units| -units),
-            Length::UntilSignal => 0,
+            TestLength::Time(time) => i32::try_from(time.as_secs()).unwrap_or(i32::MAX),
+            TestLength::Units(units) => i32::try_from(units).map_or(i32::MIN + 1, |units| -units),
+            TestLength::UntilTold => 0,
         },
         copy_avoidance: [0; 2],
         data_port: data.ports.remote,
@@ -135,11 +135,6 @@ pub(super) fn of_self(
     let shape = options.shape;
     let ended_by_sender =
         shape.direction == TestDirection::Receive && shape.protocol == Protocol::Tcp;
-    let extent = match (ended_by_sender, options.length) {
-        (true, _) | (_, Length::UntilSignal) => Extent::UntilTold,
-        (_, Length::Seconds(seconds)) => Extent::Time(Duration::from_secs(seconds.into())),
-        (_, Length::Units(units)) => Extent::Units(units),
-    };
     let connects_only = shape.direction == TestDirection::Connect;
     Job {
         role: Role::Client,
@@ -148,16 +143,13 @@ pub(super) fn of_self(
         receive_bytes: size(data.receive_bytes.local, granted.receive_buffer),
         request_bytes: if connects_only { 0 } else { data.request_bytes },
         response_bytes: if connects_only { 0 } else { data.response_bytes },
-        extent,
+        length: if ended_by_sender { TestLength::UntilTold } else { options.length },
         in_flight: 1 + data.burst.unwrap_or(0),
         streams: options.streams,
         cpu: options.cpus.local,
         timed,
         sendfile: options.test == NetperfTest::TcpSendfile,
-        pace: options
-            .pace
-            .local
-            .map(|pace| Pace { operations: pace.operations, every: pace.every }),
+        pace: options.pace.local,
         payload,
         receive_timeout: data.receive_timeout.unwrap_or(RECEIVE_TIMEOUT),
     }

@@ -1,9 +1,8 @@
 //! Both ends' counts of one test as netperf's figures.
 
 use super::ask::wants_cpu;
-use crate::data::socket::GrantedSocket;
 use crate::data::{Job, Totals};
-use crate::figures::{BufferSize, CpuPercent, EndFigures, Figures};
+use crate::figures::{BufferSize, CpuPercent, EndCounters, EndFigures, Figures, GrantedSocket};
 use crate::options::Options;
 use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
@@ -34,18 +33,20 @@ impl FinishedTest<'_> {
         let transacts = self.options.shape.direction.transacts();
         let totals = &self.totals;
         let received = match (self.options.shape.direction, &self.results) {
-            (TestDirection::Send, Some(results)) => {
-                self.details.as_ref().map_or(results.bytes_received, |more| more.bytes_received)
-            }
+            (TestDirection::Send, Some(results)) => self
+                .details
+                .as_ref()
+                .map_or(results.bytes_received, |more| more.counters.bytes_received),
             // Not known what arrived: what was handed over is the most it can have been.
-            (TestDirection::Send, None) => totals.bytes_sent,
-            (TestDirection::Receive, _) => totals.bytes_received,
-            _ => totals.bytes_sent + totals.bytes_received,
+            (TestDirection::Send, None) => totals.counters.bytes_sent,
+            (TestDirection::Receive, _) => totals.counters.bytes_received,
+            _ => totals.counters.bytes_sent + totals.counters.bytes_received,
         };
         Figures {
             elapsed_seconds: seconds,
             bytes_per_second: float(received) / seconds,
-            transactions_per_second: transacts.then(|| float(totals.transactions) / seconds),
+            transactions_per_second: transacts
+                .then(|| float(totals.counters.transactions) / seconds),
             local: self.local(),
             remote: match &self.details {
                 None => self.remote(),
@@ -54,7 +55,6 @@ impl FinishedTest<'_> {
             latency: totals.latency.clone(),
             remote_latency: self.details.as_ref().and_then(latency),
             mss_bytes: totals.end.mss.or(self.granted.mss),
-            lost_transactions: totals.lost_transactions,
             tcp_info: totals.tcp_info,
             confidence: None,
             stopped: false,
@@ -77,11 +77,7 @@ impl FinishedTest<'_> {
             receive_buffer: BufferSize { initial: first.receive_buffer, end: last.receive_buffer },
             send_bytes: (direction == TestDirection::Send).then_some(self.job.send_bytes),
             receive_bytes: (direction == TestDirection::Receive).then_some(self.job.receive_bytes),
-            send_calls: totals.send_calls,
-            failed_sends: totals.failed_sends,
-            receive_calls: totals.receive_calls,
-            bytes_sent: totals.bytes_sent,
-            bytes_received: totals.bytes_received,
+            counters: totals.counters,
             cpu: totals.cpu.filter(|_| wants_cpu(self.options).local),
             retransmits: lasts.then(|| last.retransmits.unwrap_or(0)),
             no_delay: data.no_delay,
@@ -110,11 +106,16 @@ impl FinishedTest<'_> {
             },
             send_bytes: size(response.send_size).filter(|_| direction == TestDirection::Receive),
             receive_bytes: size(response.receive_size).filter(|_| direction == TestDirection::Send),
-            send_calls: results.send_calls.into(),
-            failed_sends: 0,
-            receive_calls: results.receive_calls.into(),
-            bytes_sent: results.bytes_sent,
-            bytes_received: results.bytes_received,
+            counters: EndCounters {
+                bytes_sent: results.bytes_sent,
+                bytes_received: results.bytes_received,
+                send_calls: results.send_calls.into(),
+                receive_calls: results.receive_calls.into(),
+                transactions: results.transactions.into(),
+                // Not told.
+                failed_sends: 0,
+                lost_transactions: 0,
+            },
             cpu: self.results.as_ref().filter(|_| told).and_then(cpu),
             retransmits: u32::try_from(results.retransmits).ok(),
             no_delay: response.flags & NO_DELAY != 0,
@@ -129,14 +130,10 @@ impl FinishedTest<'_> {
 
 /// The same with what a podperf tells of it: wide counters, and all connections.
 fn detailed(end: EndFigures, details: &Details) -> EndFigures {
-    let socket = &details.socket;
+    let Details { counters, latency: _, socket } = details;
     EndFigures {
-        send_calls: details.send_calls,
-        failed_sends: details.failed_sends,
-        receive_calls: details.receive_calls,
-        bytes_sent: details.bytes_sent,
-        bytes_received: details.bytes_received,
-        retransmits: end.retransmits.map(|first| details.retransmits.unwrap_or(first)),
+        counters: *counters,
+        retransmits: end.retransmits.map(|first| socket.retransmits.unwrap_or(first)),
         cork: socket.cork,
         ..end
     }

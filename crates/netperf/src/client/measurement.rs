@@ -8,9 +8,9 @@ use super::dial::{self, Route};
 use super::{TestSession, ask, control, figures, print};
 use crate::data::{DataPhase, PhaseControl, Totals};
 use crate::figures::{Figures, Interim};
-use crate::options::{ExitMessage, Length, Options};
+use crate::options::{ExitMessage, Options};
 use crate::output;
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 use crate::wire::native::{ClientMessage, ConnectionToken, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
@@ -95,9 +95,7 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
         (every, show)
     });
     let limit = match (options.shape.direction, options.length) {
-        (TestDirection::Receive, Length::Seconds(seconds)) => {
-            Some(Duration::from_secs(seconds.into()) + MAX_OVERTIME)
-        }
+        (TestDirection::Receive, TestLength::Time(time)) => Some(time + MAX_OVERTIME),
         _ => None,
     };
     // Who receives, and who makes connections, has no other way to say that it is over.

@@ -18,16 +18,15 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use socket2::Socket;
 
-use super::figures::{CpuPercent, Interim};
-use super::test_kind::TestShape;
+use super::figures::{CpuPercent, EndCounters, GrantedSocket, Interim};
+use super::test_kind::{TestLength, TestShape};
 pub use phase::DataPhase;
 use podperf_engine::transport::short_lived::{Connector, SessionListener};
-pub use podperf_engine::workload::compat::Pace;
+use podperf_engine::workload::compat::Pace;
 use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
 use podperf_sys::tcp_info::RawTcpInfo;
-use socket::GrantedSocket;
 
 /// What one end does.
 #[derive(Debug, Clone)]
@@ -45,7 +44,7 @@ pub struct Job {
     /// Bytes of a response.
     pub response_bytes: u32,
     /// When this end ends it.
-    pub extent: Extent,
+    pub length: TestLength,
     /// Requests in flight on a connection.
     pub in_flight: u32,
     /// Connections at one time.
@@ -62,17 +61,6 @@ pub struct Job {
     pub payload: Option<Arc<[u8]>>,
     /// A UDP response that has not come after this time is lost.
     pub receive_timeout: Duration,
-}
-
-/// When an end ends the data phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// After a time.
-    Time(Duration),
-    /// After so many bytes or transactions, over all streams.
-    Units(u64),
-    /// When it is told, or when the other end has ended it.
-    UntilTold,
 }
 
 /// Where the data goes.
@@ -104,20 +92,8 @@ pub struct Totals {
     /// From the start to the end: of requests and datagrams to when the last were to be sent, of
     /// streams to when the last had come to its end.
     pub elapsed: Duration,
-    /// Payload sent.
-    pub bytes_sent: u64,
-    /// Payload received.
-    pub bytes_received: u64,
-    /// Send calls that moved bytes.
-    pub send_calls: u64,
-    /// Receive calls that moved bytes.
-    pub receive_calls: u64,
-    /// Sends of datagrams that failed.
-    pub failed_sends: u64,
-    /// Transactions completed.
-    pub transactions: u64,
-    /// Requests without a response in time.
-    pub lost_transactions: u64,
+    /// What was counted.
+    pub counters: EndCounters,
     /// Of transactions, or of timed calls.
     pub latency: Option<Latencies>,
     /// CPU of the machine; absent: /proc/stat could not be read, or nothing passed.

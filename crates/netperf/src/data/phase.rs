@@ -8,9 +8,9 @@ use crossbeam_channel::{Receiver, at, never, select};
 use socket2::Socket;
 
 use super::socket::granted;
-use super::{DataConnections, Extent, Job, PhaseControl, Totals, cpu, plan};
-use crate::figures::Interim;
-use crate::test_kind::{Protocol, TestDirection};
+use super::{DataConnections, Job, PhaseControl, Totals, cpu, plan};
+use crate::figures::{EndCounters, Interim};
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 use podperf_engine::engine::{Engine, EngineSetup};
 use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
@@ -18,7 +18,7 @@ use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
-use podperf_model::result::end_result::EndReport;
+use podperf_model::result::end_result::{EndReport, FlowReport};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::tcp_info;
 
@@ -96,9 +96,9 @@ impl DataPhase {
 
     /// How long this end goes on by itself.
     fn timer(&self) -> Option<Duration> {
-        match self.job.extent {
-            Extent::Time(time) => Some(time),
-            Extent::Units(_) | Extent::UntilTold => None,
+        match self.job.length {
+            TestLength::Time(time) => Some(time),
+            TestLength::Units(_) | TestLength::UntilTold => None,
         }
     }
 
@@ -192,9 +192,10 @@ impl DataPhase {
         let first = self.sockets.first();
         totals.tcp_info = first.and_then(|socket| tcp_info::tcp_info(socket.as_fd()).ok());
         let [_, _, transactions] = self.engine.progress();
-        totals.transactions = transactions;
         let report = self.engine.stop(Duration::ZERO);
-        take(&mut totals, &report, &self.job);
+        totals.counters = counters(&report, transactions, &self.job);
+        totals.latency = report.latency.and_then(|latency| Latencies::from_wire(&latency).ok());
+        totals.errors.extend(report.errors);
         totals
     }
 }
@@ -218,26 +219,55 @@ fn unfinished(after: Duration) -> Error {
     Error::new(Kind::Incomplete, "end the test", cause)
 }
 
-/// What the workers brought home.
-fn take(totals: &mut Totals, report: &EndReport, job: &Job) {
-    for flow in &report.flows {
-        totals.bytes_sent += flow.bytes_sent;
-        totals.bytes_received += flow.bytes_received;
-        totals.send_calls += flow.send_calls;
-        totals.receive_calls += flow.receive_calls;
+/// Counts that the workers brought home, and the transactions that this end completed.
+fn counters(report: &EndReport, completed: u64, job: &Job) -> EndCounters {
+    let EndReport {
+        flows,
+        lost_transactions,
+        failed_sends,
+        connections,
+        // No counts, or of what netperf has not got.
+        latency: _,
+        service_time: _,
+        schedule: _,
+        connect_time: _,
+        pacing: _,
+        datagrams: _,
+        send: _,
+        receive: _,
+        errors: _,
+    } = report;
+    let mut counters = EndCounters {
+        failed_sends: failed_sends.unwrap_or(0),
+        transactions: completed,
+        lost_transactions: lost_transactions.unwrap_or(0),
+        ..EndCounters::default()
+    };
+    for flow in flows {
+        let FlowReport {
+            bytes_sent,
+            bytes_received,
+            send_calls,
+            receive_calls,
+            id: _,
+            first_step_ns: _,
+            drained: _,
+            datagrams: _,
+        } = flow;
+        counters.bytes_sent += bytes_sent;
+        counters.bytes_received += bytes_received;
+        counters.send_calls += send_calls;
+        counters.receive_calls += receive_calls;
     }
-    totals.lost_transactions = report.lost_transactions.unwrap_or(0);
-    totals.latency = report.latency.as_ref().and_then(|latency| Latencies::from_wire(latency).ok());
-    totals.errors.extend(report.errors.iter().cloned());
     // Who answers counts no transactions by itself.
     if job.role == Role::Server && job.shape.direction.transacts() {
-        let answered = match &report.connections {
+        counters.transactions = match connections {
             Some(connections) => connections.connections,
-            None if job.response_bytes > 0 => totals.bytes_sent / u64::from(job.response_bytes),
+            None if job.response_bytes > 0 => counters.bytes_sent / u64::from(job.response_bytes),
             None => 0,
         };
-        totals.transactions = answered;
     }
+    counters
 }
 
 /// Interim results, each as long as asked, however late a look comes.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Extent, Job};
-use crate::test_kind::{Protocol, TestDirection};
+use super::Job;
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 use podperf_engine::workload::compat::CompatOptions;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{self, Backend, Close, CrrPlan, EndPlan, Pin, Plan, RrPlan, StreamPlan};
@@ -43,7 +43,7 @@ pub(super) fn compat(job: &Job) -> CompatOptions {
 /// Without a count the window has to open before the first byte all the same, so the count is one
 /// that is never reached. A receiver of a stream counts nothing: its sender ends it.
 fn extent(job: &Job) -> plan::StopCondition {
-    let Extent::Units(units) = job.extent else {
+    let TestLength::Units(units) = job.length else {
         return plan::StopCondition::Transactions { total: u64::MAX };
     };
     if job.shape.direction.transacts() {

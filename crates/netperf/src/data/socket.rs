@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use crate::figures::GrantedSocket;
 use crate::options::Buffers;
 use podperf_engine::metrics::flow;
 use podperf_sys as sys;
@@ -40,29 +41,6 @@ pub struct SocketRequest {
     pub dont_route: bool,
     /// Datagrams are not fragmented.
     pub dont_fragment: bool,
-}
-
-/// What a data socket has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GrantedSocket {
-    /// SO_SNDBUF in bytes, as the kernel counts it.
-    pub send_buffer: Option<u32>,
-    /// SO_RCVBUF in bytes, as the kernel counts it.
-    pub receive_buffer: Option<u32>,
-    /// TCP_MAXSEG.
-    pub mss: Option<u32>,
-    /// TCP_CONGESTION.
-    pub congestion_control: Option<String>,
-    /// IP_TOS or IPV6_TCLASS.
-    pub tos: Option<u32>,
-    /// SO_PRIORITY.
-    pub priority: Option<i32>,
-    /// TCP_NODELAY.
-    pub no_delay: bool,
-    /// TCP_CORK.
-    pub cork: bool,
-    /// TCP_INFO total_retrans; of several sockets, all together.
-    pub retransmits: Option<u32>,
 }
 
 /// A TCP socket for an address of this family.

@@ -10,11 +10,11 @@ use socket2::Socket;
 use super::socket::{SocketRequest, tcp, udp};
 use super::*;
 use crate::options::Buffers;
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn job(role: Role, protocol: Protocol, direction: TestDirection, extent: Extent) -> Job {
+fn job(role: Role, protocol: Protocol, direction: TestDirection, length: TestLength) -> Job {
     Job {
         role,
         shape: TestShape { protocol, direction },
@@ -22,7 +22,7 @@ fn job(role: Role, protocol: Protocol, direction: TestDirection, extent: Extent)
         receive_bytes: 4096,
         request_bytes: 7,
         response_bytes: 11,
-        extent,
+        length,
         in_flight: 1,
         streams: 1,
         cpu: None,
@@ -73,7 +73,7 @@ fn run(job: Job, ends: DataConnections, stop: &Receiver<Kind>) -> Totals {
     })
 }
 
-/// Both ends of a test; the client's extent decides.
+/// Both ends of a test; the client's length decides.
 fn both(client: Job, server: Job) -> (Totals, Totals) {
     let (here, there) = pairs(client.shape.protocol, client.streams);
     let (_keep, never): (Sender<Kind>, _) = bounded(1);
@@ -85,21 +85,21 @@ fn both(client: Job, server: Job) -> (Totals, Totals) {
 
 #[test]
 fn streams_are_received_to_the_last_byte() {
-    for (protocol, extent) in [
-        (Protocol::Tcp, Extent::Time(Duration::from_millis(200))),
-        (Protocol::Tcp, Extent::Units(1_000_001)),
+    for (protocol, length) in [
+        (Protocol::Tcp, TestLength::Time(Duration::from_millis(200))),
+        (Protocol::Tcp, TestLength::Units(1_000_001)),
     ] {
         let direction = TestDirection::Send;
-        let client = Job { streams: 3, ..job(Role::Client, protocol, direction, extent) };
+        let client = Job { streams: 3, ..job(Role::Client, protocol, direction, length) };
         let server =
-            Job { streams: 3, ..job(Role::Server, protocol, direction, Extent::UntilTold) };
+            Job { streams: 3, ..job(Role::Server, protocol, direction, TestLength::UntilTold) };
         let (own, other) = both(client, server);
         assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
-        assert_eq!(own.bytes_sent, other.bytes_received);
-        assert!(own.bytes_sent > 0 && own.elapsed > Duration::ZERO);
-        if let Extent::Units(_) = extent {
+        assert_eq!(own.counters.bytes_sent, other.counters.bytes_received);
+        assert!(own.counters.bytes_sent > 0 && own.elapsed > Duration::ZERO);
+        if let TestLength::Units(_) = length {
             // Whole messages.
-            assert_eq!(own.bytes_sent, 1_001_000);
+            assert_eq!(own.counters.bytes_sent, 1_001_000);
         } else {
             assert!(own.elapsed >= Duration::from_millis(200), "{own:?}");
         }
@@ -108,12 +108,12 @@ fn streams_are_received_to_the_last_byte() {
 
 #[test]
 fn a_server_that_sends_ends_it_by_its_time() {
-    let extent = Extent::Time(Duration::from_millis(200));
-    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, Extent::UntilTold);
-    let server = job(Role::Server, Protocol::Tcp, TestDirection::Receive, extent);
+    let length = TestLength::Time(Duration::from_millis(200));
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, TestLength::UntilTold);
+    let server = job(Role::Server, Protocol::Tcp, TestDirection::Receive, length);
     let (own, other) = both(client, server);
     assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
-    assert_eq!(own.bytes_received, other.bytes_sent);
+    assert_eq!(own.counters.bytes_received, other.counters.bytes_sent);
     assert!(own.elapsed >= Duration::from_millis(190), "{own:?}");
 }
 
@@ -121,42 +121,61 @@ fn a_server_that_sends_ends_it_by_its_time() {
 fn transactions_are_counted_by_both_ends() {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         let direction = TestDirection::RequestResponse;
-        let counted = job(Role::Client, protocol, direction, Extent::Units(500));
-        let server = job(Role::Server, protocol, direction, Extent::UntilTold);
+        let counted = job(Role::Client, protocol, direction, TestLength::Units(500));
+        let server = job(Role::Server, protocol, direction, TestLength::UntilTold);
         let (own, other) = both(counted.clone(), server.clone());
         assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
-        assert_eq!((own.transactions, other.transactions), (500, 500), "{protocol:?}");
-        assert_eq!((own.bytes_sent, own.bytes_received), (3500, 5500));
+        assert_eq!(
+            (own.counters.transactions, other.counters.transactions),
+            (500, 500),
+            "{protocol:?}"
+        );
+        assert_eq!((own.counters.bytes_sent, own.counters.bytes_received), (3500, 5500));
         assert_eq!(own.latency.as_ref().unwrap().count(), 500);
         let timed =
-            Job { extent: Extent::Time(Duration::from_millis(150)), in_flight: 4, ..counted };
+            Job { length: TestLength::Time(Duration::from_millis(150)), in_flight: 4, ..counted };
         let (own, _) = both(timed, server);
-        assert!(own.errors.is_empty() && own.transactions > 10, "{own:?}");
+        assert!(own.errors.is_empty() && own.counters.transactions > 10, "{own:?}");
         assert!(own.elapsed < Duration::from_millis(400), "{own:?}");
     }
 }
 
 #[test]
 fn datagrams_are_counted_one_by_one() {
-    let extent = Extent::Time(Duration::from_millis(100));
-    let sends = job(Role::Client, Protocol::Udp, TestDirection::Send, extent);
-    let receives = job(Role::Server, Protocol::Udp, TestDirection::Send, Extent::UntilTold);
+    let length = TestLength::Time(Duration::from_millis(100));
+    let sends = job(Role::Client, Protocol::Udp, TestDirection::Send, length);
+    let receives = job(Role::Server, Protocol::Udp, TestDirection::Send, TestLength::UntilTold);
     let (own, other) = both(sends, receives);
     assert!(own.errors.is_empty() && other.errors.is_empty(), "{own:?} {other:?}");
-    assert_eq!(own.bytes_sent, own.send_calls * 1000);
-    assert_eq!(other.bytes_received, other.receive_calls * 1000);
-    assert!(other.receive_calls > 0 && other.receive_calls <= own.send_calls);
+    assert_eq!(own.counters.bytes_sent, own.counters.send_calls * 1000);
+    assert_eq!(other.counters.bytes_received, other.counters.receive_calls * 1000);
+    assert!(
+        other.counters.receive_calls > 0 && other.counters.receive_calls <= own.counters.send_calls
+    );
+}
+
+#[test]
+fn sends_of_datagrams_that_fail_are_counted() {
+    let (here, there) = pairs(Protocol::Udp, 1);
+    // Its port is closed: the kernel tells so in place of every other send.
+    drop(there);
+    let (_keep, never): (Sender<Kind>, _) = bounded(1);
+    let length = TestLength::Time(Duration::from_millis(100));
+    let client = job(Role::Client, Protocol::Udp, TestDirection::Send, length);
+    let own = run(client, DataConnections::Connected(here), &never);
+    assert!(own.errors.is_empty(), "{own:?}");
+    assert!(own.counters.failed_sends > 0, "{own:?}");
 }
 
 #[test]
 fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
-    let extent = Extent::Time(Duration::from_millis(250));
+    let length = TestLength::Time(Duration::from_millis(250));
     let (here, there) = pairs(Protocol::Tcp, 1);
     let (_keep, never): (Sender<Kind>, _) = bounded(1);
     let stop = never.clone();
-    let server = job(Role::Server, Protocol::Tcp, TestDirection::Send, Extent::UntilTold);
+    let server = job(Role::Server, Protocol::Tcp, TestDirection::Send, TestLength::UntilTold);
     let other = thread::spawn(move || run(server, DataConnections::Connected(there), &stop));
-    let client = job(Role::Client, Protocol::Tcp, TestDirection::Send, extent);
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Send, length);
     let phase = DataPhase::prepare(client, DataConnections::Connected(here)).unwrap();
     let mut seen = Vec::new();
     let own = phase.run(PhaseControl {
@@ -166,7 +185,7 @@ fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
         ending: &mut || {},
     });
     let total: u64 = seen.iter().map(|interim| interim.bytes).sum();
-    assert_eq!(total, own.bytes_sent);
+    assert_eq!(total, own.counters.bytes_sent);
     assert!(seen.len() >= 2, "{seen:?}");
     assert_eq!(seen[1].number, 1);
     other.join().unwrap();
@@ -177,7 +196,7 @@ fn a_peer_that_is_gone_ends_it_at_once_with_what_there_is() {
     let (here, there) = pairs(Protocol::Tcp, 1);
     let (tell, stop) = bounded(1);
     tell.send(Kind::Incomplete).unwrap();
-    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, Extent::UntilTold);
+    let client = job(Role::Client, Protocol::Tcp, TestDirection::Receive, TestLength::UntilTold);
     let own = run(client, DataConnections::Connected(here), &stop);
     assert_eq!(own.stopped, Some(Kind::Incomplete));
     assert!(own.elapsed < Duration::from_secs(5), "{own:?}");

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::{BufferRings, Buffers, DataOptions, Length, Options, PerEnd};
-use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestShape};
+use super::{BufferRings, Buffers, DataOptions, Options, PerEnd};
+use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestLength, TestShape};
 
 /// netserver's port.
 pub(super) const PORT: u16 = 12865;
@@ -19,7 +19,7 @@ impl Default for Options {
             family: None,
             local_host: None,
             ports: PerEnd { local: 0, remote: PORT },
-            length: Length::Seconds(10),
+            length: TestLength::Time(Duration::from_secs(10)),
             header: true,
             verbosity: 1,
             unit: None,

@@ -20,12 +20,12 @@ mod words;
 mod tests;
 
 use podperf_model::AddressFamily;
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::client::{Parsed, netperf};
 pub use self::server::{ServerOptions, netserver};
-use super::test_kind::{NetperfTest, TestShape};
+use super::test_kind::{NetperfTest, TestLength, TestShape};
+use podperf_engine::workload::compat::Pace;
 
 /// Everything that one netperf command line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,7 @@ pub struct Options {
     /// `-p`: netserver's port, and the own one of the control connection (0: any).
     pub ports: PerEnd<u16>,
     /// `-l`.
-    pub length: Length,
+    pub length: TestLength,
     /// `-P`: banner and column headers are printed.
     pub header: bool,
     /// `-v`.
@@ -167,17 +167,6 @@ pub struct Buffers {
     pub receive: Option<u32>,
 }
 
-/// How long a test lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    /// So many seconds.
-    Seconds(u32),
-    /// So many bytes (streams) or transactions.
-    Units(u64),
-    /// Until a signal.
-    UntilSignal,
-}
-
 /// `-f`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -202,15 +191,6 @@ pub struct ConfidenceGoal {
     pub iterations: (u32, u32),
     /// `-r`: CPU may vary.
     pub result_only: bool,
-}
-
-/// So many operations, every so often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Sends or transactions.
-    pub operations: u32,
-    /// From one burst to the next.
-    pub every: Duration,
 }
 
 /// Alignment, offset and number of send and receive buffers.
@@ -254,6 +234,3 @@ pub struct ExitMessage {
     /// Exit status.
     pub status: u8,
 }
-
-/// The file of `-F` whose contents are sent.
-pub type Fill = PathBuf;

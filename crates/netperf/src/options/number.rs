@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Length;
+use crate::test_kind::TestLength;
 
 /// Sizes and counts are signed 32-bit words on the wire.
 const MOST: u64 = i32::MAX as u64;
@@ -96,12 +96,12 @@ pub(super) fn truth(word: &str) -> Result<bool, String> {
 }
 
 /// `-l`: seconds, minus bytes or transactions, or 0.
-pub(super) fn length(word: &str) -> Result<Length, String> {
+pub(super) fn length(word: &str) -> Result<TestLength, String> {
     let word = word.trim();
     if let Some(units) = word.strip_prefix('-') {
         return match count(units)? {
-            0 => Ok(Length::UntilSignal),
-            units => Ok(Length::Units(u64::from(units))),
+            0 => Ok(TestLength::UntilTold),
+            units => Ok(TestLength::Units(u64::from(units))),
         };
     }
     let letters =
@@ -110,8 +110,8 @@ pub(super) fn length(word: &str) -> Result<Length, String> {
         return Err("not in seconds, as 90 or 90s; 0 goes on until a signal".to_owned());
     }
     match count(word)? {
-        0 => Ok(Length::UntilSignal),
-        seconds => Ok(Length::Seconds(seconds)),
+        0 => Ok(TestLength::UntilTold),
+        seconds => Ok(TestLength::Time(Duration::from_secs(seconds.into()))),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Enters: options read. Leaves: the first rule that they break, before any traffic.
 
-use super::{Length, Options};
-use crate::test_kind::{NetperfTest, Protocol};
+use super::Options;
+use crate::test_kind::{NetperfTest, Protocol, TestLength};
 
 /// Data connections of one run.
 const MAX_STREAMS: u32 = 10_000;
@@ -15,7 +15,7 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     check_streams(options)?;
     check_datagrams(options)?;
     let data = &options.data;
-    if options.confidence.is_some() && options.length == Length::UntilSignal {
+    if options.confidence.is_some() && options.length == TestLength::UntilTold {
         return Err("-l 0 goes on until a signal: -I and -i need a length".to_owned());
     }
     if options.json && data.selection.is_some() {

@@ -228,13 +228,13 @@ fn datagrams(view: &View<'_>) -> String {
         "{:>6}  {:>6}   {elapsed:<7.2}   {:>7} {:>6}",
         whole(local.send_buffer.initial),
         whole(local.send_bytes),
-        local.send_calls,
-        local.failed_sends,
+        local.counters.send_calls,
+        local.counters.failed_sends,
     );
     let received = format!(
         "{:>6}           {elapsed:<7.2}   {:>7}",
         whole(remote.receive_buffer.initial),
-        remote.receive_calls,
+        remote.counters.receive_calls,
     );
     let send_rate = view.send_rate(TestEnd::Local);
     let rate = view.throughput();

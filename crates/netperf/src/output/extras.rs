@@ -24,8 +24,8 @@ pub(super) fn extras(view: &View<'_>) -> String {
 
 fn stream(view: &View<'_>) -> String {
     let (local, remote) = (&view.figures.local, &view.figures.remote);
-    let sent = |end: &EndFigures| (end.bytes_sent, end.send_calls);
-    let received = |end: &EndFigures| (end.bytes_received, end.receive_calls);
+    let sent = |end: &EndFigures| (end.counters.bytes_sent, end.counters.send_calls);
+    let received = |end: &EndFigures| (end.counters.bytes_received, end.counters.receive_calls);
     let (near, far, (bytes, near_calls), (far_bytes, far_calls)) = match view.direction() {
         TestDirection::Receive => ("Recv", "Send", received(local), sent(remote)),
         _ => ("Send", "Recv", sent(local), received(remote)),

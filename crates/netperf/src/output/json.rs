@@ -6,9 +6,9 @@ use super::banner::direction;
 use super::extras::round_trip_us;
 use super::view::{TestEnd, View};
 use super::{Facts, Names};
-use crate::figures::{BufferSize, CpuPercent, Figures};
-use crate::options::{Buffers, Length, Options};
-use crate::test_kind::{NetperfTest, Protocol};
+use crate::figures::{BufferSize, CpuPercent, EndCounters, Figures};
+use crate::options::{Buffers, Options};
+use crate::test_kind::{NetperfTest, Protocol, TestLength};
 use podperf_model::latency::Latencies;
 
 /// Names the document's keys and their meaning.
@@ -33,7 +33,7 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
         "throughput_bits_per_second": figures.bytes_per_second * 8.0,
         "transactions_per_second": figures.transactions_per_second,
         "round_trip_us": round_trip_us(&view),
-        "lost_transactions": figures.lost_transactions,
+        "lost_transactions": figures.local.counters.lost_transactions,
         "latency": of_transactions.map(|all| latency(all, &options.percentiles)),
         "mss_bytes": figures.mss_bytes,
         "local": end(&view, TestEnd::Local, &names.local_name, &names.local_address),
@@ -49,9 +49,9 @@ fn asked(options: &Options) -> Value {
     let data = &options.data;
     let shape = options.shape;
     let (seconds, units) = match options.length {
-        Length::Seconds(seconds) => (Some(seconds), None),
-        Length::Units(units) => (None, Some(units)),
-        Length::UntilSignal => (None, None),
+        TestLength::Time(time) => (Some(time.as_secs()), None),
+        TestLength::Units(units) => (None, Some(units)),
+        TestLength::UntilTold => (None, None),
     };
     let transacts = shape.direction.transacts();
     value!({
@@ -141,6 +141,16 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
         TestEnd::Local => figures.latency.as_ref().filter(|_| !view.direction().transacts()),
         TestEnd::Remote => figures.remote_latency.as_ref(),
     };
+    let EndCounters {
+        bytes_sent,
+        bytes_received,
+        send_calls,
+        receive_calls,
+        failed_sends,
+        // Of the whole test: they stand above.
+        transactions: _,
+        lost_transactions: _,
+    } = end.counters;
     let mut document = value!({
         "name": name,
         "address": address,
@@ -148,11 +158,11 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
         "receive_buffer": buffer(end.receive_buffer),
         "send_bytes": end.send_bytes,
         "receive_bytes": end.receive_bytes,
-        "send_calls": end.send_calls,
-        "failed_sends": end.failed_sends,
-        "receive_calls": end.receive_calls,
-        "bytes_sent": end.bytes_sent,
-        "bytes_received": end.bytes_received,
+        "send_calls": send_calls,
+        "failed_sends": failed_sends,
+        "receive_calls": receive_calls,
+        "bytes_sent": bytes_sent,
+        "bytes_received": bytes_received,
         "cpu": end.cpu.as_ref().map(cpu),
         "call_latency": calls.map(|all| latency(all, &view.options.percentiles)),
         "retransmitted_segments": end.retransmits,

@@ -8,8 +8,11 @@ mod json;
 mod selected;
 
 use super::*;
-use crate::figures::{BufferSize, Confidence, CpuPercent, EndFigures, Interim};
-use crate::options::{ConfidenceGoal, Format, Length, PerEnd, Selection, Unit};
+use std::time::Duration;
+
+use crate::figures::{BufferSize, Confidence, CpuPercent, EndCounters, EndFigures, Interim};
+use crate::options::{ConfidenceGoal, Format, PerEnd, Selection, Unit};
+use crate::test_kind::TestLength;
 use podperf_model::latency::Latencies;
 use podperf_sys::tcp_info::RawTcpInfo;
 
@@ -18,7 +21,7 @@ fn options(test: NetperfTest) -> Options {
         test,
         shape: test.shape(),
         host: "127.0.0.1".to_owned(),
-        length: Length::Seconds(1),
+        length: TestLength::Time(Duration::from_secs(1)),
         command_line: "netperf -H 127.0.0.1".to_owned(),
         ..Options::default()
     }
@@ -66,7 +69,6 @@ fn figures(local: EndFigures, remote: EndFigures, bytes_per_second: f64) -> Figu
         latency: None,
         mss_bytes: Some(65483),
         remote_latency: None,
-        lost_transactions: 0,
         tcp_info: None,
         confidence: None,
         stopped: false,
@@ -98,14 +100,20 @@ fn datagrams(sent: u64, received: u64, elapsed_seconds: f64, megabits: f64) -> F
     let bytes = 65507;
     let local = EndFigures {
         send_bytes: Some(bytes),
-        send_calls: sent,
-        bytes_sent: sent * u64::from(bytes),
+        counters: EndCounters {
+            send_calls: sent,
+            bytes_sent: sent * u64::from(bytes),
+            ..EndCounters::default()
+        },
         ..end.clone()
     };
     let remote = EndFigures {
         receive_bytes: Some(212_992),
-        receive_calls: received,
-        bytes_received: received * u64::from(bytes),
+        counters: EndCounters {
+            receive_calls: received,
+            bytes_received: received * u64::from(bytes),
+            ..EndCounters::default()
+        },
         ..end
     };
     let figures = figures(local, remote, megabits * 1e6 / 8.0);
@@ -165,10 +173,13 @@ fn latencies(counts: &[(u64, u32)]) -> Latencies {
 /// The transactions of the captures of `all`.
 fn captured() -> Figures {
     let end = EndFigures {
-        send_calls: 18636,
-        receive_calls: 18636,
-        bytes_sent: 18636,
-        bytes_received: 18636,
+        counters: EndCounters {
+            send_calls: 18636,
+            receive_calls: 18636,
+            bytes_sent: 18636,
+            bytes_received: 18636,
+            ..EndCounters::default()
+        },
         ..tcp_end()
     };
     let latency = latencies(&[(19, 1), (51, 9000), (64, 800), (92, 198), (3217, 1)]);

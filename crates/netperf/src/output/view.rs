@@ -69,12 +69,12 @@ impl<'a> View<'a> {
 
     /// What this end sent a second, in the unit of what goes one way.
     pub(super) fn send_rate(&self, side: TestEnd) -> f64 {
-        self.one_way(self.end(side).bytes_sent)
+        self.one_way(self.end(side).counters.bytes_sent)
     }
 
     /// What this end received a second, likewise.
     pub(super) fn receive_rate(&self, side: TestEnd) -> f64 {
-        self.one_way(self.end(side).bytes_received)
+        self.one_way(self.end(side).counters.bytes_received)
     }
 
     fn one_way(&self, bytes: u64) -> f64 {
@@ -96,7 +96,7 @@ impl<'a> View<'a> {
         let units = if self.demand_is_per_transaction() {
             figures.transactions_per_second.unwrap_or(0.0)
         } else if datagrams {
-            self.bytes_per_second(figures.local.bytes_sent) / 1024.0
+            self.bytes_per_second(figures.local.counters.bytes_sent) / 1024.0
         } else {
             figures.bytes_per_second / 1024.0
         };

@@ -7,14 +7,14 @@ use podperf_model::AddressFamily;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::data::Pace;
 use crate::data::socket::SocketRequest;
 use crate::options::Buffers;
-use crate::test_kind::{Protocol, TestDirection, TestShape};
+use crate::test_kind::{Protocol, TestDirection, TestLength, TestShape};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
 };
 use crate::wire::{UNKNOWN, WireMessage, classic, kind};
+use podperf_engine::workload::compat::Pace;
 
 /// Largest size of a call, a request or a response.
 const MAX_CALL_BYTES: i32 = 64 << 20;
@@ -33,20 +33,11 @@ pub(super) enum Dialect {
     Connect,
 }
 
-/// When a test ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Length {
-    Time(Duration),
-    /// Bytes or transactions.
-    Units(u64),
-    UntilTold,
-}
-
 /// A test that this server does.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Order {
     pub(super) shape: TestShape,
-    pub(super) length: Length,
+    pub(super) length: TestLength,
     /// Of each send or receive call; absent: as the socket's buffer.
     pub(super) send_bytes: Option<u32>,
     pub(super) receive_bytes: Option<u32>,
@@ -101,9 +92,9 @@ impl Order {
             return Err(libc::EINVAL);
         }
         let length = match request.test_length {
-            0 => Length::UntilTold,
-            seconds @ 1.. => Length::Time(Duration::from_secs(seconds.unsigned_abs().into())),
-            units => Length::Units(units.unsigned_abs().into()),
+            0 => TestLength::UntilTold,
+            seconds @ 1.. => TestLength::Time(Duration::from_secs(seconds.unsigned_abs().into())),
+            units => TestLength::Units(units.unsigned_abs().into()),
         };
         let datagrams = shape.protocol == Protocol::Udp;
         let [request_bytes, response_bytes] = messages(&request, shape)?;
@@ -248,7 +239,7 @@ mod tests {
         });
         let order = order.unwrap();
         assert_eq!(order.ask.buffers, Buffers { send: Some(1 << 30), receive: None });
-        assert_eq!(order.length, Length::Units(1 << 31));
+        assert_eq!(order.length, TestLength::Units(1 << 31));
         assert_eq!(order.receive_bytes, Some(64 << 20));
     }
 
@@ -265,7 +256,7 @@ mod tests {
         let request = OmniRequest { test_length: 3, ..OmniRequest::default() };
         let stream = Dialect::Stream.order(&classic::stream::write_request(&request)).unwrap();
         assert_eq!(stream.shape.direction, TestDirection::Send);
-        assert_eq!(stream.length, Length::Time(Duration::from_secs(3)));
+        assert_eq!(stream.length, TestLength::Time(Duration::from_secs(3)));
         let connect = Dialect::Connect.order(&classic::connect::write_request(&request)).unwrap();
         assert_eq!(connect.shape.direction, TestDirection::Connect);
     }

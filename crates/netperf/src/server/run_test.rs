@@ -13,11 +13,11 @@ use socket2::Socket;
 use super::control::ControlChannel;
 use super::door::{Door, Way};
 use super::meet::{DataWaitError, Waiting};
-use super::order::{Length, MAX_DATAGRAM_BYTES, Order};
+use super::order::{MAX_DATAGRAM_BYTES, Order};
 use super::watch::beside;
-use crate::data::{DataConnections, DataPhase, Extent, Job, PhaseControl, Totals, cpu};
+use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
 use crate::figures::{CpuPercent, Interim};
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 use crate::wire::native::Extensions;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
@@ -90,8 +90,8 @@ pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) 
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
         let limit = match order.length {
-            Length::Time(time) => Some(time + MAX_EXCESS),
-            Length::Units(_) | Length::UntilTold => None,
+            TestLength::Time(time) => Some(time + MAX_EXCESS),
+            TestLength::Units(_) | TestLength::UntilTold => None,
         };
         let totals = phase.run(PhaseControl { stop, limit, interim, ending: &mut || () });
         gauge.correct(totals)
@@ -129,8 +129,8 @@ fn wait_for_data(
     context: &mut TestContext<'_>,
 ) -> Result<DataPhase, DataWaitError> {
     let length = match order.length {
-        Length::Time(time) => time,
-        Length::Units(_) | Length::UntilTold => Duration::ZERO,
+        TestLength::Time(time) => time,
+        TestLength::Units(_) | TestLength::UntilTold => Duration::ZERO,
     };
     let deadline = Instant::now() + length + DATA_TIMEOUT;
     let peer = context.control.peer;
@@ -157,8 +157,8 @@ fn wait_for_data(
         (way, _) => {
             let sockets =
                 waiting.connections(&way, from, (context.extensions.streams, &order.ask))?;
-            let extent = hurried(order, job.extent, &sockets);
-            prepare(Job { extent, ..job }, DataConnections::Connected(sockets))
+            let length = hurried(order, job.length, &sockets);
+            prepare(Job { length, ..job }, DataConnections::Connected(sockets))
         }
     }
 }
@@ -170,17 +170,17 @@ fn prepare(job: Job, ends: DataConnections) -> Result<DataPhase, DataWaitError> 
 /// netperf closes a stream that it receives when its time is over, whatever is still on its way,
 /// and its clock runs since before the connection. Whoever sends to it ends a little earlier: two
 /// round trips, and what the ends' clocks and schedulers may differ by.
-fn hurried(order: &Order, extent: Extent, sockets: &[Socket]) -> Extent {
+fn hurried(order: &Order, length: TestLength, sockets: &[Socket]) -> TestLength {
     use std::os::fd::AsFd as _;
-    let Extent::Time(time) = extent else { return extent };
+    let TestLength::Time(time) = length else { return length };
     if order.shape.direction != TestDirection::Receive {
-        return extent;
+        return length;
     }
     let info =
         sockets.iter().filter_map(|socket| podperf_engine::metrics::flow::read(socket.as_fd()));
     let round_trip = info.map(|info| info.rtt_us).max().unwrap_or(0);
     let early = Duration::from_micros(u64::from(round_trip) * 2) + Duration::from_millis(10);
-    Extent::Time(time - early.min(time / 10))
+    TestLength::Time(time - early.min(time / 10))
 }
 
 fn job(order: &Order, door: &Door, extensions: Extensions) -> Job {
@@ -196,7 +196,7 @@ fn job(order: &Order, door: &Door, extensions: Extensions) -> Job {
         receive_bytes: order.receive_bytes.unwrap_or_else(|| granted(door.granted.receive_buffer)),
         request_bytes: order.request_bytes,
         response_bytes: order.response_bytes,
-        extent: extent(order),
+        length: own_length(order),
         in_flight: 1,
         streams: extensions.streams,
         cpu: order.cpu,
@@ -215,13 +215,13 @@ pub(super) fn sizes(order: &Order, door: &Door) -> [u32; 2] {
 }
 
 /// What a client cannot end by itself, or not for certain, this end ends after its time.
-fn extent(order: &Order) -> Extent {
+fn own_length(order: &Order) -> TestLength {
     let sends = order.shape.direction == TestDirection::Receive;
     match order.length {
-        Length::Time(time) if sends => Extent::Time(time),
-        Length::Time(time) if overtime(order) => Extent::Time(time + GRACE_TIME),
-        Length::Units(units) if sends => Extent::Units(units),
-        _ => Extent::UntilTold,
+        TestLength::Time(time) if sends => TestLength::Time(time),
+        TestLength::Time(time) if overtime(order) => TestLength::Time(time + GRACE_TIME),
+        TestLength::Units(units) if sends => TestLength::Units(units),
+        _ => TestLength::UntilTold,
     }
 }
 
@@ -247,7 +247,7 @@ struct Gauge<'a> {
 
 impl<'a> Gauge<'a> {
     fn new(order: &'a Order, stop_sender: &'a Sender<Kind>) -> Self {
-        let timed = overtime(order) && matches!(order.length, Length::Time(_));
+        let timed = overtime(order) && matches!(order.length, TestLength::Time(_));
         let mut reader = (timed && order.measure_cpu).then(|| HostReader::open(&Roots::default()));
         let host = reader.as_mut().map(HostReader::read).unwrap_or_default();
         let before = Reading { host, ..Reading::default() };
@@ -258,9 +258,9 @@ impl<'a> Gauge<'a> {
     /// How often it looks, if at all.
     fn every(&self) -> Option<Duration> {
         match self.order.length {
-            Length::Time(time) => self.reader.as_ref().map(|_| time),
-            Length::Units(_) if !self.order.shape.direction.lasts() => Some(COUNT_INTERVAL),
-            Length::Units(_) | Length::UntilTold => None,
+            TestLength::Time(time) => self.reader.as_ref().map(|_| time),
+            TestLength::Units(_) if !self.order.shape.direction.lasts() => Some(COUNT_INTERVAL),
+            TestLength::Units(_) | TestLength::UntilTold => None,
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a> Gauge<'a> {
         self.transactions += interim.transactions;
         let each = u64::from(self.order.request_bytes) + u64::from(self.order.response_bytes);
         let done = self.bytes.checked_div(each).unwrap_or(self.transactions);
-        if let Length::Units(units) = self.order.length
+        if let TestLength::Units(units) = self.order.length
             && done >= units
         {
             // Who is told twice ends once.
@@ -286,7 +286,7 @@ impl<'a> Gauge<'a> {
 
     /// The time beyond the test's own counts for nothing.
     fn correct(&self, mut totals: Totals) -> Totals {
-        if let Length::Time(time) = self.order.length
+        if let TestLength::Time(time) = self.order.length
             && overtime(self.order)
         {
             totals.elapsed = totals.elapsed.min(time);

@@ -11,14 +11,16 @@ use super::run_test::{self, Outcome, TestContext, run_test};
 use super::seats::{Registry, Seats};
 use super::{Log, ServerOptions};
 use crate::data::Totals;
+use crate::figures::EndCounters;
 use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::{
-    ClientMessage, Details, Extensions, Identity, MAX_STREAMS, SocketDetails, answer, token_answer,
+    ClientMessage, Details, Extensions, Identity, MAX_STREAMS, answer, token_answer,
 };
 use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
 use crate::wire::{UNKNOWN, WireMessage, classic, kind};
 use podperf_model::error::Result;
+use podperf_model::latency::Latencies;
 
 /// What all sessions share.
 #[derive(Clone, Copy)]
@@ -198,8 +200,13 @@ impl Session<'_> {
                 if !order.measure_cpu {
                     totals.cpu = None;
                 }
-                self.details = Some(details(&totals));
-                results(&order, &totals)
+                let results = results(&order, &totals);
+                self.details = Some(Details {
+                    counters: totals.counters,
+                    latency: totals.latency.as_ref().map(Latencies::to_wire),
+                    socket: totals.end,
+                });
+                results
             }
         };
         self.send(&dialect.results(&results))?;
@@ -296,15 +303,25 @@ fn response(order: &Order, door: &Door) -> OmniResponse {
 #[expect(clippy::cast_possible_truncation, reason = "the record has singles and wrapping counts")]
 fn results(order: &Order, totals: &Totals) -> OmniResults {
     let end = &totals.end;
+    // The record has no place for losses, and netserver never fills that of failed sends.
+    let EndCounters {
+        bytes_sent,
+        bytes_received,
+        send_calls,
+        receive_calls,
+        transactions,
+        failed_sends: _,
+        lost_transactions: _,
+    } = totals.counters;
     let tcp = order.shape.protocol == Protocol::Tcp;
     let mut results = OmniResults {
-        bytes_received: totals.bytes_received,
-        receive_calls: totals.receive_calls as u32,
+        bytes_received,
+        receive_calls: receive_calls as u32,
         receive_buffer: end.receive_buffer.map_or(-1, word),
-        bytes_sent: totals.bytes_sent,
-        send_calls: totals.send_calls as u32,
+        bytes_sent,
+        send_calls: send_calls as u32,
         send_buffer: end.send_buffer.map_or(-1, word),
-        transactions: totals.transactions as u32,
+        transactions: transactions as u32,
         elapsed_seconds: totals.elapsed.as_secs_f32(),
         peak_cpu: -1,
         retransmits: end.retransmits.filter(|_| tcp).map_or(-1, word),
@@ -328,31 +345,4 @@ fn results(order: &Order, totals: &Totals) -> OmniResults {
         }
     }
     results
-}
-
-fn details(totals: &Totals) -> Details {
-    let end = totals.end.clone();
-    Details {
-        elapsed_seconds: totals.elapsed.as_secs_f64(),
-        bytes_sent: totals.bytes_sent,
-        bytes_received: totals.bytes_received,
-        send_calls: totals.send_calls,
-        receive_calls: totals.receive_calls,
-        failed_sends: totals.failed_sends,
-        transactions: totals.transactions,
-        cpu: totals.cpu,
-        latency: totals.latency.as_ref().map(|latency| latency.to_wire()),
-        retransmits: end.retransmits,
-        socket: SocketDetails {
-            send_buffer_bytes: end.send_buffer,
-            receive_buffer_bytes: end.receive_buffer,
-            mss_bytes: end.mss,
-            congestion_control: end.congestion_control,
-            no_delay: end.no_delay,
-            cork: end.cork,
-            tos: end.tos,
-            priority: end.priority,
-        },
-        errors: totals.errors.clone(),
-    }
 }

@@ -7,8 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use serde::{Deserialize, Serialize};
 
 use super::{MESSAGE_BYTES, WireMessage, kind};
-use crate::figures::CpuPercent;
-use podperf_model::error::Error;
+use crate::figures::{EndCounters, GrantedSocket};
 use podperf_model::latency::LatencyWire;
 
 /// The version of these messages.
@@ -178,52 +177,14 @@ fn bytes(message: &WireMessage) -> ConnectionToken {
 
 /// All that a server counted, without the narrow words of netperf's results.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Details {
-    /// Length of the data phase on the server's clock.
-    pub elapsed_seconds: f64,
-    /// Payload sent.
-    pub bytes_sent: u64,
-    /// Payload received.
-    pub bytes_received: u64,
-    /// Send calls that moved bytes.
-    pub send_calls: u64,
-    /// Receive calls that moved bytes.
-    pub receive_calls: u64,
-    /// Sends of datagrams that failed.
-    pub failed_sends: u64,
-    /// Transactions answered.
-    pub transactions: u64,
-    /// CPU of the machine, where it was asked for.
-    pub cpu: Option<CpuPercent>,
-    /// Of calls, where that was wished for.
+    /// What was counted.
+    pub counters: EndCounters,
+    /// Of calls, where that was asked for.
     pub latency: Option<LatencyWire>,
-    /// Of all connections.
-    pub retransmits: Option<u32>,
-    /// Of the first data socket.
-    pub socket: SocketDetails,
-    /// What went wrong.
-    pub errors: Vec<Error>,
-}
-
-/// What a data socket had at the end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SocketDetails {
-    /// SO_SNDBUF.
-    pub send_buffer_bytes: Option<u32>,
-    /// SO_RCVBUF.
-    pub receive_buffer_bytes: Option<u32>,
-    /// TCP_MAXSEG.
-    pub mss_bytes: Option<u32>,
-    /// TCP_CONGESTION.
-    pub congestion_control: Option<String>,
-    /// TCP_NODELAY.
-    pub no_delay: bool,
-    /// TCP_CORK.
-    pub cork: bool,
-    /// IP_TOS or IPV6_TCLASS.
-    pub tos: Option<u32>,
-    /// SO_PRIORITY.
-    pub priority: Option<i32>,
+    /// Of the first data socket, with the retransmits of all.
+    pub socket: GrantedSocket,
 }
 
 impl Details {
@@ -266,7 +227,6 @@ impl Details {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use podperf_model::error::Kind;
     use podperf_model::latency::Latencies;
 
     #[test]
@@ -309,22 +269,11 @@ mod tests {
     fn details_come_back_whole() {
         let mut latency = Latencies::new();
         latency.record(1_500);
+        let bytes_received = u64::from(u32::MAX) * 9;
         let details = Details {
-            elapsed_seconds: 1.25,
-            bytes_received: u64::from(u32::MAX) * 9,
+            counters: EndCounters { bytes_received, failed_sends: 3, ..EndCounters::default() },
             latency: Some(latency.to_wire()),
-            cpu: Some(CpuPercent {
-                cpus: 2,
-                util_percent: 50.0,
-                user_percent: 10.0,
-                system_percent: 40.0,
-                iowait_percent: 0.0,
-                irq_percent: 0.0,
-                softirq_percent: 5.0,
-                peak: Some((1, 75.0)),
-            }),
-            errors: vec![Error::new(Kind::Incomplete, "receive from", "reset")],
-            ..Details::default()
+            socket: GrantedSocket { cork: true, retransmits: Some(4), ..GrantedSocket::default() },
         };
         let bytes = details.write().unwrap();
         assert_eq!(Details::read(&mut bytes.as_slice()).unwrap(), details);

@@ -10,7 +10,7 @@ fn k8s_netperf() {
                 -m 1024 -P 42424";
     let options = quiet(line);
     assert_eq!(options.settle, Duration::from_secs(2));
-    assert_eq!(options.length, Length::Seconds(30));
+    assert_eq!(options.length, TestLength::Time(Duration::from_secs(30)));
     assert_eq!(options.data.ports, pair(42424, 42424));
     assert_eq!(options.data.send_bytes, pair(Some(1024), None));
     assert_eq!(options.data.selection.as_ref().unwrap().format, Format::KeyValue);
@@ -35,7 +35,7 @@ fn cilium() {
         "-H 10.0.0.7 -l 10s -t TCP_CRR -- -R 1 -o MIN_LATENCY,MEAN_LATENCY,MAX_LATENCY,P50_LATENCY,\
          P90_LATENCY,P99_LATENCY,TRANSACTION_RATE,THROUGHPUT,THROUGHPUT_UNITS",
     );
-    assert_eq!(options.length, Length::Seconds(10));
+    assert_eq!(options.length, TestLength::Time(Duration::from_secs(10)));
     assert_eq!(options.shape.direction, TestDirection::ConnectRequestResponse);
     assert_eq!(options.data.selection.as_ref().unwrap().format, Format::Csv);
     assert_eq!(names(&options).len(), 9);
@@ -66,7 +66,7 @@ fn flent() {
     );
     assert_eq!(data.congestion_control, pair(Some("bbr".to_owned()), Some("bbr".to_owned())));
     assert_eq!(quiet("-l 1 -D -0.2 -- -e 1").interim, Some(Duration::from_millis(200)));
-    assert_eq!(quiet("-l -1000").length, Length::Units(1000));
+    assert_eq!(quiet("-l -1000").length, TestLength::Units(1000));
 }
 
 #[test]
@@ -132,5 +132,8 @@ fn the_others() {
     assert_eq!(names(&options), ["THROUGHPUT", "THROUGHPUT_UNITS", "MIN_LATENCY"]);
     assert_eq!(options.data.selection.unwrap().format, Format::Human);
     let options = quiet("-H h -l2 -t TCP_RR -- -P5000 -r 1,1 -o mean_latency");
-    assert_eq!((options.length, options.data.ports), (Length::Seconds(2), pair(5000, 5000)));
+    assert_eq!(
+        (options.length, options.data.ports),
+        (TestLength::Time(Duration::from_secs(2)), pair(5000, 5000))
+    );
 }

@@ -88,11 +88,11 @@ fn numbers_mean_what_netperf_means_or_nothing() {
         assert_eq!(refusal(line).status, 1, "{line}");
     }
     for (word, length) in [
-        ("10s", Length::Seconds(10)),
-        ("1.0", Length::Seconds(1)),
-        ("0", Length::UntilSignal),
-        ("-1M", Length::Units(1 << 20)),
-        ("-5", Length::Units(5)),
+        ("10s", TestLength::Time(Duration::from_secs(10))),
+        ("1.0", TestLength::Time(Duration::from_secs(1))),
+        ("0", TestLength::UntilTold),
+        ("-1M", TestLength::Units(1 << 20)),
+        ("-5", TestLength::Units(5)),
     ] {
         assert_eq!(quiet(&format!("-l {word}")).length, length, "{word}");
     }

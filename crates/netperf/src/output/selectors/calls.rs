@@ -12,13 +12,13 @@ macro_rules! calls {
                 $side,
                 concat!($prefix, "_SEND_CALLS"),
                 [$end, "Send", "Calls", ""],
-                |view, side| view.end(side).send_calls.to_string(),
+                |view, side| view.end(side).counters.send_calls.to_string(),
             ),
             Selector::end(
                 $side,
                 concat!($prefix, "_RECV_CALLS"),
                 [$end, "Recv", "Calls", ""],
-                |view, side| view.end(side).receive_calls.to_string(),
+                |view, side| view.end(side).counters.receive_calls.to_string(),
             ),
             Selector::end(
                 $side,
@@ -36,13 +36,13 @@ macro_rules! calls {
                 $side,
                 concat!($prefix, "_BYTES_SENT"),
                 [$end, "Bytes", "Sent", ""],
-                |view, side| view.end(side).bytes_sent.to_string(),
+                |view, side| view.end(side).counters.bytes_sent.to_string(),
             ),
             Selector::end(
                 $side,
                 concat!($prefix, "_BYTES_RECVD"),
                 [$end, "Bytes", "Received", ""],
-                |view, side| view.end(side).bytes_received.to_string(),
+                |view, side| view.end(side).counters.bytes_received.to_string(),
             ),
             Selector::end(
                 $side,
@@ -126,17 +126,17 @@ fn per_call(bytes: u64, calls: u64) -> String {
 
 fn bytes_per_send(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    per_call(end.bytes_sent, end.send_calls)
+    per_call(end.counters.bytes_sent, end.counters.send_calls)
 }
 
 fn bytes_per_receive(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    per_call(end.bytes_received, end.receive_calls)
+    per_call(end.counters.bytes_received, end.counters.receive_calls)
 }
 
 fn transferred(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    (u128::from(end.bytes_sent) + u128::from(end.bytes_received)).to_string()
+    (u128::from(end.counters.bytes_sent) + u128::from(end.counters.bytes_received)).to_string()
 }
 
 fn offset(view: &View<'_>, side: TestEnd) -> String {

@@ -2,9 +2,10 @@
 
 use super::Selector;
 use crate::figures::BufferSize;
-use crate::options::{Buffers, Pace};
+use crate::options::Buffers;
 use crate::output::view::{TestEnd, View, whole};
 use crate::test_kind::Protocol;
+use podperf_engine::workload::compat::Pace;
 use podperf_model::AddressFamily;
 
 pub(super) static BUFFERS: &[Selector] = &[

@@ -34,10 +34,14 @@ fn any_end() -> impl Strategy<Value = EndFigures> {
             send_buffer,
             send_bytes,
             receive_bytes: send_bytes,
-            send_calls: counts[0],
-            receive_calls: counts[1],
-            bytes_sent: counts[2],
-            bytes_received: counts[3],
+            counters: EndCounters {
+                send_calls: counts[0],
+                receive_calls: counts[1],
+                bytes_sent: counts[2],
+                bytes_received: counts[3],
+                failed_sends: counts[0],
+                ..EndCounters::default()
+            },
             cpu: util.map(cpu),
             ..EndFigures::default()
         },

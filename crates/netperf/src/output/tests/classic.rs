@@ -70,6 +70,16 @@ fn a_stream_with_cpu_shows_shares_and_cost() {
 }
 
 #[test]
+fn sends_that_failed_stand_below_errors() {
+    let mut figures = datagrams(0, 0, 1.0, 0.0);
+    figures.local.send_buffer = size(4608, 4608);
+    figures.local.send_bytes = Some(60_000);
+    figures.local.counters.failed_sends = 167_152;
+    let text = shown(&options(NetperfTest::UdpStream), &figures);
+    assert_eq!(lines(&text)[4], "  4608   60000   1.00            0 167152       0.00");
+}
+
+#[test]
 fn datagrams_are_two_rows() {
     // The time that netperf rounded to 1.00, from bytes and rate.
     let seconds = 114_835.0 * 65507.0 * 8.0 / 60174.43e6;
@@ -219,10 +229,10 @@ fn verbosity_0_is_one_number() {
 fn verbosity_2_adds_alignment_and_calls() {
     let full = |test| Options { verbosity: 2, ..options(test) };
     let mut figures = stream(14533.0);
-    figures.local.send_calls = 110_886;
-    figures.local.bytes_sent = 1_816_756_224;
-    figures.remote.receive_calls = 14748;
-    figures.remote.bytes_received = 1_816_756_224;
+    figures.local.counters.send_calls = 110_886;
+    figures.local.counters.bytes_sent = 1_816_756_224;
+    figures.remote.counters.receive_calls = 14748;
+    figures.remote.counters.bytes_received = 1_816_756_224;
     assert_eq!(
         lines(&shown(&full(NetperfTest::TcpStream), &figures))[6..],
         [
@@ -239,8 +249,8 @@ fn verbosity_2_adds_alignment_and_calls() {
         ]
     );
     let mut figures = transactions(68999.447);
-    figures.local.bytes_sent = 69000;
-    figures.local.bytes_received = 69000;
+    figures.local.counters.bytes_sent = 69000;
+    figures.local.counters.bytes_received = 69000;
     assert_eq!(
         lines(&shown(&full(NetperfTest::TcpRr), &figures))[7..],
         [
