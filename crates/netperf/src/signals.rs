@@ -8,10 +8,10 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::sys::signal::{SigSet, Signal};
 
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{During as _, Kind, Result};
 
 /// Room for signals and for what is told beside them.
-const ROOM: usize = 8;
+const MAX_PENDING_STOPS: usize = 8;
 
 /// Takes the signals up in a thread of its own. To be called before any other thread starts:
 /// threads inherit the mask. The sender is for whoever else has a reason to end a test.
@@ -19,16 +19,15 @@ const ROOM: usize = 8;
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
 pub fn watch(signals: &[Signal]) -> Result<(Sender<Kind>, Receiver<Kind>)> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "watch signals", error);
+    let operation = "watch signals";
     let set = SigSet::from_iter(signals.iter().copied());
-    set.thread_block().map_err(|error| failed(&error))?;
-    let (sender, receiver) = bounded(ROOM);
-    let tell = sender.clone();
+    set.thread_block().during(operation)?;
+    let (sender, receiver) = bounded(MAX_PENDING_STOPS);
+    let stop_sender = sender.clone();
     let watch = move || {
         if let Ok(first) = set.wait() {
             let kind = if first == Signal::SIGTERM { Kind::Terminated } else { Kind::Interrupted };
-            let _ = tell.try_send(kind);
+            let _ = stop_sender.try_send(kind);
         }
         // Who asks twice does not want to wait for what holds the test up: from here on a signal
         // does what it does to a process that takes none up.
@@ -37,6 +36,6 @@ pub fn watch(signals: &[Signal]) -> Result<(Sender<Kind>, Receiver<Kind>)> {
             thread::park();
         }
     };
-    thread::Builder::new().name("signals".into()).spawn(watch).map_err(|error| failed(&error))?;
+    thread::Builder::new().name("signals".into()).spawn(watch).during(operation)?;
     Ok((sender, receiver))
 }

@@ -200,19 +200,32 @@ impl Engine {
         })
     }
 
+    /// What to do about a flow's failure, or what the system's words do not tell of it.
+    fn remedy(&self, errno: Option<i32>) -> Option<&'static str> {
+        match errno? {
+            libc::EADDRNOTAVAIL => Some(
+                "all ports towards this peer are taken, most in TIME-WAIT: widen \
+                 net.ipv4.ip_local_port_range, set net.ipv4.tcp_tw_reuse=1, close by rst or by the \
+                 server (--close), or use more addresses",
+            ),
+            libc::ECONNREFUSED if self.shared.plan.workload.is_udp() => {
+                Some("its UDP port is closed: ICMP port unreachable came")
+            }
+            libc::EMSGSIZE if self.shared.plan.workload.is_udp() => {
+                Some("the path's MTU has become smaller: use -l or --fragment")
+            }
+            _ => None,
+        }
+    }
+
     /// Notes that a flow has ended; what went wrong, if it was not planned.
     pub fn note(&mut self, ended: FlowEnded) -> Option<Error> {
         self.ended += 1;
         let failure = ended.failure?;
-        let no_port = failure.error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
-        let mut error =
-            Error::new(Kind::Incomplete, failure.operation, failure.error).with_stream(ended.flow);
-        if no_port {
-            error = error.with_remedy(
-                "all ports towards this peer are taken, most in TIME-WAIT: widen \
-                 net.ipv4.ip_local_port_range, set net.ipv4.tcp_tw_reuse=1, close by rst or by the \
-                 server (--close), or use more addresses",
-            );
+        let mut error = Error::system(Kind::Incomplete, failure.operation, &failure.error)
+            .with_stream(ended.flow);
+        if let Some(remedy) = self.remedy(error.errno) {
+            error = error.with_remedy(remedy);
         }
         if let Some(peer) = self.peers.get(ended.flow as usize) {
             error = error.with_peer(peer);

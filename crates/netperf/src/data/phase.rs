@@ -13,7 +13,7 @@ use crate::figures::{EndCounters, Interim};
 use crate::test_kind::{Protocol, TestDirection, TestLength};
 use podperf_engine::engine::{Engine, EngineSetup};
 use podperf_engine::workload::crr::ConnectionSource;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
@@ -53,8 +53,7 @@ impl DataPhase {
             }
         };
         let copies = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<_>>();
-        let copies = copies
-            .map_err(|error| Error::new(Kind::Unmeasured, "keep hold of a data socket", error))?;
+        let copies = copies.during("keep hold of a data socket")?;
         let engine = Engine::prepare(EngineSetup {
             plan: plan::of(&job),
             role: job.role,
@@ -216,7 +215,7 @@ struct PhaseState<'a> {
 
 fn unfinished(after: Duration) -> Error {
     let cause = format!("the data phase did not come to its end within {} s", after.as_secs());
-    Error::new(Kind::Incomplete, "end the test", cause)
+    Error::new(Kind::Incomplete, "end the test", cause).with_code(Code::Timeout)
 }
 
 /// Counts that the workers brought home, and the transactions that this end completed.

@@ -15,7 +15,7 @@ use socket2::SockRef;
 
 use crate::wire::{MESSAGE_BYTES, WireMessage};
 use podperf_engine::transport::socket::plain;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
 /// For a message that has begun, and for one to be taken.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,7 +134,7 @@ impl ControlChannel {
                         Ok(ReadOutcome::NotYet)
                     };
                 }
-                Err(error) => return Err(self.failed("read a message from", error)),
+                Err(error) => return Err(self.system("read a message from", &error)),
             }
         }
         (self.filled, self.deadline) = (0, None);
@@ -145,12 +145,16 @@ impl ControlChannel {
     fn broken(&self, how: &str) -> Error {
         let filled = self.filled;
         let cause = format!("{how} after {filled} bytes of a message of {MESSAGE_BYTES}");
-        let error = self.failed("read a message from", cause);
+        let error = self.failed("read a message from", cause).with_code(Code::Protocol);
         if filled == OLD_MESSAGE_BYTES {
             error.with_remedy("netperf before 2.6 speaks so: use 2.6 or later there")
         } else {
             error
         }
+    }
+
+    fn system(&self, operation: &str, error: &std::io::Error) -> Error {
+        Error::system(Kind::Incomplete, operation, error).with_peer(self.name())
     }
 
     fn failed(&self, operation: &str, cause: impl std::fmt::Display) -> Error {
@@ -180,7 +184,8 @@ impl ControlChannel {
                 WaitOutcome::Closing => return Ok(None),
                 WaitOutcome::Late if self.filled == 0 => {
                     let cause = format!("silent for {} s", idle.as_secs());
-                    return Err(self.failed("wait for a message from", cause));
+                    let silent = self.failed("wait for a message from", cause);
+                    return Err(silent.with_code(Code::Timeout));
                 }
                 WaitOutcome::Control | WaitOutcome::Other | WaitOutcome::Late => {}
             }
@@ -212,12 +217,13 @@ impl ControlChannel {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(self.failed("send a message to", "it does not take it"));
+                        let late = self.failed("send a message to", "it does not take it");
+                        return Err(late.with_code(Code::Timeout));
                     }
                     let room = PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT);
                     let _ = poll(&mut [room], timeout(left));
                 }
-                Err(error) => return Err(self.failed("send a message to", error)),
+                Err(error) => return Err(self.system("send a message to", &error)),
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::wire::native::Extensions;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::SessionListener;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Kind, Result};
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
 
@@ -74,7 +74,7 @@ pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) 
         Err(DataWaitError::Gone) => return Ok(Outcome::Gone),
         Err(DataWaitError::Broken(error)) => return Err(error),
         Err(DataWaitError::Unprepared(error)) => {
-            let errno = errno(&error).unwrap_or(libc::EIO);
+            let errno = error.errno.unwrap_or(libc::EIO);
             return Ok(Outcome::Failed(errno, error.to_string()));
         }
         Err(DataWaitError::Refused(error)) => {
@@ -107,18 +107,12 @@ pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) 
 fn judge(order: &Order, mut totals: Totals) -> Outcome {
     if order.shape.direction == TestDirection::Receive {
         let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
-        totals.errors.retain(|error| !errno(error).is_some_and(|errno| ended.contains(&errno)));
+        totals.errors.retain(|error| !error.errno.is_some_and(|errno| ended.contains(&errno)));
     }
     match totals.errors.first() {
-        Some(error) => Outcome::Failed(errno(error).unwrap_or(libc::EIO), error.to_string()),
+        Some(error) => Outcome::Failed(error.errno.unwrap_or(libc::EIO), error.to_string()),
         None => Outcome::Totals(Box::new(totals)),
     }
-}
-
-/// The errno in the system's words for it.
-fn errno(error: &Error) -> Option<i32> {
-    let (_, rest) = error.cause.rsplit_once("(os error ")?;
-    rest.split(')').next()?.parse().ok()
 }
 
 /// The client's data and the engine, ready to start.

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use super::{Server, ServerOptions};
 use crate::signals;
 use podperf_model::AddressFamily;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{During as _, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
 
 /// Exit status of a server that does not serve.
@@ -45,9 +45,7 @@ pub fn start(options: &ServerOptions) -> u8 {
 
 fn run(server: &Server<'_>, options: &ServerOptions) -> Result<Kind> {
     let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let address = server
-        .address()
-        .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
+    let address = server.address().during("look up the listening port")?;
     log(options, &format!("listening on {address}"));
     server.run(&stop, &|line| log(options, line))
 }

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::control::{ControlChannel, ReadOutcome, WaitOutcome, wait};
 use crate::wire::native::ClientMessage;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{During as _, Kind, Result};
 
 /// Room for all that may be told of one test.
 const MAX_PENDING_STOPS: usize = 8;
@@ -26,21 +26,23 @@ pub(super) fn beside<T>(
     work: impl FnOnce(&Sender<Kind>, &Receiver<Kind>) -> T,
 ) -> (T, Result<bool>) {
     let (stop_sender, stop_receiver) = bounded(MAX_PENDING_STOPS);
-    let failed = |error: std::io::Error| Error::new(Kind::Unmeasured, "watch a client", error);
-    let (over, done) = match UnixStream::pair() {
+    let (over, done) = match UnixStream::pair().during("watch a client") {
         Ok(pair) => pair,
-        Err(error) => return (work(&stop_sender, &stop_receiver), Err(failed(error))),
+        Err(error) => return (work(&stop_sender, &stop_receiver), Err(error)),
     };
     std::thread::scope(|scope| {
         let sender = stop_sender.clone();
         let watch = move || listen(control, done.as_fd(), closing, ends_on_any_message, &sender);
         let name = "netserver-watch".to_owned();
-        let watcher = std::thread::Builder::new().name(name).spawn_scoped(scope, watch);
+        let watcher = std::thread::Builder::new()
+            .name(name)
+            .spawn_scoped(scope, watch)
+            .during("watch a client");
         let worked = work(&stop_sender, &stop_receiver);
         drop(over);
         let there = match watcher {
             Ok(watcher) => watcher.join().unwrap_or(Ok(false)),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(error),
         };
         (worked, there)
     })

@@ -57,21 +57,6 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::TimedOut)
 }
 
-/// What went wrong, in words where the system's say little about UDP.
-fn explained(error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(libc::ECONNREFUSED) => io::Error::new(
-            error.kind(),
-            format!("{error}: its UDP port is closed (ICMP port unreachable)"),
-        ),
-        Some(libc::EMSGSIZE) => io::Error::new(
-            error.kind(),
-            format!("{error}: the path's MTU has become smaller; use -l or --fragment"),
-        ),
-        _ => error,
-    }
-}
-
 /// How a worker waits for something to receive.
 enum ReceiveWait {
     /// One flow: in the receive call.

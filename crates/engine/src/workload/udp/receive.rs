@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{EndState, ReceiveWait, explained, is_transient};
+use super::{EndState, ReceiveWait, is_transient};
 use crate::transport::datagram::{DatagramReceive, Header};
 use crate::workload::schedule::nanoseconds;
 use crate::workload::tally::Tally;
@@ -102,7 +102,7 @@ impl DatagramReceiver<'_> {
             Err(error) if is_transient(&error) => return Ok(()),
             // The sender has closed its socket, and the answer to its end marker found nobody.
             Err(_) if own.end_state.marked_at.is_some() => return Ok(()),
-            Err(error) => return Err(FlowFailure::receive(explained(error))),
+            Err(error) => return Err(FlowFailure::receive(error)),
         };
         let now = Instant::now();
         let now_ns = nanoseconds(now.saturating_duration_since(self.release));

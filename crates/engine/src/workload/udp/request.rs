@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use super::{ReceiveWait, explained, is_transient};
+use super::{ReceiveWait, is_transient};
 use crate::transport::buffer::Buffer;
 use crate::workload::transactions::{Stamp, TransactionStats, first_step};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
@@ -112,7 +112,7 @@ impl RequestFlows<'_> {
             Ok(bytes) if self.open[flow] => source.take(self, flow, bytes, now),
             Ok(_) => {}
             Err(error) if is_transient(&error) => {}
-            Err(error) => self.fail(flow, FlowFailure::receive(explained(error))),
+            Err(error) => self.fail(flow, FlowFailure::receive(error)),
         }
         now
     }
@@ -132,7 +132,7 @@ impl RequestFlows<'_> {
             Ok(bytes) => self.worker.tally(flow).sent(bytes),
             // No room: as if it had been lost on its way.
             Err(error) if is_transient(&error) => {}
-            Err(error) => self.fail(flow, FlowFailure::send(explained(error))),
+            Err(error) => self.fail(flow, FlowFailure::send(error)),
         }
     }
 

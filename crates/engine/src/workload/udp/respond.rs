@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{EndState, ReceiveWait, explained, is_transient};
+use super::{EndState, ReceiveWait, is_transient};
 use crate::transport::buffer::Buffer;
 use crate::transport::datagram::{SETUP_MAGIC, check_fits};
 use crate::workload::sizes::Sizes;
@@ -99,7 +99,7 @@ impl DatagramResponder<'_> {
             Err(error) if is_transient(&error) => return Ok(false),
             // The requester has closed its socket after its end.
             Err(_) if own.end_state.marked_at.is_some() => return Ok(false),
-            Err(error) => return Err(FlowFailure::receive(explained(error))),
+            Err(error) => return Err(FlowFailure::receive(error)),
         };
         let arrived = &self.incoming[..bytes];
         if bytes == 0 {
@@ -116,7 +116,7 @@ impl DatagramResponder<'_> {
             Ok(sent) => own.tally.sent(sent),
             // No room: as if the response had been lost on its way.
             Err(error) if is_transient(&error) => {}
-            Err(error) => return Err(FlowFailure::send(explained(error))),
+            Err(error) => return Err(FlowFailure::send(error)),
         }
         Ok(true)
     }

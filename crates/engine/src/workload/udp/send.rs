@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::{explained, is_transient, send_end_markers};
+use super::{is_transient, send_end_markers};
 use crate::transport::datagram::{DatagramSend, Header};
 use crate::workload::schedule::{self, FlowSchedule, nanoseconds, wait_until};
 use crate::workload::tally::Tally;
@@ -153,7 +153,7 @@ impl DatagramSender<'_> {
             Err(error) => {
                 own.open = false;
                 own.left = u64::MAX;
-                self.worker.ended(flow, Err(FlowFailure::send(explained(error))));
+                self.worker.ended(flow, Err(FlowFailure::send(error)));
             }
         }
         own.open

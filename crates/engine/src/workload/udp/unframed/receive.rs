@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::UnfinishedReceives;
 use crate::transport::buffer::Buffer;
 use crate::workload::schedule::nanoseconds;
-use crate::workload::udp::{ReceiveWait, explained, is_transient};
+use crate::workload::udp::{ReceiveWait, is_transient};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
@@ -89,7 +89,7 @@ impl UnframedReceiver<'_> {
             }
             Ok(_) => {}
             Err(error) if is_transient(&error) => {}
-            Err(error) => self.unfinished.end(flow, Err(FlowFailure::receive(explained(error)))),
+            Err(error) => self.unfinished.end(flow, Err(FlowFailure::receive(error))),
         }
     }
 }

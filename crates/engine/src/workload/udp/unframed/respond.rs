@@ -5,7 +5,7 @@ use std::io::Read as _;
 use super::{UnfinishedReceives, is_refusal};
 use crate::transport::buffer::Buffer;
 use crate::workload::sizes::Sizes;
-use crate::workload::udp::{ReceiveWait, explained, is_transient};
+use crate::workload::udp::{ReceiveWait, is_transient};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
@@ -70,14 +70,14 @@ impl UnframedResponder<'_> {
             Ok(_) => return Ok(()),
             // The requester has closed its socket while a response was under way.
             Err(error) if is_transient(&error) || is_refusal(&error) => return Ok(()),
-            Err(error) => return Err(FlowFailure::receive(explained(error))),
+            Err(error) => return Err(FlowFailure::receive(error)),
         }
         self.unfinished.received_on(flow);
         match socket.send(&self.outgoing) {
             Ok(sent) => tally.sent(sent),
             // No room, or nobody there: as if the response had been lost on its way.
             Err(error) if is_transient(&error) || is_refusal(&error) => {}
-            Err(error) => return Err(FlowFailure::send(explained(error))),
+            Err(error) => return Err(FlowFailure::send(error)),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::transactions::first_step;
-use crate::workload::udp::{explained, is_transient};
+use crate::workload::udp::is_transient;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::StopCondition;
@@ -126,7 +126,7 @@ impl UnframedSender<'_> {
             return;
         }
         (own.left, own.failed) = (0, true);
-        self.worker.ended(flow, Err(FlowFailure::send(explained(error))));
+        self.worker.ended(flow, Err(FlowFailure::send(error)));
     }
 
     /// Ends all streams and tells how they went.
