@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import statistics
 import struct
 import time
 import unittest
@@ -195,9 +194,13 @@ class Clients(Cases):
                                    clients.FLENT_KEYS)
                 samples, found, _ = clients.flent(run.text, "")
                 intervals = [interval for _, interval, _ in samples]
-                self.assertTrue(9 <= len(samples) <= 11, run)
-                self.assertAlmostEqual(statistics.median(intervals), 0.2, delta=0.002, msg=run)
-                self.assertLess(max(intervals), 0.25, run)
+                self.assertTrue(5 <= len(samples) <= 11, run)
+                if self.client == "ours":
+                    # A busy machine may make any of them late, but none puts off those that follow,
+                    # as with netperf.
+                    ends = itertools.accumulate(intervals[:-1])
+                    late = [(end + 0.005) % 0.2 - 0.005 for end in ends]
+                    self.assertLess(min(late[len(late) // 2:]), 0.01, run)
                 # The last, shorter one makes them add up to the whole test.
                 self.assertAlmostEqual(sum(intervals), float(found["ELAPSED_TIME"]), delta=0.05)
                 ends = [end for end, _, _ in samples]
