@@ -12,15 +12,15 @@ const SPACING: Duration = Duration::from_secs(15);
 
 /// Says how things stand.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct ProgressLine {
     quiet: bool,
     bar: Option<ProgressBar>,
     begun: Instant,
     told: RefCell<Instant>,
 }
 
-impl Progress {
-    pub(super) fn new(quiet: bool) -> Self {
+impl ProgressLine {
+    pub(crate) fn new(quiet: bool) -> Self {
         let bar = (!quiet && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Something that stands: it stays on the screen.
-    pub(super) fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         let text = text.replace(char::is_control, " ");
         if let Some(bar) = &self.bar {
             bar.println(text);
@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// What is being waited for right now.
-    pub(super) fn wait(&self, text: &str) {
+    pub(crate) fn wait(&self, text: &str) {
         let elapsed = self.begun.elapsed().as_secs();
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{elapsed} s  {}", text.replace(char::is_control, " ")));
@@ -56,7 +56,7 @@ impl Progress {
     }
 
     /// Makes room for a result.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -13,41 +13,42 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
 
-use super::api::Cluster;
-use super::layout::{Layout, Seat};
-use super::options::{Cli, Command, RunArgs, Settings};
-use super::placement::Placement;
-use super::scenario::Client as ClientRole;
+use crate::cluster::api::Cluster;
+use crate::plan::layout::{Replica, RunLayout};
+use crate::plan::options::{LauncherCli, LauncherCommand, RunArgs};
+use crate::plan::path::ClientRole;
+use crate::plan::placement::NodePlacement;
+use crate::plan::settings::Settings;
 use podperf_model::result::cluster::NodeFacts;
 use podperf_model::schedule::AgentConfig;
 
 /// What `run` and these words ask for, or the sentence of its refusal.
-pub(super) fn typed(line: &str) -> Result<RunArgs, String> {
+pub(crate) fn typed(line: &str) -> Result<RunArgs, String> {
     let words = ["kubectl-podperf", "run"].into_iter().chain(line.split_whitespace());
-    match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
-        Command::Run(args) => Ok(args),
+    match LauncherCli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+        LauncherCommand::Run(args) => Ok(args),
         other => Err(format!("{other:?}")),
     }
 }
 
 /// The settings of run `r1` (unless named), with seed 7, by these words; or the sentence of their
 /// refusal.
-pub(super) fn settled(line: &str) -> Result<Settings, String> {
+pub(crate) fn settled(line: &str) -> Result<Settings, String> {
     let name = if line.contains("--run-id") { "" } else { "--run-id r1" };
     let args = typed(&format!("{name} --seed 7 {line}"))?;
     args.work.settle(args.ttl, args.output.quiet).map_err(|error| error.to_string())
 }
 
-pub(super) fn settings(line: &str) -> Settings {
+pub(crate) fn settings(line: &str) -> Settings {
     settled(line).unwrap_or_else(|refusal| panic!("{line}: {refusal}"))
 }
 
-pub(super) fn strings(words: &[&str]) -> Vec<String> {
+pub(crate) fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// A node as kubeadm makes them: ready, Linux, amd64, in zone a, without taints.
-pub(super) fn node_json(name: &str) -> Value {
+pub(crate) fn node_json(name: &str) -> Value {
     let last = name.bytes().last().unwrap_or_default();
     json!({
         "apiVersion": "v1",
@@ -74,7 +75,7 @@ pub(super) fn node_json(name: &str) -> Value {
 }
 
 /// The same with `value` at each JSON pointer; null takes away what is there.
-pub(super) fn changed(mut object: Value, changes: &[(&str, Value)]) -> Value {
+pub(crate) fn changed(mut object: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         // In a pointer, `~1` is a slash within a key.
@@ -88,22 +89,22 @@ pub(super) fn changed(mut object: Value, changes: &[(&str, Value)]) -> Value {
     object
 }
 
-pub(super) fn node(name: &str, changes: &[(&str, Value)]) -> Node {
+pub(crate) fn node(name: &str, changes: &[(&str, Value)]) -> Node {
     serde_json::from_value(changed(node_json(name), changes)).unwrap()
 }
 
-pub(super) fn pod(object: &Value) -> Pod {
+pub(crate) fn pod(object: &Value) -> Pod {
     serde_json::from_value(object.clone()).unwrap()
 }
 
 /// Clients on node-a, servers on node-b, and a node-c beside them.
-pub(super) fn placement() -> Placement {
+pub(crate) fn placement() -> NodePlacement {
     let facts = |name: &str, four: &str, six: &str| NodeFacts {
         name: name.to_owned(),
         addresses: strings(&[four, six]),
         ..NodeFacts::default()
     };
-    Placement {
+    NodePlacement {
         client: facts("node-a", "192.0.2.1", "2001:db8::1"),
         server: facts("node-b", "192.0.2.2", "2001:db8::2"),
         other: facts("node-c", "192.0.2.3", "2001:db8::3"),
@@ -112,33 +113,33 @@ pub(super) fn placement() -> Placement {
 }
 
 /// The part of each client, with nothing to do.
-pub(super) fn idle_part(seat: Seat<ClientRole>) -> AgentConfig {
-    AgentConfig { agent: seat.agent(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
+pub(crate) fn idle_part(replica: Replica<ClientRole>) -> AgentConfig {
+    AgentConfig { agent: replica.agent(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
 }
 
 /// A command line that asks for every path that needs no address from outside.
-pub(super) const EVERY_PATH: &str = "--scenarios host,pod,same-node,clusterip,nodeport,\
+pub(crate) const EVERY_PATH: &str = "--scenarios host,pod,same-node,clusterip,nodeport,\
     nodeport-other,pod-host,host-pod,hairpin,policies --via 203.0.113.9:443";
 
 /// Settings and layout of such words.
-pub(super) fn laid_out(line: &str) -> (Settings, Layout) {
+pub(crate) fn laid_out(line: &str) -> (Settings, RunLayout) {
     let settings = settings(line);
-    let layout = Layout::new(&settings);
+    let layout = RunLayout::new(&settings);
     (settings, layout)
 }
 
 /// What the API server was asked: method, path with query, and body.
-pub(super) type Asked = (String, String, Value);
+pub(crate) type Asked = (String, String, Value);
 
 /// An API server that answers by `answer`: status and object.
-pub(super) struct Server {
-    pub(super) cluster: Cluster,
+pub(crate) struct Server {
+    pub(crate) cluster: Cluster,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     /// Takes the question, and how many there were before it.
-    pub(super) fn new<F>(answer: F) -> Self
+    pub(crate) fn new<F>(answer: F) -> Self
     where
         F: Fn(&Asked, usize) -> (u16, Value) + Send + Sync + 'static,
     {
@@ -163,14 +164,14 @@ impl Server {
     }
 
     /// Method and path of everything that was asked.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().map(|(method, path, _)| format!("{method} {path}")).collect()
     }
 }
 
 /// What an API server answers when it refuses.
-pub(super) fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
+pub(crate) fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
                         "status": "Failure", "message": message, "reason": reason, "code": code});
     (code, status)

@@ -1,0 +1,390 @@
+//! The API server: requests with a deadline each, repeated while it is away.
+//!
+//! Enters: objects and names. Leaves: what the API server said, or a [`ApiFailure`] that tells a
+//! refusal, which stands, from an absence, which passes.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::AsyncBufRead;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::plan::options::ClusterArgs;
+use podperf_model::error::{Error, Kind, Result};
+
+/// For one request; the API server's own limit is a minute.
+const REQUEST: Duration = Duration::from_secs(15);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Kinds of object that stand in a namespace.
+pub(crate) trait NamespacedObject:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> NamespacedObject for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+/// Why a request had no success.
+#[derive(Debug, Clone)]
+pub(crate) enum ApiFailure {
+    /// The API server's answer.
+    Refused { code: u16, reason: String, message: String },
+    /// No answer for as long as the launcher waits for one.
+    Away { cause: String, patience: Duration },
+}
+
+impl ApiFailure {
+    pub(crate) const fn is(&self, wanted: u16) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
+    /// As an error of `operation`.
+    pub(crate) fn of(self, operation: impl Into<String>) -> Error {
+        match self {
+            Self::Refused { message, reason, code } => {
+                let error = Error::new(Kind::Unmeasured, operation, &message);
+                match remedy(code, &reason, &message) {
+                    Some(remedy) => error.with_remedy(remedy),
+                    None => error,
+                }
+            }
+            Self::Away { cause, patience } => {
+                let patience = humantime::format_duration(patience);
+                let cause = format!("the API server has not answered for {patience}: {cause}");
+                Error::new(Kind::Unmeasured, operation, cause)
+                    .with_remedy("check the kubeconfig, or raise --api-timeout")
+            }
+        }
+    }
+}
+
+/// What helps against a refusal.
+fn remedy(code: u16, reason: &str, message: &str) -> Option<&'static str> {
+    if message.contains("exceeded quota") {
+        return Some("raise the namespace's ResourceQuota, or measure in another with -n");
+    }
+    if message.contains("PodSecurity") || message.contains("PodSecurityPolicy") {
+        return Some(
+            "paths over the nodes' own network (host, pod-host, host-pod) need a namespace \
+             labelled pod-security.kubernetes.io/enforce=privileged; all others are admitted by \
+             the restricted level",
+        );
+    }
+    match (code, reason) {
+        (401, _) => Some("log in again, or name another user with --context"),
+        (403, _) => Some("grant the access that `kubectl podperf plan` lists (k8s/rbac has it)"),
+        _ => None,
+    }
+}
+
+/// A cluster that answers.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    pub(crate) namespace: String,
+    patience: Duration,
+    /// The API server's version.
+    pub(crate) version: String,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({}, {})", self.namespace, self.version)
+    }
+}
+
+impl Cluster {
+    /// Reads the kubeconfig and asks the API server for its version.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig, or nobody answers.
+    pub(crate) async fn connect(args: &ClusterArgs) -> Result<Self> {
+        let config = config(args).await?;
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|error| {
+            Error::new(Kind::Unmeasured, "prepare the connection to", error).with_peer(&server)
+        })?;
+        let mut cluster = Self {
+            client,
+            namespace: args.namespace.clone(),
+            // A wrong address is to be told at once; an outage is waited for later.
+            patience: args.api_timeout.min(REQUEST),
+            version: String::new(),
+        };
+        let version = cluster
+            .patiently(|| cluster.client.apiserver_version())
+            .await
+            .map_err(|failure| failure.of("connect to the API server").with_peer(&server))?;
+        cluster.version = version.git_version;
+        cluster.patience = args.api_timeout;
+        Ok(cluster)
+    }
+
+    /// For tests: one that answers by `client`.
+    #[cfg(test)]
+    pub(crate) fn of(client: Client, namespace: &str, patience: Duration) -> Self {
+        let (namespace, version) = (namespace.to_owned(), "v1.34.0".to_owned());
+        Self { client, namespace, patience, version }
+    }
+
+    /// Repeats a request until it is answered or patience is at its end.
+    async fn patiently<T, F, A>(&self, request: F) -> Result<T, ApiFailure>
+    where
+        F: Fn() -> A,
+        A: Future<Output = kube::Result<T>>,
+    {
+        let end = Instant::now() + self.patience;
+        loop {
+            let cause = match timeout(REQUEST, request()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(kube::Error::Api(status))) if !passes(status.code) => {
+                    let (code, reason) = (status.code, status.reason.clone());
+                    return Err(ApiFailure::Refused {
+                        code,
+                        reason,
+                        message: status.message.clone(),
+                    });
+                }
+                Ok(Err(error)) => chain(&error),
+                Err(_) => format!("no answer within {} s", REQUEST.as_secs()),
+            };
+            if Instant::now() + PAUSE >= end {
+                return Err(ApiFailure::Away { cause, patience: self.patience });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn api<K: NamespacedObject>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates an object, or asks what would come of it (`dry`). One that is there already from a
+    /// try whose answer was lost is taken for created.
+    pub(crate) async fn create<K: NamespacedObject>(
+        &self,
+        object: &Value,
+        dry: bool,
+    ) -> Result<K, ApiFailure> {
+        create_in(self, &self.api::<K>(), object, dry).await
+    }
+
+    pub(crate) async fn create_namespace(&self, object: &Value) -> Result<Namespace, ApiFailure> {
+        create_in(self, &Api::<Namespace>::all(self.client.clone()), object, false).await
+    }
+
+    pub(crate) async fn namespace(&self) -> Result<Option<Namespace>, ApiFailure> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        self.patiently(|| api.get_opt(&self.namespace)).await
+    }
+
+    pub(crate) async fn delete_namespace(&self) -> Result<(), ApiFailure> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let parameters = DeleteParams::background();
+        gone(self.patiently(|| api.delete(&self.namespace, &parameters)).await)
+    }
+
+    pub(crate) async fn get<K: NamespacedObject>(
+        &self,
+        name: &str,
+    ) -> Result<Option<K>, ApiFailure> {
+        let api = self.api::<K>();
+        self.patiently(|| api.get_opt(name)).await
+    }
+
+    pub(crate) async fn list<K: NamespacedObject>(
+        &self,
+        selector: &str,
+    ) -> Result<Vec<K>, ApiFailure> {
+        let (api, parameters) = (self.api::<K>(), ListParams::default().labels(selector));
+        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+    }
+
+    /// What is in other namespaces: for the fingerprint, which does without.
+    pub(crate) async fn list_in<K: NamespacedObject>(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<K>, ApiFailure> {
+        let client = self.client.clone();
+        let api: Api<K> = match namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let parameters = ListParams::default();
+        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+    }
+
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ApiFailure> {
+        let api = Api::<Node>::all(self.client.clone());
+        let parameters = ListParams::default();
+        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+    }
+
+    /// Events of one object.
+    pub(crate) async fn events(&self, name: &str) -> Result<Vec<Event>, ApiFailure> {
+        let api = self.api::<Event>();
+        let parameters = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+    }
+
+    /// Deletes one object; one that is gone already is no failure. `grace` is a pod's time to end.
+    pub(crate) async fn delete<K: NamespacedObject>(
+        &self,
+        name: &str,
+        grace: Option<u32>,
+    ) -> Result<(), ApiFailure> {
+        let api = self.api::<K>();
+        let parameters = DeleteParams { grace_period_seconds: grace, ..DeleteParams::background() };
+        gone(self.patiently(|| api.delete(name, &parameters)).await)
+    }
+
+    /// Deletes all that a selector matches, in one request.
+    pub(crate) async fn delete_all<K: NamespacedObject>(
+        &self,
+        selector: &str,
+    ) -> Result<(), ApiFailure> {
+        let (api, which) = (self.api::<K>(), ListParams::default().labels(selector));
+        let parameters = DeleteParams::background();
+        gone(self.patiently(|| api.delete_collection(&parameters, &which)).await)
+    }
+
+    /// The last lines of a container's log.
+    pub(crate) async fn log_tail(&self, pod: &str, container: &str) -> Result<String, ApiFailure> {
+        let api = self.api::<Pod>();
+        let parameters = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(5),
+            ..LogParams::default()
+        };
+        self.patiently(|| api.logs(pod, &parameters)).await
+    }
+
+    /// A container's log from its beginning, line by line, until it ends. One try.
+    pub(crate) async fn follow(
+        &self,
+        pod: &str,
+        container: &str,
+        follow: bool,
+    ) -> Result<impl AsyncBufRead + use<>, String> {
+        let api = self.api::<Pod>();
+        let container = Some(container.to_owned());
+        let parameters = LogParams { container, follow, ..LogParams::default() };
+        match timeout(REQUEST, api.log_stream(pod, &parameters)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err(format!("no answer within {} s", REQUEST.as_secs())),
+        }
+    }
+
+    /// Asks something that is no object of a namespace, such as an access review.
+    pub(crate) async fn ask<K>(&self, object: &K) -> Result<K, ApiFailure>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    {
+        let (api, parameters) =
+            (Api::<K>::all_with(self.client.clone(), &()), PostParams::default());
+        self.patiently(|| api.create(&parameters, object)).await
+    }
+}
+
+async fn create_in<K>(
+    cluster: &Cluster,
+    api: &Api<K>,
+    object: &Value,
+    dry: bool,
+) -> Result<K, ApiFailure>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let object: K =
+        serde_json::from_value(object.clone()).map_err(|error| ApiFailure::Refused {
+            code: 0,
+            reason: String::new(),
+            message: format!("the manifest is not of its kind: {error}"),
+        })?;
+    let parameters = PostParams { dry_run: dry, ..PostParams::default() };
+    let created = cluster.patiently(|| api.create(&parameters, &object)).await;
+    let name = object.meta().name.clone().unwrap_or_default();
+    match created {
+        Err(failure) if failure.is(409) && !dry => {
+            let there = cluster.patiently(|| api.get(&name)).await?;
+            // The API server and webhooks may have added labels of their own.
+            let labels = |object: &K| object.meta().labels.clone().unwrap_or_default();
+            let has = labels(&there);
+            let same = labels(&object).iter().all(|(key, value)| has.get(key) == Some(value));
+            if same { Ok(there) } else { Err(failure) }
+        }
+        other => other,
+    }
+}
+
+/// A code that another try may not meet: overload, and what a proxy in front says.
+const fn passes(code: u16) -> bool {
+    matches!(code, 429 | 500 | 502 | 503 | 504)
+}
+
+fn gone<T>(answer: Result<T, ApiFailure>) -> Result<(), ApiFailure> {
+    match answer {
+        Err(failure) if !failure.is(404) => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+/// An error with what caused it: the outermost alone rarely says why.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+async fn config(args: &ClusterArgs) -> Result<Config> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(Kind::Unmeasured, "read the kubeconfig", error)
+            .with_remedy("name one with --kubeconfig or KUBECONFIG")
+    };
+    let options = KubeConfigOptions { context: args.context.clone(), ..Default::default() };
+    if let Some(path) = &args.kubeconfig {
+        let file = Kubeconfig::read_from(path).map_err(|error| {
+            let error = chain(&error);
+            failed(&error).with_peer(path.display())
+        })?;
+        return Config::from_custom_kubeconfig(file, &options)
+            .await
+            .map_err(|error| failed(&chain(&error)));
+    }
+    if args.context.is_some() {
+        return Config::from_kubeconfig(&options).await.map_err(|error| failed(&chain(&error)));
+    }
+    Config::infer().await.map_err(|error| failed(&chain(&error)))
+}
+
+#[cfg(test)]
+mod tests;

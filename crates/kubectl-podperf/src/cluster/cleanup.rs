@@ -1,0 +1,230 @@
+//! Takes a run out of the cluster, and says what it deleted.
+//!
+//! Everything is found by its labels, so it does not matter how far a run came. Deleting is
+//! repeated until a look finds nothing, because a request under way when a run is broken off may
+//! still create something.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::api::{ApiFailure, Cluster, NamespacedObject};
+use crate::plan::node;
+use crate::progress::ProgressLine;
+use podperf_model::error::{Error, Kind, Result};
+
+/// For everything to be gone: a kubelet and the controllers may look for changes but once a minute
+/// after the API server was away.
+const LIMIT: Duration = Duration::from_secs(150);
+/// A pod whose node does not answer is struck off after this.
+const FORCE_AFTER: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(500);
+const AT_ONCE: usize = 16;
+/// For a pod to end; the engine ends at once.
+const GRACE_SECONDS: u32 = 3;
+
+/// What was deleted, by kind.
+#[derive(Debug, Default)]
+pub(crate) struct Deleted {
+    pub(crate) objects: BTreeMap<&'static str, usize>,
+    /// Pods whose node does not answer: their containers may go on until it does.
+    pub(crate) struck_off: Vec<String>,
+    pub(crate) namespace: bool,
+}
+
+impl Deleted {
+    /// As a sentence.
+    pub(crate) fn sentence(&self, namespace: &str) -> String {
+        let mut parts: Vec<String> =
+            self.objects.iter().map(|(kind, count)| counted(*count, kind)).collect();
+        if self.namespace {
+            parts.push(format!("namespace {namespace}"));
+        }
+        if parts.is_empty() {
+            return "nothing to delete".to_owned();
+        }
+        let mut sentence = format!("deleted {}", parts.join(", "));
+        if !self.struck_off.is_empty() {
+            let pods = self.struck_off.join(", ");
+            sentence = format!(
+                "{sentence}; the nodes of {pods} do not answer, so their containers may run on \
+                 until their kubelets are back"
+            );
+        }
+        sentence
+    }
+}
+
+/// So many objects of a kind, in English.
+fn counted(count: usize, kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        _ if count == 1 => format!("1 {kind}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {kind}s"),
+    }
+}
+
+/// Deletes everything that `selector` matches.
+///
+/// # Errors
+/// When something is still there after 150 s, naming it.
+pub(crate) async fn delete(
+    cluster: &Cluster,
+    selector: &str,
+    progress: &ProgressLine,
+) -> Result<Deleted> {
+    let failed = |failure: ApiFailure| failure.of(format!("delete what is labelled {selector}"));
+    let mut deleted = Deleted::default();
+    let begun = Instant::now();
+    let mut most: BTreeMap<&'static str, usize> = BTreeMap::new();
+    loop {
+        // All is looked at before anything is deleted: once the Job is gone, so is what it owns.
+        let jobs = there::<Job>(cluster, selector).await.map_err(failed)?;
+        let policies = there::<NetworkPolicy>(cluster, selector).await.map_err(failed)?;
+        let services = there::<Service>(cluster, selector).await.map_err(failed)?;
+        let pods = pods(cluster, selector).await.map_err(failed)?;
+        let found =
+            [("Job", &jobs), ("NetworkPolicy", &policies), ("Service", &services), ("pod", &pods)];
+        for (kind, names) in found {
+            let known = most.entry(kind).or_default();
+            *known = (*known).max(names.len());
+        }
+        delete_each::<Job>(cluster, &jobs, None).await.map_err(failed)?;
+        // Where its Job was gone before, nobody else may come for a pod.
+        let job_known = most.get("Job").is_some_and(|count| *count > 0);
+        let ours = pods.iter().filter(|pod| !(pod.of_job && job_known));
+        delete_each::<Pod>(cluster, ours, Some(GRACE_SECONDS)).await.map_err(failed)?;
+        strike_off_idle(cluster, &pods).await.map_err(failed)?;
+        delete_each::<Service>(cluster, &services, None).await.map_err(failed)?;
+        if !policies.is_empty() {
+            // In one request, however many they are.
+            cluster.delete_all::<NetworkPolicy>(selector).await.map_err(failed)?;
+        }
+        let left: usize = found.iter().map(|(_, names)| names.len()).sum();
+        if left == 0 {
+            break;
+        }
+        progress.wait(&format!("cleaning up: {left} objects are still there"));
+        if begun.elapsed() >= FORCE_AFTER {
+            strike_off(cluster, selector, &mut deleted).await.map_err(failed)?;
+        }
+        if begun.elapsed() >= LIMIT {
+            let names: Vec<&str> =
+                found.iter().flat_map(|(_, names)| names.iter().map(|it| &*it.name)).collect();
+            let cause = format!("still there after {} s: {}", LIMIT.as_secs(), names.join(", "));
+            return Err(Error::new(Kind::Incomplete, "clean up", cause)
+                .with_remedy("try `kubectl podperf destroy` again"));
+        }
+        sleep(LOOK).await;
+    }
+    deleted.objects = most.into_iter().filter(|(_, count)| *count > 0).collect();
+    Ok(deleted)
+}
+
+/// An object, and whether its deletion is under way.
+struct FoundObject {
+    name: String,
+    ending: bool,
+    /// A pod none of whose containers runs: they have ended, or never started.
+    idle: bool,
+    /// A pod that a Job made. It goes with its Job: the garbage collector deletes it, which sees
+    /// Jobs by the same cache as the controller that makes their pods. Deleted by anybody else, it
+    /// is made anew by a controller that has not yet seen that its Job is gone, as after the API
+    /// server was away (the shared informers of Kubernetes' kube-controller-manager).
+    of_job: bool,
+}
+
+/// Everything of one kind.
+async fn there<K: NamespacedObject>(
+    cluster: &Cluster,
+    selector: &str,
+) -> Result<Vec<FoundObject>, ApiFailure> {
+    let found: Vec<K> = match cluster.list(selector).await {
+        // Who may not see this kind has made none of it.
+        Err(failure) if failure.is(403) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let there = |object: K| {
+        let meta = object.meta();
+        let ending = meta.deletion_timestamp.is_some();
+        meta.name.clone().map(|name| FoundObject { name, ending, idle: false, of_job: false })
+    };
+    Ok(found.into_iter().filter_map(there).collect())
+}
+
+async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<FoundObject>, ApiFailure> {
+    let found: Vec<Pod> = cluster.list(selector).await?;
+    let there = |pod: Pod| {
+        let ending = pod.metadata.deletion_timestamp.is_some();
+        let statuses = pod.status.and_then(|status| status.container_statuses);
+        let runs = |status: &ContainerStatus| {
+            let started = status.container_id.as_ref().is_some_and(|id| !id.is_empty());
+            let ended = status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+            started && !ended
+        };
+        let idle = !statuses.iter().flatten().any(runs);
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        let of_job = owners.any(|owner| owner.kind == "Job" && owner.controller == Some(true));
+        pod.metadata.name.map(|name| FoundObject { name, ending, idle, of_job })
+    };
+    Ok(found.into_iter().filter_map(there).collect())
+}
+
+/// A kubelet may take a minute to confirm the end of a pod that has ended or never began: it looks
+/// for dead containers as seldom (ContainerGCPeriod). Nothing of it is left running, so it is not
+/// waited for.
+async fn strike_off_idle(cluster: &Cluster, pods: &[FoundObject]) -> Result<(), ApiFailure> {
+    for pod in pods.iter().filter(|pod| pod.idle && pod.ending) {
+        cluster.delete::<Pod>(&pod.name, Some(0)).await?;
+    }
+    Ok(())
+}
+
+/// Asks for the deletion of all that is not being deleted yet.
+async fn delete_each<K: NamespacedObject>(
+    cluster: &Cluster,
+    found: impl IntoIterator<Item = &FoundObject>,
+    grace: Option<u32>,
+) -> Result<(), ApiFailure> {
+    let open = found.into_iter().filter(|object| !object.ending);
+    let answers: Vec<Result<(), ApiFailure>> = stream::iter(open)
+        .map(|object| cluster.delete::<K>(&object.name, grace))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    answers.into_iter().collect()
+}
+
+/// Strikes off pods whose node is not ready: nobody there will ever confirm that they ended.
+async fn strike_off(
+    cluster: &Cluster,
+    selector: &str,
+    deleted: &mut Deleted,
+) -> Result<(), ApiFailure> {
+    let pods: Vec<Pod> = cluster.list(selector).await?;
+    let nodes = cluster.nodes().await.unwrap_or_default();
+    for pod in pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()) {
+        let Some(name) = pod.metadata.name else { continue };
+        let node = pod.spec.and_then(|spec| spec.node_name);
+        let dead = node.is_some_and(|node| {
+            let found = nodes.iter().find(|it| node::facts(it).name == node);
+            // Where nodes may not be listed, a pod that does not end is sign enough.
+            found.is_none_or(|found| node::not_ready(found).is_some())
+        });
+        if dead {
+            cluster.delete::<Pod>(&name, Some(0)).await?;
+            if !deleted.struck_off.contains(&name) {
+                deleted.struck_off.push(name);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
