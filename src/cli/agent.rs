@@ -19,47 +19,47 @@ use podperf_model::plan::CheckedPlan;
 use podperf_model::schedule::AgentConfig;
 use podperf_model::units::parse_duration;
 
-/// Holds the part when no file is named.
+/// Holds the configuration when no file is named.
 const AGENT_CONFIG_VARIABLE: &str = "PODPERF_AGENT_CONFIG";
 
-/// Joins a coordinator (podperf coordinate) and measures when it is this agent's turn. Results go
-/// to the coordinator.
+/// Joins a coordinator (podperf coordinate) and measures when that says so. Results go to the
+/// coordinator.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct AgentArgs {
-    /// The coordinator: name, IPv4 or IPv6 address, or host:port [default port: 5209]
+    /// Coordinator: name, IPv4 or IPv6 address, or host:port. Default port: 5209
     #[arg(value_name = "HOST")]
     host: HostArg,
-    /// File with this agent's part, as JSON [default: the environment variable
-    /// PODPERF_AGENT_CONFIG, which holds the JSON itself]
+    /// File with this agent's configuration, as JSON. Default: the environment variable
+    /// PODPERF_AGENT_CONFIG, which holds the JSON itself
     #[arg(long, value_name = "FILE")]
-    part: Option<PathBuf>,
-    /// For the coordinator to be there and to let this agent in
+    config: Option<PathBuf>,
+    /// Time for the coordinator to be there and to let this agent in
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     join_timeout: Duration,
-    /// File with the secret shared with the coordinator and with probed servers [default: the
-    /// environment variable PODPERF_TOKEN, if set]
+    /// File with the secret shared with the coordinator and with probed servers. Default: the
+    /// environment variable PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Silence after which the coordinator counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     peer_timeout: Duration,
-    /// No talk on standard error
+    /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
 }
 
-const EXAMPLES: &str = r#"A part names the agent, its tests as the words of podperf command lines,
-and paths to be probed before:
+const EXAMPLES: &str = r#"A configuration names the agent, its tests as the words of podperf command
+lines, and paths to be probed before:
   {"agent": "a", "tests": {"pod": ["stream", "192.0.2.2:5210", "-P", "3", "-t", "10"]},
    "probes": [{"path": "pod", "address": "192.0.2.2:5210", "expect": "answer", "tests": ["pod"]}],
    "probe_seconds": 30}
 
 Examples:
-  podperf agent 192.0.2.9 --part part.json
-  PODPERF_AGENT_CONFIG="$(cat part.json)" podperf agent coordinator.example:5300 --join-timeout 5m
+  podperf agent 192.0.2.9 --config agent.json
+  PODPERF_AGENT_CONFIG="$(cat agent.json)" podperf agent coordinator.example:5300 --join-timeout 5m
 
 Exit status: 0 the coordinator has finished; 2 usage; 3 not let in; 4 the coordinator was lost;
 130 or 143 ended by SIGINT or SIGTERM."#;
@@ -68,8 +68,9 @@ Exit status: 0 the coordinator has finished; 2 usage; 3 not let in; 4 the coordi
 pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     positive("--peer-timeout", args.peer_timeout)?;
     positive("--join-timeout", args.join_timeout)?;
-    let part = AgentConfig::read(&text_of("--part", args.part.as_deref(), AGENT_CONFIG_VARIABLE)?)?;
-    let tests = tests(&part, &|words| measurement(words, system))?;
+    let config = text_of("--config", args.config.as_deref(), AGENT_CONFIG_VARIABLE)?;
+    let config = AgentConfig::read(&config)?;
+    let tests = tests(&config, &|words| measurement(words, system))?;
     let coordinator = Target {
         port: args.host.port.unwrap_or(PORT),
         host: Some(args.host.name),
@@ -82,13 +83,13 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     };
     let finish = &calibrate::hold_against_stored;
     let options =
-        AgentOptions { coordinator, join_timeout: args.join_timeout, part, tests, finish };
+        AgentOptions { coordinator, join_timeout: args.join_timeout, part: config, tests, finish };
     let stop = signals::watch()?;
     let ended_by = join(&options, &stderr_log(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 
-/// What the words of a command line ask for, if it is a measurement.
+/// Makes the words of a command line a measurement, if that is what they ask for.
 pub(super) fn measurement(words: &[String], system: &System) -> Result<(CheckedPlan, Target)> {
     let refuse = |cause: &str| Error::new(Kind::Usage, "parse", cause);
     let name = OsString::from("podperf");

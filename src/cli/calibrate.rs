@@ -24,21 +24,21 @@ const TIME_LIMITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CalibrateArgs {
-    /// About how long all of it may take, 2s to 10m
+    /// Time for all of it, about, from 2s to 10m
     #[arg(short, long, value_name = "TIME", default_value = "15", value_parser = parse_duration,
           allow_hyphen_values = true)]
     time: Duration,
-    /// One JSON document on standard output instead of the table
+    /// Print one JSON document on standard output instead of the table
     #[arg(short = 'J', long)]
     json: bool,
-    /// Store the record in this file [default: the environment variable PODPERF_CALIBRATION, else
-    /// podperf/calibration.json in $XDG_CACHE_HOME or ~/.cache]
+    /// Store the record in this file. Default: the environment variable PODPERF_CALIBRATION, else
+    /// podperf/calibration.json in $XDG_CACHE_HOME or ~/.cache
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Store nothing
     #[arg(long, conflicts_with = "output")]
     no_store: bool,
-    /// No talk on standard error
+    /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
 }

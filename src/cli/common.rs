@@ -43,33 +43,33 @@ pub(super) struct MeasureArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 struct PeerArgs {
-    /// The server: name, IPv4 or IPv6 address, or host:port. Left out: a server in this process,
-    /// over loopback
+    /// Server: name, IPv4 or IPv6 address, or host:port. Default: a server in this process, over
+    /// loopback
     #[arg(value_name = "HOST", help_heading = None)]
     host: Option<HostArg>,
-    /// TCP port of control and data [default: 5210]
+    /// TCP port of control and data. Default: 5210
     #[arg(short, long, value_name = "PORT", value_parser = values::port,
           allow_hyphen_values = true)]
     port: Option<u16>,
-    /// IPv4 only
+    /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
-    /// IPv6 only
+    /// Use IPv6 only
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// Own address, for control and data
+    /// Address of this end, for control and data
     #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     bind: Option<IpAddr>,
-    /// File with the secret shared with the server [default: the environment variable
-    /// PODPERF_TOKEN, if set]
+    /// File with the secret shared with the server. Default: the environment variable
+    /// PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// For each step until everything is ready to start
+    /// Time for each step until everything is ready to start
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     connect_timeout: Duration,
-    /// Try for so long until a server takes connections, before anything else [default: it has to
-    /// be there]
+    /// Wait for so long until a server takes connections, before anything else. Default: fail at
+    /// once
     #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration,
           allow_hyphen_values = true)]
     wait_for_server: Option<Duration>,
@@ -77,7 +77,7 @@ struct PeerArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     peer_timeout: Duration,
-    /// End the whole command after this time, with what there is [default: none]
+    /// End the whole command after this time, with what there is. Default: none
     #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
     deadline: Option<Duration>,
 }
@@ -104,22 +104,23 @@ struct WindowArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sockets")]
 struct SocketArgs {
-    /// TCP congestion control [default: the system's]
+    /// TCP congestion control. Default: the system's
     #[arg(short = 'C', long, value_name = "NAME")]
     congestion: Option<String>,
-    /// Send and receive buffer; asking for one ends the kernel's autotuning [default: autotuning]
+    /// Send and receive buffer of each socket, in place of the kernel's autotuning. Default:
+    /// autotuning
     #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
     window: Option<Bytes>,
-    /// TCP maximum segment size in bytes, 88 to 32767 [default: the path's]
+    /// TCP maximum segment size in bytes, 88 to 32767. Default: the path's
     #[arg(short = 'M', long, value_name = "BYTES", value_parser = parse_count::<u32>,
           allow_hyphen_values = true)]
     mss: Option<u32>,
-    /// Differentiated services code point: 0 to 63, cs0 to cs7, af11 to af43, ef [default: 0]
+    /// Differentiated services code point: 0 to 63, cs0 to cs7, af11 to af43, ef. Default: 0
     #[arg(short = 'S', long, value_name = "DSCP", value_parser = values::dscp,
           allow_hyphen_values = true)]
     dscp: Option<u8>,
-    /// Multipath TCP, to a server that takes it (podperf serve --mptcp); the result says where it
-    /// fell back to TCP
+    /// Use Multipath TCP, to a server that takes it (podperf serve --mptcp); the result says where
+    /// it fell back to TCP
     #[arg(long)]
     mptcp: bool,
     /// Acknowledge at once (TCP_QUICKACK), as long as the kernel keeps to it
@@ -139,7 +140,7 @@ struct PlacementArgs {
     #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin,
           allow_hyphen_values = true)]
     server_pin: Pin,
-    /// Worker threads of the client [default: one a connection while they are few, else one a CPU]
+    /// Worker threads of the client. Default: one a connection while they are few, else one a CPU
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true)]
     workers: Option<u32>,
     /// Worker threads of the server, likewise
@@ -151,12 +152,12 @@ struct PlacementArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Workers")]
 pub(super) struct WaitArgs {
-    /// How the client waits for responses: block (asleep), spin (awake, a CPU a worker), or
-    /// busy-poll=US (asleep, but each receive call first polls the device for so many
+    /// Way in which the client waits for responses: block (asleep), spin (awake, a CPU a worker),
+    /// or busy-poll=US (asleep, but each receive call first polls the device for so many
     /// microseconds)
     #[arg(long, value_name = "HOW", default_value = "block", value_parser = values::wait)]
     wait: Wait,
-    /// How the server waits for requests, likewise
+    /// Way in which the server waits for requests, likewise
     #[arg(long, value_name = "HOW", default_value = "block", value_parser = values::wait)]
     server_wait: Wait,
 }
@@ -166,16 +167,16 @@ pub(super) struct WaitArgs {
 pub(super) struct WorkloadChoice {
     pub(super) workload: Workload,
     pub(super) flows: u32,
-    /// An end by count; absent: by time.
+    /// Count that ends the run; absent: it ends by time.
     pub(super) count: Option<StopCondition>,
-    /// Fills what only some workloads ask of a socket.
+    /// Socket options that only some workloads ask for.
     pub(super) socket: SocketPlan,
-    /// How workers wait.
+    /// Way in which workers wait.
     pub(super) wait: WaitArgs,
 }
 
 impl MeasureArgs {
-    /// Options and workload become a measurement that every rule accepts.
+    /// Makes options and workload a measurement that every rule accepts.
     pub(super) fn resolve(self, work: WorkloadChoice, system: &System) -> Result<Measurement> {
         let Self { peer, window, socket, placement, output } = self;
         let plan = Plan {
@@ -240,7 +241,7 @@ impl PeerArgs {
         })
     }
 
-    /// The family asked for; neither HOST nor the own address may be of the other one.
+    /// Returns the family asked for; neither HOST nor the own address may be of the other one.
     fn family(&self) -> Result<Option<AddressFamily>> {
         let asked = match (self.ipv4, self.ipv6) {
             (true, _) => Some(AddressFamily::V4),

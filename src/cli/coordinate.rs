@@ -19,31 +19,31 @@ use podperf_model::units::parse_duration;
 /// Holds the schedule when no file is named.
 const SCHEDULE_VARIABLE: &str = "PODPERF_SCHEDULE";
 
-/// Conducts agents on other hosts (podperf agent), which measure in turn or together, by a
-/// schedule; writes what they bring to standard output, a record a line. Measures nothing itself.
+/// Directs agents on other hosts (podperf agent), which measure in turn or together, by one
+/// schedule, and writes their results to standard output, a record a line. Measures nothing itself.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CoordinateArgs {
-    /// TCP port for agents; 0: any that is free
+    /// TCP port for agents; 0 takes any free one
     #[arg(short, long, value_name = "PORT", default_value = "5209", allow_hyphen_values = true,
           value_parser = values::listening_port)]
     port: u16,
-    /// Own address to listen on [default: all, IPv6 and IPv4]
+    /// Address to listen on. Default: all, IPv6 and IPv4
     #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     bind: Option<IpAddr>,
-    /// File with the schedule, as JSON [default: the environment variable PODPERF_SCHEDULE, which
-    /// holds the JSON itself]
+    /// File with the schedule, as JSON. Default: the environment variable PODPERF_SCHEDULE, which
+    /// holds the JSON itself
     #[arg(long, value_name = "FILE")]
     schedule: Option<PathBuf>,
-    /// File with the secret that agents have to know [default: the environment variable
-    /// PODPERF_TOKEN, if set]
+    /// File with the secret that agents have to know. Default: the environment variable
+    /// PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Silence after which an agent counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true)]
     peer_timeout: Duration,
-    /// No talk on standard error
+    /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
 }
@@ -61,7 +61,7 @@ Examples:
 Exit status: 0 all results are there and complete; 4 some are missing or incomplete; 3 none measured
 anything; 130 or 143 ended by SIGINT or SIGTERM."#;
 
-/// Conducts to the schedule's end, or until a signal; returns the exit status.
+/// Directs the agents to the schedule's end, or until a signal; returns the exit status.
 pub(super) fn run(args: &CoordinateArgs, system: &System) -> Result<u8> {
     positive("--peer-timeout", args.peer_timeout)?;
     let text = text_of("--schedule", args.schedule.as_deref(), SCHEDULE_VARIABLE)?;

@@ -23,11 +23,11 @@ pub(super) struct CrrArgs {
     #[command(flatten, next_help_heading = "Transactions")]
     exchange: ExchangeArgs,
     /// Start so many transactions per second over all flows, on a fixed schedule, and count latency
-    /// from the time each was due [default: the next connection follows the last]
+    /// from the time each was due. Default: each connection follows the last
     #[arg(long, value_name = "RATE", help_heading = "Transactions",
           value_parser = parse_frequency, allow_hyphen_values = true)]
     rate: Option<f64>,
-    /// How a connection ends
+    /// Way in which a connection ends
     #[arg(long, value_name = "HOW", default_value = "server", help_heading = "Transactions",
           value_parser = choice::<Close>())]
     close: Close,
@@ -52,7 +52,7 @@ Examples:
   podperf crr hostB --rate 1000           a thousand connections per second, stalls not hidden";
 
 impl CrrArgs {
-    /// What was typed becomes a measurement, or an error that says what is allowed.
+    /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = WorkloadChoice {
             workload: Workload::Crr(CrrPlan {

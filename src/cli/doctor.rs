@@ -12,11 +12,11 @@ use podperf_engine::metrics::doctor::{CheckStatus, DoctorCheck, examine};
 use podperf_engine::metrics::roots::Roots;
 use podperf_model::error::Result;
 
-/// Tells what this machine lets podperf do, and what will spoil a measurement.
+/// Checks what this machine lets podperf do, and what will spoil a measurement.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
-    /// One JSON document on standard output
+    /// Print one JSON document on standard output
     #[arg(short = 'J', long)]
     json: bool,
 }

@@ -74,13 +74,14 @@ enum Command {
     Crr(crr::CrrArgs),
     /// Measures loss, reordering and jitter of datagrams, or their latency
     Udp(udp::UdpArgs),
-    /// Tells what this machine lets podperf do, and what will spoil a measurement
+    /// Checks what this machine lets podperf do, and what will spoil a measurement
     Doctor(doctor::DoctorArgs),
     /// Measures what podperf itself can do on this machine, so that results can be held against it
     Calibrate(calibrate::CalibrateArgs),
-    /// Tells agents on several hosts whose turn it is to measure, and writes down what they bring
+    /// Directs agents on several hosts, which measure by one schedule, and writes down their
+    /// results
     Coordinate(coordinate::CoordinateArgs),
-    /// Measures in turn, as a coordinator says
+    /// Measures when a coordinator says so
     Agent(agent::AgentArgs),
     /// Prints a completion script for a shell
     Completions(completions::CompletionsArgs),
@@ -95,12 +96,12 @@ enum Command {
 struct Measurement {
     plan: CheckedPlan,
     target: Target,
-    /// How long a server may take to come.
+    /// Time that a server may take to come.
     wait_for_server: Option<Duration>,
     output: OutputArgs,
 }
 
-/// Carries out a command line (the program's name first); returns the exit status.
+/// Runs a command line (the program's name first); returns the exit status.
 ///
 /// # Errors
 /// When the command line cannot be carried out, or its result could not be handed over.
@@ -126,7 +127,7 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
     }
 }
 
-/// Holds the words of a measurement (subcommand first) against the rules that hold on any system.
+/// Checks the words of a measurement (subcommand first) by the rules that hold on any system.
 ///
 /// # Errors
 /// Naming the option, its value and what is allowed.
@@ -134,7 +135,7 @@ pub fn check_command_line(words: &[String]) -> Result<()> {
     agent::measurement(words, &System::anywhere()).map(|_| ())
 }
 
-/// Prints what clap has to say: help, the version, or a usage error; returns the exit status.
+/// Prints help, the version, or a usage error; returns the exit status.
 fn print_message(message: &clap::Error) -> u8 {
     // Without a subcommand it is the whole help, which is no sentence to be prefixed.
     if message.use_stderr() && message.kind() != MissingSubcommand {

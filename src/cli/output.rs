@@ -23,19 +23,19 @@ const PIPE_CLOSED_STATUS: u8 = 141;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// One JSON document on standard output instead of the table
+    /// Print one JSON document on standard output instead of the table
     #[arg(short = 'J', long)]
     json: bool,
-    /// The JSON document into this file; the table goes to standard output unless -J is given
+    /// Write the JSON document into this file; the table goes to standard output unless -J is given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// No live lines on standard error
+    /// Print no live lines on standard error
     #[arg(short, long)]
     quiet: bool,
 }
 
 impl OutputArgs {
-    /// It names another place or form than usual.
+    /// Whether it names another place or form than usual.
     pub(super) const fn asks(&self) -> bool {
         self.json || self.output.is_some()
     }
@@ -67,16 +67,16 @@ impl Output {
         Ok(Self { json, quiet, file: file.transpose()? })
     }
 
-    /// What tells of each interval as it ends; nothing when told to be quiet.
+    /// Returns what prints each interval as it ends; nothing when told to be quiet.
     pub(super) fn live(&self, plan: &Plan) -> Option<Live> {
         (!self.quiet).then(|| Live::new(plan, io::stderr().is_terminal()))
     }
 
-    /// Hands the result over; returns the exit status. What cannot be written is not lost: its text
-    /// goes to standard error.
+    /// Hands the result over and returns the exit status. What cannot be written is not lost: its
+    /// text goes to standard error.
     pub(super) fn write(self, run: &Run) -> Result<u8> {
         for error in &run.errors {
-            say(&format!("error: {error}"));
+            print_line(&format!("error: {error}"));
         }
         let as_json = self.json;
         let filed = self.file.map_or(Ok(()), |(path, file)| {
@@ -99,18 +99,18 @@ impl Output {
     }
 }
 
-/// Tells a line on standard error, where nobody has to listen. What a peer wrote may stand in it,
+/// Prints a line on standard error, where nobody has to listen. What a peer wrote may stand in it,
 /// so control characters do not reach the terminal.
-pub(super) fn say(line: &str) {
+pub(super) fn print_line(line: &str) {
     let line = line.replace(char::is_control, " ");
     let _ = writeln!(io::stderr(), "podperf: {line}");
 }
 
-/// Tells such lines, unless told to be quiet.
+/// Prints such lines, unless told to be quiet.
 pub(super) fn stderr_log(quiet: bool) -> impl Fn(&str) {
     move |line| {
         if !quiet {
-            say(line);
+            print_line(line);
         }
     }
 }

@@ -30,16 +30,16 @@ pub(super) struct RrArgs {
           value_parser = parse_count::<u32>, allow_hyphen_values = true)]
     burst: u32,
     /// Start so many requests per second over all connections, on a fixed schedule, and count
-    /// latency from the time each was due [default: the next request follows the response]
+    /// latency from the time each was due. Default: each request follows the last response
     #[arg(long, value_name = "RATE", help_heading = "Transactions",
           value_parser = parse_frequency, allow_hyphen_values = true)]
     rate: Option<f64>,
-    /// Bulk streams beside the flows, in each direction of the load: latency under load, on one
-    /// clock. Goodput of the load is told apart from that of the flows
+    /// Run so many bulk streams beside the flows, in each direction of the load: latency under
+    /// load, on one clock. The result has goodput of load and flows apart
     #[arg(long, value_name = "N", help_heading = "Load",
           value_parser = parse_count::<u32>, allow_hyphen_values = true)]
     load: Option<u32>,
-    /// Which way the load goes
+    /// Direction of the load
     #[arg(
         long,
         value_name = "WAY",
@@ -59,7 +59,7 @@ pub(super) struct RrArgs {
         allow_hyphen_values = true
     )]
     load_length: Bytes,
-    /// What moves and waits for the flows of a worker, on both ends
+    /// Mechanism that moves and waits for the flows of a worker, on both ends
     #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Transactions",
           value_parser = choice::<Backend>())]
     backend: Backend,
@@ -87,7 +87,7 @@ Examples:
   podperf rr hostB -n 1000000 -J              a million transactions, one JSON document";
 
 impl RrArgs {
-    /// What was typed becomes a measurement, or an error that says what is allowed.
+    /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = WorkloadChoice {
             workload: Workload::Rr(RrPlan {

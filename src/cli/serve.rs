@@ -20,25 +20,25 @@ use podperf_model::units::{parse_count, parse_duration};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
-    /// TCP port of control and data; 0: any that is free
+    /// TCP port of control and data; 0 takes any free one
     #[arg(short, long, value_name = "PORT", default_value = "5210", allow_hyphen_values = true,
           value_parser = values::listening_port, help_heading = "Connection")]
     port: u16,
-    /// Own address to listen on [default: all, IPv6 and IPv4]
+    /// Address to listen on. Default: all, IPv6 and IPv4
     #[arg(long, value_name = "ADDRESS", value_parser = values::address,
           help_heading = "Connection")]
     bind: Option<IpAddr>,
-    /// TCP port of connect-request-response runs, whose connections are their own; one such run at
-    /// a time then [default: another free one each time]
+    /// TCP port of crr runs, whose connections carry payload alone; allows one such run at a time.
+    /// Default: another free port for each run
     #[arg(long, value_name = "PORT", value_parser = values::port, allow_hyphen_values = true,
           help_heading = "Connection")]
     data_port: Option<u16>,
-    /// Accept Multipath TCP beside TCP, for runs with --mptcp; others are not to go through such a
-    /// port, because its connections cannot do all that those of a plain one can
+    /// Accept Multipath TCP beside TCP, for runs with --mptcp. Other runs should not use such a
+    /// port: its connections cannot do all that those of a plain one can
     #[arg(long, help_heading = "Connection")]
     mptcp: bool,
-    /// File with the secret that clients have to know [default: the environment variable
-    /// PODPERF_TOKEN, if set]
+    /// File with the secret that clients have to know. Default: the environment variable
+    /// PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     token_file: Option<PathBuf>,
     /// End after one measurement
@@ -48,19 +48,19 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           allow_hyphen_values = true, help_heading = "Connection")]
     peer_timeout: Duration,
-    /// Measurements at once [default: 64]
+    /// Measurements at once. Default: 64
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
           help_heading = "Limits")]
     max_sessions: Option<u32>,
-    /// Data connections of one measurement [default: 16384]
+    /// Data connections of one measurement. Default: 16384
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
           help_heading = "Limits")]
     max_streams: Option<u32>,
-    /// Warm-up and window of one measurement together [default: 7 days]
+    /// Warm-up and window of one measurement together. Default: 7 days
     #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
           help_heading = "Limits")]
     max_time: Option<Duration>,
-    /// Say nothing about what happens
+    /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
 }
@@ -83,7 +83,7 @@ pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
 }
 
 impl ServeArgs {
-    /// What was typed becomes the server's options, or an error that says what is allowed.
+    /// Makes what was typed the server's options, or an error that says what is allowed.
     pub(super) fn resolve(&self, system: &System) -> Result<ServeOptions> {
         positive("--peer-timeout", self.peer_timeout)?;
         Ok(ServeOptions {
@@ -98,7 +98,8 @@ impl ServeArgs {
         })
     }
 
-    /// The limits, which may be tightened but not widened: a client checks against the widest.
+    /// Returns the limits, which may be tightened but not widened: a client checks against the
+    /// widest.
     fn limits(&self) -> Result<Limits> {
         let widest = Limits::default();
         let capped = |option, asked: Option<u32>, most| {

@@ -31,17 +31,17 @@ pub(super) struct StreamArgs {
         allow_hyphen_values = true
     )]
     length: Bytes,
-    /// The server sends, the client receives
+    /// Let the server send and the client receive
     #[arg(short = 'R', long, help_heading = "Streams", conflicts_with = "bidir")]
     reverse: bool,
-    /// As many streams each way, at once
+    /// Run as many streams each way, at once
     #[arg(long, help_heading = "Streams")]
     bidir: bool,
-    /// How the sender hands bytes to the kernel
+    /// Method by which the sender hands bytes to the kernel
     #[arg(long, value_name = "METHOD", default_value = "auto", help_heading = "Streams",
           value_parser = choice::<SendMethod>())]
     send: SendMethod,
-    /// How the receiver takes them
+    /// Method by which the receiver takes them
     #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams",
           value_parser = choice::<ReceiveMethod>())]
     recv: ReceiveMethod,
@@ -56,8 +56,8 @@ pub(super) struct StreamArgs {
         allow_hyphen_values = true
     )]
     bytes: Option<Bytes>,
-    /// Most that one stream sends, paced by the kernel: bit/s with K, M, G or T (powers of 1000)
-    /// [default: unlimited]
+    /// Limit for each stream, paced by the kernel: bit/s with K, M, G or T (powers of 1000).
+    /// Default: unlimited
     #[arg(short, long, value_name = "RATE", help_heading = "Sockets", allow_hyphen_values = true)]
     bitrate: Option<BitRate>,
     /// Send small segments at once (TCP_NODELAY)
@@ -84,7 +84,7 @@ Examples:
   podperf stream hostB -o run.json            the table on standard output, the JSON in a file";
 
 impl StreamArgs {
-    /// What was typed becomes a measurement, or an error that says what is allowed.
+    /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let direction = match (self.reverse, self.bidir) {
             (true, _) => Direction::Down,

@@ -33,7 +33,7 @@ pub(super) struct UdpArgs {
         allow_hyphen_values = true
     )]
     bitrate: BitRate,
-    /// Payload of a datagram, 16 to 65507 bytes [default: what the path carries unfragmented]
+    /// Payload of a datagram, 16 to 65507 bytes. Default: what the path carries unfragmented
     #[arg(
         short,
         long,
@@ -42,10 +42,10 @@ pub(super) struct UdpArgs {
         allow_hyphen_values = true
     )]
     length: Option<Bytes>,
-    /// The server sends, the client receives
+    /// Let the server send and the client receive
     #[arg(short = 'R', long, help_heading = "Datagrams", conflicts_with = "bidir")]
     reverse: bool,
-    /// As many flows each way, at once
+    /// Run as many flows each way, at once
     #[arg(long, help_heading = "Datagrams")]
     bidir: bool,
     /// Let the kernel cut one send into many datagrams (UDP_SEGMENT); auto: when unlimited, or
@@ -64,13 +64,13 @@ pub(super) struct UdpArgs {
     #[arg(short = 'n', long, value_name = "SIZE", help_heading = "Window",
           conflicts_with_all = ["time", "rr"], allow_hyphen_values = true)]
     bytes: Option<Bytes>,
-    /// Requests and responses of one datagram each, one in flight on a flow
+    /// Exchange requests and responses of one datagram each, one in flight on a flow
     #[arg(long, help_heading = "Request/response",
           conflicts_with_all = ["bitrate", "length", "reverse", "bidir", "gso", "gro"])]
     rr: bool,
     #[command(flatten, next_help_heading = "Request/response")]
     exchange: ExchangeArgs,
-    /// A response that has not come after this time is lost, and the next request goes on
+    /// Time after which a response counts as lost and the next request is sent
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Request/response",
           requires = "rr", value_parser = parse_duration, allow_hyphen_values = true)]
     timeout: Duration,
@@ -96,7 +96,7 @@ Examples:
   podperf udp hostB --rr -P 16 --timeout 50ms sixteen flows; lost after 50 ms";
 
 impl UdpArgs {
-    /// What was typed becomes a measurement, or an error that says what is allowed.
+    /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let direction = match (self.reverse, self.bidir) {
             (true, _) => Direction::Down,

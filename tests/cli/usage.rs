@@ -69,8 +69,8 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("serve --max-streams 0", "--max-streams", "0", "1 to 16384"),
         ("coordinate --schedule /nonexistent", "--schedule", "/nonexistent", "No such file"),
         ("coordinate -p x", "--port", "x", "or 0 for any"),
-        ("agent HOST --part /nonexistent", "--part", "/nonexistent", "No such file"),
-        ("agent HOST --part f --join-timeout 0", "--join-timeout", "0", "more than 0"),
+        ("agent HOST --config /nonexistent", "--config", "/nonexistent", "No such file"),
+        ("agent HOST --config f --join-timeout 0", "--join-timeout", "0", "more than 0"),
         ("completions tcsh", "SHELL", "tcsh", "bash"),
         ("man --dir /nonexistent", "--dir", "/nonexistent", "No such file"),
     ] {
@@ -124,7 +124,7 @@ fn what_a_coordinator_and_a_agent_are_told_is_checked_before_any_traffic() {
     };
     let schedule = r#"{"agents":[],"join_seconds":1,"steps":[]}"#;
     for (line, variable, text, cause) in [
-        ("agent HOST", "PODPERF_AGENT_CONFIG", "", "read the part: "),
+        ("agent HOST", "PODPERF_AGENT_CONFIG", "", "read the agent's configuration: "),
         (
             "agent HOST",
             "PODPERF_AGENT_CONFIG",

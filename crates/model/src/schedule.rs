@@ -87,8 +87,8 @@ impl Schedule {
                 return Err(at("it needs agents, and limit_seconds of 1 or more".into()));
             }
             no_twice(&step.agents).map_err(at)?;
-            if let Some(stranger) = step.agents.iter().find(|name| !self.agents.contains(name)) {
-                return Err(at(format!("'{stranger}' is not among the schedule's agents")));
+            if let Some(unknown) = step.agents.iter().find(|name| !self.agents.contains(name)) {
+                return Err(at(format!("'{unknown}' is not among the schedule's agents")));
             }
         }
         Ok(())
@@ -101,11 +101,12 @@ impl AgentConfig {
     /// # Errors
     /// When it is none, or cannot be carried out.
     pub fn read(json: &str) -> Result<Self> {
-        let refuse =
-            |cause: &dyn std::fmt::Display| Error::new(Kind::Usage, "read the part", cause);
-        let part: Self = serde_json::from_str(json).map_err(|error| refuse(&error))?;
-        part.check().map_err(|cause| refuse(&cause))?;
-        Ok(part)
+        let refuse = |cause: &dyn std::fmt::Display| {
+            Error::new(Kind::Usage, "read the agent's configuration", cause)
+        };
+        let config: Self = serde_json::from_str(json).map_err(|error| refuse(&error))?;
+        config.check().map_err(|cause| refuse(&cause))?;
+        Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -171,7 +172,7 @@ mod tests {
             {"test": "t", "sample": 1, "agents": ["a", "b"], "limit_seconds": 9}]})
     }
 
-    fn part() -> Value {
+    fn config() -> Value {
         json!({"agent": "a", "tests": {"t": ["rr", "::1"]}, "probe_seconds": 3, "probes": [
             {"path": "pod", "address": "[::1]:5210", "expect": "answer", "tests": ["t"]}]})
     }
@@ -197,7 +198,7 @@ mod tests {
             assert!(error.to_string().contains(cause), "{at}: {error}");
             assert_eq!(error.kind, Kind::Usage);
         }
-        assert!(AgentConfig::read(&part().to_string()).is_ok());
+        assert!(AgentConfig::read(&config().to_string()).is_ok());
         for (at, value, cause) in [
             ("/agent", json!(""), "be the name of an agent"),
             ("/probe_seconds", json!(0), "probe_seconds is 0"),
@@ -205,10 +206,13 @@ mod tests {
             ("/probes/0/address", json!("::1"), "'::1' is no address"),
             ("/probes/0/expect", json!("maybe"), "maybe"),
         ] {
-            let mut changed = part();
+            let mut changed = config();
             *changed.pointer_mut(at).unwrap() = value;
             let error = AgentConfig::read(&changed.to_string()).unwrap_err().to_string();
-            assert!(error.starts_with("read the part: ") && error.contains(cause), "{error}");
+            assert!(
+                error.starts_with("read the agent's configuration: ") && error.contains(cause),
+                "{error}"
+            );
         }
     }
 
