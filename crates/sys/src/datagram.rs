@@ -5,7 +5,9 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Set or clear the don't-fragment bit, as for IP_MTU_DISCOVER (ip(7), ipv6(7)). Datagrams above
+use crate::option::{get, set};
+
+/// Sets or clears the don't-fragment bit, as for IP_MTU_DISCOVER (ip(7), ipv6(7)). Datagrams above
 /// the path's MTU then fail with EMSGSIZE, or are fragmented.
 ///
 /// # Errors
@@ -17,65 +19,34 @@ pub fn set_fragmentation(socket: impl AsFd, ipv6: bool, fragment: bool) -> io::R
         (true, false) => (libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
         (true, true) => (libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
     };
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is borrowed for the call, and `value` is readable for the length
-    // given; the kernel keeps no pointer to it.
-    let result =
-        unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), length(&value)) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set(socket, level, option, value)
 }
 
-/// The MTU of a connected socket's path as the kernel knows it now, in bytes (IP_MTU, IPV6_MTU).
+/// Reads the MTU of a connected socket's path as the kernel knows it now, in bytes (IP_MTU,
+/// IPV6_MTU).
 ///
 /// # Errors
 /// What getsockopt(2) says.
 pub fn path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<u32> {
     let (level, option) =
         if ipv6 { (libc::SOL_IPV6, libc::IPV6_MTU) } else { (libc::SOL_IP, libc::IP_MTU) };
-    let mut mtu: libc::c_int = 0;
-    get(socket, level, option, &mut mtu)?;
-    u32::try_from(mtu).map_err(io::Error::other)
+    get(socket, level, option, 0_u32)
 }
 
-/// What the kernel has dropped at this socket since it was opened, for want of room in its receive
-/// buffer or by a filter: buffers, each of which holds several datagrams after GRO (SO_MEMINFO,
-/// Linux 4.12). The kernel's counter is 32 bits wide and wraps.
+/// Counts what the kernel has dropped at this socket since it was opened, for want of room in its
+/// receive buffer or by a filter: buffers, each of which holds several datagrams after GRO
+/// (SO_MEMINFO, Linux 4.12). The kernel's counter is 32 bits wide and wraps.
 ///
 /// # Errors
 /// What getsockopt(2) says.
 pub fn drops(socket: impl AsFd) -> io::Result<u32> {
-    let mut info = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
-    get(socket, libc::SOL_SOCKET, SO_MEMINFO, &mut info)?;
+    let info = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
+    let info = get(socket, libc::SOL_SOCKET, SO_MEMINFO, info)?;
     Ok(info[libc::SK_MEMINFO_DROPS as usize])
 }
 
 /// Of include/uapi/asm-generic/socket.h; the architectures that differ have no such machine here.
 const SO_MEMINFO: libc::c_int = 55;
-
-fn get<T: Copy + Integers>(
-    socket: impl AsFd,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: &mut T,
-) -> io::Result<()> {
-    let mut length = length(value);
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `value` is writable for `length` bytes, and as it consists of integers any bytes
-    // make a valid one; the kernel keeps no pointer to it.
-    let result =
-        unsafe { libc::getsockopt(fd, level, option, (&raw mut *value).cast(), &raw mut length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Plain integers: any bytes are a value.
-trait Integers {}
-impl Integers for libc::c_int {}
-impl<const N: usize> Integers for [u32; N] {}
-
-#[expect(clippy::cast_possible_truncation, reason = "a few bytes")]
-const fn length<T>(_: &T) -> libc::socklen_t {
-    size_of::<T>() as libc::socklen_t
-}
 
 /// Room for one control message: UDP_GRO's segment size is all that is asked for.
 #[repr(C)]

@@ -13,7 +13,6 @@ pub mod fd_table;
 pub mod mapping;
 pub mod netlink;
 pub mod option;
-pub mod socket;
-pub mod socket_probe;
+pub mod stream;
 pub mod tcp_info;
 pub mod uring;

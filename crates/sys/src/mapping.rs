@@ -1,5 +1,5 @@
-//! Memory mapped for transports: anonymous pages to send from, and an area of addresses into which
-//! TCP_ZEROCOPY_RECEIVE maps received pages.
+//! Mapped memory: anonymous pages to send from, memory that an io_uring works on, and an area of
+//! addresses into which TCP_ZEROCOPY_RECEIVE maps received pages.
 //!
 //! Enters: lengths and sockets. Leaves: memory that is unmapped when dropped. Pages that the kernel
 //! still holds for a send outlive the mapping, and no other memory ever takes their place.
@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 /// Addresses from one mmap(2), given back when dropped.
 #[derive(Debug)]
-struct Mapping {
+pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
@@ -34,12 +34,44 @@ impl Mapping {
             .map(|start| Self { start, length })
             .ok_or_else(|| io::Error::other("mmap returned address 0"))
     }
+
+    /// Maps `length` zero bytes (at least 1) of memory that no allocation shares.
+    fn anonymous(length: usize, flags: libc::c_int) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+        Self::new(length, libc::PROT_READ | libc::PROT_WRITE, flags, -1)
+    }
+
+    /// Maps `length` zero bytes (1 if 0 are asked for), all of whose pages are really there.
+    ///
+    /// The kernel may read or write them at any time while it works on them, so that no reference
+    /// to them may be made then.
+    pub(crate) fn populated(length: usize) -> io::Result<Self> {
+        Self::anonymous(length.max(1), libc::MAP_POPULATE)
+    }
+
+    /// Maps memory that holds a copy of `bytes`; see [`Self::populated`].
+    pub(crate) fn holding(bytes: &[u8]) -> io::Result<Self> {
+        let mapping = Self::populated(bytes.len())?;
+        // SAFETY: both are readable or writable for `bytes.len()` bytes, and a mapping made a line
+        // ago overlaps nothing.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.start(), bytes.len()) };
+        Ok(mapping)
+    }
+
+    pub(crate) const fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(crate) const fn length(&self) -> usize {
+        self.length
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: start and length are those of one mmap(2) that nothing else unmaps, and all
-        // references to it are borrows of this value, which ends here.
+        // SAFETY: start and length are those of one mmap(2) that nothing else unmaps. All references
+        // to it are borrows of this value, which ends here, and whoever drops it has made sure that
+        // no io_uring works on it.
         let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
@@ -49,13 +81,12 @@ impl Drop for Mapping {
 pub struct Pages(Mapping);
 
 impl Pages {
-    /// `length` bytes (at least 1), zero, page-aligned and not shared with any allocation.
+    /// Maps `length` bytes (at least 1), zero, page-aligned and not shared with any allocation.
     ///
     /// # Errors
     /// What mmap(2) says.
     pub fn anonymous(length: usize) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        Mapping::new(length, libc::PROT_READ | libc::PROT_WRITE, flags, -1).map(Self)
+        Mapping::anonymous(length, 0).map(Self)
     }
 }
 

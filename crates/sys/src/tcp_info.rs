@@ -5,7 +5,9 @@
 
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
+
+use crate::option::{OptionValue, get};
 
 /// `struct tcp_info` as of Linux 6.2, in the kernel's names without `tcpi_`. Only ever grown at its
 /// end: an older kernel returns fewer bytes, and the fields past them are 0 here.
@@ -92,26 +94,15 @@ const _: () = assert!(offset_of!(RawTcpInfo, delivery_rate) == 160);
 const _: () = assert!(offset_of!(RawTcpInfo, delivered_ce) == 196);
 const _: () = assert!(size_of::<RawTcpInfo>() == 240);
 
+// SAFETY: integers, without padding by the assertions above.
+unsafe impl OptionValue for RawTcpInfo {}
+
 /// Reads TCP_INFO of `socket`. Fields that the running kernel does not know are 0.
 ///
 /// # Errors
 /// Those of getsockopt(2): not a socket, or not a TCP one.
 pub fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<RawTcpInfo> {
-    let mut info = RawTcpInfo::default();
-    let mut length = libc::socklen_t::try_from(size_of::<RawTcpInfo>()).unwrap_or(0);
-    // SAFETY: `info` is writable for `length` bytes, all of whose bit patterns are valid in its
-    // integer fields, and the kernel writes at most `length` bytes. What it does not write keeps
-    // the zeros of `default`.
-    let status = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    if status == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
+    get(socket, libc::IPPROTO_TCP, libc::TCP_INFO, RawTcpInfo::default())
 }
 
 #[cfg(test)]

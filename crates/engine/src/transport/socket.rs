@@ -80,7 +80,7 @@ pub fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Resu
         set(
             "SO_MAX_PACING_RATE",
             rate.0 / 8,
-            sys::socket::set_max_pacing_rate(stream, rate.0 / 8),
+            sys::option::set_max_pacing_rate(stream, rate.0 / 8),
         )?;
     }
     if plan.cork && sends {
@@ -183,7 +183,7 @@ pub fn granted_to(socket: &Socket) -> SocketFacts {
         send_buffer_bytes: socket.send_buffer_size().ok().map(|bytes| bytes as u64),
         receive_buffer_bytes: socket.recv_buffer_size().ok().map(|bytes| bytes as u64),
         mss_bytes: socket.tcp_mss().ok(),
-        pacing_bits_per_second: sys::socket::max_pacing_rate(socket)
+        pacing_bits_per_second: sys::option::max_pacing_rate(socket)
             .ok()
             .filter(|&rate| rate != u64::MAX)
             .map(|rate| rate.saturating_mul(8)),

@@ -20,7 +20,7 @@ use podperf_model::error::{Error, Result};
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_sys::mapping::Pages;
-use podperf_sys::socket::set_zerocopy;
+use podperf_sys::option::set_zerocopy;
 
 /// Sends on a flow between two looks at its error queue. The kernel joins reports of neighbouring
 /// sends, so that one look takes many.

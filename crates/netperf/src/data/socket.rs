@@ -108,7 +108,7 @@ fn common(socket: &Socket, family: IpAddr, ask: &SocketRequest) -> io::Result<()
         socket.set_keepalive(true)?;
     }
     if let Some(rate) = ask.pacing_bytes_per_second {
-        sys::socket::set_max_pacing_rate(socket, rate)?;
+        sys::option::set_max_pacing_rate(socket, rate)?;
     }
     if ask.dont_route {
         setsockopt(socket, sockopt::DontRoute, &true)?;

@@ -8,7 +8,6 @@
 //! ready there, in one go, when it asks for them (IORING_SETUP_DEFER_TASKRUN, Linux 6.1).
 
 mod completion;
-mod pages;
 mod provided;
 
 use std::io;
@@ -19,9 +18,9 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{Builder, EnterFlags, IoUring, opcode};
 
+use crate::mapping::Mapping;
 pub use completion::{Completion, CompletionKind};
 use completion::{MAX_SOCKETS, tag};
-use pages::Pages;
 pub use provided::BufferShape;
 use provided::{BUFFER_GROUP, ProvidedBuffers};
 
@@ -83,7 +82,7 @@ pub enum SendMode {
 /// What the kernel works on.
 #[derive(Debug)]
 struct Memory {
-    message: Pages,
+    message: Mapping,
     provided: Option<ProvidedBuffers>,
 }
 
@@ -140,7 +139,7 @@ impl Ring {
         }
         let provided =
             setup.receive.map(ProvidedBuffers::map).transpose().map_err(refused("mmap"))?;
-        let message = Pages::holding(setup.message).map_err(refused("mmap"))?;
+        let message = Mapping::holding(setup.message).map_err(refused("mmap"))?;
         let all = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         let submissions = all.saturating_mul(2).clamp(64, MAX_SUBMISSIONS).next_power_of_two();
         let ring =

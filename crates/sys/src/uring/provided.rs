@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-use super::pages::Pages;
+use crate::mapping::Mapping;
 
 /// The one group of buffers of a ring.
 pub(super) const BUFFER_GROUP: u16 = 0;
@@ -33,8 +33,8 @@ pub struct BufferShape {
 /// A ring of buffers, registered as long as its io_uring lives.
 #[derive(Debug)]
 pub(super) struct ProvidedBuffers {
-    slots: Pages,
-    memory: Pages,
+    slots: Mapping,
+    memory: Mapping,
     count: u16,
     bytes: u32,
     tail: u16,
@@ -45,8 +45,8 @@ impl ProvidedBuffers {
         let bytes = u32::try_from(shape.bytes.max(1)).map_err(io::Error::other)?;
         let count = shape.count.clamp(1, MAX_BUFFERS).next_power_of_two();
         let mut provided = Self {
-            slots: Pages::map(count * size_of::<BufRingEntry>())?,
-            memory: Pages::map(count * bytes as usize)?,
+            slots: Mapping::populated(count * size_of::<BufRingEntry>())?,
+            memory: Mapping::populated(count * bytes as usize)?,
             count: u16::try_from(count).map_err(io::Error::other)?,
             bytes,
             tail: 0,

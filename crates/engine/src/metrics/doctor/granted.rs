@@ -11,7 +11,7 @@ use super::{DoctorCheck, DoctorInput};
 use crate::metrics::flow;
 use crate::metrics::uring_diagnostics::{self, UringRefusal};
 use podperf_sys::ethtool::Ethtool;
-use podperf_sys::{netlink, socket_probe, uring};
+use podperf_sys::{netlink, option, uring};
 
 /// Descriptors that a run needs beside its streams.
 const OTHER_OPEN_FILES: u64 = 64;
@@ -34,7 +34,7 @@ pub(super) fn zerocopy(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "zerocopy";
     let refused =
         |finding: String| DoctorCheck::warn(NAME, finding, "needs Linux 4.14 without a sandbox");
-    match socket_probe::zerocopy() {
+    match option::probe_zerocopy() {
         Ok(true) => DoctorCheck::ok(
             NAME,
             "SO_ZEROCOPY is granted. To a peer on this machine (loopback, veth) the kernel copies \

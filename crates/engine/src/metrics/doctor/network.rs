@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::{DoctorCheck, DoctorInput};
 use crate::metrics::source::{FactResult, number, numbers};
-use podperf_sys::socket_probe;
+use podperf_sys::option;
 
 /// TCP_TIMEWAIT_LEN of the kernel, in seconds.
 const TIME_WAIT_SECONDS: u64 = 60;
@@ -31,7 +31,7 @@ pub(super) fn pacing(_: &DoctorInput<'_>) -> DoctorCheck {
     const NAME: &str = "pacing";
     // Any rate below the kernel's 32-bit bound will do.
     const BYTES_PER_SECOND: u32 = 125_000_000;
-    match socket_probe::max_pacing_rate(BYTES_PER_SECOND) {
+    match option::probe_max_pacing_rate(BYTES_PER_SECOND) {
         Ok(BYTES_PER_SECOND) => DoctorCheck::ok(NAME, "SO_MAX_PACING_RATE is granted"),
         Ok(granted) => not_paced(format!(
             "SO_MAX_PACING_RATE: {granted} bytes/s granted of {BYTES_PER_SECOND} bytes/s"
