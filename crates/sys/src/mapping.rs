@@ -69,9 +69,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: start and length are those of one mmap(2) that nothing else unmaps. All references
-        // to it are borrows of this value, which ends here, and whoever drops it has made sure that
-        // no io_uring works on it.
+        // SAFETY: start and length are those of one mmap(2) that nothing else unmaps. References to
+        // it are borrows of this value, which ends here, and whoever drops it has made sure that no
+        // io_uring works on it.
         let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
@@ -110,7 +110,7 @@ impl DerefMut for Pages {
 
 /// What one call of TCP_ZEROCOPY_RECEIVE brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Received {
+pub struct MappedReceive {
     /// Bytes mapped into the area.
     pub mapped: usize,
     /// Bytes copied after them, since they fill no page.
@@ -163,7 +163,7 @@ impl TcpArea {
     ///
     /// # Errors
     /// What getsockopt(2) says.
-    pub fn receive(&mut self, socket: impl AsFd, rest: &mut [u8]) -> io::Result<Received> {
+    pub fn receive(&mut self, socket: impl AsFd, rest: &mut [u8]) -> io::Result<MappedReceive> {
         let mut call = ZerocopyReceive {
             address: self.0.start.as_ptr().addr() as u64,
             length: u32::try_from(self.0.length).unwrap_or(u32::MAX),
@@ -188,13 +188,13 @@ impl TcpArea {
             let error = io::Error::last_os_error();
             // The peer has ended the stream and all of it was received; recv(2) then says 0.
             return match error.raw_os_error() {
-                Some(libc::EIO) => Ok(Received::default()),
+                Some(libc::EIO) => Ok(MappedReceive::default()),
                 _ => Err(error),
             };
         }
         // A kernel before 5.11 leaves the field for the copied bytes as it was given.
         let copies = length as usize >= offset_of!(ZerocopyReceive, flags);
-        Ok(Received {
+        Ok(MappedReceive {
             mapped: call.length as usize,
             copied: if copies { usize::try_from(call.copybuf_len).unwrap_or(0) } else { 0 },
             unmappable: call.recv_skip_hint as usize,
@@ -230,11 +230,11 @@ mod tests {
         let (receiver, _) = listener.accept().unwrap();
         let mut area = TcpArea::new(&receiver, 4096).unwrap();
         let mut rest = [0; 4096];
-        assert_eq!(area.receive(&receiver, &mut rest).unwrap(), Received::default());
+        assert_eq!(area.receive(&receiver, &mut rest).unwrap(), MappedReceive::default());
         sender.write_all(b"abc").unwrap();
         receiver.peek(&mut [0]).unwrap();
         let received = area.receive(&receiver, &mut rest).unwrap();
-        assert_eq!(received, Received { mapped: 0, copied: 3, unmappable: 0 });
+        assert_eq!(received, MappedReceive { mapped: 0, copied: 3, unmappable: 0 });
         assert_eq!(&rest[..3], b"abc");
     }
 }

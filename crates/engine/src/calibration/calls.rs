@@ -21,7 +21,7 @@ use crate::workload::gate::{Gate, Phase};
 use crate::workload::stream::auto::MethodChoice;
 use crate::workload::tally::Tally;
 use crate::workload::{self, FlowEnded, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, During, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 
@@ -67,12 +67,11 @@ pub struct TransferCost {
 /// # Errors
 /// When a method is refused or falls back to another, or when bytes were lost.
 pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<TransferCost> {
-    let failed = |error: io::Error| Error::new(Kind::Unmeasured, "connect over loopback", error);
     let plan = Plan {
         stop_condition: StopCondition::Bytes { total_bytes: Bytes(bytes) },
         ..runs::stream_plan(send, receive, 1)
     };
-    let (one, other) = pair(&plan).map_err(failed)?;
+    let (one, other) = pair(&plan)?;
     let ends = [
         LoopbackEnd::new(&plan, FlowRole::Send, one),
         LoopbackEnd::new(&plan, FlowRole::Receive, other),
@@ -109,7 +108,10 @@ pub fn transfer(send: SendMethod, receive: ReceiveMethod, bytes: u64) -> Result<
 /// Starts both workers once both are ready; after a refusal neither.
 fn release(ends: &[LoopbackEnd; 2], ready: &Receiver<Result<WorkerReady>>) -> Result<()> {
     let ready = ends.iter().try_for_each(|_| {
-        let late = |_| Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time");
+        let late = |_| {
+            Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time")
+                .with_code(Code::Timeout)
+        };
         let stand = ready.recv_timeout(PREPARE_TIMEOUT).map_err(late)??;
         stand.fallback.map_or(Ok(()), |why| Err(Error::new(Kind::Unmeasured, "fell back", why)))
     });
@@ -135,6 +137,7 @@ fn as_asked(asked: &str, used: Option<&str>) -> Result<()> {
 
 fn panicked() -> Error {
     Error::new(Kind::Unmeasured, "move bytes over loopback", "a worker panicked")
+        .with_code(Code::Internal)
 }
 
 /// One worker's side.
@@ -186,22 +189,30 @@ impl LoopbackEnd {
         (WorkerCost { cpu, calls, bytes }, report)
     }
 
-    fn failure(&self) -> Option<io::Error> {
-        Some(self.events.try_recv().ok()?.failure?.error)
+    fn failure(&self) -> Option<Error> {
+        Some(self.events.try_recv().ok()?.failure?.into_error())
     }
 }
 
 /// Two ends of one loopback connection, tuned as the ends of a run are.
-fn pair(plan: &Plan) -> io::Result<(Socket, Socket)> {
+fn pair(plan: &Plan) -> Result<(Socket, Socket)> {
     let open = || Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::TCP));
-    let listener = open()?;
-    listener.set_tcp_congestion(CONGESTION_CONTROL.as_bytes())?;
-    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    listener.listen(1)?;
-    let one = open()?;
-    socket::before_connect(&one, &plan.socket).map_err(io::Error::other)?;
-    one.connect(&listener.local_addr()?)?;
-    Ok((one, listener.accept()?.0))
+    let listen = || -> io::Result<Socket> {
+        let listener = open()?;
+        listener.set_tcp_congestion(CONGESTION_CONTROL.as_bytes())?;
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        listener.listen(1)?;
+        Ok(listener)
+    };
+    let listener = listen().during("listen on loopback")?;
+    let one = open().during("open a socket")?;
+    socket::before_connect(&one, &plan.socket)?;
+    let connect = || {
+        one.connect(&listener.local_addr()?)?;
+        listener.accept()
+    };
+    let (other, _) = connect().during("connect over loopback")?;
+    Ok((one, other))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean; 53 bits are enough")]

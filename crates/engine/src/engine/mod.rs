@@ -30,7 +30,7 @@ use crate::workload::gate::{Gate, Phase};
 use crate::workload::stream::auto::MethodChoice;
 use crate::workload::tally::Tally;
 use crate::workload::{FlowEnded, Pacing, Shared, WorkerReport};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{During, Error, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{FlowRole, Plan, Role, StopCondition};
@@ -221,9 +221,7 @@ impl Engine {
     /// Notes that a flow has ended; what went wrong, if it was not planned.
     pub fn note(&mut self, ended: FlowEnded) -> Option<Error> {
         self.ended += 1;
-        let failure = ended.failure?;
-        let mut error = Error::system(Kind::Incomplete, failure.operation, &failure.error)
-            .with_stream(ended.flow);
+        let mut error = ended.failure?.into_error().with_stream(ended.flow);
         if let Some(remedy) = self.remedy(error.errno) {
             error = error.with_remedy(remedy);
         }
@@ -291,11 +289,7 @@ fn peers(
     if let Some(peer) = connections {
         return Ok(vec![peer; flows as usize]);
     }
-    sockets
-        .iter()
-        .map(peer)
-        .collect::<io::Result<_>>()
-        .map_err(|error| Error::new(Kind::Unmeasured, "look up the peer of a stream", error))
+    sockets.iter().map(peer).collect::<io::Result<_>>().during("look up the peer of a stream")
 }
 
 /// The CPU that handled each flow's last packet (SO_INCOMING_CPU, socket(7)), where it is told.

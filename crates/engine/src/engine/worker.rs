@@ -1,7 +1,6 @@
 //! The threads: each pins itself, leaves the others' descriptors to them, prepares, waits at the
 //! gate, works, and never takes others down.
 
-use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +18,7 @@ use crate::workload::gate::Phase;
 use crate::workload::{
     self, FlowEnded, FlowFailure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
 };
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Context, During, Error, Kind, Result};
 use podperf_sys::fd_table;
 
 /// Room for the loop and the system calls; buffers are on the heap.
@@ -61,10 +60,8 @@ impl WorkerPool {
                 .name(format!("podperf-w{number}"))
                 .stack_size(STACK_BYTES)
                 .spawn(move || work(&shared, &flows, number, cpu, &sender))
-                .map_err(|error| {
-                    Error::new(Kind::Unmeasured, format!("start worker {number} of {count}"), error)
-                        .with_remedy("use fewer --workers, or raise the limit on processes")
-                })?;
+                .during(format!("start worker {number} of {count}"))
+                .with_remedy("use fewer --workers, or raise the limit on processes")?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -76,6 +73,7 @@ impl WorkerPool {
         for _ in 0..self.threads.len() {
             let (number, ready) = self.ready.recv_deadline(deadline).map_err(|_| {
                 Error::new(Kind::Unmeasured, "prepare workers", "one did not get ready in time")
+                    .with_code(Code::Timeout)
             })?;
             all[number] = Some(ready?);
         }
@@ -140,7 +138,8 @@ fn work(
     let worker = Worker { shared, flows, ready: &ready };
     catch_unwind(AssertUnwindSafe(|| workload::run(&worker))).unwrap_or_else(|_| {
         for flow in flows.ids.clone() {
-            let failure = FlowFailure { operation: "work on", error: io::Error::other("a panic") };
+            let panic = Error::new(Kind::Incomplete, "work on", "a panic");
+            let failure = FlowFailure::from(panic.with_code(Code::Internal));
             let flow = u32::try_from(flow).unwrap_or(u32::MAX);
             let _ = shared.events.try_send(FlowEnded { flow, failure: Some(failure) });
         }
@@ -150,16 +149,16 @@ fn work(
 
 /// Pins the calling thread and reads back where it may run.
 fn pin(cpu: u32) -> Result<u32> {
-    let failed = |cause: String| {
-        Error::new(Kind::Unmeasured, format!("pin a worker to CPU {cpu}"), cause)
-            .with_remedy("choose among the allowed CPUs with --pin, or use --pin none")
-    };
+    const REMEDY: &str = "choose among the allowed CPUs with --pin, or use --pin none";
+    let operation = format!("pin a worker to CPU {cpu}");
+    let failed =
+        |cause: &str| Error::new(Kind::Unmeasured, operation.clone(), cause).with_remedy(REMEDY);
     let id = cpu as usize;
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
-        return Err(failed("the kernel refused".into()));
+        return Err(failed("the kernel refused"));
     }
-    let set = sched_getaffinity(Pid::from_raw(0)).map_err(|error| failed(error.to_string()))?;
+    let set = sched_getaffinity(Pid::from_raw(0)).during(&operation).with_remedy(REMEDY)?;
     let granted: Vec<usize> =
         (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect();
-    if granted == [id] { Ok(cpu) } else { Err(failed(format!("it may run on {granted:?}"))) }
+    if granted == [id] { Ok(cpu) } else { Err(failed(&format!("it may run on {granted:?}"))) }
 }

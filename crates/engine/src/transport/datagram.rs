@@ -13,7 +13,7 @@ use socket2::Socket;
 
 use super::buffer::Buffer;
 use super::socket::{plain, sends_ipv6, set, set_dscp, sizes};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Context, Error, Kind, Result};
 use podperf_model::plan::udp::{
     HEADER_BYTES as HEADER, MAX_DATAGRAM_BYTES, MAX_SEGMENTS_PER_SEND, Offload, UdpPlan,
 };
@@ -94,7 +94,7 @@ pub fn tune_all(sockets: &[Socket], plan: &Plan) -> Result<Vec<SocketFacts>> {
         _ => false,
     };
     let tuned = (0..).zip(sockets).map(|(id, socket)| {
-        tune(socket, &plan.socket, fragment).map_err(|error| error.with_stream(id))?;
+        tune(socket, &plan.socket, fragment).with_stream(id)?;
         Ok(granted(socket))
     });
     tuned.collect()
@@ -148,7 +148,7 @@ pub fn check_fits(sockets: &[&Socket], payload: usize, option: &str) -> Result<(
 
 fn too_large(payload: usize) -> Error {
     let error = io::Error::from_raw_os_error(libc::EMSGSIZE);
-    Error::new(Kind::Unmeasured, format!("send datagrams of {payload} B"), error)
+    Error::system(Kind::Unmeasured, format!("send datagrams of {payload} B"), &error)
 }
 
 /// How a batch leaves.
@@ -192,7 +192,7 @@ impl<'a> DatagramSend<'a> {
             Ok(()) if segments => sender.method = BatchMethod::Segments,
             Ok(()) => sender.method = BatchMethod::Messages(SendBatch::new(count)),
             Err(error) if plan.gso == Offload::On => {
-                return Err(Error::new(Kind::Unmeasured, "send with UDP_SEGMENT", error)
+                return Err(Error::system(Kind::Unmeasured, "send with UDP_SEGMENT", &error)
                     .with_remedy("leave --gso at auto, or turn it off"));
             }
             Err(error) => {
@@ -302,7 +302,7 @@ impl<'a> DatagramReceive<'a> {
         };
         if offloaded && let Err(error) = ask() {
             if plan.gro == Offload::On {
-                return Err(Error::new(Kind::Unmeasured, "receive with UDP_GRO", error)
+                return Err(Error::system(Kind::Unmeasured, "receive with UDP_GRO", &error.into())
                     .with_remedy("leave --gro at auto, or turn it off"));
             }
             offloaded = false;

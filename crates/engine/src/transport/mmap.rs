@@ -8,12 +8,12 @@ use std::os::fd::AsRawFd as _;
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::Socket;
 
+use super::BulkReceive;
 use super::buffer::Buffer;
-use super::{BulkReceive, refused};
-use podperf_model::error::Result;
+use podperf_model::error::{Context, During, Result};
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::{MovedBy, ReceiveUse};
-use podperf_sys::mapping::{Received, TcpArea};
+use podperf_sys::mapping::{MappedReceive, TcpArea};
 
 /// Most that is copied behind mapped pages in the same call. Up to so much waiting is copied
 /// altogether, so that it must not be more than a page.
@@ -40,18 +40,18 @@ impl<'a> MmapReceive<'a> {
     pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Result<Self> {
         const REMEDY: &str = "use --recv read or trunc; mapping needs plain TCP and Linux 4.18 \
                               without a sandbox";
-        let first = sockets.first().copied();
-        let Some(first) = first else {
-            return Err(refused("map pages of a stream (mmap)", "there is no stream"));
-        };
-        let mut area = TcpArea::new(first, message_bytes)
-            .map_err(|error| refused("map pages of a stream (mmap)", error).with_remedy(REMEDY))?;
+        let first = sockets.first().copied().ok_or(io::ErrorKind::NotConnected);
+        let mut area = first
+            .map_err(io::Error::from)
+            .and_then(|first| TcpArea::new(first, message_bytes))
+            .during("map pages of a stream (mmap)")
+            .with_remedy(REMEDY)?;
         let mut rest = Buffer::touched(MAX_COPIED_BYTES);
         for socket in &sockets {
             // Nothing has come yet: it only tells whether the kernel would.
-            area.receive(socket, &mut rest).map_err(|error| {
-                refused("receive by TCP_ZEROCOPY_RECEIVE (getsockopt)", error).with_remedy(REMEDY)
-            })?;
+            area.receive(socket, &mut rest)
+                .during("receive by TCP_ZEROCOPY_RECEIVE (getsockopt)")
+                .with_remedy(REMEDY)?;
         }
         Ok(Self {
             unmappable: vec![0; sockets.len()],
@@ -79,7 +79,7 @@ impl BulkReceive for MmapReceive<'_> {
             if self.unmappable[flow] > 0 {
                 return self.read(flow);
             }
-            let Received { mapped, copied, unmappable } =
+            let MappedReceive { mapped, copied, unmappable } =
                 self.area.receive(socket, &mut self.rest)?;
             self.unmappable[flow] = unmappable;
             self.mapped += mapped as u64;

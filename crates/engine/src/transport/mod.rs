@@ -18,9 +18,8 @@ pub mod trunc;
 pub mod write;
 pub mod zerocopy;
 
-use std::{fmt, io};
+use std::io;
 
-use podperf_model::error::{Error, Kind};
 use podperf_model::result::end_result::{ReceiveUse, SendUse};
 
 /// Hands bytes of one worker's flows to the kernel.
@@ -48,9 +47,4 @@ pub trait BulkReceive {
     /// Called once, after the last step: how the bytes came; `bytes` is what all steps together
     /// took.
     fn finish(&mut self, bytes: u64) -> ReceiveUse;
-}
-
-/// A method that the kernel refuses before anything was measured.
-fn refused(operation: &str, cause: impl fmt::Display) -> Error {
-    Error::new(Kind::Unmeasured, operation, cause)
 }

@@ -10,9 +10,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::sendfile::sendfile64;
 use socket2::Socket;
 
+use super::BulkSend;
 use super::buffer::Buffer;
-use super::{BulkSend, refused};
-use podperf_model::error::Result;
+use podperf_model::error::{Context, During, Result};
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::SendUse;
 
@@ -31,10 +31,9 @@ impl<'a> SendfileSend<'a> {
     /// Where the kernel gives no sealed file in memory.
     pub fn open(sockets: Vec<&'a Socket>, message: &Buffer) -> Result<Self> {
         let length = message.len();
-        let message = sealed(message).map_err(|error| {
-            refused("make a sealed file in memory (memfd_create) to send from", error)
-                .with_remedy("use --send write, or allow so much memory")
-        })?;
+        let message = sealed(message)
+            .during("make a sealed file in memory (memfd_create) to send from")
+            .with_remedy("use --send write, or allow so much memory")?;
         Ok(Self { sockets, message, length })
     }
 }

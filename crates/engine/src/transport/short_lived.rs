@@ -14,7 +14,7 @@ use std::time::Duration;
 use socket2::{SockAddr, Socket, Type};
 
 use crate::transport::socket;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Context, During, Error, Kind, Result};
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_sys as sys;
 
@@ -84,7 +84,7 @@ impl Connector {
     pub fn socket(&self, nonblocking: bool) -> io::Result<Socket> {
         let kind = if nonblocking { Type::STREAM.nonblocking() } else { Type::STREAM };
         let socket = socket::open(self.to, self.plan.mptcp, kind)?;
-        self.tune(&socket).map_err(|error| io::Error::other(error.to_string()))?;
+        self.tune(&socket).map_err(io::Error::other)?;
         if !nonblocking {
             set_call_timeouts(&socket)?;
         }
@@ -114,6 +114,15 @@ impl Connector {
             Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Ok(()),
             other => other,
         }
+    }
+}
+
+/// A connection could not be opened: the failure of `operation`, or of the option that was refused.
+#[must_use]
+pub fn open_error(operation: &str, error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(refused) => refused,
+        Err(error) => Error::system(Kind::Unmeasured, operation, &error),
     }
 }
 
@@ -183,12 +192,12 @@ impl SessionListener {
         wait: Wait,
         flows: u32,
     ) -> Result<Self> {
-        let failed = |error: io::Error| {
-            Error::new(Kind::Unmeasured, "listen for connections of the run on", error)
-                .with_peer(address)
-                .with_remedy("choose another --data-port there, or wait until a run has ended")
-        };
-        let socket = socket::open_listener(address, plan.mptcp).map_err(failed)?;
+        const OPERATION: &str = "listen for connections of the run on";
+        const REMEDY: &str = "choose another --data-port there, or wait until a run has ended";
+        let socket = socket::open_listener(address, plan.mptcp)
+            .during(OPERATION)
+            .with_peer(address)
+            .with_remedy(REMEDY)?;
         socket::before_connect(&socket, plan)?;
         socket::busy_poll(&socket, wait)?;
         socket::mark(&socket, plan, address.is_ipv6())?;
@@ -200,7 +209,7 @@ impl SessionListener {
             socket.bind(&address.into())?;
             socket.listen(backlog)
         };
-        listen().map_err(failed)?;
+        listen().during(OPERATION).with_peer(address).with_remedy(REMEDY)?;
         Ok(Self { socket, from: Some(from.to_canonical()) })
     }
 

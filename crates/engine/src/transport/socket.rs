@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Context, During, Error, Kind, Result};
 use podperf_model::plan::{SocketPlan, Wait};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys as sys;
@@ -120,12 +120,12 @@ pub(super) fn set_dscp(socket: &Socket, plan: &SocketPlan, ipv6: bool) -> Result
 /// When the kernel refuses.
 pub fn busy_poll(socket: &Socket, wait: Wait) -> Result<()> {
     let Some(us) = wait.busy_poll_us() else { return Ok(()) };
-    sys::option::set_busy_poll_us(socket, us).map_err(|error| {
-        Error::new(Kind::Unmeasured, format!("set SO_BUSY_POLL to {us} µs"), error).with_remedy(
+    sys::option::set_busy_poll_us(socket, us)
+        .during(format!("set SO_BUSY_POLL to {us} µs"))
+        .with_remedy(
             "before Linux 6.7 it needs CAP_NET_ADMIN on that end, or net.core.busy_read as high; \
              or wait by block or spin",
-        )
-    })?;
+        )?;
     let _ = sys::option::set_prefer_busy_poll(socket);
     Ok(())
 }
@@ -224,7 +224,7 @@ pub(super) fn set(
     result: io::Result<()>,
 ) -> Result<()> {
     result.map_err(|error| {
-        let failed = Error::new(Kind::Unmeasured, format!("set {option} to {value}"), &error);
+        let failed = Error::system(Kind::Unmeasured, format!("set {option} to {value}"), &error);
         match error.raw_os_error() {
             _ if option == "TCP_CONGESTION" => failed.with_remedy(
                 "choose one of net.ipv4.tcp_allowed_congestion_control on that end, \

@@ -14,9 +14,9 @@ use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice, tee};
 use nix::unistd::pipe2;
 use socket2::Socket;
 
+use super::BulkSend;
 use super::buffer::Buffer;
-use super::{BulkSend, refused};
-use podperf_model::error::Result;
+use podperf_model::error::{Context, During, Result};
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::SendUse;
 
@@ -73,10 +73,9 @@ impl<'a> SpliceSend<'a> {
             };
             Ok(Self { sockets, message, length, pipe_in, pipe_out, held: 0 })
         };
-        open().map_err(|error| {
-            refused("fill a pipe (pipe2, splice) to send from", error)
-                .with_remedy("use --send write, or allow more open files and pipe memory")
-        })
+        open()
+            .during("fill a pipe (pipe2, splice) to send from")
+            .with_remedy("use --send write, or allow more open files and pipe memory")
     }
 
     /// Fills the second pipe up to `length` bytes.

@@ -14,9 +14,9 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use socket2::{Domain, Socket, Type};
 
+use super::BulkSend;
 use super::buffer::fill;
-use super::{BulkSend, refused};
-use podperf_model::error::{Error, Result};
+use podperf_model::error::{Context, During, Error, Kind, Result};
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_sys::mapping::Pages;
@@ -84,11 +84,14 @@ impl<'a> ZerocopySend<'a> {
     /// # Errors
     /// Where SO_ZEROCOPY or the pages of one message are refused.
     pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Result<Self> {
-        let mut message = Pages::anonymous(message_bytes)
-            .map_err(|error| refused("map pages (mmap) to send from", error))?;
+        let mut message =
+            Pages::anonymous(message_bytes).during("map pages (mmap) to send from")?;
         fill(&mut message);
         for socket in &sockets {
-            set_zerocopy(socket).map_err(option_refused)?;
+            set_zerocopy(socket).during("set SO_ZEROCOPY on a stream").with_remedy(
+                "use --send write or auto; the option needs plain TCP and Linux 4.14 without a \
+                 sandbox",
+            )?;
         }
         if let Some(own) = sockets.first().and_then(|socket| socket.local_addr().ok()?.as_socket())
         {
@@ -232,12 +235,6 @@ impl BulkSend for ZerocopySend<'_> {
     }
 }
 
-fn option_refused(error: io::Error) -> Error {
-    refused("set SO_ZEROCOPY on a stream", error).with_remedy(
-        "use --send write or auto; the option needs plain TCP and Linux 4.14 without a sandbox",
-    )
-}
-
 /// Sends one message on a connection of this machine to itself. Where there can be none, the run
 /// itself has to tell.
 fn try_once(own: SocketAddr, message: &[u8]) -> Result<()> {
@@ -252,10 +249,8 @@ fn try_once(own: SocketAddr, message: &[u8]) -> Result<()> {
     let Ok((_listener, sender)) = pair() else { return Ok(()) };
     match sender.send_with_flags(message, libc::MSG_ZEROCOPY) {
         Err(error) if error.kind() != ErrorKind::WouldBlock => {
-            let failed = refused(
-                &format!("send a message of {} B with MSG_ZEROCOPY", message.len()),
-                &error,
-            );
+            let operation = format!("send a message of {} B with MSG_ZEROCOPY", message.len());
+            let failed = Error::system(Kind::Unmeasured, operation, &error);
             Err(if error.raw_os_error() == Some(libc::ENOBUFS) {
                 failed.with_remedy(
                     "raise the limit of locked memory (ulimit -l) or net.core.optmem_max, use \

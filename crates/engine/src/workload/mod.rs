@@ -31,7 +31,7 @@ use crate::transport::buffer::Buffer;
 use compat::CompatOptions;
 use crr::ConnectionSetup;
 use gate::Gate;
-use podperf_model::error::Result;
+use podperf_model::error::{Error, Kind, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{FlowRole, Plan, StopCondition, Wait, Workload};
 use podperf_model::result::end_result::{
@@ -81,31 +81,38 @@ pub struct FlowEnded {
     pub failure: Option<FlowFailure>,
 }
 
-/// A system call that failed.
+/// Why a flow ended that was not to end. It is boxed, because every step of a loop may return one.
 #[derive(Debug)]
-pub struct FlowFailure {
-    /// Which: "send to", "receive from".
-    pub operation: &'static str,
-    /// What the system said.
-    pub error: io::Error,
-}
+pub struct FlowFailure(Box<Error>);
 
 impl FlowFailure {
-    /// For `map_err`: a failure of `operation`.
+    /// For `map_err`: a system call of `operation` ("send to") failed.
     pub fn of(operation: &'static str) -> impl Fn(io::Error) -> Self {
-        move |error| Self { operation, error }
+        move |error| Error::system(Kind::Incomplete, operation, &error).into()
     }
 
-    /// For `map_err`: sending.
+    /// For `map_err`: sending failed.
     #[must_use]
-    pub const fn send(error: io::Error) -> Self {
-        Self { operation: "send to", error }
+    pub fn send(error: io::Error) -> Self {
+        Self::of("send to")(error)
     }
 
-    /// For `map_err`: receiving.
+    /// For `map_err`: receiving failed.
     #[must_use]
-    pub const fn receive(error: io::Error) -> Self {
-        Self { operation: "receive from", error }
+    pub fn receive(error: io::Error) -> Self {
+        Self::of("receive from")(error)
+    }
+
+    /// The failure, of which the engine knows flow and peer.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        *self.0
+    }
+}
+
+impl From<Error> for FlowFailure {
+    fn from(error: Error) -> Self {
+        Self(Box::new(error.with_kind(Kind::Incomplete)))
     }
 }
 

@@ -72,7 +72,7 @@ pub struct FlowReadiness {
 /// For `map_err`: the kernel refuses what [`Multiplex`] needs.
 #[must_use]
 pub fn refused(error: io::Error) -> Error {
-    Error::new(Kind::Unmeasured, "watch a worker's sockets by epoll", error)
+    Error::system(Kind::Unmeasured, "watch a worker's sockets by epoll", &error)
         .with_remedy("permit epoll and timerfd, or use a worker a flow (--workers)")
 }
 

@@ -23,8 +23,9 @@ pub(super) fn open(worker: &Worker<'_>, setup: RingSetup<'_>) -> Result<Ring, Ri
 /// A refusal where io_uring was asked for by name.
 pub(super) fn error(refused: &RingError) -> Error {
     let UringRefusal { cause, remedy } = diagnose(&refused.error, &Roots::default());
-    Error::new(Kind::Unmeasured, refused.call, format!("{}: {cause}", refused.error))
-        .with_remedy(remedy)
+    let mut error = Error::system(Kind::Unmeasured, refused.call, &refused.error);
+    error.cause = format!("{}: {cause}", error.cause);
+    error.with_remedy(remedy)
 }
 
 /// A refusal where `substitute` stands in: which call, why, and what does it instead.
@@ -34,8 +35,8 @@ pub(super) fn fallback(refused: &RingError, substitute: &str) -> String {
 }
 
 /// For `map_err`: the ring itself failed.
-pub(super) const fn failed(error: io::Error) -> FlowFailure {
-    FlowFailure { operation: "io_uring_enter for", error }
+pub(super) fn failed(error: io::Error) -> FlowFailure {
+    FlowFailure::of("io_uring_enter for")(error)
 }
 
 /// Hands over what was pushed, waits, and fills `batch` with what has completed.

@@ -21,13 +21,14 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use crate::transport::short_lived::{Connector, SessionListener};
+use crate::transport::short_lived::{self, Connector, SessionListener};
 use crate::workload::gate::Gate;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, TransactionStats};
 use crate::workload::{FlowFailure, Worker, WorkerReport};
+use podperf_model::error::{Context, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{CrrPlan, FlowRole};
 use podperf_model::result::end_result::ConnectionUse;
@@ -194,16 +195,14 @@ impl Backoff {
     }
 }
 
-/// A failure to open a connection.
+/// For `map_err`: a connection could not be opened.
 fn connect_failure(error: io::Error) -> FlowFailure {
-    FlowFailure::of("connect to")(error)
+    short_lived::open_error("connect to", error).into()
 }
 
 /// What has to be there before the gate: a socket as each connection will have, so that what the
 /// kernel refuses is known.
-fn open_trial_socket(connector: &Connector) -> podperf_model::error::Result<Socket> {
-    use podperf_model::error::{Error, Kind};
-    connector.socket(true).map_err(|error| {
-        Error::new(Kind::Unmeasured, "prepare a connection to", error).with_peer(connector.to)
-    })
+fn open_trial_socket(connector: &Connector) -> Result<Socket> {
+    let failed = |error| short_lived::open_error("prepare a connection to", error);
+    connector.socket(true).map_err(failed).with_peer(connector.to)
 }

@@ -17,7 +17,7 @@ use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
-use podperf_model::error::{Error, Kind};
+use podperf_model::error::During;
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
@@ -44,7 +44,7 @@ pub(super) fn respond(
         .socket()
         .set_nonblocking(worker.wait().spins())
         .map(|()| ((), WorkerReady::by(Multiplexing::Blocking)))
-        .map_err(|error| Error::new(Kind::Unmeasured, "prepare the listener of the run", error));
+        .during("prepare the listener of the run");
     if worker.wait_for_start(prepared).is_none() {
         return WorkerReport::default();
     }
@@ -105,13 +105,13 @@ fn watch(
 }
 
 /// For `map_err`: accepting.
-const fn accept_failure(error: io::Error) -> FlowFailure {
-    FlowFailure { operation: "accept a connection from", error }
+fn accept_failure(error: io::Error) -> FlowFailure {
+    FlowFailure::of("accept a connection from")(error)
 }
 
 /// For `map_err`: watching sockets.
-const fn watch_failure(error: io::Error) -> FlowFailure {
-    FlowFailure { operation: "epoll on", error }
+fn watch_failure(error: io::Error) -> FlowFailure {
+    FlowFailure::of("epoll on")(error)
 }
 
 /// A worker with its listener and its connections.

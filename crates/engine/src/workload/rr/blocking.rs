@@ -12,7 +12,7 @@ use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, TransactionStats, first_step};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport, unfinished};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{During, Result};
 use podperf_model::plan::RrPlan;
 use podperf_model::result::run::Multiplexing;
 
@@ -131,9 +131,7 @@ impl<'a> BlockingFlow<'a> {
         incoming: usize,
     ) -> Result<(Self, WorkerReady)> {
         let socket = worker.socket(0);
-        socket
-            .set_nonblocking(worker.wait().spins())
-            .map_err(|error| Error::new(Kind::Unmeasured, "set O_NONBLOCK", error))?;
+        socket.set_nonblocking(worker.wait().spins()).during("set O_NONBLOCK")?;
         let flow = Self {
             socket,
             tally: worker.tally(0),

@@ -77,7 +77,7 @@ fn each_ready(
         match multiplex.wait(false) {
             Ok(ready) => batch.extend(ready.map(|ready| ready.flow)),
             Err(error) => {
-                return worker.ended(0, Err(FlowFailure { operation: "wait for", error }));
+                return worker.ended(0, Err(FlowFailure::of("wait for")(error)));
             }
         }
         for &flow in &batch {
