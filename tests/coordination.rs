@@ -307,7 +307,7 @@ fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
         assert!(talk.contains(cause), "{name}: {talk}");
     }
     let wrong = join(server.port, &part("b"), &[], None);
-    assert!(ends(wrong, 3).contains("a podperf server that conducts nothing"));
+    assert!(ends(wrong, 3).contains("a podperf server that coordinates nothing"));
     let b = join(port, &support::agents::part("b", open), &[], token);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order().len()), (0, 2), "{log:#?}");

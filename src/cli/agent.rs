@@ -83,7 +83,7 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     };
     let finish = &calibrate::hold_against_stored;
     let options =
-        AgentOptions { coordinator, join_timeout: args.join_timeout, part: config, tests, finish };
+        AgentOptions { coordinator, join_timeout: args.join_timeout, config, tests, finish };
     let stop = signals::watch()?;
     let ended_by = join(&options, &stderr_log(args.quiet), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))

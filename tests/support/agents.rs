@@ -202,7 +202,7 @@ pub(crate) fn schedule(agents: &[&str], steps: &[(&str, &[&str])], limit: u32) -
     json!({"agents": agents, "join_seconds": 20, "steps": steps})
 }
 
-/// An agent's part of tests, each the words and options of a command line.
+/// An agent's config of tests, each the words and options of a command line.
 pub(crate) fn part(agent: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
     let tests: serde_json::Map<String, Value> = tests
         .iter()

@@ -95,7 +95,7 @@ pub(crate) fn plan() -> Value {
     json!({
         "workload": {"kind": "stream", "direction": "up", "message_bytes": 1024,
                      "send": "write", "receive": "read"},
-        "extent": {"kind": "time", "window_seconds": 1.0},
+        "stop_condition": {"kind": "time", "window_seconds": 1.0},
         "warm_up_seconds": 0.0, "interval_seconds": 1.0, "flows": 1,
         "client": {"workers": null, "pin": "none"}, "server": {"workers": null, "pin": "none"},
         "socket": {"congestion_control": null, "buffer_bytes": null, "mss_bytes": null,

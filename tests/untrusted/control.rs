@@ -6,7 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use podperf_engine::control::preamble::{Preamble, SessionId};
+use podperf_engine::control::preamble::Preamble;
+use podperf_engine::net::SessionId;
 use serde_json::{Value, json};
 
 use crate::support::process::{Client, Server, podperf_json};
@@ -114,7 +115,7 @@ fn broken_messages_are_refused_before_anything_is_done() {
     let mut negative = plan();
     negative["warm_up_seconds"] = json!(-1.0);
     let mut endless = plan();
-    endless["extent"]["window_seconds"] = json!(1e300);
+    endless["stop_condition"]["window_seconds"] = json!(1e300);
     let mut partial = plan();
     partial.as_object_mut().unwrap().remove("socket");
     let prepare = |plan: Value| message(json!({"prepare": {"plan": plan}}));

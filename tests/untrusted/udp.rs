@@ -6,8 +6,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use podperf_engine::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, REQUEST};
-use podperf_engine::control::preamble::SessionId;
+use podperf_engine::control::flow_preamble::{
+    ANSWER_BYTES, FlowAnswer, FlowRequest, REQUEST_BYTES,
+};
+use podperf_engine::net::SessionId;
 use podperf_engine::transport::datagram::SETUP_MAGIC;
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ fn stranger(server: &Server) -> UdpSocket {
 }
 
 fn heard(socket: &UdpSocket) -> FlowAnswer {
-    let mut bytes = [0; REQUEST];
+    let mut bytes = [0; REQUEST_BYTES];
     let length = socket.recv(&mut bytes).expect("an answer");
     FlowAnswer::decode(&bytes[..length]).expect("an answer of podperf")
 }
@@ -87,7 +89,7 @@ fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
     let own = stranger(&server);
     own.send(&request(session, 0, [9; 16])).unwrap();
     let FlowAnswer::Challenge { flow: 0, proof } = heard(&own) else { panic!("a challenge") };
-    const { assert!(ANSWER < REQUEST) };
+    const { assert!(ANSWER_BYTES < REQUEST_BYTES) };
     // The proof of one address and flow is none of another's.
     let other = stranger(&server);
     other.send(&request(session, 0, proof)).unwrap();

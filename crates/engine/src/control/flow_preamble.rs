@@ -1,4 +1,4 @@
-//! What sets up a flow of datagrams: a request with the session's id, a challenge, the same request
+//! The datagrams that set up a flow: a request with the session's id, a challenge, the same request
 //! with the challenge's proof, and an acceptance.
 //!
 //! ```text
@@ -16,13 +16,14 @@ use std::net::SocketAddr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::control::preamble::{SessionId, VERSION};
+use crate::control::preamble::VERSION;
+use crate::net::SessionId;
 use crate::transport::datagram::SETUP_MAGIC;
 
 /// Length of a request in bytes.
-pub const REQUEST: usize = 48;
+pub const REQUEST_BYTES: usize = 48;
 /// Length of an answer in bytes.
-pub const ANSWER: usize = 32;
+pub const ANSWER_BYTES: usize = 32;
 const KIND_REQUEST: u8 = 2;
 const KIND_CHALLENGE: u8 = 3;
 const KIND_ACCEPTED: u8 = 4;
@@ -76,20 +77,20 @@ fn kind_and_flow(bytes: &[u8]) -> Option<(u8, u32)> {
 }
 
 impl FlowRequest {
-    /// As it goes over the wire.
+    /// Encodes it as it goes over the wire.
     #[must_use]
-    pub fn encode(&self) -> [u8; REQUEST] {
-        let mut bytes = [0; REQUEST];
+    pub fn encode(&self) -> [u8; REQUEST_BYTES] {
+        let mut bytes = [0; REQUEST_BYTES];
         bytes[..16].copy_from_slice(&head(KIND_REQUEST, self.flow));
         bytes[16..32].copy_from_slice(&self.session.0);
         bytes[32..].copy_from_slice(&self.proof);
         bytes
     }
 
-    /// From the wire; absent: something else.
+    /// Decodes it from the wire; absent: something else.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; REQUEST] = bytes.try_into().ok()?;
+        let bytes: &[u8; REQUEST_BYTES] = bytes.try_into().ok()?;
         let (kind, flow) = kind_and_flow(bytes)?;
         let (mut session, mut proof) = ([0; 16], [0; 16]);
         session.copy_from_slice(&bytes[16..32]);
@@ -99,23 +100,23 @@ impl FlowRequest {
 }
 
 impl FlowAnswer {
-    /// As it goes over the wire.
+    /// Encodes it as it goes over the wire.
     #[must_use]
-    pub fn encode(&self) -> [u8; ANSWER] {
+    pub fn encode(&self) -> [u8; ANSWER_BYTES] {
         let (kind, flow, proof) = match *self {
             Self::Challenge { flow, proof } => (KIND_CHALLENGE, flow, proof),
             Self::Accepted { flow } => (KIND_ACCEPTED, flow, Proof::default()),
         };
-        let mut bytes = [0; ANSWER];
+        let mut bytes = [0; ANSWER_BYTES];
         bytes[..16].copy_from_slice(&head(kind, flow));
         bytes[16..].copy_from_slice(&proof);
         bytes
     }
 
-    /// From the wire; absent: something else.
+    /// Decodes it from the wire; absent: something else.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; ANSWER] = bytes.try_into().ok()?;
+        let bytes: &[u8; ANSWER_BYTES] = bytes.try_into().ok()?;
         let mut proof = Proof::default();
         proof.copy_from_slice(&bytes[16..]);
         match kind_and_flow(bytes)? {
@@ -131,7 +132,7 @@ impl FlowAnswer {
 pub struct ProofKey([u8; 32]);
 
 impl ProofKey {
-    /// A fresh one.
+    /// Makes a fresh one.
     ///
     /// # Errors
     /// When the system has no random numbers.
@@ -141,7 +142,7 @@ impl ProofKey {
         Ok(Self(bytes))
     }
 
-    /// The proof of a request that came from `from`.
+    /// Computes the proof of a request that came from `from`.
     #[must_use]
     pub fn proof(&self, request: &FlowRequest, from: SocketAddr) -> Proof {
         let bytes = self.mac(request, from).finalize().into_bytes();

@@ -10,25 +10,38 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::net::Progress;
+
 /// Largest message a server takes from a client. A plan is a few hundred bytes.
-pub const CLIENT_MESSAGE_MAX: u32 = 256 << 10;
-/// Largest message a client takes from a server: samples of thousands of flows.
-pub const SERVER_MESSAGE_MAX: u32 = 64 << 20;
+pub const MAX_CLIENT_MESSAGE_BYTES: u32 = 256 << 10;
+/// Largest message a client takes from a server: readings of thousands of flows.
+pub const MAX_SERVER_MESSAGE_BYTES: u32 = 64 << 20;
+/// Largest message of a handshake, either way.
+pub const MAX_HANDSHAKE_MESSAGE_BYTES: u32 = 16 << 10;
+/// The length before each message.
+const LENGTH_BYTES: usize = 4;
 /// Allocated at once for a message; more only as bytes really come.
-const FIRST_ALLOCATION: usize = 64 << 10;
+const FIRST_ALLOCATION_BYTES: usize = 64 << 10;
 
 /// Writes one message before `deadline`.
 ///
 /// # Errors
 /// What the socket says; `TimedOut` at the deadline.
 pub fn write<T: Serialize>(stream: &TcpStream, message: &T, deadline: Instant) -> io::Result<()> {
-    let json = serde_json::to_vec(message)?;
-    let length = u32::try_from(json.len())
+    write_bytes(stream, &encode(message)?, deadline)
+}
+
+/// Encodes one message as it goes over the wire.
+///
+/// # Errors
+/// When it is longer than its length can say.
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; LENGTH_BYTES];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - LENGTH_BYTES)
         .map_err(|_| io::Error::new(ErrorKind::InvalidInput, "message of more than 4 GiB"))?;
-    let mut bytes = Vec::with_capacity(json.len() + 4);
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(&json);
-    write_bytes(stream, &bytes, deadline)
+    bytes[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(bytes)
 }
 
 /// Writes all of `bytes` before `deadline`.
@@ -49,64 +62,127 @@ pub fn write_bytes(stream: &TcpStream, bytes: &[u8], deadline: Instant) -> io::R
     Ok(())
 }
 
-/// Reads one message of at most `most` bytes. The first byte may take until `silence`, the whole
+/// Reads one message of at most `max_bytes`. The first byte may take until `silence`, the whole
 /// message `whole` from then on. `Ok(None)`: the stream ended between two messages.
 ///
 /// # Errors
 /// What the socket says; `TimedOut` at a deadline; `InvalidData` for a length of 0 or above
-/// `most`, or for JSON that is no such message; `UnexpectedEof` inside a message.
+/// `max_bytes`, or for JSON that is no such message; `UnexpectedEof` inside a message.
 pub fn read<T: DeserializeOwned>(
     stream: &TcpStream,
-    most: u32,
+    max_bytes: u32,
     silence: Instant,
     whole: Duration,
 ) -> io::Result<Option<T>> {
-    let mut head = [0; 4];
-    if !read_some(stream, &mut head[..1], silence)? {
-        return Ok(None);
-    }
-    let deadline = Instant::now() + whole;
-    read_exact(stream, &mut head[1..], deadline)?;
-    let length = u32::from_be_bytes(head);
-    if length == 0 || length > most {
-        let text = format!("message of {length} bytes; 1 to {most} are allowed");
-        return Err(io::Error::new(ErrorKind::InvalidData, text));
-    }
-    let length = length as usize;
-    let mut json = Vec::new();
-    while json.len() < length {
-        let start = json.len();
-        let chunk = (length - start).min(start.max(FIRST_ALLOCATION));
-        json.try_reserve(chunk).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
-        json.resize(start + chunk, 0);
-        read_exact(stream, &mut json[start..], deadline)?;
-    }
-    serde_json::from_slice(&json)
-        .map(Some)
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("message: {error}")))
-}
-
-/// Fills `buffer` before `deadline`.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_exact(stream: &TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match read_once(stream, &mut buffer[filled..], deadline)? {
+    let mut frame = FrameReader::new(max_bytes);
+    let mut deadline = silence;
+    loop {
+        match read_once(stream, frame.space(), deadline)? {
+            0 if frame.is_empty() => return Ok(None),
             0 => return Err(ErrorKind::UnexpectedEof.into()),
-            count => filled += count,
+            count => {
+                if frame.is_empty() {
+                    deadline = Instant::now() + whole;
+                }
+                if let Some(message) = frame.advance(count)? {
+                    return Ok(Some(message));
+                }
+            }
         }
     }
-    Ok(())
 }
 
-/// Reads something into `buffer`. False: the stream ended.
-fn read_some(stream: &TcpStream, buffer: &mut [u8], deadline: Instant) -> io::Result<bool> {
-    read_once(stream, buffer, deadline).map(|count| count > 0)
+/// Puts a message together out of the bytes that have come so far.
+#[derive(Debug)]
+pub struct FrameReader {
+    max_bytes: u32,
+    /// Of the message; absent: its length is still being read.
+    length: Option<usize>,
+    bytes: Vec<u8>,
+    filled: usize,
 }
 
-/// One successful read before `deadline`; 0: the stream ended.
+impl FrameReader {
+    /// Takes a message of at most `max_bytes`.
+    #[must_use]
+    pub fn new(max_bytes: u32) -> Self {
+        Self { max_bytes, length: None, bytes: vec![0; LENGTH_BYTES], filled: 0 }
+    }
+
+    /// Nothing of the message has come.
+    const fn is_empty(&self) -> bool {
+        self.length.is_none() && self.filled == 0
+    }
+
+    /// Where the next bytes go; never empty.
+    fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.filled..]
+    }
+
+    /// Counts bytes that were put into `space`; the message, once it is whole.
+    fn advance<T: DeserializeOwned>(&mut self, count: usize) -> io::Result<Option<T>> {
+        self.filled += count;
+        if self.filled < self.bytes.len() {
+            return Ok(None);
+        }
+        let length = match self.length {
+            Some(length) => length,
+            None => self.take_length()?,
+        };
+        let missing = length - self.filled;
+        if missing == 0 {
+            let message = serde_json::from_slice(&self.bytes);
+            return message.map(Some).map_err(|error| invalid(format!("message: {error}")));
+        }
+        let chunk = missing.min(self.filled.max(FIRST_ALLOCATION_BYTES));
+        self.bytes.try_reserve(chunk).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
+        self.bytes.resize(self.filled + chunk, 0);
+        Ok(None)
+    }
+
+    fn take_length(&mut self) -> io::Result<usize> {
+        let length = self.bytes.iter().fold(0, |length, byte| length << 8 | u32::from(*byte));
+        if length == 0 || length > self.max_bytes {
+            let max = self.max_bytes;
+            return Err(invalid(format!("message of {length} bytes; 1 to {max} are allowed")));
+        }
+        self.bytes.clear();
+        self.filled = 0;
+        Ok(*self.length.insert(length as usize))
+    }
+
+    /// Reads on from a socket that does not block.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read_from<T: DeserializeOwned>(
+        &mut self,
+        mut stream: &TcpStream,
+    ) -> io::Result<Progress<T>> {
+        loop {
+            match stream.read(self.space()) {
+                Ok(0) if self.is_empty() => return Ok(Progress::Closed),
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    if let Some(message) = self.advance(count)? {
+                        return Ok(Progress::Complete(message));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Incomplete);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn invalid(cause: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, cause)
+}
+
+/// Reads once, successfully, before `deadline`; 0: the stream ended.
 ///
 /// # Errors
 /// As [`read`].
@@ -121,7 +197,8 @@ pub fn read_once(stream: &TcpStream, buffer: &mut [u8], deadline: Instant) -> io
     }
 }
 
-/// Time left, or `TimedOut`. Socket timeouts are in microseconds and 0 would mean none.
+/// Computes the time left, or `TimedOut`. Socket timeouts are in microseconds and 0 would mean
+/// none.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left < Duration::from_micros(1) {
@@ -130,7 +207,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     Ok(left)
 }
 
-/// The timeout of one call; the deadline decides whether there is another.
+/// Whether one call met its timeout; the deadline decides whether there is another.
 fn waits(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

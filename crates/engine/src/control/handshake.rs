@@ -1,29 +1,33 @@
-//! From a fresh connection to two ends that know each other: preamble, hello, proof.
+//! The handshake: preamble, hello and proof make a fresh connection one of two ends that know each
+//! other.
 //!
-//! Runs before anything is started on either side, and wholly within one deadline.
+//! It comes before anything is started on either side, and is over within one deadline. The client
+//! blocks on it; the server's side does no I/O, so that one thread serves all who have proved
+//! nothing yet (`pending_client`).
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer, Hello, features};
-use crate::control::preamble::{LENGTH, Preamble, PreambleError, SessionId, check_start};
+use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
 use crate::control::session::State;
 use crate::control::token::Token;
-use podperf_model::error::{Error, Kind, Result};
+use crate::net::SessionId;
+use podperf_model::During as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
 
-/// A server waits so long before it refuses a wrong proof, so that guessing takes time.
-const WRONG_PROOF_DELAY: Duration = Duration::from_millis(300);
+/// What helps who does not know the token.
+const TOKEN_REMEDY: &str = "give the server's token with --token-file or PODPERF_TOKEN";
 
-/// This end's hello.
+/// Makes this end's hello.
 ///
 /// # Errors
 /// When the system has no random numbers.
 pub fn hello(token: Option<&Token>, boot_id: Option<String>) -> Result<Hello> {
-    let nonce = SessionId::random()
-        .map_err(|error| Error::new(Kind::Unmeasured, "get random numbers", error))?;
+    let nonce = SessionId::random().during("get random numbers")?;
     Ok(Hello {
         podperf: env!("CARGO_PKG_VERSION").into(),
         features: features(),
@@ -33,7 +37,7 @@ pub fn hello(token: Option<&Token>, boot_id: Option<String>) -> Result<Hello> {
     })
 }
 
-/// The client's side; the server's hello.
+/// Shakes hands as the client; returns the server's hello.
 ///
 /// # Errors
 /// Naming the step, when the peer is not podperf, of another version, asks for a token, does not
@@ -44,28 +48,28 @@ pub fn client(
     own: Hello,
     deadline: Instant,
 ) -> Result<Hello> {
-    framing::write_bytes(stream, &Preamble::Control.encode(), deadline)
-        .map_err(|error| step("greet", &error))?;
+    framing::write_bytes(stream, &Preamble::Control.encode(), deadline).during("greet")?;
     read_preamble(stream, deadline)?;
     let client_nonce = own.nonce.clone();
-    say(stream, &FromClient::Hello(own), deadline)?;
+    send(stream, &FromClient::Hello(own), deadline)?;
     let server = match answer(stream, "hello", deadline)? {
         FromServer::Hello(hello) => hello,
         other => return Err(unexpected("hello", other)),
     };
     match (token, server.token) {
         (None, true) => {
-            return Err(Error::new(Kind::Unmeasured, "authenticate with", "it demands a token")
-                .with_remedy("give the server's token with --token-file or PODPERF_TOKEN"));
+            return Err(
+                unauthorized("authenticate with", "it demands a token").with_remedy(TOKEN_REMEDY)
+            );
         }
         (Some(_), false) => {
             let cause = "it has no token, so it cannot prove that it is the one meant";
-            return Err(Error::new(Kind::Unmeasured, "authenticate", cause)
+            return Err(unauthorized("authenticate", cause)
                 .with_remedy("start the server with the same token, or measure without one"));
         }
         (Some(token), true) => {
             let proof = token.prove(Role::Client, &client_nonce, &server.nonce);
-            say(stream, &FromClient::Prove { proof }, deadline)?;
+            send(stream, &FromClient::Prove { proof }, deadline)?;
         }
         (None, false) => {}
     }
@@ -77,122 +81,158 @@ pub fn client(
             Ok(server)
         }
         (FromServer::Welcome { .. }, Some(_)) => {
-            Err(Error::new(Kind::Unmeasured, "authenticate", "it does not know the token"))
+            Err(unauthorized("authenticate", "it does not know the token"))
         }
         (other, _) => Err(unexpected("welcome", other)),
     }
 }
 
-/// The server's side, after the preamble; the client's hello and the state reached.
-///
-/// # Errors
-/// When the client speaks out of order, cannot prove the token, or not in time. What can be told
-/// to the client has been told.
-pub fn server(
-    stream: &TcpStream,
-    token: Option<&Token>,
-    own: &Hello,
-    deadline: Instant,
-) -> Result<(Hello, State)> {
-    framing::write_bytes(stream, &Preamble::Control.encode(), deadline)
-        .map_err(|error| step("greet", &error))?;
-    let asks = token.is_some();
-    let message = listen(stream, deadline)?;
-    let mut state = State::New.after(&message, asks, false)?;
-    let FromClient::Hello(client) = message else {
-        return Err(Error::new(Kind::Unmeasured, "read hello from", "another message came"));
-    };
-    tell(stream, &FromServer::Hello(own.clone()), deadline)?;
-    let mut proof = None;
-    if let Some(token) = token {
-        let message = listen(stream, deadline)?;
-        state = state.after(&message, asks, false)?;
-        let known = matches!(&message, FromClient::Prove { proof }
-            if token.verify(Role::Client, &client.nonce, &own.nonce, proof));
-        if !known {
-            std::thread::sleep(WRONG_PROOF_DELAY);
-            let error = Error::new(Kind::Unmeasured, "authenticate with", "wrong token")
-                .with_remedy("give the server's token with --token-file or PODPERF_TOKEN");
-            tell(stream, &FromServer::Refused(error.clone()), deadline)?;
-            return Err(error);
-        }
-        proof = Some(token.prove(Role::Server, &client.nonce, &own.nonce));
-    }
-    tell(stream, &FromServer::Welcome { proof }, deadline)?;
-    Ok((client, state))
+/// The server's side of a handshake under way, after the preamble.
+#[derive(Debug)]
+pub struct ServerHandshake<'a> {
+    token: Option<&'a Token>,
+    own: Hello,
+    client: Option<Hello>,
+    state: State,
 }
 
-/// Reads the server's preamble, recognising a stranger by its first bytes.
+impl<'a> ServerHandshake<'a> {
+    /// Begins with this end's hello; with a `token`, the client has to prove that it knows it.
+    #[must_use]
+    pub const fn new(token: Option<&'a Token>, own: Hello) -> Self {
+        Self { token, own, client: None, state: State::New }
+    }
+
+    /// Takes the client's next message; returns what to answer.
+    ///
+    /// # Errors
+    /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token.
+    pub fn answer(&mut self, message: FromClient) -> Result<Vec<FromServer>> {
+        self.state = self.state.after(&message, self.token.is_some(), false)?;
+        match (message, self.token) {
+            (FromClient::Hello(client), token) => {
+                self.client = Some(client);
+                let hello = FromServer::Hello(self.own.clone());
+                let welcome = token.is_none().then_some(FromServer::Welcome { proof: None });
+                Ok([hello].into_iter().chain(welcome).collect())
+            }
+            (FromClient::Prove { proof }, Some(token)) => {
+                let nonce = self.client.as_ref().map_or("", |client| &client.nonce);
+                if !token.verify(Role::Client, nonce, &self.own.nonce, &proof) {
+                    return Err(
+                        unauthorized("authenticate with", "wrong token").with_remedy(TOKEN_REMEDY)
+                    );
+                }
+                let proof = Some(token.prove(Role::Server, nonce, &self.own.nonce));
+                Ok(vec![FromServer::Welcome { proof }])
+            }
+            _ => {
+                let cause = "the peer sent another message";
+                Err(Error::new(Kind::Unmeasured, "read hello from", cause)
+                    .with_code(Code::Protocol))
+            }
+        }
+    }
+
+    /// The client's hello, once the client is welcome, and the session's state.
+    pub fn welcomed(&mut self) -> Option<(Hello, State)> {
+        let client = self.client.take_if(|_| self.state == State::Welcome)?;
+        Some((client, self.state))
+    }
+}
+
+/// Reads the server's preamble; what is not podperf is told by its first bytes.
 fn read_preamble(stream: &TcpStream, deadline: Instant) -> Result<()> {
-    let (mut bytes, mut filled) = ([0; LENGTH], 0);
-    let stranger = |stranger: PreambleError| {
-        Error::new(Kind::Unmeasured, "greet", &stranger)
+    let (mut bytes, mut filled) = ([0; LENGTH_BYTES], 0);
+    let failed = |error: &PreambleError| {
+        Error::new(Kind::Unmeasured, "greet", error)
+            .with_code(Code::Protocol)
             .with_remedy("point at a port where `podperf serve` of the same version listens")
     };
-    while filled < LENGTH {
+    while filled < LENGTH_BYTES {
         let read = framing::read_once(stream, &mut bytes[filled..], deadline);
-        match read.or_else(|error| match error.kind() {
+        let count = match read {
             // So a close looks when what this end has sent was not read.
-            ErrorKind::ConnectionReset => Ok(0),
-            _ => Err(step("greet", &error)),
-        })? {
-            0 => {
-                return Err(Error::new(
-                    Kind::Unmeasured,
-                    "greet",
-                    "the peer closed the connection without a word: not podperf, or too busy",
-                ));
-            }
-            count => filled += count,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            read => read.during("greet")?,
+        };
+        if count == 0 {
+            let cause = "the peer closed the connection without a word: not podperf, or too busy";
+            let error = Error::new(Kind::Unmeasured, "greet", cause);
+            return Err(error.with_code(Code::ConnectionLost));
         }
-        check_start(&bytes[..filled]).map_err(stranger)?;
+        filled += count;
+        check_start(&bytes[..filled]).map_err(|error| failed(&error))?;
     }
-    Preamble::decode(&bytes).map(|_| ()).map_err(stranger)
+    Preamble::decode(&bytes).map(|_| ()).map_err(|error| failed(&error))
 }
 
-fn say(stream: &TcpStream, message: &FromClient, deadline: Instant) -> Result<()> {
-    framing::write(stream, message, deadline).map_err(|error| step("shake hands with", &error))
-}
-
-fn tell(stream: &TcpStream, message: &FromServer, deadline: Instant) -> Result<()> {
-    framing::write(stream, message, deadline).map_err(|error| step("answer", &error))
+fn send(stream: &TcpStream, message: &FromClient, deadline: Instant) -> Result<()> {
+    framing::write(stream, message, deadline).during("shake hands with")
 }
 
 fn answer(stream: &TcpStream, what: &str, deadline: Instant) -> Result<FromServer> {
     let whole = deadline.saturating_duration_since(Instant::now());
     let name = format!("read {what} from");
-    match framing::read(stream, framing::SERVER_MESSAGE_MAX, deadline, whole) {
-        Ok(Some(FromServer::Refused(error))) => Err(error),
-        Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(Error::new(Kind::Unmeasured, name, "the peer closed the connection")),
-        Err(error) => Err(step(&name, &error)),
+    match framing::read(stream, framing::MAX_SERVER_MESSAGE_BYTES, deadline, whole).during(&name)? {
+        Some(FromServer::Refused(error)) => Err(error),
+        Some(message) => Ok(message),
+        None => Err(Error::new(Kind::Unmeasured, name, "the peer closed the connection")
+            .with_code(Code::ConnectionLost)),
     }
 }
 
-/// Reads one message of a client that is not a session yet.
-///
-/// # Errors
-/// When it is none, or not in time.
-pub fn listen(stream: &TcpStream, deadline: Instant) -> Result<FromClient> {
-    let whole = deadline.saturating_duration_since(Instant::now());
-    match framing::read(stream, framing::CLIENT_MESSAGE_MAX, deadline, whole) {
-        Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(Error::new(Kind::Unmeasured, "read from", "the client left")),
-        Err(error) => Err(step("read from", &error)),
-    }
-}
-
-fn step(operation: &str, error: &io::Error) -> Error {
-    Error::new(Kind::Unmeasured, operation, error)
+fn unauthorized(operation: &str, cause: &str) -> Error {
+    Error::new(Kind::Unmeasured, operation, cause).with_code(Code::Unauthorized)
 }
 
 fn unexpected(wanted: &str, got: FromServer) -> Error {
     match got {
         FromServer::Refused(error) => error,
-        _ => Error::new(
-            Kind::Unmeasured,
-            format!("read {wanted} from"),
-            "the peer sent another message",
-        ),
+        _ => {
+            let operation = format!("read {wanted} from");
+            Error::new(Kind::Unmeasured, operation, "the peer sent another message")
+                .with_code(Code::Protocol)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_welcome_once_it_has_proved_the_token() {
+        let token = Token::from_text("correct horse").unwrap();
+        let own = hello(Some(&token), None).unwrap();
+        let client = hello(Some(&token), None).unwrap();
+        let begun = || {
+            let mut handshake = ServerHandshake::new(Some(&token), own.clone());
+            let answers = handshake.answer(FromClient::Hello(client.clone())).unwrap();
+            assert_eq!(answers, [FromServer::Hello(own.clone())]);
+            assert!(handshake.welcomed().is_none());
+            handshake
+        };
+        let proof = token.prove(Role::Client, &client.nonce, &own.nonce);
+        let mut handshake = begun();
+        let answers = handshake.answer(FromClient::Prove { proof }).unwrap();
+        assert!(matches!(&answers[..], [FromServer::Welcome { proof: Some(_) }]));
+        assert_eq!(handshake.welcomed(), Some((client.clone(), State::Welcome)));
+        for (message, code) in [
+            (FromClient::Prove { proof: "00".into() }, Code::Unauthorized),
+            (FromClient::Heartbeat, Code::Protocol),
+            (FromClient::Start, Code::Protocol),
+        ] {
+            assert_eq!(begun().answer(message).unwrap_err().code, code);
+        }
+    }
+
+    #[test]
+    fn without_a_token_a_hello_is_enough() {
+        let own = hello(None, None).unwrap();
+        let mut handshake = ServerHandshake::new(None, own.clone());
+        let answers = handshake.answer(FromClient::Hello(own.clone())).unwrap();
+        assert_eq!(answers, [FromServer::Hello(own), FromServer::Welcome { proof: None }]);
+        assert!(handshake.welcomed().is_some());
     }
 }

@@ -1,4 +1,5 @@
-//! A control connection once both ends know each other: messages out, messages in, and a pulse.
+//! A control connection once both ends know each other: messages out, messages in, and
+//! heartbeats.
 //!
 //! One thread reads, one sends heartbeats, so that a busy owner never looks dead and a dead peer
 //! is noticed whatever its owner waits for. Dropping the link closes the connection and joins both.
@@ -18,22 +19,22 @@ use crate::control::message::{FromClient, FromServer};
 use podperf_model::error::{Error, Kind, Result};
 
 /// Between two heartbeats: several within any sensible peer timeout.
-const PULSE: Duration = Duration::from_millis(500);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// Messages read but not yet taken; past it the peer has to wait.
-const QUEUE: usize = 256;
+const MAX_QUEUED_MESSAGES: usize = 256;
 
 /// Messages of one direction.
-pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+pub trait LinkMessage: Serialize + DeserializeOwned + Send + 'static {
     /// Largest on the wire, in bytes.
-    const MOST: u32;
+    const MAX_BYTES: u32;
     /// The one that says nothing but "still there".
     fn heartbeat() -> Self;
     /// Is it that one?
     fn is_heartbeat(&self) -> bool;
 }
 
-impl Message for FromClient {
-    const MOST: u32 = framing::CLIENT_MESSAGE_MAX;
+impl LinkMessage for FromClient {
+    const MAX_BYTES: u32 = framing::MAX_CLIENT_MESSAGE_BYTES;
     fn heartbeat() -> Self {
         Self::Heartbeat
     }
@@ -42,8 +43,8 @@ impl Message for FromClient {
     }
 }
 
-impl Message for FromServer {
-    const MOST: u32 = framing::SERVER_MESSAGE_MAX;
+impl LinkMessage for FromServer {
+    const MAX_BYTES: u32 = framing::MAX_SERVER_MESSAGE_BYTES;
     fn heartbeat() -> Self {
         Self::Heartbeat
     }
@@ -58,7 +59,7 @@ pub struct Link {
     stream: Arc<TcpStream>,
     writing: Arc<Mutex<()>>,
     peer: String,
-    patience: Duration,
+    peer_timeout: Duration,
     quit: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -68,24 +69,24 @@ impl Link {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start<In: Message, Out: Message>(
+    pub fn start<In: LinkMessage, Out: LinkMessage>(
         stream: TcpStream,
         peer: &str,
-        patience: Duration,
+        peer_timeout: Duration,
     ) -> Result<(Self, Receiver<Result<In>>)> {
-        let (tell, incoming) = bounded(QUEUE);
+        let (tell, incoming) = bounded(MAX_QUEUED_MESSAGES);
         let (quit, quitting) = bounded(0);
         let mut link = Self {
             stream: Arc::new(stream),
             writing: Arc::default(),
             peer: peer.to_owned(),
-            patience,
+            peer_timeout,
             quit: Some(quit),
             threads: Vec::with_capacity(2),
         };
         let (stream, peer, quitted) = (Arc::clone(&link.stream), peer.to_owned(), quitting.clone());
         link.spawn("podperf-read", move || {
-            read::<In>(&stream, &peer, patience, |item| {
+            read::<In>(&stream, &peer, peer_timeout, |item| {
                 // An owner that drops the link may have stopped taking messages before.
                 select! {
                     send(tell, item) -> taken => taken.is_ok(),
@@ -94,10 +95,10 @@ impl Link {
             });
         })?;
         let (stream, writing) = (Arc::clone(&link.stream), Arc::clone(&link.writing));
-        link.spawn("podperf-pulse", move || {
-            while quitting.recv_timeout(PULSE) == Err(RecvTimeoutError::Timeout) {
+        link.spawn("podperf-heartbeat", move || {
+            while quitting.recv_timeout(HEARTBEAT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // A connection that is gone is the reader's to tell.
-                let _ = send(&stream, &writing, &Out::heartbeat(), patience);
+                let _ = send(&stream, &writing, &Out::heartbeat(), peer_timeout);
             }
         })?;
         Ok((link, incoming))
@@ -117,8 +118,8 @@ impl Link {
     ///
     /// # Errors
     /// When the connection is gone, or the peer takes nothing for as long as it may be silent.
-    pub fn send<Out: Message>(&self, message: &Out) -> Result<()> {
-        send(&self.stream, &self.writing, message, self.patience)
+    pub fn send<Out: LinkMessage>(&self, message: &Out) -> Result<()> {
+        send(&self.stream, &self.writing, message, self.peer_timeout)
             .map_err(|error| lost("send on the control connection to", &self.peer, &error))
     }
 }
@@ -133,27 +134,27 @@ impl Drop for Link {
     }
 }
 
-fn send<Out: Message>(
+fn send<Out: LinkMessage>(
     stream: &TcpStream,
     writing: &Mutex<()>,
     message: &Out,
-    patience: Duration,
+    peer_timeout: Duration,
 ) -> io::Result<()> {
     // A writer that panicked left at worst a message cut short, which the peer recognises.
     let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
-    framing::write(stream, message, Instant::now() + patience)
+    framing::write(stream, message, Instant::now() + peer_timeout)
 }
 
 /// Reads to the end of the connection, or until `tell` says that nobody listens any more.
-fn read<In: Message>(
+fn read<In: LinkMessage>(
     stream: &TcpStream,
     peer: &str,
-    patience: Duration,
+    peer_timeout: Duration,
     tell: impl Fn(Result<In>) -> bool,
 ) {
     loop {
-        let silence = Instant::now() + patience;
-        let item = match framing::read::<In>(stream, In::MOST, silence, patience) {
+        let silence = Instant::now() + peer_timeout;
+        let item = match framing::read::<In>(stream, In::MAX_BYTES, silence, peer_timeout) {
             Ok(Some(message)) if message.is_heartbeat() => continue,
             Ok(Some(message)) => Ok(message),
             Ok(None) => {
@@ -161,7 +162,7 @@ fn read<In: Message>(
                 Err(lost("read the control connection to", peer, &end))
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                let seconds = patience.as_secs_f64();
+                let seconds = peer_timeout.as_secs_f64();
                 let silent = io::Error::other(format!("the peer was silent for {seconds:.1} s"));
                 Err(lost("read the control connection to", peer, &silent))
             }

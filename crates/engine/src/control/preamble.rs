@@ -8,47 +8,13 @@
 
 use std::fmt;
 
+use crate::net::SessionId;
+
 /// Version of the control protocol. Ends of different versions refuse each other.
 pub const VERSION: u16 = 1;
 /// Length of a preamble in bytes.
-pub const LENGTH: usize = 32;
+pub const LENGTH_BYTES: usize = 32;
 const MAGIC: [u8; 8] = *b"podperf\n";
-
-/// A session's 128-bit random name. Knowing it is what lets a data connection join.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(pub [u8; 16]);
-
-impl SessionId {
-    /// A fresh one.
-    ///
-    /// # Errors
-    /// When the system has no random numbers.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
-    }
-
-    /// From its 32 hexadecimal digits.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        (text.len() == 32).then_some(())?;
-        u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
-    }
-
-    /// As 32 hexadecimal digits.
-    #[must_use]
-    pub fn to_hex(self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-/// Not printed: it is a secret while the session lasts.
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionId(…)")
-    }
-}
 
 /// What a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +55,10 @@ impl fmt::Display for PreambleError {
 }
 
 impl Preamble {
-    /// As it goes over the wire.
+    /// Encodes it as it goes over the wire.
     #[must_use]
-    pub fn encode(self) -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
+    pub fn encode(self) -> [u8; LENGTH_BYTES] {
+        let mut bytes = [0; LENGTH_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
         if let Self::Data { session, stream } = self {
@@ -103,14 +69,14 @@ impl Preamble {
         bytes
     }
 
-    /// From the wire.
+    /// Decodes it from the wire.
     ///
     /// # Errors
     /// What else it is.
     ///
     /// # Panics
     /// Never: the slices have the lengths that the numbers need.
-    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, PreambleError> {
+    pub fn decode(bytes: &[u8; LENGTH_BYTES]) -> Result<Self, PreambleError> {
         check_start(bytes)?;
         let version = u16::from_be_bytes([bytes[8], bytes[9]]);
         if version != VERSION {
@@ -129,8 +95,8 @@ impl Preamble {
     }
 }
 
-/// Whether what has come so far can still become a preamble: a stranger is told after one packet,
-/// not after a deadline.
+/// Whether what has come so far can still become a preamble: what is not podperf is told after one
+/// packet, not after a deadline.
 ///
 /// # Errors
 /// Not podperf.
@@ -157,20 +123,14 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes: [u8; LENGTH]) {
+        fn no_bytes_make_it_panic(bytes: [u8; LENGTH_BYTES]) {
             let _ = Preamble::decode(&bytes);
-        }
-
-        #[test]
-        fn a_session_id_survives_as_text(session: [u8; 16]) {
-            let id = SessionId(session);
-            prop_assert_eq!(SessionId::from_hex(&id.to_hex()), Some(id));
         }
     }
 
     #[test]
-    fn strangers_are_told_by_what_they_say() {
-        let mut http = [0; LENGTH];
+    fn what_is_not_podperf_is_told_by_what_it_says() {
+        let mut http = [0; LENGTH_BYTES];
         http[..12].copy_from_slice(b"HTTP/1.1 400");
         let Err(PreambleError::NotPodperf(start)) = Preamble::decode(&http) else { panic!() };
         assert!(start.starts_with("HTTP/1.1 400"));

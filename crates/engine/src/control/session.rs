@@ -4,7 +4,7 @@
 //! bring a session into a state that is not listed here.
 
 use crate::control::message::FromClient;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
 /// How far a session has come, seen from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,9 @@ impl State {
                 M::Stop,
             ) => Self::Stopped,
             _ => {
-                return Err(Error::new(
-                    Kind::Unmeasured,
-                    "follow the control protocol",
-                    format!("{} is not expected in state {self:?}", name(message)),
-                ));
+                let cause = format!("{} is not expected in state {self:?}", name(message));
+                return Err(Error::new(Kind::Unmeasured, "follow the control protocol", cause)
+                    .with_code(Code::Protocol));
             }
         })
     }

@@ -1,12 +1,19 @@
-//! What a coordinator and its agents tell each other once they have shaken hands.
+//! The messages that a coordinator and its agents send each other once they have shaken hands.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::framing;
-use crate::control::link::Message;
+use crate::control::link::LinkMessage;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;
 use podperf_model::run_log::EncodedRun;
+
+/// What a coordinator's hello has among its features, and no server's.
+pub(super) const COORDINATES: &str = "coordinate";
+/// For what a coordinator and an agent that joins say before a link has their heartbeats.
+pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From the coordinator to an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,9 +21,9 @@ use podperf_model::run_log::EncodedRun;
 pub(super) enum FromCoordinator {
     /// Answer to `Join`: probe, and say when that is done.
     Welcome,
-    /// There is no place for this agent; the last message.
+    /// This agent cannot take part; the last message.
     Refused(Error),
-    /// Its turn: bring both ends of the test to the gate.
+    /// A step begins: bring both ends of the test to the gate.
     Prepare {
         /// Number of the step, from 1.
         step: u32,
@@ -75,7 +82,7 @@ pub(super) enum FromAgent {
         /// As in `Prepare`.
         step: u32,
         /// The run.
-        packed: EncodedRun,
+        run: EncodedRun,
     },
     /// There is no run.
     Failed {
@@ -101,8 +108,8 @@ pub(super) struct Probed {
     pub(super) tests: Vec<String>,
 }
 
-impl Message for FromCoordinator {
-    const MOST: u32 = 64 << 10;
+impl LinkMessage for FromCoordinator {
+    const MAX_BYTES: u32 = 64 << 10;
     fn heartbeat() -> Self {
         Self::Heartbeat
     }
@@ -111,8 +118,8 @@ impl Message for FromCoordinator {
     }
 }
 
-impl Message for FromAgent {
-    const MOST: u32 = framing::SERVER_MESSAGE_MAX;
+impl LinkMessage for FromAgent {
+    const MAX_BYTES: u32 = framing::MAX_SERVER_MESSAGE_BYTES;
     fn heartbeat() -> Self {
         Self::Heartbeat
     }

@@ -1,15 +1,16 @@
-//! Several clients on one machine or many that measure in turn, without anybody at the keyboard.
+//! Coordination: several clients on one machine or many measure in turn, without anybody at the
+//! keyboard.
 //!
 //! A *coordinator* (`podperf coordinate`) holds the order of the steps and measures nothing.
 //! *Agents* (`podperf agent`) connect to it, prove the token, and carry out a test when it is their
 //! turn; what they measured goes to the coordinator, whose log is the run's record. So a launcher
 //! needs no way into the pods but their logs, and may go away and come back.
 //!
-//! Enters: a [`schedule::Schedule`] for the coordinator, a [`schedule::AgentConfig`] for each
-//! agent. Leaves: [`record::LogRecord`]s, one a line.
+//! Enters: a schedule for the coordinator, an agent config for each agent. Leaves: records of the
+//! run log, one a line.
 //!
 //! An agent connects by the handshake of every control connection (`control::handshake`), names
-//! itself, probes its paths, and waits. Its turn: `prepare` ⇄ `prepared` with both ends of the run
+//! itself, probes its paths, and waits. A step: `prepare` ⇄ `prepared` with both ends of the run
 //! at the gate, `go`, intervals as they end, and the whole result. Nothing depends on two clocks
 //! being the same.
 
@@ -17,12 +18,5 @@ pub mod agent;
 pub mod coordinator;
 mod message;
 
-use std::time::Duration;
-
 /// Port of a coordinator unless another is named.
 pub const PORT: u16 = 5209;
-
-/// What a coordinator's hello has among its features, and no server's.
-const COORDINATES: &str = "coordinate";
-/// For what a coordinator and a newcomer say before a link has their heartbeats.
-const WORD: Duration = Duration::from_secs(5);

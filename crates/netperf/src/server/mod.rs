@@ -1,19 +1,19 @@
 //! netserver: one port, clients of netperf's own wire and of podperf's.
 //!
 //! Enters: options, and a channel that says when to end. Leaves: nothing but what it logs. One
-//! thread hears whoever knocks (`lobby`); who has said something gets a thread (`session`), and a
-//! test the engine's workers (`run_test`). Every wait has a deadline but that for a test whose
-//! client has set none, and that one ends with its client.
+//! thread accepts and reads first messages (`accept`); a client that has sent one gets a thread
+//! (`session`), and a test the engine's workers (`run_test`). Every wait has a deadline but that
+//! for a test whose client has set none, and that one ends with its client.
 
+mod accept;
 mod control;
-mod door;
-mod lobby;
-mod meet;
+mod data_reservation;
+mod data_socket;
 mod order;
 mod run_test;
-mod seats;
 mod session;
 mod start;
+mod wait_for_data;
 mod watch;
 
 use std::io;
@@ -24,30 +24,28 @@ use std::os::unix::net::UnixStream;
 use crossbeam_channel::Receiver;
 
 pub use super::options::ServerOptions;
-use podperf_engine::control::server::{listen, wildcard};
-use podperf_model::AddressFamily;
-use podperf_model::error::{Error, Kind, Result};
-use seats::Registry;
+use data_reservation::DataReservations;
+use podperf_engine::net::{Log, listen, wildcard};
+use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::{AddressFamily, During as _};
 use session::ServerContext;
 pub use start::start;
 
-/// Where the server tells what happens: one line an event.
-pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
-
 /// A server with its port open.
 #[derive(Debug)]
-pub struct Server<'a> {
+pub struct NetperfServer<'a> {
     listener: TcpListener,
     options: &'a ServerOptions,
 }
 
-impl<'a> Server<'a> {
+impl<'a> NetperfServer<'a> {
     /// Opens the port.
     ///
     /// # Errors
     /// Naming the address, when it is taken, not this host's, or not to be found.
     pub fn bind(options: &'a ServerOptions) -> Result<Self> {
-        let mut opened = Err(Error::new(Kind::Unmeasured, "listen", "no such address"));
+        let mut opened = Err(Error::new(Kind::Unmeasured, "listen", "no such address")
+            .with_code(Code::NameResolution));
         for address in addresses(options)? {
             opened = listen(address, false);
             if opened.is_ok() {
@@ -57,7 +55,7 @@ impl<'a> Server<'a> {
         Ok(Self { listener: opened?, options })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     ///
     /// # Errors
     /// What the system says.
@@ -70,17 +68,15 @@ impl<'a> Server<'a> {
     /// # Errors
     /// When the port breaks.
     pub fn run(&self, stop: &Receiver<Kind>, log: Log<'_>) -> Result<Kind> {
-        let (open, closing) = UnixStream::pair().map_err(|error| {
-            Error::new(Kind::Unmeasured, "prepare to end what is served", error)
-        })?;
-        let registry = Registry::default();
+        let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
+        let reservations = DataReservations::new(usize::MAX);
         let context = ServerContext {
             options: self.options,
             log,
-            registry: &registry,
+            reservations: &reservations,
             closing: closing.as_fd(),
         };
-        lobby::run(&self.listener, context, stop, || drop(open))
+        accept::run(&self.listener, context, stop, || drop(open))
     }
 }
 
@@ -89,10 +85,10 @@ impl<'a> Server<'a> {
 /// # Errors
 /// When the port cannot be opened, or breaks.
 pub fn serve(options: &ServerOptions, stop: &Receiver<Kind>, log: Log<'_>) -> Result<Kind> {
-    Server::bind(options)?.run(stop, log)
+    NetperfServer::bind(options)?.run(stop, log)
 }
 
-/// Addresses to listen on, the first that is to be had.
+/// Looks up addresses to listen on; the first that is to be had is taken.
 fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
     let any = match (options.family, &options.host) {
         (Some(AddressFamily::V4), None) => "0.0.0.0",
@@ -100,9 +96,8 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
         (None, None) => return Ok(vec![SocketAddr::new(wildcard(), options.port)]),
         (_, Some(host)) => host,
     };
-    let found = (any, options.port).to_socket_addrs().map_err(|error| {
-        Error::new(Kind::Unmeasured, format!("look up the own address '{any}'"), error)
-    })?;
+    let found =
+        (any, options.port).to_socket_addrs().during(format!("look up the own address '{any}'"))?;
     let of_family = |address: &SocketAddr| match options.family {
         None => true,
         Some(AddressFamily::V4) => address.is_ipv4(),

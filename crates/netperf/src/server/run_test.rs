@@ -11,9 +11,9 @@ use crossbeam_channel::Sender;
 use socket2::Socket;
 
 use super::control::ControlChannel;
-use super::door::{Door, Way};
-use super::meet::{DataWaitError, Waiting};
+use super::data_socket::{DataSocket, DataSource};
 use super::order::{MAX_DATAGRAM_BYTES, Order};
+use super::wait_for_data::{DataWait, DataWaitError};
 use super::watch::beside;
 use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
 use crate::figures::{CpuPercent, Interim};
@@ -28,8 +28,8 @@ use podperf_model::reading::Reading;
 
 /// For the client's data to come, at the least, and beyond the length of the test.
 const DATA_TIMEOUT: Duration = Duration::from_secs(60);
-/// So much later than its time a test is ended whose client has no way to say that it is over, or
-/// whose word was lost.
+/// So much later than its time a test is ended whose client has no source to say that it is over,
+/// or whose word was lost.
 const GRACE_TIME: Duration = Duration::from_secs(1);
 /// So much later a test is broken off.
 const MAX_EXCESS: Duration = Duration::from_secs(60);
@@ -63,9 +63,13 @@ pub(super) enum Outcome {
 ///
 /// # Errors
 /// When the control connection breaks.
-pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) -> Result<Outcome> {
-    let job = job(order, &door, context.extensions);
-    let phase = match wait_for_data(order, job, door, &mut context) {
+pub(super) fn run_test(
+    order: &Order,
+    data_socket: DataSocket,
+    mut context: TestContext<'_>,
+) -> Result<Outcome> {
+    let job = job(order, &data_socket, context.extensions);
+    let phase = match wait_for_data(order, job, data_socket, &mut context) {
         Ok(phase) => phase,
         Err(DataWaitError::Ended) => return Ok(Outcome::Totals(Box::default())),
         Err(DataWaitError::Late) => {
@@ -103,7 +107,7 @@ pub(super) fn run_test(order: &Order, door: Door, mut context: TestContext<'_>) 
 }
 
 /// What a client does to end a test is no failure of it: it closes a connection that it has had
-/// enough of, with bytes still on their way.
+/// enough of, with bytes still on their source.
 fn judge(order: &Order, mut totals: Totals) -> Outcome {
     if order.shape.direction == TestDirection::Receive {
         let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
@@ -119,7 +123,7 @@ fn judge(order: &Order, mut totals: Totals) -> Outcome {
 fn wait_for_data(
     order: &Order,
     job: Job,
-    door: Door,
+    data_socket: DataSocket,
     context: &mut TestContext<'_>,
 ) -> Result<DataPhase, DataWaitError> {
     let length = match order.length {
@@ -129,17 +133,17 @@ fn wait_for_data(
     let deadline = Instant::now() + length + DATA_TIMEOUT;
     let peer = context.control.peer;
     let TestContext { control, closing, log, .. } = context;
-    let mut waiting = Waiting { control, closing: *closing, deadline, log: *log };
-    let Door { way, from, .. } = door;
-    match (way, order.shape.direction.lasts()) {
-        (Way::Listening(listener), false) => {
+    let mut waiting = DataWait { control, closing: *closing, deadline, log: *log };
+    let DataSocket { source, from, .. } = data_socket;
+    match (source, order.shape.direction.lasts()) {
+        (DataSource::Listening(listener), false) => {
             // Ready before the first connection, which is then served at once.
             let accepting = SessionListener::of(listener.try_clone()?, from);
             let phase = prepare(job, DataConnections::Listen(accepting, peer))?;
             waiting.readable(&listener)?;
             Ok(phase)
         }
-        (Way::Datagrams(socket), _) => {
+        (DataSource::Datagrams(socket), _) => {
             // Ready before the first datagram: those that follow it fill the socket at once. Over
             // another handle of the same socket, which is connected when the client is known.
             let phase = prepare(job, DataConnections::Connected(vec![socket.try_clone()?]))?;
@@ -148,9 +152,9 @@ fn wait_for_data(
             }
             Ok(phase)
         }
-        (way, _) => {
+        (source, _) => {
             let sockets =
-                waiting.connections(&way, from, (context.extensions.streams, &order.ask))?;
+                waiting.connections(&source, from, (context.extensions.streams, &order.ask))?;
             let length = hurried(order, job.length, &sockets);
             prepare(Job { length, ..job }, DataConnections::Connected(sockets))
         }
@@ -177,17 +181,19 @@ fn hurried(order: &Order, length: TestLength, sockets: &[Socket]) -> TestLength 
     TestLength::Time(time - early.min(time / 10))
 }
 
-fn job(order: &Order, door: &Door, extensions: Extensions) -> Job {
+fn job(order: &Order, data_socket: &DataSocket, extensions: Extensions) -> Job {
     let granted = |bytes: Option<u32>| bytes.unwrap_or(1 << 16).max(1);
     let send_bytes = order.send_bytes.unwrap_or_else(|| {
-        let bytes = granted(door.granted.send_buffer);
+        let bytes = granted(data_socket.granted.send_buffer);
         if order.shape.protocol == Protocol::Udp { bytes.min(MAX_DATAGRAM_BYTES) } else { bytes }
     });
     Job {
         role: Role::Server,
         shape: order.shape,
         send_bytes,
-        receive_bytes: order.receive_bytes.unwrap_or_else(|| granted(door.granted.receive_buffer)),
+        receive_bytes: order
+            .receive_bytes
+            .unwrap_or_else(|| granted(data_socket.granted.receive_buffer)),
         request_bytes: order.request_bytes,
         response_bytes: order.response_bytes,
         length: own_length(order),
@@ -203,8 +209,8 @@ fn job(order: &Order, door: &Door, extensions: Extensions) -> Job {
 }
 
 /// Bytes of each send and receive of a job, for the answer.
-pub(super) fn sizes(order: &Order, door: &Door) -> [u32; 2] {
-    let job = job(order, door, Extensions::default());
+pub(super) fn sizes(order: &Order, data_socket: &DataSocket) -> [u32; 2] {
+    let job = job(order, data_socket, Extensions::default());
     [job.send_bytes, job.receive_bytes]
 }
 
@@ -225,9 +231,9 @@ fn overtime(order: &Order) -> bool {
     !sends && (order.shape.protocol == Protocol::Udp || !order.shape.direction.lasts())
 }
 
-/// Looks at a test under way where its end is not all that matters: reads the CPU when the time is
-/// over, of a test that waits for its end longer, and counts transactions whose connections do not
-/// last.
+/// Looks at a test under source where its end is not all that matters: reads the CPU when the time
+/// is over, of a test that waits for its end longer, and counts transactions whose connections do
+/// not last.
 struct Gauge<'a> {
     order: &'a Order,
     reader: Option<HostReader>,

@@ -4,12 +4,12 @@ use std::os::fd::BorrowedFd;
 
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::ServerOptions;
 use super::control::ControlChannel;
-use super::door::{self, Door};
+use super::data_reservation::{DataReservation, DataReservations};
+use super::data_socket::{self, DataSocket};
 use super::order::{Dialect, Order};
 use super::run_test::{self, Outcome, TestContext, run_test};
-use super::seats::{Registry, Seats};
-use super::{Log, ServerOptions};
 use crate::data::Totals;
 use crate::figures::EndCounters;
 use crate::test_kind::{Protocol, TestDirection};
@@ -19,6 +19,7 @@ use crate::wire::native::{
 };
 use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
 use crate::wire::{UNKNOWN, WireMessage, classic, kind};
+use podperf_engine::net::Log;
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
 
@@ -27,7 +28,7 @@ use podperf_model::latency::Latencies;
 pub(super) struct ServerContext<'a> {
     pub(super) options: &'a ServerOptions,
     pub(super) log: Log<'a>,
-    pub(super) registry: &'a Registry,
+    pub(super) reservations: &'a DataReservations,
     /// Readable when the server comes to its end.
     pub(super) closing: BorrowedFd<'a>,
 }
@@ -39,7 +40,7 @@ struct Session<'a> {
     name: String,
     /// Of the next test.
     extensions: Extensions,
-    seats: Option<Seats>,
+    reservation: Option<DataReservation>,
     /// Of the last one.
     details: Option<Details>,
     /// It has said something that nobody knows.
@@ -62,7 +63,7 @@ pub(super) fn serve(
         control,
         name,
         extensions,
-        seats: None,
+        reservation: None,
         details: None,
         unknown_logged: false,
     };
@@ -132,14 +133,16 @@ impl Session<'_> {
                     None => self.send(&answer(libc::ENODATA)),
                 }
             }
-            Some(ClientMessage::ConnectionToken) => match self.context.registry.reserve() {
-                Ok(seats) => {
-                    let token = seats.token;
-                    self.seats = Some(seats);
-                    self.send(&token_answer(token))
+            Some(ClientMessage::ConnectionToken) => {
+                match DataReservation::new(self.context.reservations) {
+                    Ok(reservation) => {
+                        let token = reservation.token();
+                        self.reservation = Some(reservation);
+                        self.send(&token_answer(token))
+                    }
+                    Err(_) => self.send(&answer(libc::EAGAIN)),
                 }
-                Err(_) => self.send(&answer(libc::EAGAIN)),
-            },
+            }
             Some(ClientMessage::Join { .. }) | None => self.send(&unknown()),
         }
     }
@@ -147,22 +150,26 @@ impl Session<'_> {
     /// A test, from its request to its results. False: nobody is there any more.
     fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
         self.details = None;
-        let (extensions, seats) = (std::mem::take(&mut self.extensions), self.seats.take());
+        let extensions = std::mem::take(&mut self.extensions);
+        let reservation = self.reservation.take();
         let streams = extensions.streams;
         let opened = self.order(dialect, message, streams).and_then(|order| {
             let addresses = (self.control.local, self.control.peer);
             let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
-            let door = match seats.filter(|_| lasts) {
-                Some(seats) => door::beside(&order, addresses.0, seats),
-                None => door::open(&order, addresses, self.context.options.data_ports.as_ref()),
+            let opened = match reservation.filter(|_| lasts) {
+                Some(reservation) => data_socket::reserved(&order, addresses.0, reservation),
+                None => {
+                    let ports = self.context.options.data_ports.as_ref();
+                    data_socket::open(&order, addresses, ports)
+                }
             };
-            let door = door.map_err(|error| {
+            let data_socket = opened.map_err(|error| {
                 self.log(&format!("open a data socket: {error}"));
                 error.raw_os_error().unwrap_or(libc::EIO)
             })?;
-            Ok((order, door))
+            Ok((order, data_socket))
         });
-        let (order, door) = match opened {
+        let (order, data_socket) = match opened {
             Ok(opened) => opened,
             Err(errno) => {
                 self.log(&format!("a test is refused: errno {errno}"));
@@ -170,18 +177,18 @@ impl Session<'_> {
                 return Ok(true);
             }
         };
-        self.send(&dialect.response(&response(&order, &door)))?;
+        self.send(&dialect.response(&response(&order, &data_socket)))?;
         self.log(&format!(
             "test of {:?} {:?}, {streams} stream(s), data on port {}",
-            order.shape.protocol, order.shape.direction, door.port
+            order.shape.protocol, order.shape.direction, data_socket.port
         ));
-        let granted = door.granted.clone();
+        let granted = data_socket.granted.clone();
         let (context, name) = (self.context, self.name.clone());
         let log = move |line: &str| (context.log)(&format!("{name}: {line}"));
         let closing = context.closing;
         let test_context =
             TestContext { control: &mut self.control, closing, extensions, log: &log };
-        let results = match run_test(&order, door, test_context)? {
+        let results = match run_test(&order, data_socket, test_context)? {
             Outcome::Gone => {
                 self.log("gone before its test was over");
                 return Ok(false);
@@ -272,10 +279,10 @@ where
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-fn response(order: &Order, door: &Door) -> OmniResponse {
-    let granted = &door.granted;
+fn response(order: &Order, data_socket: &DataSocket) -> OmniResponse {
+    let granted = &data_socket.granted;
     let request = &order.request;
-    let [send, receive] = run_test::sizes(order, door).map(word);
+    let [send, receive] = run_test::sizes(order, data_socket).map(word);
     let asked = word(order.request_bytes);
     let (send_size, receive_size, rings) = match order.shape.direction {
         TestDirection::Send => (request.send_size, receive, 2),
@@ -294,7 +301,7 @@ fn response(order: &Order, door: &Door) -> OmniResponse {
         flags: if granted.no_delay { NO_DELAY } else { 0 }
             | if order.measure_cpu { MEASURE_CPU } else { 0 },
         cpu_rate: if order.measure_cpu { 100.0 } else { 0.0 },
-        data_port: door.port,
+        data_port: data_socket.port,
         priority: order.ask.priority.map_or(-1, |_| granted.priority.unwrap_or(-1)),
         tos: order.ask.tos.map_or(-1, |_| granted.tos.map_or(-1, word)),
     }

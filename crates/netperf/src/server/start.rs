@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use nix::sys::signal::Signal;
 
-use super::{Server, ServerOptions};
+use super::{NetperfServer, ServerOptions};
 use crate::signals;
 use podperf_model::AddressFamily;
 use podperf_model::error::{During as _, Kind, Result};
@@ -18,7 +18,8 @@ const FAILED: u8 = 1;
 #[must_use]
 pub fn start(options: &ServerOptions) -> u8 {
     let where_it_listens = where_it_listens(options);
-    let Ok(server) = Server::bind(options).inspect_err(|error| log(options, &error.to_string()))
+    let Ok(server) =
+        NetperfServer::bind(options).inspect_err(|error| log(options, &error.to_string()))
     else {
         let _ = writeln!(io::stderr(), "Unable to start netserver with  {where_it_listens}");
         return FAILED;
@@ -43,7 +44,7 @@ pub fn start(options: &ServerOptions) -> u8 {
     }
 }
 
-fn run(server: &Server<'_>, options: &ServerOptions) -> Result<Kind> {
+fn run(server: &NetperfServer<'_>, options: &ServerOptions) -> Result<Kind> {
     let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
     let address = server.address().during("look up the listening port")?;
     log(options, &format!("listening on {address}"));

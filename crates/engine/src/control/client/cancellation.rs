@@ -32,7 +32,7 @@ impl Cancellation<'_> {
     ///
     /// # Errors
     /// That of `work`; naming `step` and `peer` on a signal or past `deadline`.
-    pub(super) fn hold<T: Send + 'static>(
+    pub(super) fn run_blocking<T: Send + 'static>(
         &self,
         (step, peer): (&str, &str),
         deadline: Instant,
@@ -61,25 +61,25 @@ impl Cancellation<'_> {
 mod tests {
     use super::*;
 
-    fn hold<T: Send + 'static>(
+    fn run_blocking<T: Send + 'static>(
         stop: &Receiver<Kind>,
         deadline: Instant,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        Cancellation { stop, limit: None }.hold(("wait for", "a"), deadline, work)
+        Cancellation { stop, limit: None }.run_blocking(("wait for", "a"), deadline, work)
     }
 
     #[test]
     fn work_that_blocks_is_left_for_a_signal_and_past_the_deadline() {
         let (signal, stop) = bounded(1);
         let far = Instant::now() + Duration::from_secs(3600);
-        assert_eq!(hold(&stop, far, || Ok(7)).unwrap(), 7);
+        assert_eq!(run_blocking(&stop, far, || Ok(7)).unwrap(), 7);
         let (never, blocked) = bounded::<()>(0);
         let late = blocked.clone();
-        let error = hold(&stop, Instant::now(), move || Ok(late.recv())).unwrap_err();
+        let error = run_blocking(&stop, Instant::now(), move || Ok(late.recv())).unwrap_err();
         assert_eq!(error.to_string(), "wait for a: no answer in time");
         signal.send(Kind::Terminated).unwrap();
-        let error = hold(&stop, far, move || Ok(blocked.recv())).unwrap_err();
+        let error = run_blocking(&stop, far, move || Ok(blocked.recv())).unwrap_err();
         assert_eq!(error.kind, Kind::Terminated);
         drop(never);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use socket2::{SockRef, Socket};
 
 use super::{dial, flows};
-use crate::control::preamble::SessionId;
+use crate::net::SessionId;
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;

@@ -10,7 +10,8 @@ use socket2::{SockAddr, Socket, Type};
 
 use super::Target;
 use crate::control::framing;
-use crate::control::preamble::{Preamble, SessionId};
+use crate::control::preamble::Preamble;
+use crate::net::SessionId;
 use crate::transport::{short_lived, socket};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Kind, Result};

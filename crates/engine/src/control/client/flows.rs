@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::control::flow_preamble::{ANSWER, FlowAnswer, FlowRequest, Proof};
-use crate::control::preamble::SessionId;
+use crate::control::flow_preamble::{ANSWER_BYTES, FlowAnswer, FlowRequest, Proof};
+use crate::net::SessionId;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Flows set up at once, so that neither end's queue overflows.
@@ -104,7 +104,7 @@ impl Flow {
 
     /// Takes every answer that is there.
     fn listen(&mut self, session: SessionId) -> io::Result<()> {
-        let mut bytes = [0; ANSWER + 1];
+        let mut bytes = [0; ANSWER_BYTES + 1];
         loop {
             let length = match (&mut &self.socket).read(&mut bytes) {
                 Ok(length) => length,

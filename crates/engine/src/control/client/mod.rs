@@ -1,40 +1,42 @@
-//! The client's side of a run: reach the server, agree on a plan, conduct it, and put both halves
-//! together.
+//! The client's side of a run: reach the server, agree on a plan, drive it, and put both ends'
+//! results together.
 
 mod cancellation;
-mod conduct;
+
 mod data;
 mod dial;
 mod flows;
+mod run;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use socket2::SockRef;
 
-use crate::control::PEER_TIMEOUT;
+use crate::control::timing::PEER_TIMEOUT;
 use crate::control::descriptors;
 use crate::control::handshake;
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
-use crate::control::preamble::SessionId;
 use crate::control::server::{BackgroundServer, ServeOptions};
 use crate::control::token::Token;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::roots::Roots;
+use crate::net::SessionId;
 use crate::workload::compat::CompatOptions;
 use cancellation::Cancellation;
-use conduct::{Conducted, RunContext};
 use data::Data;
-use podperf_model::AddressFamily;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{CheckedPlan, Plan, Role, Workload};
 use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
+use podperf_model::{AddressFamily, Context as _, During as _};
+use run::{RunContext, RunOutcome};
 
 /// For each step until everything is ready to start, unless another time is asked for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,25 +119,25 @@ pub fn measure_with(
     let name = if named.contains(':') { format!("[{named}]") } else { named };
     let name = format!("{name}:{}", target.port);
     let limit = target.deadline.map(|limit| Instant::now() + limit);
-    let conducted = with_server(plan, target, Cancellation { stop, limit }, hooks);
-    let (name, conducted) = match conducted {
-        Ok((address, conducted)) if target.host.is_none() => (address.to_string(), conducted),
-        Ok((_, conducted)) => (name, conducted),
+    let outcome = with_server(plan, target, Cancellation { stop, limit }, hooks);
+    let (name, outcome) = match outcome {
+        Ok((address, outcome)) if target.host.is_none() => (address.to_string(), outcome),
+        Ok((_, outcome)) => (name, outcome),
         Err(error) if limit.is_some_and(|limit| Instant::now() >= limit) => {
             let late = error.with_kind(Kind::Deadline).with_remedy("raise --deadline");
-            (name, Conducted::failed(late))
+            (name, RunOutcome::failed(late))
         }
-        Err(error) => (name, Conducted::failed(error)),
+        Err(error) => (name, RunOutcome::failed(error)),
     };
     merge(Input {
         started_at,
         command: std::env::args().collect(),
         target: name,
-        plan: conducted.plan.unwrap_or_else(|| Plan::clone(plan)),
-        client: conducted.client,
-        server: conducted.server,
-        errors: conducted.errors,
-        warm_up_seconds: conducted.warm_up.as_secs_f64(),
+        plan: outcome.plan.unwrap_or_else(|| Plan::clone(plan)),
+        client: outcome.client,
+        server: outcome.server,
+        errors: outcome.errors,
+        warm_up_seconds: outcome.warm_up.as_secs_f64(),
     })
 }
 
@@ -145,7 +147,7 @@ fn with_server(
     target: &Target,
     cancellation: Cancellation<'_>,
     hooks: Hooks<'_>,
-) -> Result<(SocketAddr, Conducted)> {
+) -> Result<(SocketAddr, RunOutcome)> {
     // A server in this process has the other end of each.
     let ends = if target.host.is_none() { 2 } else { 1 };
     descriptors::check(u64::from(plan.connections()) * ends)?;
@@ -163,20 +165,20 @@ fn with_server(
         let address = server.address();
         let local = Target { port: address.port(), ..target.clone() };
         return run(plan, &local, vec![address], cancellation, hooks)
-            .map(|conducted| (address, conducted));
+            .map(|outcome| (address, outcome));
     };
     let addresses = look_up(host, target, cancellation)?;
     let first = addresses[0];
-    run(plan, target, addresses, cancellation, hooks).map(|conducted| (first, conducted))
+    run(plan, target, addresses, cancellation, hooks).map(|outcome| (first, outcome))
 }
 
 fn look_up(host: &str, target: &Target, cancellation: Cancellation<'_>) -> Result<Vec<SocketAddr>> {
     let (name, wanted) = (host.to_owned(), target.clone());
     let resolve = move || dial::resolve(&name, &wanted);
-    cancellation.hold(("resolve", host), cancellation.deadline(target), resolve)
+    cancellation.run_blocking(("resolve", host), cancellation.deadline(target), resolve)
 }
 
-/// The addresses of the target, which names a host; a message on `stop` ends the wait for them.
+/// Looks up the addresses of the target, which names a host; a message on `stop` ends the wait.
 ///
 /// # Errors
 /// When it has none, or not in time.
@@ -185,12 +187,15 @@ pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>
     look_up(host, target, Cancellation { stop, limit: None })
 }
 
-/// A control connection to the target, which names a host, behind the handshake; the other end's
-/// address, and what it says of itself.
+/// Opens a control connection to the target, which names a host, and shakes hands; returns it with
+/// the other end's address and what it says of itself.
 ///
 /// # Errors
 /// Naming the step, when nobody answers as podperf does, in time.
-pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, SocketAddr, Hello)> {
+pub fn shake_hands(
+    target: &Target,
+    stop: &Receiver<Kind>,
+) -> Result<(TcpStream, SocketAddr, Hello)> {
     let addresses = resolve(target, stop)?;
     let cancellation = Cancellation { stop, limit: None };
     let (deadline, wanted, first) = (cancellation.deadline(target), target.clone(), addresses[0]);
@@ -199,15 +204,18 @@ pub fn meet(target: &Target, stop: &Receiver<Kind>) -> Result<(TcpStream, Socket
         let peer = stream.peer_addr().unwrap_or(first);
         let token = wanted.token.as_ref();
         let hello = handshake::hello(token, None)?;
-        let hello = handshake::client(&stream, token, hello, deadline)
-            .map_err(|error| error.with_peer(peer))?;
+        let hello = handshake::client(&stream, token, hello, deadline).with_peer(peer)?;
         Ok((stream, peer, hello))
     };
-    cancellation.hold(("connect control connection to", &first.to_string()), deadline, reach)
+    cancellation.run_blocking(
+        ("connect control connection to", &first.to_string()),
+        deadline,
+        reach,
+    )
 }
 
 /// A server that has welcomed this client.
-struct Host {
+struct WelcomingServer {
     stream: TcpStream,
     peer: SocketAddr,
     own: HostFacts,
@@ -215,30 +223,32 @@ struct Host {
 }
 
 /// Connects to one of `addresses` and shakes hands.
-fn greet(addresses: &[SocketAddr], target: &Target, deadline: Instant) -> Result<Host> {
+fn connect(
+    addresses: &[SocketAddr],
+    target: &Target,
+    deadline: Instant,
+) -> Result<WelcomingServer> {
     let stream = dial::control(addresses, target.bind, deadline)?;
-    let ends = |result: std::io::Result<SocketAddr>| {
-        result.map_err(|error| Error::new(Kind::Unmeasured, "look up the connection to", error))
-    };
-    let (local, peer) = (ends(stream.local_addr())?, ends(stream.peer_addr())?);
+    let ends: io::Result<_> = stream.local_addr().and_then(|own| Ok((own, stream.peer_addr()?)));
+    let (local, peer) = ends.during("look up the connection to")?;
     let own = host_facts(&Roots::default(), Some(local.ip()), Some(peer.ip()));
     let hello = handshake::hello(target.token.as_ref(), own.boot_id.clone())?;
-    let hello = handshake::client(&stream, target.token.as_ref(), hello, deadline)
-        .map_err(|error| error.with_peer(peer))?;
-    Ok(Host { stream, peer, own, hello })
+    let hello =
+        handshake::client(&stream, target.token.as_ref(), hello, deadline).with_peer(peer)?;
+    Ok(WelcomingServer { stream, peer, own, hello })
 }
 
-/// One run against a server that listens on one of `addresses`.
+/// Carries out one run against a server that listens on one of `addresses`.
 fn run(
     plan: &CheckedPlan,
     target: &Target,
     addresses: Vec<SocketAddr>,
     cancellation: Cancellation<'_>,
     hooks: Hooks<'_>,
-) -> Result<Conducted> {
+) -> Result<RunOutcome> {
     let (deadline, wanted, first) = (cancellation.deadline(target), target.clone(), addresses[0]);
-    let reach = move || greet(&addresses, &wanted, deadline);
-    let Host { stream, peer, own: host, hello } = cancellation.hold(
+    let reach = move || connect(&addresses, &wanted, deadline);
+    let WelcomingServer { stream, peer, own: host, hello } = cancellation.run_blocking(
         ("connect control connection to", &first.to_string()),
         deadline,
         reach,
@@ -250,14 +260,14 @@ fn run(
         Link::start::<FromServer, FromClient>(stream, &name, target.peer_timeout)?;
     let mut agreement =
         Agreement { link: &link, incoming: &incoming, stop: cancellation.stop, peer };
-    agreement.say(&FromClient::Prepare { plan: Box::new(plan.clone()) })?;
+    agreement.send(&FromClient::Prepare { plan: Box::new(plan.clone()) })?;
     let session = agreement.session(deadline)?;
 
     let deadline = cancellation.deadline(target);
     let (wanted, bind) = (plan.clone(), target.bind);
     let open = move || data::open(&wanted, peer, bind, session, deadline);
     let Data { sockets, granted, way } =
-        cancellation.hold(("connect the streams to", &name), deadline, open)?;
+        cancellation.run_blocking(("connect the streams to", &name), deadline, open)?;
     let (plan, role) = (plan.clone(), Role::Client);
     let compat = CompatOptions::default();
     let setup = EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat };
@@ -266,13 +276,13 @@ fn run(
     (hooks.before_start)()?;
     let server = EndResult { facts, readings: Vec::new(), report: None };
     let plan = engine.plan().clone();
-    let ensemble = RunContext {
+    let context = RunContext {
         plan: &plan,
         peer,
-        patience: target.peer_timeout,
+        peer_timeout: target.peer_timeout,
         deadline: cancellation.limit,
     };
-    Ok(ensemble.conduct(link, &incoming, engine, server, hooks.watch, cancellation.stop))
+    Ok(context.drive(link, &incoming, engine, server, hooks.watch, cancellation.stop))
 }
 
 /// The plan, with what was left to the path: datagrams fit the segments of the control connection,
@@ -285,7 +295,7 @@ fn settled(plan: &CheckedPlan, control: &TcpStream) -> Plan {
     plan
 }
 
-/// The exchange until both ends are ready.
+/// The exchange of messages until both ends are ready.
 struct Agreement<'a> {
     link: &'a Link,
     incoming: &'a Receiver<Result<FromServer>>,
@@ -294,12 +304,12 @@ struct Agreement<'a> {
 }
 
 impl Agreement<'_> {
-    fn say(&self, message: &FromClient) -> Result<()> {
+    fn send(&self, message: &FromClient) -> Result<()> {
         self.link.send(message).map_err(|error| error.with_kind(Kind::Unmeasured))
     }
 
-    /// The server accepts the plan; the session its streams belong to, and the port of
-    /// connections that do not last.
+    /// Waits until the server accepts the plan; returns the session its streams belong to, and the
+    /// port of connections that do not last.
     fn session(&mut self, deadline: Instant) -> Result<(SessionId, Option<u16>)> {
         let FromServer::Connect { session, port } = self.next("accept the plan at", deadline)?
         else {
@@ -307,12 +317,13 @@ impl Agreement<'_> {
         };
         let session = SessionId::from_hex(&session).ok_or_else(|| {
             Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
+                .with_code(Code::Protocol)
                 .with_peer(self.peer)
         })?;
         Ok((session, port))
     }
 
-    /// The server has all streams and its workers stand at the gate.
+    /// Waits until the server has all streams and its workers stand at the gate.
     fn ready(&mut self, deadline: Instant) -> Result<EndFacts> {
         match self.next("wait for the streams at", deadline)? {
             FromServer::Ready(facts) => Ok(*facts),
@@ -321,7 +332,9 @@ impl Agreement<'_> {
     }
 
     fn next(&mut self, step: &str, deadline: Instant) -> Result<FromServer> {
-        let failed = |cause: &str| Error::new(Kind::Unmeasured, step, cause).with_peer(self.peer);
+        let failed = |code, cause: &str| {
+            Error::new(Kind::Unmeasured, step, cause).with_code(code).with_peer(self.peer)
+        };
         crossbeam_channel::select! {
             recv(self.incoming) -> message => match message {
                 Ok(Ok(FromServer::Refused(error))) => Err(refused(error, self.peer)),
@@ -329,26 +342,29 @@ impl Agreement<'_> {
                 Ok(Err(error)) => {
                     Err(Error { operation: step.into(), ..error }.with_kind(Kind::Unmeasured))
                 }
-                Err(_) => Err(failed("the control connection is gone")),
+                Err(_) => Err(failed(Code::ConnectionLost, "the control connection is gone")),
             },
             recv(self.stop) -> signal => {
                 let kind = signal.unwrap_or(Kind::Interrupted);
-                Err(failed("a signal ended the run").with_kind(kind))
+                Err(failed(Code::Signal, "a signal ended the run").with_kind(kind))
             }
-            recv(crossbeam_channel::at(deadline)) -> _ => Err(failed("no answer in time")
+            recv(crossbeam_channel::at(deadline)) -> _ => Err(failed(Code::Timeout, "no answer in time")
                 .with_remedy("raise --connect-timeout if the path is slow")),
         }
     }
 
     fn out_of_order(&self, step: &str) -> Error {
-        Error::new(Kind::Unmeasured, step, "it sent another message").with_peer(self.peer)
+        Error::new(Kind::Unmeasured, step, "it sent another message")
+            .with_code(Code::Protocol)
+            .with_peer(self.peer)
     }
 }
 
-/// What the server says when it refuses, with its address.
+/// Names the server that refuses in its error.
 fn refused(error: Error, peer: SocketAddr) -> Error {
-    let remedy = error.remedy.clone();
+    let (remedy, errno) = (error.remedy.clone(), error.errno);
+    let code = if error.code == Code::Other { Code::Refused } else { error.code };
     let cause = Error { remedy: None, ..error }.to_string();
     let refused = Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer);
-    Error { remedy, ..refused }
+    Error { remedy, errno, code, ..refused }
 }

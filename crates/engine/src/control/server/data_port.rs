@@ -10,7 +10,7 @@ use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{Plan, Workload};
 use podperf_model::result::run::SocketFacts;
 
-/// A way in, and what it grants.
+/// The listener of a run's connections.
 #[derive(Debug)]
 pub(super) struct DataPort {
     listener: SessionListener,
@@ -46,7 +46,7 @@ impl DataPort {
         Ok(Some(Self { listener, peer: SocketAddr::new(peer.ip(), 0), number }))
     }
 
-    /// What was granted to the listener, and so to what it accepts: one entry a flow.
+    /// Reads what was granted to the listener, and so to what it accepts: one entry a flow.
     pub(super) fn granted(&self, plan: &Plan) -> Vec<SocketFacts> {
         let facts = socket::granted_to(self.listener.socket());
         // A listener has no segments yet: what it tells is what was asked, if anything.
@@ -55,8 +55,8 @@ impl DataPort {
         vec![SocketFacts { mss_bytes, peer, ..facts }; plan.flows as usize]
     }
 
-    /// For the engine.
-    pub(super) fn into_way(self) -> (ConnectionSource, SocketAddr) {
+    /// The listener, for the engine, and whom it serves.
+    pub(super) fn into_source(self) -> (ConnectionSource, SocketAddr) {
         (ConnectionSource::Listen(self.listener), self.peer)
     }
 }

@@ -2,76 +2,64 @@
 //!
 //! Enters: datagrams from anybody. Leaves: a connected socket for each flow whose client has named
 //! its session and shown that it receives where it sends from. Only requests with the id of a
-//! waiting session are answered, each with fewer bytes than it had; strangers get nothing, and no
+//! waiting session are answered, each with fewer bytes than it had; all others get nothing, and no
 //! state is kept of them. The kernel prefers a connected socket to the open one (compute_score in
 //! net/ipv4/udp.c), so the flows' own datagrams do not come by here. Nothing here blocks.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrLike as _, SockaddrStorage, recv,
     recvmsg, sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Log;
-use crate::control::flow_preamble::{FlowAnswer, FlowRequest, ProofKey, REQUEST};
-use crate::control::preamble::SessionId;
-use podperf_model::error::{Error, Kind, Result};
+use crate::control::flow_preamble::{FlowAnswer, FlowRequest, ProofKey, REQUEST_BYTES};
+use crate::net::{Log, Reservations, SessionId, StreamReservation, WaitingSession};
+use podperf_model::error::{Code, Error, Kind, Result};
 
-/// Datagrams looked at in one turn, so that a flood leaves time for the listener's other work.
-const A_TURN: usize = 256;
+/// Handled at once, so that a flood leaves time for the listener's other work.
+const MAX_DATAGRAMS_PER_POLL: usize = 256;
 /// Between two looks at requests that were repeated because their answer was lost: they arrive at
 /// the flow's own socket.
-const REPEATED: Duration = Duration::from_millis(20);
+const REPEATED_REQUESTS_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two lines about flows that cannot be set up.
-const QUIET: Duration = Duration::from_secs(1);
+const MIN_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A flow's number and its connected socket.
-pub(super) type Joined = (u32, Socket);
+/// By flow: where it goes, and its socket, once it is set up.
+type FlowSockets = Vec<Option<(SocketAddr, Socket)>>;
+/// The flows that a session has reserved; dropped, their sockets are read no more.
+pub(super) type FlowReservation = StreamReservation<Socket, FlowSockets>;
 
 /// Sets flows up.
 pub(super) struct Flows {
     /// Absent: why there is no UDP port.
-    port: Result<Port, String>,
-    sessions: Mutex<HashMap<SessionId, Waiting>>,
-    looked: Mutex<Looked>,
+    port: Result<FlowPort, String>,
+    reservations: Reservations<Socket, FlowSockets>,
+    last: Mutex<LastTimes>,
 }
 
-struct Port {
+/// The open UDP port.
+struct FlowPort {
     socket: Socket,
     address: SocketAddr,
     key: ProofKey,
 }
 
+/// When things that are done now and then were done last.
 #[derive(Default)]
-struct Looked {
-    at: Option<Instant>,
-    complained: Option<Instant>,
-}
-
-/// A session whose flows are being set up.
-struct Waiting {
-    tell: Sender<Joined>,
-    /// By flow: where it goes, and its socket.
-    flows: Vec<Option<(SocketAddr, Socket)>>,
-}
-
-/// A session's place; dropped, its flows' sockets are looked at no more.
-pub(super) struct Place<'a> {
-    flows: &'a Flows,
-    session: SessionId,
-    pub(super) joining: Receiver<Joined>,
+struct LastTimes {
+    answered_repeated: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 /// A datagram at the open port, or for it.
-struct Knock {
+struct FlowDatagram {
     bytes: Vec<u8>,
     from: SocketAddr,
     /// The address it was sent to, and so the one to answer from.
@@ -88,12 +76,12 @@ impl Flows {
                 setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
             }
             let key = ProofKey::random().map_err(io::Error::other)?;
-            Ok(Port { socket, address, key })
+            Ok(FlowPort { socket, address, key })
         });
         Self {
             port: port.map_err(|error| format!("UDP port {}: {error}", address.port())),
-            sessions: Mutex::default(),
-            looked: Mutex::default(),
+            reservations: Reservations::new(usize::MAX),
+            last: Mutex::default(),
         }
     }
 
@@ -104,80 +92,85 @@ impl Flows {
     pub(super) fn available(&self) -> Result<()> {
         self.port.as_ref().map(|_| ()).map_err(|cause| {
             Error::new(Kind::Unmeasured, "open", cause)
+                .with_code(Code::AddressUnavailable)
                 .with_remedy("free that UDP port, or let the server listen on another with -p")
         })
     }
 
-    /// To be waited for beside the listener.
+    /// The port, to be waited for beside the listener.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.port.as_ref().ok().map(|port| port.socket.as_fd())
     }
 
-    /// Lets `session` set up `count` flows.
+    /// Reserves `count` flows for `session`.
     ///
     /// # Errors
     /// As [`Self::available`].
-    pub(super) fn expect(&self, session: SessionId, count: u32) -> Result<Place<'_>> {
+    pub(super) fn reserve(&self, session: SessionId, count: u32) -> Result<FlowReservation> {
         self.available()?;
-        let (tell, joining) = bounded(count as usize);
-        let flows = (0..count).map(|_| None).collect();
-        self.lock().insert(session, Waiting { tell, flows });
-        Ok(Place { flows: self, session, joining })
+        let sockets = (0..count).map(|_| None).collect();
+        let reserved = self.reservations.reserve(session, count as usize, sockets);
+        Ok(reserved.expect("there is no bound on the sessions"))
     }
 
     /// Serves what has come to the port, and requests repeated at flows that are set up.
     pub(super) fn serve(&self, log: Log<'_>) {
         let Ok(port) = &self.port else { return };
-        let mut knocks = VecDeque::new();
-        for _ in 0..A_TURN {
-            if knocks.is_empty() {
-                knocks.extend(port.receive());
+        let mut datagrams = VecDeque::new();
+        for _ in 0..MAX_DATAGRAMS_PER_POLL {
+            if datagrams.is_empty() {
+                datagrams.extend(port.receive());
             }
-            let Some(knock) = knocks.pop_front() else { break };
-            if let Err(error) = self.answer(port, &knock, &mut knocks) {
-                let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-                if looked.complained.is_none_or(|at| at.elapsed() > QUIET) {
-                    looked.complained = Some(Instant::now());
-                    log(&format!("set up a flow of datagrams with {}: {error}", knock.from));
-                }
+            let Some(datagram) = datagrams.pop_front() else { break };
+            if let Err(error) = self.answer(port, &datagram, &mut datagrams)
+                && is_due(&mut self.last().logged, MIN_LOG_INTERVAL)
+            {
+                log(&format!("set up a flow of datagrams with {}: {error}", datagram.from));
             }
         }
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.at.is_none_or(|at| at.elapsed() > REPEATED) {
-            looked.at = Some(Instant::now());
+        if is_due(&mut self.last().answered_repeated, REPEATED_REQUESTS_INTERVAL) {
             self.answer_repeated();
         }
     }
 
     /// Answers one datagram. What raced into a new flow's socket before it was connected goes to
     /// `raced`.
-    fn answer(&self, port: &Port, knock: &Knock, raced: &mut VecDeque<Knock>) -> io::Result<()> {
-        let Some(request) = FlowRequest::decode(&knock.bytes) else { return Ok(()) };
-        let mut sessions = self.lock();
-        let Some(waiting) = sessions.get_mut(&request.session) else { return Ok(()) };
-        let Some(flow) = waiting.flows.get_mut(request.flow as usize) else { return Ok(()) };
-        match flow {
-            Some((peer, socket)) if *peer == knock.from => accept(socket, request.flow),
-            // Somebody else has it.
-            Some(_) => Ok(()),
-            None if port.key.accepts(&request, knock.from) => {
-                let socket = port.connect(knock, raced)?;
-                let own = socket.try_clone()?;
-                accept(&socket, request.flow)?;
-                *flow = Some((knock.from, socket));
-                // There is a place for each flow, and each comes once.
-                let _ = waiting.tell.try_send((request.flow, own));
-                Ok(())
+    fn answer(
+        &self,
+        port: &FlowPort,
+        datagram: &FlowDatagram,
+        raced: &mut VecDeque<FlowDatagram>,
+    ) -> io::Result<()> {
+        let Some(request) = FlowRequest::decode(&datagram.bytes) else { return Ok(()) };
+        let answer = |waiting: &mut WaitingSession<Socket, FlowSockets>| {
+            match waiting.state.get_mut(request.flow as usize) {
+                None => Ok(()),
+                Some(Some((peer, socket))) if *peer == datagram.from => {
+                    accept(socket, request.flow)
+                }
+                // Somebody else has it.
+                Some(Some(_)) => Ok(()),
+                Some(flow @ None) if port.key.accepts(&request, datagram.from) => {
+                    let socket = port.connect(datagram, raced)?;
+                    let own = socket.try_clone()?;
+                    accept(&socket, request.flow)?;
+                    *flow = Some((datagram.from, socket));
+                    // Each flow is reserved, and each comes once.
+                    waiting.deliver(request.flow, own);
+                    Ok(())
+                }
+                Some(None) => port.challenge(&request, datagram),
             }
-            None => port.challenge(&request, knock),
-        }
+        };
+        self.reservations.with(request.session, answer).unwrap_or(Ok(()))
     }
 
-    /// A client whose acceptance was lost repeats its request, which comes to the flow's socket.
+    /// Answers clients whose acceptance was lost: they repeat their request, which comes to the
+    /// flow's socket.
     fn answer_repeated(&self) {
-        let mut bytes = [0; REQUEST + 1];
-        for waiting in self.lock().values() {
-            for (id, flow) in (0..).zip(&waiting.flows) {
+        let mut bytes = [0; REQUEST_BYTES + 1];
+        self.reservations.for_each(|waiting| {
+            for (id, flow) in (0..).zip(&waiting.state) {
                 let Some((_, socket)) = flow else { continue };
                 let Ok(length) = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT)
                 else {
@@ -188,26 +181,28 @@ impl Flows {
                     let _ = accept(socket, id);
                 }
             }
-        }
+        });
     }
 
-    /// A session that panicked has left the map whole, so poison does not matter.
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Waiting>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, LastTimes> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.flows.lock().remove(&self.session);
+/// Whether `interval` has passed since `last`, which is now then.
+fn is_due(last: &mut Option<Instant>, interval: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() > interval);
+    if due {
+        *last = Some(Instant::now());
     }
+    due
 }
 
 fn accept(socket: &Socket, flow: u32) -> io::Result<()> {
     socket.send(&FlowAnswer::Accepted { flow }.encode()).map(|_| ())
 }
 
-/// A UDP socket at `address`, connected to `peer` if there is one. All of one port share it
+/// Opens a UDP socket at `address`, connected to `peer` if there is one. All of one port share it
 /// (SO_REUSEPORT), which the kernel grants within one user.
 fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
@@ -224,10 +219,10 @@ fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-impl Port {
-    /// The next datagram; absent: there is none, or it cannot be read.
-    fn receive(&self) -> Option<Knock> {
-        let mut bytes = [0; REQUEST + 1];
+impl FlowPort {
+    /// Takes the next datagram; absent: there is none, or it cannot be read.
+    fn receive(&self) -> Option<FlowDatagram> {
+        let mut bytes = [0; REQUEST_BYTES + 1];
         let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
         let mut slices = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT;
@@ -243,12 +238,12 @@ impl Port {
             _ => None,
         })?;
         let length = message.bytes;
-        Some(Knock { bytes: bytes[..length].to_vec(), from, to })
+        Some(FlowDatagram { bytes: bytes[..length].to_vec(), from, to })
     }
 
-    /// Own address as the sender of `knock` sees it.
-    fn local(&self, knock: &Knock) -> SocketAddr {
-        match (knock.to, knock.from) {
+    /// The own address as the sender of `datagram` sees it.
+    fn local(&self, datagram: &FlowDatagram) -> SocketAddr {
+        match (datagram.to, datagram.from) {
             // A link-local address needs its link.
             (IpAddr::V6(to), SocketAddr::V6(from)) => {
                 SocketAddrV6::new(to, self.address.port(), 0, from.scope_id()).into()
@@ -257,13 +252,17 @@ impl Port {
         }
     }
 
-    /// A socket of its own for a flow, between the addresses that its request went between.
-    fn connect(&self, knock: &Knock, raced: &mut VecDeque<Knock>) -> io::Result<Socket> {
-        let socket = open(self.local(knock), Some(knock.from))?;
+    /// Opens a socket of its own for a flow, between the addresses that its request went between.
+    fn connect(
+        &self,
+        datagram: &FlowDatagram,
+        raced: &mut VecDeque<FlowDatagram>,
+    ) -> io::Result<Socket> {
+        let socket = open(self.local(datagram), Some(datagram.from))?;
         // Between bind and connect the kernel may have given it what was meant for the open port.
-        let mut bytes = [0_u8; REQUEST + 1];
+        let mut bytes = [0_u8; REQUEST_BYTES + 1];
         let fd = socket.as_raw_fd();
-        for _ in 0..A_TURN {
+        for _ in 0..MAX_DATAGRAMS_PER_POLL {
             let mut slices = [IoSliceMut::new(&mut bytes)];
             let flags = MsgFlags::MSG_DONTWAIT;
             let Ok(message) = recvmsg::<SockaddrStorage>(fd, &mut slices, None, flags) else {
@@ -271,22 +270,22 @@ impl Port {
             };
             let from = message.address.as_ref().and_then(socket_address);
             let length = message.bytes;
-            raced.extend(from.map(|from| Knock {
+            raced.extend(from.map(|from| FlowDatagram {
                 bytes: bytes[..length].to_vec(),
                 from,
-                to: knock.to,
+                to: datagram.to,
             }));
         }
         Ok(socket)
     }
 
-    /// Tells the sender of `knock` what to repeat, from the address it addressed.
-    fn challenge(&self, request: &FlowRequest, knock: &Knock) -> io::Result<()> {
-        let proof = self.key.proof(request, knock.from);
+    /// Tells the sender of `datagram` what to repeat, from the address it addressed.
+    fn challenge(&self, request: &FlowRequest, datagram: &FlowDatagram) -> io::Result<()> {
+        let proof = self.key.proof(request, datagram.from);
         let answer = FlowAnswer::Challenge { flow: request.flow, proof }.encode();
         let four;
         let six;
-        let source = match knock.to {
+        let source = match datagram.to {
             IpAddr::V4(to) => {
                 four = libc::in_pktinfo {
                     ipi_ifindex: 0,
@@ -302,7 +301,7 @@ impl Port {
                 ControlMessage::Ipv6PacketInfo(&six)
             }
         };
-        let to = SockaddrStorage::from(knock.from);
+        let to = SockaddrStorage::from(datagram.from);
         let (slices, flags) = ([IoSlice::new(&answer)], MsgFlags::MSG_DONTWAIT);
         sendmsg(self.socket.as_raw_fd(), &slices, &[source], flags, Some(&to))?;
         Ok(())

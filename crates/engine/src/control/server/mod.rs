@@ -1,36 +1,33 @@
 //! The listening end: one port, many clients at once.
 //!
-//! One thread accepts and reads preambles of all who knock (`lobby`), so that silent or slow
-//! strangers cost a descriptor for two seconds and nothing else. A client that has named itself
-//! gets a thread (`reception`), and once its plan is accepted the engine's (`conduct`).
+//! One thread accepts connections and shakes hands with all clients (`accept`), so that a silent or
+//! slow peer costs a descriptor for a few seconds and nothing else. A client that is welcome gets a
+//! thread (`serve_client`), and once its plan is accepted the engine's (`run`).
 
+mod accept;
 mod background;
-mod conduct;
+mod data_channel;
 mod data_port;
-mod entrance;
 mod flows;
-mod lobby;
-mod reception;
-mod registry;
+mod run;
+mod serve_client;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::control::PEER_TIMEOUT;
+use crate::control::timing::PEER_TIMEOUT;
 use crate::control::token::Token;
-use crate::transport::socket;
+use crate::net::{Log, Reservations, listen, wildcard};
 pub use background::BackgroundServer;
 use flows::Flows;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::During as _;
+use podperf_model::error::{Kind, Result};
 use podperf_model::plan::limits::Limits;
 
-/// Connections that may wait for being accepted; more than any plan opens at once.
-const BACKLOG: i32 = 4096;
-
 /// Where any port will do, so many are tried for one that is free for TCP and UDP.
-const PORTS_TRIED: u32 = 8;
+const MAX_PORT_ATTEMPTS: u32 = 8;
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -71,8 +68,17 @@ impl ServeOptions {
     }
 }
 
-/// Where the server tells what happens: one line an event.
-pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
+/// What serving one client needs.
+struct SessionContext<'a> {
+    options: &'a ServeOptions,
+    reservations: &'a Reservations,
+    flows: &'a Flows,
+    log: Log<'a>,
+    /// Disconnected when the server ends.
+    closed: &'a Receiver<()>,
+    /// The client's address, as people write it.
+    peer: &'a str,
+}
 
 /// A server with its port open.
 pub struct Server {
@@ -89,13 +95,11 @@ impl Server {
     /// Naming address and port, when it is taken or not this host's.
     pub fn bind(options: ServeOptions) -> Result<Self> {
         let asked = SocketAddr::new(options.bind.unwrap_or_else(wildcard), options.port);
-        let mut tries = if asked.port() == 0 { PORTS_TRIED } else { 1 };
+        let mut tries = if asked.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
         loop {
             tries -= 1;
             let listener = listen(asked, options.mptcp)?;
-            let address = listener.local_addr().map_err(|error| {
-                Error::new(Kind::Unmeasured, "look up the listening port", error)
-            })?;
+            let address = listener.local_addr().during("look up the listening port")?;
             let flows = Flows::bind(address);
             if tries == 0 || flows.available().is_ok() {
                 return Ok(Self { listener, flows, address, options });
@@ -103,7 +107,7 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -115,7 +119,7 @@ impl Server {
     /// # Errors
     /// When the listening socket breaks.
     pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-        lobby::run(&self.listener, &self.flows, &self.options, log, stop)
+        accept::run(&self.listener, &self.flows, &self.options, log, stop)
     }
 }
 
@@ -136,46 +140,4 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
              set a token with --token-file or PODPERF_TOKEN");
     }
     server.run(log, stop)
-}
-
-/// Every address of this host.
-pub fn wildcard() -> IpAddr {
-    if has_ipv6() { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
-}
-
-/// Whether a dual-stack wildcard can be had: IPv6 may be left out of the kernel, or turned off.
-fn has_ipv6() -> bool {
-    TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
-}
-
-/// Opens a port, without waiting in any of its accepts.
-///
-/// # Errors
-/// Naming it, when it is taken or not this host's.
-pub fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
-    let open = || {
-        // A listener of Multipath TCP serves TCP too, but to io_uring's zero-copy sends on what it
-        // accepts the kernel answers EOPNOTSUPP (seen with Linux 6.18): only where it is asked for.
-        let socket = socket::open(address, mptcp, socket2::Type::STREAM)?;
-        // A restart does not wait for old connections; two servers on one port stay impossible,
-        // because SO_REUSEPORT is not set.
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            let wildcard = address.ip().is_unspecified();
-            socket.set_only_v6(!wildcard)?;
-        }
-        socket.bind(&address.into())?;
-        socket::listening(&socket);
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(TcpListener::from(socket))
-    };
-    open().map_err(|error: std::io::Error| {
-        let remedy = if mptcp && socket::lacks_mptcp(&error) {
-            "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out"
-        } else {
-            "choose another port with -p, or an address of this host with --bind"
-        };
-        Error::new(Kind::Unmeasured, "listen on", error).with_peer(address).with_remedy(remedy)
-    })
 }

@@ -1,11 +1,11 @@
 //! `podperf agent`: measures when it is its turn.
 //!
-//! Enters: a part, whose words have become plans and targets, and where the coordinator is. Leaves:
-//! results, to the coordinator. What decides when to stop, the coordinator or a signal, is listened
-//! to by one thread while another measures.
+//! Enters: an agent's config, whose words have become plans and targets, and where the coordinator
+//! is. Leaves: results, to the coordinator. What decides when to stop, the coordinator or a signal,
+//! is listened to by one thread while another measures.
 
-mod arrive;
-mod attend;
+mod join;
+mod listen;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -15,10 +15,10 @@ use crossbeam_channel::{Receiver, select};
 
 use crate::control::client::{Hooks, Target, measure_with};
 use crate::control::link::Link;
-use crate::control::server::Log;
 use crate::coordination::message::{FromAgent, FromCoordinator};
-use attend::{End, Stand};
-use podperf_model::error::{Error, Kind, Result};
+use crate::net::Log;
+use listen::{AgentEnd, StepContext};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::{Interval, Run, Status};
 use podperf_model::run_log::EncodedRun;
@@ -31,23 +31,26 @@ pub struct AgentOptions<'a> {
     /// For the coordinator to let it in.
     pub join_timeout: Duration,
     /// What it can measure.
-    pub part: AgentConfig,
+    pub config: AgentConfig,
     /// The same, as plans.
-    pub tests: Tests,
+    pub tests: PlannedTests,
     /// What else a client does to its result.
     pub finish: &'a (dyn Fn(&mut Run) + Sync),
 }
 
 /// What is to be done, and with whom.
-pub type Test = (CheckedPlan, Target);
-/// Tests by name.
-pub type Tests = BTreeMap<String, Test>;
+pub type PlannedTest = (CheckedPlan, Target);
+/// PlannedTests by name.
+pub type PlannedTests = BTreeMap<String, PlannedTest>;
 
-/// Makes plans of a part's words by `parse`, which gets the words of one command line.
+/// Makes plans of a config's words by `parse`, which gets the words of one command line.
 ///
 /// # Errors
 /// The first words that are none, with the test's name.
-pub fn tests(part: &AgentConfig, parse: &dyn Fn(&[String]) -> Result<Test>) -> Result<Tests> {
+pub fn tests(
+    config: &AgentConfig,
+    parse: &dyn Fn(&[String]) -> Result<PlannedTest>,
+) -> Result<PlannedTests> {
     let test = |(name, words): (&String, &Vec<String>)| {
         let parsed = parse(words).map_err(|error| {
             let operation = format!("read the words of test '{name}'");
@@ -55,7 +58,7 @@ pub fn tests(part: &AgentConfig, parse: &dyn Fn(&[String]) -> Result<Test>) -> R
         })?;
         Ok((name.clone(), parsed))
     };
-    part.tests.iter().map(test).collect()
+    config.tests.iter().map(test).collect()
 }
 
 /// Takes part until the coordinator says that it is over, or a message on `stop` does. Returns the
@@ -68,14 +71,14 @@ pub fn join(
     log: Log<'_>,
     stop: &Receiver<Kind>,
 ) -> Result<Option<Kind>> {
-    let (stream, name) = arrive::arrive(options, log, stop)?;
-    log(&format!("joined {name} as {}", options.part.agent));
-    let patience = options.coordinator.peer_timeout;
-    let (link, incoming) = Link::start::<FromCoordinator, FromAgent>(stream, &name, patience)?;
+    let (stream, name) = join::join(options, log, stop)?;
+    log(&format!("joined {name} as {}", options.config.agent));
+    let timeout = options.coordinator.peer_timeout;
+    let (link, incoming) = Link::start::<FromCoordinator, FromAgent>(stream, &name, timeout)?;
     match (Agent { options, name, link, incoming, stop, log }).take_part() {
-        End::Done => Ok(None),
-        End::Signal(kind) => Ok(Some(kind)),
-        End::Lost(error) => Err(error),
+        AgentEnd::Done => Ok(None),
+        AgentEnd::Signal(kind) => Ok(Some(kind)),
+        AgentEnd::Lost(error) => Err(error),
     }
 }
 
@@ -91,10 +94,10 @@ struct Agent<'a> {
 }
 
 impl Agent<'_> {
-    fn take_part(&self) -> End {
+    fn take_part(&self) -> AgentEnd {
         let Self { options, log, .. } = self;
-        let (probed, end) = self.attend(0, |stand| probe::all(options, stand, *log));
-        if let Some(end) = end.or_else(|| probed.err().map(End::Lost)) {
+        let (probed, end) = self.run_listening(0, |context| probe::all(options, context, *log));
+        if let Some(end) = end.or_else(|| probed.err().map(AgentEnd::Lost)) {
             return end;
         }
         if let Err(error) = self.link.send(&FromAgent::Ready) {
@@ -105,7 +108,7 @@ impl Agent<'_> {
             select! {
                 recv(self.incoming) -> message => match message {
                     Ok(Ok(FromCoordinator::Prepare { step, test, sample })) => {
-                        if let Some(end) = self.turn(step, &test, sample) {
+                        if let Some(end) = self.step(step, &test, sample) {
                             return end;
                         }
                     }
@@ -113,29 +116,29 @@ impl Agent<'_> {
                         return end;
                     },
                     Ok(Err(error)) => return self.lost(error),
-                    Err(_) => return self.lost(self.unheard()),
+                    Err(_) => return self.lost(self.closed()),
                 },
-                recv(self.stop) -> kind => return End::Signal(kind.unwrap_or(Kind::Interrupted)),
+                recv(self.stop) -> kind => return AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted)),
             }
         }
     }
 
     /// Carries out one step.
-    fn turn(&self, step: u32, test: &str, sample: u32) -> Option<End> {
+    fn step(&self, step: u32, test: &str, sample: u32) -> Option<AgentEnd> {
         let Some((plan, target)) = self.options.tests.get(test) else {
             let cause = format!("it has no test '{test}'");
             (self.log)(&format!("step {step}: {cause}"));
             return self.bring(&FromAgent::Failed { step, cause }).err();
         };
-        let (run, end) = self.attend(step, |stand| measured(plan, target, step, stand));
+        let (run, end) = self.run_listening(step, |context| measured(plan, target, step, context));
         let message = match run {
             Ok(mut run) => {
-                let words = self.options.part.tests.get(test).into_iter().flatten();
+                let words = self.options.config.tests.get(test).into_iter().flatten();
                 run.command = std::iter::once("podperf".to_owned()).chain(words.cloned()).collect();
                 (self.options.finish)(&mut run);
                 (self.log)(&format!("step {step}: {test}, sample {sample}: {}", summary(&run)));
                 match EncodedRun::of(&run) {
-                    Ok(packed) => FromAgent::Result { step, packed },
+                    Ok(run) => FromAgent::Result { step, run },
                     Err(error) => FromAgent::Failed { step, cause: error.to_string() },
                 }
             }
@@ -148,48 +151,51 @@ impl Agent<'_> {
         end.or_else(|| brought.err())
     }
 
-    fn bring(&self, message: &FromAgent) -> Result<(), End> {
+    fn bring(&self, message: &FromAgent) -> Result<(), AgentEnd> {
         self.link.send(message).map_err(|error| self.lost(error))
     }
 
-    /// What is no order ends the part or comes too late.
-    fn ending(&self, message: FromCoordinator) -> Option<End> {
+    /// Handles messages that are not step commands.
+    fn ending(&self, message: FromCoordinator) -> Option<AgentEnd> {
         match message {
             FromCoordinator::Done => {
                 (self.log)("the coordinator has finished");
-                Some(End::Done)
+                Some(AgentEnd::Done)
             }
-            FromCoordinator::Refused(error) => Some(End::Lost(error.with_peer(&self.name))),
+            FromCoordinator::Refused(error) => Some(AgentEnd::Lost(error.with_peer(&self.name))),
             _ => None,
         }
     }
 
-    fn unheard(&self) -> Error {
-        Error::new(Kind::Incomplete, "listen to", "the connection is gone").with_peer(&self.name)
+    fn closed(&self) -> Error {
+        Error::new(Kind::Incomplete, "listen to", "the connection is gone")
+            .with_code(Code::ConnectionLost)
+            .with_peer(&self.name)
     }
 
-    fn lost(&self, error: Error) -> End {
+    fn lost(&self, error: Error) -> AgentEnd {
+        let (code, errno) = (error.code, error.errno);
         let cause = Error { peer: None, ..error };
-        End::Lost(
-            Error::new(Kind::Incomplete, "take part with the coordinator", cause)
-                .with_peer(&self.name),
-        )
+        let lost = Error::new(Kind::Incomplete, "take part with the coordinator", cause)
+            .with_code(code)
+            .with_peer(&self.name);
+        AgentEnd::Lost(Error { errno, ..lost })
     }
 }
 
 /// One run, with its start in the coordinator's hand.
-fn measured(plan: &CheckedPlan, target: &Target, step: u32, stand: &Stand) -> Run {
+fn measured(plan: &CheckedPlan, target: &Target, step: u32, context: &StepContext) -> Run {
     let mut watch = |interval: &Interval| {
         // Nobody listens any more when the coordinator is lost; the run is being stopped then.
-        let _ = stand.tell.send(FromAgent::Interval {
+        let _ = context.messages.send(FromAgent::Interval {
             step,
             bits_per_second: interval.bits_per_second,
             transactions_per_second: interval.transactions_per_second,
         });
     };
-    let mut before_start = || stand.gate(step);
+    let mut before_start = || context.gate(step);
     let hooks = Hooks { watch: &mut watch, before_start: &mut before_start };
-    measure_with(plan, target, hooks, &stand.stop)
+    measure_with(plan, target, hooks, &context.stop)
 }
 
 /// A run in a line.

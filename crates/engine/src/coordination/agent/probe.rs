@@ -1,4 +1,4 @@
-//! Whether paths are as expected, before anything is timed on them.
+//! Probes whether paths are as expected, before anything is timed on them.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -6,30 +6,30 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{after, select};
 
 use super::AgentOptions;
-use super::attend::Stand;
-use crate::control::client::{Target, meet, resolve};
-use crate::control::server::Log;
+use super::listen::StepContext;
+use crate::control::client::{Target, resolve, shake_hands};
 use crate::coordination::message::{FromAgent, Probed};
+use crate::net::Log;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;
 use podperf_model::schedule::{PathProbe, host_and_port};
 
 /// Answers in a row that make a path one.
-const ANSWERS: u32 = 3;
+const MIN_ANSWERS: u32 = 3;
 /// Connections that have to fail where none is expected.
-const REFUSALS: u32 = 3;
+const MIN_FAILURES: u32 = 3;
 /// For one connection.
-const ATTEMPT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Probes all paths of a part, one after the other, and tells what came of each. Told to stop, it
-/// leaves the rest.
-pub(super) fn all(options: &AgentOptions<'_>, stand: &Stand, log: Log<'_>) {
-    let limit = Duration::from_secs(options.part.probe_seconds.into());
-    for probe in &options.part.probes {
+/// Probes all paths of the agent's config, one after the other, and tells what came of each. Told
+/// to stop, it leaves the rest.
+pub(super) fn all(options: &AgentOptions<'_>, context: &StepContext, log: Log<'_>) {
+    let limit = Duration::from_secs(options.config.probe_seconds.into());
+    for probe in &options.config.probes {
         let begun = Instant::now();
-        let Some(outcome) = one(probe, &target(options, probe), limit, stand) else { return };
+        let Some(outcome) = one(probe, &target(options, probe), limit, context) else { return };
         let (met, cause) = match outcome {
             Ok(cause) => (true, cause),
             Err(cause) => (false, Some(cause)),
@@ -40,19 +40,19 @@ pub(super) fn all(options: &AgentOptions<'_>, stand: &Stand, log: Log<'_>) {
         log(&format!("path {path} to {address}: {outcome}: {words}"));
         let seconds = begun.elapsed().as_secs_f64();
         let probed = Probed { path, address, expect, met, seconds, cause, tests };
-        let _ = stand.tell.send(FromAgent::Probed(probed));
+        let _ = context.messages.send(FromAgent::Probed(probed));
     }
 }
 
 fn target(options: &AgentOptions<'_>, probe: &PathProbe) -> Target {
-    // The part's addresses have been checked.
+    // The config's addresses have been checked.
     let (host, port) = host_and_port(&probe.address).unwrap_or_default();
     Target {
         host: Some(host.to_owned()),
         port,
         family: None,
         bind: None,
-        connect_timeout: ATTEMPT,
+        connect_timeout: ATTEMPT_TIMEOUT,
         deadline: None,
         ..options.coordinator.clone()
     }
@@ -63,18 +63,22 @@ fn one(
     probe: &PathProbe,
     target: &Target,
     limit: Duration,
-    stand: &Stand,
+    context: &StepContext,
 ) -> Option<Result<Option<String>, String>> {
     match probe.expect {
         Expect::Answer => {
-            answers(target, Instant::now() + limit, stand).map(|met| met.map(|()| None))
+            answers(target, Instant::now() + limit, context).map(|met| met.map(|()| None))
         }
-        Expect::NoAnswer => stays_silent(target, stand).map(|met| met.map(Some)),
+        Expect::NoAnswer => stays_silent(target, context).map(|met| met.map(Some)),
     }
 }
 
 /// A server answers several times in a row.
-fn answers(target: &Target, deadline: Instant, stand: &Stand) -> Option<Result<(), String>> {
+fn answers(
+    target: &Target,
+    deadline: Instant,
+    context: &StepContext,
+) -> Option<Result<(), String>> {
     let mut row = 0;
     let mut last = "no answer".to_owned();
     loop {
@@ -82,34 +86,34 @@ fn answers(target: &Target, deadline: Instant, stand: &Stand) -> Option<Result<(
         if left.is_zero() {
             return Some(Err(last));
         }
-        let connect_timeout = left.min(ATTEMPT);
-        match meet(&Target { connect_timeout, ..target.clone() }, &stand.stop) {
+        let connect_timeout = left.min(ATTEMPT_TIMEOUT);
+        match shake_hands(&Target { connect_timeout, ..target.clone() }, &context.stop) {
             Ok(_) => row += 1,
             Err(error) if signal(&error) => return None,
             Err(error) => (row, last) = (0, error.to_string()),
         }
-        if row == ANSWERS {
+        if row == MIN_ANSWERS {
             return Some(Ok(()));
         }
-        pause(stand)?;
+        pause(context)?;
     }
 }
 
 /// No connection comes about.
-fn stays_silent(target: &Target, stand: &Stand) -> Option<Result<String, String>> {
-    let addresses = match resolve(target, &stand.stop) {
+fn stays_silent(target: &Target, context: &StepContext) -> Option<Result<String, String>> {
+    let addresses = match resolve(target, &context.stop) {
         Ok(addresses) => addresses,
         Err(error) if signal(&error) => return None,
         // Nothing was tried, so nothing is known.
         Err(error) => return Some(Err(error.to_string())),
     };
     let mut last = String::new();
-    for _ in 0..REFUSALS {
-        match TcpStream::connect_timeout(&addresses[0], ATTEMPT) {
+    for _ in 0..MIN_FAILURES {
+        match TcpStream::connect_timeout(&addresses[0], ATTEMPT_TIMEOUT) {
             Ok(_) => return Some(Err("a connection was opened".into())),
             Err(error) => last = error.to_string(),
         }
-        pause(stand)?;
+        pause(context)?;
     }
     Some(Ok(format!("no connection: {last}")))
 }
@@ -119,9 +123,9 @@ const fn signal(error: &Error) -> bool {
 }
 
 /// None: it was told to stop.
-fn pause(stand: &Stand) -> Option<()> {
+fn pause(context: &StepContext) -> Option<()> {
     select! {
-        recv(after(PAUSE)) -> _ => Some(()),
-        recv(stand.stop) -> _ => None,
+        recv(after(ATTEMPT_INTERVAL)) -> _ => Some(()),
+        recv(context.stop) -> _ => None,
     }
 }

@@ -1,13 +1,13 @@
 //! `podperf coordinate`: tells agents whose turn it is, and logs what they bring.
 //!
-//! Enters: a schedule, and agents at the door. Leaves: records on standard output, in the
+//! Enters: a schedule, and agents that join. Leaves: records on standard output, in the
 //! schedule's order; for every agent of every step either its result or why there is none. While
 //! a step runs it sleeps, but for a beat every two seconds.
 
-mod door;
-mod guests;
-mod ledger;
-mod turn;
+mod agents;
+mod join;
+mod run_log;
+mod step;
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -17,24 +17,22 @@ use crossbeam_channel::Receiver;
 
 use crate::control::framing;
 use crate::control::link::Link;
-use crate::control::server::{Log, listen, wildcard};
 use crate::control::token::Token;
-use crate::coordination::WORD;
-use crate::coordination::message::{FromAgent, FromCoordinator, Probed};
-use door::{Arrival, Door, Knock};
-use guests::{Event, Guests, Whereabouts};
-use ledger::{Ledger, Now, short};
-use podperf_model::error::{Error, Kind, Result};
+use crate::coordination::message::{FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
+use crate::net::{Log, listen, wildcard};
+use agents::{AgentEvent, AgentState, Agents, ConnectionState};
+use join::{JoinEvent, JoinListener, JoinedAgent};
+use podperf_model::During as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Expect;
 use podperf_model::run_log::LogRecord;
 use podperf_model::schedule::{Schedule, Step};
+use run_log::{BEAT_INTERVAL, RunLog, StepStatus, short};
 
-/// Between two beats.
-const BEAT: Duration = Duration::from_secs(2);
 /// For agents to take the last message and leave.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How to conduct.
+/// How to coordinate.
 #[derive(Debug, Clone)]
 pub struct CoordinateOptions {
     /// Address to listen on; absent: all, IPv6 and IPv4.
@@ -49,22 +47,20 @@ pub struct CoordinateOptions {
     pub schedule: Schedule,
 }
 
-/// Carries out the schedule: records go to `to`, talk to `log`; a message on `stop` ends it with
-/// what there is. Returns the exit status.
+/// Carries out the schedule: records go to `output`, talk to `log`; a message on `stop` ends it
+/// with what there is. Returns the exit status.
 ///
 /// # Errors
-/// When the port cannot be opened, or `to` takes no more.
+/// When the port cannot be opened, or `output` takes no more.
 pub fn coordinate(
     options: &CoordinateOptions,
-    to: &mut dyn Write,
+    output: &mut dyn Write,
     log: Log<'_>,
     stop: &Receiver<Kind>,
 ) -> Result<u8> {
     let asked = SocketAddr::new(options.bind.unwrap_or_else(wildcard), options.port);
     let listener = listen(asked, false)?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Error::new(Kind::Unmeasured, "look up the listening port", error))?;
+    let address = listener.local_addr().during("look up the listening port")?;
     log(&format!("coordinating on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
     if options.token.is_none() && !address.ip().is_loopback() {
         log("warning: anybody who reaches this port can take part; \
@@ -72,34 +68,34 @@ pub fn coordinate(
     }
     let schedule = &options.schedule;
     let steps = u32::try_from(schedule.steps.len()).unwrap_or(u32::MAX);
-    let ledger = Ledger::open(to, steps)?;
-    let door = Door::open(listener, options.token.clone())?;
-    let guests = Guests::expect(&schedule.agents);
-    let patience = options.peer_timeout;
-    let beat = Instant::now() + BEAT;
-    Coordinator { schedule, guests, ledger, log, stop, patience, beat }.carry_out(door)
+    let run_log = RunLog::open(output, steps)?;
+    let joining = JoinListener::start(listener, options.token.clone())?;
+    let agents = Agents::expect(&schedule.agents);
+    let peer_timeout = options.peer_timeout;
+    let beat = Instant::now() + BEAT_INTERVAL;
+    Coordinator { schedule, agents, run_log, log, stop, peer_timeout, beat }.carry_out(joining)
 }
 
 /// A schedule under way.
 struct Coordinator<'a> {
     schedule: &'a Schedule,
-    guests: Guests,
-    ledger: Ledger<'a>,
+    agents: Agents,
+    run_log: RunLog<'a>,
     log: Log<'a>,
     stop: &'a Receiver<Kind>,
     /// How long an agent may be silent.
-    patience: Duration,
+    peer_timeout: Duration,
     /// When the next beat is due.
     beat: Instant,
 }
 
 impl Coordinator<'_> {
-    fn carry_out(mut self, door: Door) -> Result<u8> {
-        let mut signal = self.gather(&door)?;
-        // Nobody else is waited for, and strangers are not to cost anything while a step runs.
-        drop(door);
-        let all_came = self.guests.0.iter().all(|guest| guest.absence("").is_none());
-        let nobody = !self.guests.any_here();
+    fn carry_out(mut self, joining: JoinListener) -> Result<u8> {
+        let mut signal = self.gather(&joining)?;
+        // Nobody else is waited for, and connections are not to cost anything while a step runs.
+        drop(joining);
+        let all_came = self.agents.0.iter().all(|agent| agent.absence("").is_none());
+        let nobody = !self.agents.any_joined();
         let schedule = self.schedule;
         for (number, step) in (1..).zip(&schedule.steps) {
             match signal {
@@ -110,12 +106,12 @@ impl Coordinator<'_> {
         let cause = match signal {
             Some(kind) => Some(ended_by(kind)),
             None if nobody => Some(self.nobody_came()),
-            None if !self.guests.any_here() => Some("no agent is left".to_owned()),
+            None if !self.agents.any_joined() => Some("no agent is left".to_owned()),
             None => None,
         };
-        self.ledger.finish(cause)?;
+        self.run_log.finish(cause)?;
         self.dismiss();
-        let status = self.ledger.exit_status();
+        let status = self.run_log.exit_status();
         Ok(match signal {
             Some(kind) => kind.exit_status(),
             None if nobody => Kind::Unmeasured.exit_status(),
@@ -131,73 +127,80 @@ impl Coordinator<'_> {
 
     /// Waits until all agents have joined and probed, or their time is up. The signal that ended
     /// it, if one did.
-    fn gather(&mut self, door: &Door) -> Result<Option<Kind>> {
+    fn gather(&mut self, joining: &JoinListener) -> Result<Option<Kind>> {
         let seconds = self.schedule.join_seconds;
         let deadline = Instant::now() + Duration::from_secs(seconds.into());
-        while self.guests.0.iter().any(guests::Guest::awaited) {
-            match self.event(Some(&door.knocks), deadline, None)? {
-                Event::Signal(kind) => return Ok(Some(kind)),
-                Event::Time => break,
-                Event::Knock(Knock::Turned(line)) => (self.log)(&line),
-                Event::Knock(Knock::Arrived(arrival)) => self.admit(arrival)?,
-                Event::Said(number, FromAgent::Probed(probed)) => self.probed(number, probed)?,
-                Event::Said(number, FromAgent::Ready) => {
-                    if let Whereabouts::Here { ready, .. } = &mut self.guests.0[number].at {
+        while self.agents.0.iter().any(AgentState::is_awaited) {
+            match self.event(Some(&joining.events), deadline, None)? {
+                AgentEvent::Signal(kind) => return Ok(Some(kind)),
+                AgentEvent::Time => break,
+                AgentEvent::Join(JoinEvent::Rejected(line)) => (self.log)(&line),
+                AgentEvent::Join(JoinEvent::Joined(joined)) => self.admit(joined)?,
+                AgentEvent::Message(number, FromAgent::Probed(probed)) => {
+                    self.probed(number, probed)?
+                }
+                AgentEvent::Message(number, FromAgent::Ready) => {
+                    if let ConnectionState::Joined { ready, .. } =
+                        &mut self.agents.0[number].connection
+                    {
                         *ready = true;
                     }
                 }
-                Event::Said(..) => {}
-                Event::Lost(number, error) => self.lose(number, &error.to_string())?,
+                AgentEvent::Message(..) => {}
+                AgentEvent::Lost(number, error) => self.lose(number, &error.to_string())?,
             }
         }
-        for number in 0..self.guests.0.len() {
-            let guest = &mut self.guests.0[number];
-            match guest.at {
-                Whereabouts::Expected => {
-                    guest.at = Whereabouts::Gone(format!("did not join within {seconds} s"));
-                    (self.log)(&format!("{}: did not join within {seconds} s", guest.name));
+        for number in 0..self.agents.0.len() {
+            let agent = &mut self.agents.0[number];
+            match agent.connection {
+                ConnectionState::Expected => {
+                    agent.connection =
+                        ConnectionState::Gone(format!("did not join within {seconds} s"));
+                    (self.log)(&format!("{}: did not join within {seconds} s", agent.name));
                 }
-                Whereabouts::Here { ready: false, .. } => {
+                ConnectionState::Joined { ready: false, .. } => {
                     let cause = format!("did not finish its probes within {seconds} s");
-                    let error = Error::new(Kind::Unmeasured, "take part", &cause);
-                    let _ = guest.tell(&FromCoordinator::Refused(error));
+                    let error =
+                        Error::new(Kind::Unmeasured, "take part", &cause).with_code(Code::Timeout);
+                    let _ = agent.send(&FromCoordinator::Refused(error));
                     self.lose(number, &cause)?;
                 }
-                Whereabouts::Here { .. } | Whereabouts::Gone(_) => {}
+                ConnectionState::Joined { .. } | ConnectionState::Gone(_) => {}
             }
         }
         Ok(None)
     }
 
     /// Lets an agent in, once, if it is expected.
-    fn admit(&mut self, arrival: Arrival) -> Result<()> {
-        let Arrival { agent, stream, peer } = arrival;
-        let found = self.guests.number(&agent);
-        let refused = match found.map(|number| &self.guests.0[number].at) {
-            Some(Whereabouts::Expected) => None,
+    fn admit(&mut self, joined: JoinedAgent) -> Result<()> {
+        let JoinedAgent { agent, stream, peer } = joined;
+        let found = self.agents.number(&agent);
+        let refused = match found.map(|number| &self.agents.0[number].connection) {
+            Some(ConnectionState::Expected) => None,
             Some(_) => Some("an agent of this name has joined already"),
             None => Some("the schedule has no agent of this name"),
         };
-        let deadline = Instant::now() + WORD;
+        let deadline = Instant::now() + JOIN_TIMEOUT;
         if let Some(cause) = refused {
             (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&agent)));
-            let error = Error::new(Kind::Unmeasured, "take part", cause);
+            let error = Error::new(Kind::Unmeasured, "take part", cause).with_code(Code::Refused);
             // One that has left does not hear it; the log has it.
             let _ = framing::write(&stream, &FromCoordinator::Refused(error), deadline);
             return Ok(());
         }
         let Some(number) = found else { return Ok(()) };
         let welcomed = framing::write(&stream, &FromCoordinator::Welcome, deadline)
-            .map_err(|error| Error::new(Kind::Unmeasured, "welcome", error))
+            .during("welcome")
             .and_then(|()| {
                 let name = format!("{agent} ({peer})");
-                Link::start::<FromAgent, FromCoordinator>(stream, &name, self.patience)
+                Link::start::<FromAgent, FromCoordinator>(stream, &name, self.peer_timeout)
             });
         match welcomed {
             Ok((link, incoming)) => {
-                self.guests.0[number].at = Whereabouts::Here { link, incoming, ready: false };
+                self.agents.0[number].connection =
+                    ConnectionState::Joined { link, incoming, ready: false };
                 (self.log)(&format!("{peer}: joined as {agent}"));
-                self.ledger.say(&LogRecord::Joined { agent })
+                self.run_log.write(&LogRecord::Joined { agent })
             }
             // It may come again.
             Err(error) => {
@@ -211,55 +214,55 @@ impl Coordinator<'_> {
     fn probed(&mut self, number: usize, probed: Probed) -> Result<()> {
         let Probed { path, address, expect, met, seconds, cause, tests } = probed;
         let (path, address) = (short(&path), short(&address));
-        let guest = &mut self.guests.0[number];
+        let agent = &mut self.agents.0[number];
         if !met && expect == Expect::Answer {
             let why = cause.as_deref().map(short).unwrap_or_default();
             for test in tests {
                 let text = format!("its path {path} to {address} does not answer: {why}");
-                guest.left_out.entry(test).or_insert(text);
+                agent.left_out.entry(test).or_insert(text);
             }
         }
-        let agent = guest.name.clone();
+        let agent = agent.name.clone();
         let cause = cause.map(|cause| short(&cause));
         let outcome = if met { "as expected" } else { "not as expected" };
         let words = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
         (self.log)(&format!("{agent}: path {path} to {address} is {outcome}{words}"));
-        self.ledger.say(&LogRecord::Probed { agent, path, address, expect, met, seconds, cause })
+        self.run_log.write(&LogRecord::Probed { agent, path, address, expect, met, seconds, cause })
     }
 
     /// The next event, with beats as they are due.
     fn event(
         &mut self,
-        knocks: Option<&Receiver<Knock>>,
+        joining: Option<&Receiver<JoinEvent>>,
         until: Instant,
-        now: Option<&Now>,
-    ) -> Result<Event> {
+        now: Option<&StepStatus>,
+    ) -> Result<AgentEvent> {
         loop {
-            let event = self.guests.next(self.stop, knocks, until.min(self.beat));
-            let early = matches!(event, Event::Time) && Instant::now() < until;
+            let event = self.agents.next(self.stop, joining, until.min(self.beat));
+            let early = matches!(event, AgentEvent::Time) && Instant::now() < until;
             if !early {
                 return Ok(event);
             }
             if Instant::now() >= self.beat {
-                self.ledger.beat(now)?;
-                self.beat = Instant::now() + BEAT;
+                self.run_log.beat(now)?;
+                self.beat = Instant::now() + BEAT_INTERVAL;
             }
         }
     }
 
     /// An agent is gone.
     fn lose(&mut self, number: usize, cause: &str) -> Result<()> {
-        let guest = &mut self.guests.0[number];
-        guest.at = Whereabouts::Gone(format!("the agent is lost: {cause}"));
-        let agent = guest.name.clone();
+        let agent = &mut self.agents.0[number];
+        agent.connection = ConnectionState::Gone(format!("the agent is lost: {cause}"));
+        let agent = agent.name.clone();
         (self.log)(&format!("{agent}: lost: {cause}"));
-        self.ledger.say(&LogRecord::Lost { agent, cause: short(cause) })
+        self.run_log.write(&LogRecord::Lost { agent, cause: short(cause) })
     }
 
     /// A step that is not carried out.
     fn leave_out(&mut self, (number, step): (u32, &Step), cause: &str) -> Result<()> {
         for agent in &step.agents {
-            self.ledger.outcome((number, step), agent, Err(cause.to_owned()))?;
+            self.run_log.outcome((number, step), agent, Err(cause.to_owned()))?;
         }
         Ok(())
     }
@@ -267,15 +270,15 @@ impl Coordinator<'_> {
     /// Tells everybody that it is over, and waits for them to leave first: closing while their
     /// heartbeats are unread would reset the connection and with it the last message.
     fn dismiss(&mut self) {
-        for guest in &self.guests.0 {
+        for agent in &self.agents.0 {
             // One that is gone need not hear it.
-            let _ = guest.tell(&FromCoordinator::Done);
+            let _ = agent.send(&FromCoordinator::Done);
         }
-        let deadline = Instant::now() + FAREWELL;
-        while self.guests.any_here() && Instant::now() < deadline {
+        let deadline = Instant::now() + LEAVE_TIMEOUT;
+        while self.agents.any_joined() && Instant::now() < deadline {
             let none = crossbeam_channel::never();
-            if let Event::Lost(number, _) = self.guests.next(&none, None, deadline) {
-                self.guests.0[number].at = Whereabouts::Gone("it has left".into());
+            if let AgentEvent::Lost(number, _) = self.agents.next(&none, None, deadline) {
+                self.agents.0[number].connection = ConnectionState::Gone("it has left".into());
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The time between the answer and the first byte: the client's data connections or its first
-//! datagram, waited for beside the control connection.
+//! Waits between the answer and the first byte: for the client's data connections or its first
+//! datagram, beside the control connection.
 //!
-//! Enters: a door. Leaves: the ends for the engine, or why there are none.
+//! Enters: where the data comes from. Leaves: the ends for the engine, or why there are none.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,20 +11,21 @@ use std::time::Instant;
 use socket2::Socket;
 
 use super::control::{ControlChannel, ReadOutcome, WaitOutcome, wait};
-use super::door::Way;
+use super::data_socket::DataSource;
 use crate::data::socket::{SocketRequest, tune_tcp};
 use crate::wire::native::ClientMessage;
+use podperf_engine::net::StreamSlots;
 use podperf_engine::transport::socket::accepted;
 use podperf_model::error::Error;
 use podperf_model::plan::SocketPlan;
 use podperf_sys::accept::accept;
 
 /// Whom to wait for beside the data, and how long.
-pub(super) struct Waiting<'a> {
+pub(super) struct DataWait<'a> {
     pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
     pub(super) deadline: Instant,
-    /// One line for each stranger.
+    /// One line for each peer that is not the client.
     pub(super) log: &'a dyn Fn(&str),
 }
 
@@ -56,29 +57,29 @@ impl From<io::Error> for DataWaitError {
     }
 }
 
-impl Waiting<'_> {
+impl DataWait<'_> {
     /// Sockets of a TCP test whose connections last.
     pub(super) fn connections(
         &mut self,
-        way: &Way,
+        source: &DataSource,
         from: Option<std::net::IpAddr>,
         (streams, ask): (u32, &SocketRequest),
     ) -> Result<Vec<Socket>, DataWaitError> {
-        let listener = match way {
-            Way::Listening(listener) => listener,
-            Way::Seats(seats) => {
-                let all = loop {
-                    match seats.all(streams) {
-                        Some(all) => break all,
-                        None => self.readable(seats)?,
+        let listener = match source {
+            DataSource::Listening(listener) => listener,
+            DataSource::Reserved(reservation) => {
+                let mut slots = StreamSlots::new(streams);
+                loop {
+                    reservation.take_arrived(&mut slots);
+                    if slots.missing() == 0 {
+                        break;
                     }
-                };
-                return Ok(all
-                    .into_iter()
-                    .map(|one| seated(one, ask))
-                    .collect::<io::Result<_>>()?);
+                    self.readable(reservation)?;
+                }
+                let tuned = slots.into_streams().into_iter().map(|one| tune_reserved(one, ask));
+                return Ok(tuned.collect::<io::Result<_>>()?);
             }
-            Way::Datagrams(_) => return Err(io::Error::from(ErrorKind::Unsupported).into()),
+            DataSource::Datagrams(_) => return Err(io::Error::from(ErrorKind::Unsupported).into()),
         };
         let mut sockets = Vec::with_capacity(streams.min(64) as usize);
         while sockets.len() < streams as usize {
@@ -156,7 +157,7 @@ impl Waiting<'_> {
 }
 
 /// A connection that came over the control port gets what one to a port of its own inherits.
-fn seated(stream: std::net::TcpStream, ask: &SocketRequest) -> io::Result<Socket> {
+fn tune_reserved(stream: std::net::TcpStream, ask: &SocketRequest) -> io::Result<Socket> {
     stream.set_nonblocking(false)?;
     // The control port's listener has a congestion control for all.
     let other = |error: podperf_model::error::Error| io::Error::other(error.to_string());

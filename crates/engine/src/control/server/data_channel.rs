@@ -1,8 +1,8 @@
 //! How the data of a run comes in, by its workload: streams through the server's own port, flows of
 //! datagrams through its UDP port, connections that do not last through a port of their own.
 //!
-//! Enters: an accepted plan and a session's place. Leaves: sockets, tuned, with what the kernel
-//! granted them; or the listener where they will be accepted.
+//! Enters: an accepted plan and the streams that its session has reserved. Leaves: sockets, tuned,
+//! with what the kernel granted them; or the listener where they will be accepted.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -10,36 +10,38 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, at, select};
 use socket2::{SockRef, Socket};
 
+use super::SessionContext;
 use super::data_port::DataPort;
-use super::reception::Guest;
-use super::{flows, registry};
+use super::flows::FlowReservation;
 use crate::control::message::FromClient;
+use crate::net::{StreamReservation, StreamSlots};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::Context as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, Role};
 use podperf_model::result::run::SocketFacts;
 
 /// From the plan to its last stream; a client gives up earlier by its own timeout.
-const STREAMS: Duration = Duration::from_secs(30);
+const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A session's way in. The session keeps its place as long as this lives.
-pub(super) struct Entrance<'a> {
-    place: registry::Place<'a>,
+/// The way of a session's data. The session counts as long as this lives.
+pub(super) struct DataChannel {
+    streams: StreamReservation,
     /// Of connections that do not last, until the engine has it.
     port: Option<DataPort>,
     /// Of datagrams, until the start: requests for flows whose acceptance was lost are answered.
-    flows: Option<flows::Place<'a>>,
+    flows: Option<FlowReservation>,
 }
 
-impl<'a> Entrance<'a> {
-    /// Streams that come in through the server's own port.
+impl DataChannel {
+    /// Counts the streams that come in through the server's own port.
     pub(super) fn streams(plan: &Plan) -> u32 {
         if plan.workload.is_udp() { 0 } else { plan.lasting_connections() }
     }
 
-    /// Descriptors that a run takes at the most: a flow of datagrams has two while it is set up,
-    /// a connection that does not last while another takes its place.
+    /// Counts the descriptors that a run takes at the most: a flow of datagrams has two while it is
+    /// set up, a connection that does not last while another takes its place.
     pub(super) fn descriptors(plan: &Plan) -> u64 {
         let twice = plan.connections() - Self::streams(plan);
         u64::from(plan.connections()) + u64::from(twice)
@@ -51,20 +53,20 @@ impl<'a> Entrance<'a> {
     /// When there is no UDP port, or the port of the run cannot be opened.
     pub(super) fn open(
         plan: &Plan,
-        guest: &Guest<'a>,
-        place: registry::Place<'a>,
+        context: &SessionContext<'_>,
+        streams: StreamReservation,
         ends: Option<(SocketAddr, SocketAddr)>,
     ) -> Result<Self> {
         let flows = if plan.workload.is_udp() {
-            Some(guest.flows.expect(place.session(), plan.lasting_connections())?)
+            Some(context.flows.reserve(streams.id(), plan.lasting_connections())?)
         } else {
             None
         };
         let port = match ends {
-            Some(ends) => DataPort::open(plan, guest.options.data_port, ends)?,
+            Some(ends) => DataPort::open(plan, context.options.data_port, ends)?,
             None => None,
         };
-        Ok(Self { place, port, flows })
+        Ok(Self { streams, port, flows })
     }
 
     /// The port that the client is told.
@@ -76,16 +78,17 @@ impl<'a> Entrance<'a> {
     ///
     /// # Errors
     /// When one does not come in time, the client leaves, or the kernel refuses an option.
-    pub(super) fn gather(
+    pub(super) fn collect(
         &mut self,
         plan: &Plan,
         incoming: &Receiver<Result<FromClient>>,
-        guest: &Guest<'_>,
+        context: &SessionContext<'_>,
     ) -> Result<(Vec<Socket>, Vec<SocketFacts>)> {
-        let streams = gather(&self.place.joining, incoming, guest, Self::streams(plan))?;
-        self.place.close();
+        let count = Self::streams(plan);
+        let streams = collect(self.streams.arrivals(), incoming, context, count)?;
+        self.streams.close();
         if let Some(flows) = &self.flows {
-            let sockets = gather(&flows.joining, incoming, guest, plan.lasting_connections())?;
+            let sockets = collect(flows.arrivals(), incoming, context, plan.lasting_connections())?;
             let granted = datagram::tune_all(&sockets, plan)?;
             return Ok((sockets, granted));
         }
@@ -96,66 +99,66 @@ impl<'a> Entrance<'a> {
         Ok((streams.into_iter().map(Socket::from).collect(), granted))
     }
 
-    /// For the engine: where connections that do not last are made, and with whom.
-    pub(super) fn way(&mut self) -> Option<(ConnectionSource, SocketAddr)> {
-        self.port.take().map(DataPort::into_way)
+    /// Where connections that do not last are made, and with whom: for the engine.
+    pub(super) fn connection_source(&mut self) -> Option<(ConnectionSource, SocketAddr)> {
+        self.port.take().map(DataPort::into_source)
     }
 
-    /// The run starts: nothing more comes in.
+    /// Ends what comes in: the run starts.
     pub(super) fn close(&mut self) {
         self.flows = None;
     }
 }
 
 /// Collects the streams as they arrive.
-fn gather<T>(
-    joining: &Receiver<(u32, T)>,
+fn collect<T>(
+    arrivals: &Receiver<(u32, T)>,
     incoming: &Receiver<Result<FromClient>>,
-    guest: &Guest<'_>,
+    context: &SessionContext<'_>,
     count: u32,
 ) -> Result<Vec<T>> {
-    let mut arrived: Vec<Option<T>> = (0..count).map(|_| None).collect();
-    let mut missing = count;
-    let deadline = Instant::now() + STREAMS;
-    let failed = |cause: String| Error::new(Kind::Unmeasured, "wait for the streams of", cause);
-    while missing > 0 {
+    let mut slots = StreamSlots::new(count);
+    let deadline = Instant::now() + STREAMS_TIMEOUT;
+    let failed = |code, cause: &str| {
+        Err(Error::new(Kind::Unmeasured, "wait for the streams of", cause).with_code(code))
+    };
+    while slots.missing() > 0 {
         select! {
-            recv(joining) -> joined => {
-                let Ok((id, stream)) = joined else { continue };
-                match arrived.get_mut(id as usize) {
-                    Some(free @ None) => {
-                        *free = Some(stream);
-                        missing -= 1;
-                    }
-                    _ => return Err(failed(format!("stream {id} is unknown or came twice"))),
+            recv(arrivals) -> arrived => {
+                let Ok((id, stream)) = arrived else { continue };
+                if !slots.fill(id, stream) {
+                    let cause = format!("stream {id} is unknown or came twice");
+                    return failed(Code::Protocol, &cause);
                 }
             }
             recv(incoming) -> message => match message {
-                Ok(Ok(_)) => return Err(failed("the client spoke before all were there".into())),
+                Ok(Ok(_)) => {
+                    return failed(Code::Protocol, "the client spoke before all were there");
+                }
                 Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(failed("the client left".into())),
+                Err(_) => return failed(Code::ConnectionLost, "the client left"),
             },
-            recv(guest.closed) -> _ => return Err(failed("the server is ending".into())),
+            recv(context.closed) -> _ => return failed(Code::Signal, "the server is ending"),
             recv(at(deadline)) -> _ => {
-                let cause = format!("{missing} of {count} did not arrive in time");
-                return Err(failed(cause).with_remedy(
+                let cause = format!("{} of {count} did not arrive in time", slots.missing());
+                return failed(Code::Timeout, &cause).with_remedy(
                     "behind a load balancer, make sure that all connections reach one server",
-                ));
+                );
             }
         }
     }
-    Ok(arrived.into_iter().flatten().collect())
+    Ok(slots.into_streams())
 }
 
-/// Sets what the plan asks of each socket; what was granted.
+/// Sets what the plan asks of each socket; returns what was granted.
 fn tune(sockets: &[TcpStream], plan: &Plan) -> Result<Vec<SocketFacts>> {
     let mut granted = Vec::with_capacity(sockets.len());
     for (id, stream) in (0..).zip(sockets) {
         let sends = plan.flow_role(Role::Server, id) == FlowRole::Send;
-        socket::accepted(stream, &plan.socket).map_err(|error| error.with_stream(id))?;
+        socket::accepted(stream, &plan.socket).with_stream(id)?;
         socket::after_connect(stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(stream), plan.server.wait))
-            .map_err(|error| error.with_stream(id))?;
+            .with_stream(id)?;
         granted.push(socket::granted(stream));
     }
     Ok(granted)

@@ -1,8 +1,8 @@
-//! Where the data of a test comes in or goes out: the socket that is opened before the request is
+//! The socket that the data of a test comes in or goes out by, opened before the request is
 //! answered.
 //!
-//! Enters: an order and the control connection's addresses. Leaves: a [`Door`], or what the system
-//! refused.
+//! Enters: an order and the control connection's addresses. Leaves: a [`DataSocket`], or what the
+//! system refused.
 
 use podperf_model::AddressFamily;
 use std::io;
@@ -11,19 +11,19 @@ use std::ops::RangeInclusive;
 
 use socket2::Socket;
 
+use super::data_reservation::DataReservation;
 use super::order::Order;
-use super::seats::Seats;
 use crate::data::socket::{GrantedSocket, granted, tcp, udp};
 use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::transport::short_lived::set_call_timeouts;
 
 /// Connections that may wait for being accepted, of those that do not last.
-const BACKLOG: i32 = 4096;
+const BACKLOG_CONNECTIONS: i32 = 4096;
 
 /// A data socket that the client is told of.
 #[derive(Debug)]
-pub(super) struct Door {
-    pub(super) way: Way,
+pub(super) struct DataSocket {
+    pub(super) source: DataSource,
     pub(super) port: u16,
     /// What the kernel granted so far.
     pub(super) granted: GrantedSocket,
@@ -31,15 +31,15 @@ pub(super) struct Door {
     pub(super) from: Option<IpAddr>,
 }
 
-/// How the data comes.
+/// Where the data comes from.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum DataSource {
     /// Over connections to a port of their own.
     Listening(Socket),
     /// As datagrams.
     Datagrams(Socket),
     /// Over connections to the control port.
-    Seats(Seats),
+    Reserved(DataReservation),
 }
 
 /// Opens it: on the address that the client reached this server by, or the one that it named.
@@ -50,7 +50,7 @@ pub(super) fn open(
     order: &Order,
     (local, peer): (SocketAddr, SocketAddr),
     ports: Option<&RangeInclusive<u16>>,
-) -> io::Result<Door> {
+) -> io::Result<DataSocket> {
     let addresses = addresses(order, local);
     let mut made = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses {
@@ -63,25 +63,34 @@ pub(super) fn open(
     let socket = made?;
     let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
     let granted = granted(&socket);
-    let way = match order.shape.protocol {
-        Protocol::Tcp => Way::Listening(socket),
+    let source = match order.shape.protocol {
+        Protocol::Tcp => DataSource::Listening(socket),
         Protocol::Udp => {
             if order.shape.direction == TestDirection::Receive {
                 socket.connect(&receiver(order, peer)?.into())?;
             }
-            Way::Datagrams(socket)
+            DataSource::Datagrams(socket)
         }
     };
-    Ok(Door { way, port, granted, from: from(order, peer) })
+    Ok(DataSocket { source, port, granted, from: from(order, peer) })
 }
 
-/// A door beside the control port, with sockets as they will be.
+/// Makes a data socket of connections to the control port, with what such sockets are granted.
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn beside(order: &Order, local: SocketAddr, seats: Seats) -> io::Result<Door> {
+pub(super) fn reserved(
+    order: &Order,
+    local: SocketAddr,
+    reservation: DataReservation,
+) -> io::Result<DataSocket> {
     let granted = granted(&tcp(local.ip().to_canonical(), &order.ask)?);
-    Ok(Door { way: Way::Seats(seats), port: local.port(), granted, from: None })
+    Ok(DataSocket {
+        source: DataSource::Reserved(reservation),
+        port: local.port(),
+        granted,
+        from: None,
+    })
 }
 
 /// A socket that listens, or waits for datagrams.
@@ -100,7 +109,7 @@ fn make(order: &Order, address: SocketAddr) -> io::Result<Socket> {
                 set_call_timeouts(&socket)?;
             }
             socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
+            socket.listen(BACKLOG_CONNECTIONS)?;
             Ok(socket)
         }
         Protocol::Udp => {
@@ -207,31 +216,37 @@ mod tests {
         Dialect::Omni.order(&request.write()).unwrap()
     }
 
-    fn opened(order: &Order, ports: Option<&RangeInclusive<u16>>) -> io::Result<Door> {
+    fn opened(order: &Order, ports: Option<&RangeInclusive<u16>>) -> io::Result<DataSocket> {
         let local = LOCAL.parse().unwrap();
         open(order, (local, "127.0.0.1:4000".parse().unwrap()), ports)
     }
 
-    fn address(door: &Door) -> SocketAddr {
-        let (Way::Listening(socket) | Way::Datagrams(socket)) = &door.way else { panic!("seats") };
+    fn address(data_socket: &DataSocket) -> SocketAddr {
+        let (DataSource::Listening(socket) | DataSource::Datagrams(socket)) = &data_socket.source
+        else {
+            panic!("reserved")
+        };
         socket.local_addr().unwrap().as_socket().unwrap()
     }
 
     #[test]
     fn a_door_is_where_the_client_reached_the_server_or_where_it_says() {
-        let door = opened(&order(|_| ()), None).unwrap();
-        assert_eq!(address(&door).ip(), "127.0.0.1".parse::<IpAddr>().unwrap());
-        assert_eq!((address(&door).port(), door.from), (door.port, Some([127, 0, 0, 1].into())));
+        let data_socket = opened(&order(|_| ()), None).unwrap();
+        assert_eq!(address(&data_socket).ip(), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            (address(&data_socket).port(), data_socket.from),
+            (data_socket.port, Some([127, 0, 0, 1].into()))
+        );
         let named = order(|request| request.server_address = Some([127, 0, 0, 2].into()));
-        let door = opened(&named, None).unwrap();
-        assert_eq!(address(&door).ip(), IpAddr::from([127, 0, 0, 2]));
-        assert_eq!(door.from, None);
+        let data_socket = opened(&named, None).unwrap();
+        assert_eq!(address(&data_socket).ip(), IpAddr::from([127, 0, 0, 2]));
+        assert_eq!(data_socket.from, None);
         // Of nobody here: all addresses.
         let named = order(|request| request.server_address = Some([192, 0, 2, 1].into()));
         assert!(address(&opened(&named, None).unwrap()).ip().is_unspecified());
         let other = order(|request| request.family = Some(AddressFamily::V6));
-        if let Ok(door) = opened(&other, None) {
-            assert_eq!(address(&door).ip(), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        if let Ok(data_socket) = opened(&other, None) {
+            assert_eq!(address(&data_socket).ip(), IpAddr::from(Ipv6Addr::UNSPECIFIED));
         }
     }
 
@@ -243,8 +258,12 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
         let (low, high) = (first.port.min(u16::MAX - 30), first.port.min(u16::MAX - 30) + 30);
         for _ in 0..5 {
-            let door = opened(&order(|_| ()), Some(&(low..=high))).unwrap();
-            assert!((low..=high).contains(&door.port) && door.port != first.port, "{}", door.port);
+            let data_socket = opened(&order(|_| ()), Some(&(low..=high))).unwrap();
+            assert!(
+                (low..=high).contains(&data_socket.port) && data_socket.port != first.port,
+                "{}",
+                data_socket.port
+            );
         }
         let full = opened(&order(|_| ()), Some(&(first.port..=first.port)));
         assert_eq!(full.unwrap_err().kind(), io::ErrorKind::AddrInUse);

@@ -1,41 +1,41 @@
-//! The server's side of a run under way: does what the client says, reads at every interval, and
-//! tells at once what goes wrong.
+//! Serves a run under way: does what the client says, takes a reading at every interval, and tells
+//! at once what goes wrong.
 
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 
-use super::entrance::Entrance;
-use super::reception::Guest;
+use super::SessionContext;
+use super::data_channel::DataChannel;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
-use crate::control::{DRAIN, EDGE};
+use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
 
 /// What a run may take beyond what its plan says: start, edges, drain.
-const GRACE: Duration = Duration::from_secs(30);
+const MAX_OVERTIME: Duration = Duration::from_secs(30);
 
 /// Serves a prepared run to its report.
-pub(super) fn conduct(
+pub(super) fn serve_run(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
-    guest: &Guest<'_>,
+    context: &SessionContext<'_>,
     engine: Engine,
-    entrance: Entrance<'_>,
+    channel: DataChannel,
 ) -> Result<()> {
     let plan = engine.plan().clone();
-    let deadline = Instant::now() + longest(&plan, guest.options.limits.duration);
+    let deadline = Instant::now() + max_duration(&plan, context.options.limits.duration);
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
-    let mut visit = ServerRun {
+    let mut run = ServerRun {
         link,
         engine,
         plan,
         state: State::Ready,
-        entrance,
+        channel,
         counted,
         next: None,
         opened: None,
@@ -44,7 +44,7 @@ pub(super) fn conduct(
     let end = loop {
         select! {
             recv(incoming) -> message => match message {
-                Ok(Ok(message)) => match visit.hear(&message) {
+                Ok(Ok(message)) => match run.handle(&message) {
                     Ok(true) => break Ok(()),
                     Ok(false) => {}
                     Err(error) => break Err(error),
@@ -52,19 +52,19 @@ pub(super) fn conduct(
                 Ok(Err(error)) => break Err(error),
                 Err(_) => break Err(Error::new(Kind::Incomplete, "serve", "the client left")),
             },
-            recv(visit.engine.events()) -> ended => {
+            recv(run.engine.events()) -> ended => {
                 if let Ok(ended) = ended
-                    && let Err(error) = visit.flow_ended(ended)
+                    && let Err(error) = run.flow_ended(ended)
                 {
                     break Err(error);
                 }
             }
-            recv(visit.next.map_or_else(never, at)) -> _ => {
-                if let Err(error) = visit.tick() {
+            recv(run.next.map_or_else(never, at)) -> _ => {
+                if let Err(error) = run.tick() {
                     break Err(error);
                 }
             }
-            recv(guest.closed) -> _ => {
+            recv(context.closed) -> _ => {
                 break Err(Error::new(Kind::Incomplete, "serve", "the server is ending"));
             }
             recv(at(deadline)) -> _ => {
@@ -74,25 +74,25 @@ pub(super) fn conduct(
         }
     };
     if end.is_err() {
-        visit.engine.stop(Duration::ZERO);
+        run.engine.stop(Duration::ZERO);
         return end;
     }
-    let report = visit.engine.stop(DRAIN);
+    let report = run.engine.stop(DRAIN_TIMEOUT);
     let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
     let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();
-    (guest.log)(&format!(
+    (context.log)(&format!(
         "{}: done, {} MiB received, {} MiB sent",
-        guest.peer,
+        context.peer,
         received >> 20,
         sent >> 20
     ));
     link.send(&FromServer::Report(Box::new(report)))
 }
 
-/// What the run may take at the most.
-fn longest(plan: &Plan, cap: Duration) -> Duration {
+/// Computes what the run may take at the most.
+fn max_duration(plan: &Plan, cap: Duration) -> Duration {
     match plan.stop_condition {
-        StopCondition::Time { window } => plan.warm_up + window + GRACE,
+        StopCondition::Time { window } => plan.warm_up + window + MAX_OVERTIME,
         StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => cap,
     }
 }
@@ -103,7 +103,7 @@ struct ServerRun<'a> {
     engine: Engine,
     plan: Plan,
     state: State,
-    entrance: Entrance<'a>,
+    channel: DataChannel,
     counted: bool,
     /// When the next reading is due.
     next: Option<Instant>,
@@ -113,11 +113,11 @@ struct ServerRun<'a> {
 
 impl ServerRun<'_> {
     /// Does what the client says. True: the run is over.
-    fn hear(&mut self, message: &FromClient) -> Result<bool> {
+    fn handle(&mut self, message: &FromClient) -> Result<bool> {
         self.state = self.state.after(message, false, self.counted)?;
         match message {
             FromClient::Start => {
-                self.entrance.close();
+                self.channel.close();
                 if let Some(reading) = self.engine.start() {
                     self.opened(reading)?;
                 }
@@ -140,21 +140,21 @@ impl ServerRun<'_> {
         let now = Instant::now();
         self.opened = Some(now);
         self.next = Some(now + self.plan.interval);
-        self.tell(Edge::Open, reading)
+        self.send(Edge::Open, reading)
     }
 
     /// Takes an intermediate reading, unless the closing one is about to come.
     fn tick(&mut self) -> Result<()> {
         let (Some(due), Some(opened)) = (self.next, self.opened) else { return Ok(()) };
         if let StopCondition::Time { window } = self.plan.stop_condition
-            && due + EDGE > opened + window
+            && due + MIN_LAST_INTERVAL > opened + window
         {
             self.next = None;
             return Ok(());
         }
         self.next = Some(due + self.plan.interval);
         let reading = self.engine.read_counters();
-        self.tell(Edge::Interval, reading)
+        self.send(Edge::Interval, reading)
     }
 
     fn close(&mut self) -> Result<()> {
@@ -163,10 +163,10 @@ impl ServerRun<'_> {
             return Ok(());
         }
         let reading = self.engine.close_window();
-        self.tell(Edge::Close, reading)
+        self.send(Edge::Close, reading)
     }
 
-    fn tell(&self, edge: Edge, reading: Reading) -> Result<()> {
+    fn send(&self, edge: Edge, reading: Reading) -> Result<()> {
         self.link.send(&FromServer::Reading { edge, reading: Box::new(reading) })
     }
 

@@ -1,5 +1,5 @@
-//! Work that may take long, in a thread of its own, while this one listens to the coordinator and
-//! to signals.
+//! Does work that may take long in a thread of its own, while this one listens to the coordinator
+//! and to signals.
 
 use std::thread::Builder;
 use std::time::Duration;
@@ -8,16 +8,17 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::Agent;
 use crate::coordination::message::{FromAgent, FromCoordinator};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::During as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 
-/// From the gate to the coordinator's word. Below what a server gives a prepared run.
-const GATE: Duration = Duration::from_secs(20);
+/// From the gate to the coordinator's start. Below what a server gives a prepared run.
+const GATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Messages on their way to the coordinator.
-const QUEUE: usize = 64;
+const MAX_QUEUED_MESSAGES: usize = 64;
 
 /// Why an agent takes no part any more.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum AgentEnd {
     /// The coordinator said so.
     Done,
     Signal(Kind),
@@ -25,63 +26,67 @@ pub(super) enum End {
     Lost(Error),
 }
 
-/// What the working thread has of the other.
+/// What the working thread has of the one that listens.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct StepContext {
     /// What is sent here goes to the coordinator.
-    pub(super) tell: Sender<FromAgent>,
+    pub(super) messages: Sender<FromAgent>,
     go: Receiver<()>,
     /// Brings one message when it is to stop.
     pub(super) stop: Receiver<Kind>,
 }
 
-impl Stand {
+impl StepContext {
     /// Says that both ends are ready, and waits for the start.
     ///
     /// # Errors
     /// When it is told to stop instead, or nothing in time.
     pub(super) fn gate(&self, step: u32) -> Result<()> {
         let failed = |kind, cause: &str| {
-            Error::new(kind, "wait for the coordinator to start the run", cause)
+            Err(Error::new(kind, "wait for the coordinator to start the run", cause))
         };
-        let _ = self.tell.send(FromAgent::Prepared { step });
+        let _ = self.messages.send(FromAgent::Prepared { step });
         select! {
             recv(self.go) -> _ => Ok(()),
             recv(self.stop) -> kind => {
-                Err(failed(kind.unwrap_or(Kind::Interrupted), "it was told to stop"))
+                failed(kind.unwrap_or(Kind::Interrupted), "it was told to stop")
             }
-            recv(after(GATE)) -> _ => {
-                let cause = format!("not started within {} s", GATE.as_secs());
-                Err(failed(Kind::Unmeasured, &cause))
+            recv(after(GATE_TIMEOUT)) -> _ => {
+                let cause = format!("not started within {} s", GATE_TIMEOUT.as_secs());
+                failed(Kind::Unmeasured, &cause).map_err(|error| error.with_code(Code::Timeout))
             }
         }
     }
 }
 
 impl Agent<'_> {
-    /// Does `work` of `step` to its end, or to where it comes when it is stopped; with what ended
-    /// this agent's part meanwhile.
-    pub(super) fn attend<T: Send>(
+    /// Does `work` of `step` to its end, or to where it comes when it is stopped; tells what ended
+    /// this agent meanwhile.
+    pub(super) fn run_listening<T: Send>(
         &self,
         step: u32,
-        work: impl FnOnce(&Stand) -> T + Send,
-    ) -> (Result<T>, Option<End>) {
-        let failed = |cause: &dyn std::fmt::Display| {
-            Error::new(Kind::Unmeasured, "carry out the step", cause)
-        };
-        let (tell, told) = bounded(QUEUE);
+        work: impl FnOnce(&StepContext) -> T + Send,
+    ) -> (Result<T>, Option<AgentEnd>) {
+        let (messages, outgoing) = bounded(MAX_QUEUED_MESSAGES);
         let (start, go) = bounded(1);
         let (halt, stop) = bounded(1);
         std::thread::scope(|scope| {
-            let stand = Stand { tell, go, stop };
-            let body = move || work(&stand);
-            let spawned = Builder::new().name("podperf-turn".into()).spawn_scoped(scope, body);
+            let context = StepContext { messages, go, stop };
+            let body = move || work(&context);
+            let spawned = Builder::new()
+                .name("podperf-step".into())
+                .spawn_scoped(scope, body)
+                .during("carry out the step");
             let worker = match spawned {
                 Ok(worker) => worker,
-                Err(error) => return (Err(failed(&error)), None),
+                Err(error) => return (Err(error), None),
             };
-            let end = self.relay(step, &told, &start, &halt);
-            (worker.join().map_err(|_| failed(&"it panicked")), end)
+            let end = self.relay(step, &outgoing, &start, &halt);
+            let panicked = |_| {
+                Error::new(Kind::Unmeasured, "carry out the step", "it panicked")
+                    .with_code(Code::Internal)
+            };
+            (worker.join().map_err(panicked), end)
         })
     }
 
@@ -89,15 +94,15 @@ impl Agent<'_> {
     fn relay(
         &self,
         step: u32,
-        told: &Receiver<FromAgent>,
+        outgoing: &Receiver<FromAgent>,
         start: &Sender<()>,
         halt: &Sender<Kind>,
-    ) -> Option<End> {
+    ) -> Option<AgentEnd> {
         let (mut incoming, mut signals) = (self.incoming.clone(), self.stop.clone());
         let mut end = None;
         loop {
             let ending = select! {
-                recv(told) -> message => match message {
+                recv(outgoing) -> message => match message {
                     // A connection that is gone is told by what comes in.
                     Ok(message) => {
                         let _ = self.link.send(&message);
@@ -116,14 +121,14 @@ impl Agent<'_> {
                     }
                     Ok(Ok(message)) => self.ending(message),
                     Ok(Err(error)) => Some(self.lost(error)),
-                    Err(_) => Some(self.lost(self.unheard())),
+                    Err(_) => Some(self.lost(self.closed())),
                 },
-                recv(signals) -> kind => Some(End::Signal(kind.unwrap_or(Kind::Interrupted))),
+                recv(signals) -> kind => Some(AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted))),
             };
             if let Some(ending) = ending {
                 let kind = match &ending {
-                    End::Signal(kind) => *kind,
-                    End::Done | End::Lost(_) => Kind::Terminated,
+                    AgentEnd::Signal(kind) => *kind,
+                    AgentEnd::Done | AgentEnd::Lost(_) => Kind::Terminated,
                 };
                 let _ = halt.try_send(kind);
                 end = Some(ending);

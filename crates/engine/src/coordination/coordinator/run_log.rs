@@ -1,19 +1,21 @@
 //! The coordinator's log on standard output, and the sums that its exit status rests on.
 
 use std::io::{self, Write};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::run::Status;
 use podperf_model::run_log::{self, EncodedRun, LogRecord, ResultKey, SCHEMA};
 use podperf_model::schedule::Step;
 
-/// Most of a text of an agent's in a record: no record is split by a container's runtime.
-const TEXT_MOST: usize = 600;
+/// Between two beats.
+pub(super) const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Of a text of an agent's in a record: no record is split by a container's runtime.
+const MAX_TEXT_BYTES: usize = 600;
 
-/// What is under way.
+/// The step under way, as a beat shows it.
 #[derive(Debug, Clone)]
-pub(super) struct Now {
+pub(super) struct StepStatus {
     pub(super) number: u32,
     pub(super) test: String,
     pub(super) sample: u32,
@@ -22,8 +24,8 @@ pub(super) struct Now {
 }
 
 /// Writes the log.
-pub(super) struct Ledger<'a> {
-    to: &'a mut dyn Write,
+pub(super) struct RunLog<'a> {
+    output: &'a mut dyn Write,
     began: Instant,
     steps: u32,
     results: u32,
@@ -32,29 +34,30 @@ pub(super) struct Ledger<'a> {
     missing: u32,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> RunLog<'a> {
     /// Opens it with its first record.
-    pub(super) fn open(to: &'a mut dyn Write, steps: u32) -> Result<Self> {
+    pub(super) fn open(output: &'a mut dyn Write, steps: u32) -> Result<Self> {
         let began = Instant::now();
-        let mut ledger =
-            Self { to, began, steps, results: 0, complete: 0, measured: 0, missing: 0 };
+        let mut log =
+            Self { output, began, steps, results: 0, complete: 0, measured: 0, missing: 0 };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ledger.say(&LogRecord::Started {
+        log.write(&LogRecord::Started {
             schema: SCHEMA.into(),
             podperf_version: env!("CARGO_PKG_VERSION").into(),
             steps,
             at_unix_seconds: since.as_secs_f64(),
         })?;
-        Ok(ledger)
+        Ok(log)
     }
 
     /// Writes one record.
-    pub(super) fn say(&mut self, record: &LogRecord) -> Result<()> {
-        run_log::write(self.to, record).map_err(failed)
+    pub(super) fn write(&mut self, record: &LogRecord) -> Result<()> {
+        run_log::write(self.output, record).map_err(failed)
     }
 
-    pub(super) fn beat(&mut self, now: Option<&Now>) -> Result<()> {
-        self.say(&LogRecord::Heartbeat {
+    /// Writes a beat.
+    pub(super) fn beat(&mut self, now: Option<&StepStatus>) -> Result<()> {
+        self.write(&LogRecord::Heartbeat {
             elapsed_seconds: self.began.elapsed().as_secs_f64(),
             step: now.map(|now| now.number),
             steps: self.steps,
@@ -72,16 +75,16 @@ impl<'a> Ledger<'a> {
         agent: &str,
         outcome: Result<EncodedRun, String>,
     ) -> Result<()> {
-        let opened = outcome.and_then(|packed| {
+        let opened = outcome.and_then(|encoded| {
             let run =
-                packed.summary().map_err(|cause| format!("the result is damaged: {cause}"))?;
-            Ok((packed, run))
+                encoded.summary().map_err(|cause| format!("the result is damaged: {cause}"))?;
+            Ok((encoded, run))
         });
-        let (packed, run) = match opened {
+        let (encoded, run) = match opened {
             Ok(both) => both,
             Err(cause) => {
                 self.missing += 1;
-                return self.say(&LogRecord::Missing {
+                return self.write(&LogRecord::Missing {
                     step: number,
                     test: step.test.clone(),
                     sample: step.sample,
@@ -91,8 +94,8 @@ impl<'a> Ledger<'a> {
             }
         };
         let (test, agent) = (step.test.clone(), agent.to_owned());
-        let place = ResultKey { step: number, test, sample: step.sample, agent };
-        run_log::write_encoded(self.to, &place, &packed).map_err(failed)?;
+        let key = ResultKey { step: number, test, sample: step.sample, agent };
+        run_log::write_encoded(self.output, &key, &encoded).map_err(failed)?;
         self.results += 1;
         self.complete += u32::from(run.status == Status::Complete);
         self.measured += u32::from(run.throughput.is_some());
@@ -101,10 +104,11 @@ impl<'a> Ledger<'a> {
 
     /// Closes it with its last record.
     pub(super) fn finish(&mut self, cause: Option<String>) -> Result<()> {
-        self.say(&LogRecord::Finished { results: self.results, cause })
+        self.write(&LogRecord::Finished { results: self.results, cause })
     }
 
-    /// 0: a complete run for everything asked; 4: less; 3: nothing was measured.
+    /// Tells the exit status: 0 for a complete run for everything asked, 4 for less, 3 where
+    /// nothing was measured.
     pub(super) const fn exit_status(&self) -> u8 {
         let all = self.missing == 0 && self.complete == self.results;
         match (all, self.measured) {
@@ -115,15 +119,15 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// A text's beginning.
+/// Cuts a text to what a record may have of it.
 pub(super) fn short(text: &str) -> String {
     let end = text.char_indices().map(|(at, char)| at + char.len_utf8());
-    let end = end.take_while(|end| *end <= TEXT_MOST).last().unwrap_or(0);
+    let end = end.take_while(|end| *end <= MAX_TEXT_BYTES).last().unwrap_or(0);
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }
 
 fn failed(error: io::Error) -> Error {
-    Error::new(Kind::Incomplete, "write to standard output", error)
+    Error::system(Kind::Incomplete, "write to standard output", &error)
 }
 
 #[cfg(test)]
@@ -138,16 +142,16 @@ mod tests {
     }
 
     fn status(outcomes: &[Result<&Run, &str>]) -> u8 {
-        let mut log = Vec::new();
-        let mut ledger = Ledger::open(&mut log, 1).unwrap();
+        let mut output = Vec::new();
+        let mut log = RunLog::open(&mut output, 1).unwrap();
         for (number, outcome) in (1..).zip(outcomes) {
-            let packed = outcome.map(|run| EncodedRun::of(run).unwrap()).map_err(str::to_owned);
-            ledger.outcome((number, &step()), "m", packed).unwrap();
+            let encoded = outcome.map(|run| EncodedRun::of(run).unwrap()).map_err(str::to_owned);
+            log.outcome((number, &step()), "m", encoded).unwrap();
         }
-        ledger.finish(None).unwrap();
-        let status = ledger.exit_status();
+        log.finish(None).unwrap();
+        let status = log.exit_status();
         let mut reader = Reader::new();
-        let text = String::from_utf8(log).unwrap();
+        let text = String::from_utf8(output).unwrap();
         let items = text.lines().filter_map(|line| reader.line(line));
         let results = items.filter(|item| matches!(item, Item::Result { .. })).count();
         assert_eq!(results, outcomes.iter().filter(|outcome| outcome.is_ok()).count());
@@ -171,7 +175,7 @@ mod tests {
     fn texts_of_any_length_are_cut_between_characters() {
         assert_eq!(short("a"), "a");
         assert_eq!(short(""), "");
-        let cut = short(&"ä".repeat(TEXT_MOST));
-        assert_eq!(cut, format!("{}…", "ä".repeat(TEXT_MOST / 2)));
+        let cut = short(&"ä".repeat(MAX_TEXT_BYTES));
+        assert_eq!(cut, format!("{}…", "ä".repeat(MAX_TEXT_BYTES / 2)));
     }
 }

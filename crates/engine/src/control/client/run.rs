@@ -1,4 +1,4 @@
-//! Conducts a prepared run: start, warm-up, window, close, stop, report.
+//! Drives a prepared run: start, warm-up, window, close, stop, report.
 //!
 //! Whatever breaks it off, the rest is still done as far as it can be: the window is closed at
 //! once, both ends are stopped, and what was measured comes home.
@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, at, never, select};
 
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
-use crate::control::{DRAIN, EDGE};
+use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
@@ -20,25 +20,25 @@ use podperf_model::result::intervals::interval;
 use podperf_model::result::run::Interval;
 
 /// Errors kept of one run; thousands of streams may fail at once for one reason.
-const ERRORS_MOST: usize = 16;
+const MAX_ERRORS: usize = 16;
 
 /// Readings kept of one run on one end.
-const READINGS_MOST: usize = 100_000;
+const MAX_READINGS: usize = 100_000;
 
-/// What a run is conducted by.
+/// What a run is driven by.
 #[derive(Debug)]
 pub(super) struct RunContext<'a> {
     pub(super) plan: &'a Plan,
     pub(super) peer: SocketAddr,
     /// How long the peer may be silent.
-    pub(super) patience: Duration,
+    pub(super) peer_timeout: Duration,
     /// Of the whole command.
     pub(super) deadline: Option<Instant>,
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(super) struct Conducted {
+pub(super) struct RunOutcome {
     /// As it was carried out; absent: it was not.
     pub(super) plan: Option<Plan>,
     pub(super) client: Option<EndResult>,
@@ -47,7 +47,7 @@ pub(super) struct Conducted {
     pub(super) warm_up: Duration,
 }
 
-impl Conducted {
+impl RunOutcome {
     /// A run that did not get as far as two ready ends.
     pub(super) fn failed(error: Error) -> Self {
         Self { errors: vec![error], ..Self::default() }
@@ -56,7 +56,7 @@ impl Conducted {
 
 impl RunContext<'_> {
     /// Runs it.
-    pub(super) fn conduct(
+    pub(super) fn drive(
         &self,
         link: Link,
         incoming: &Receiver<Result<FromServer>>,
@@ -64,11 +64,11 @@ impl RunContext<'_> {
         server: EndResult,
         watch: &mut dyn FnMut(&Interval),
         stop: &Receiver<Kind>,
-    ) -> Conducted {
+    ) -> RunOutcome {
         let client =
             EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
-        let mut stage = ClientRun {
-            ensemble: self,
+        let mut run = ClientRun {
+            context: self,
             link,
             incoming: incoming.clone(),
             engine,
@@ -85,25 +85,25 @@ impl RunContext<'_> {
         };
         let begun = Instant::now();
         let mut warm_up = Duration::ZERO;
-        stage.start();
+        run.start();
         if let StopCondition::Time { window } = self.plan.stop_condition {
-            stage.until(begun + self.plan.warm_up, |_| false);
-            if !stage.broken {
+            run.until(begun + self.plan.warm_up, |_| false);
+            if !run.broken {
                 warm_up = begun.elapsed();
-                stage.open();
-                stage.window(Some(window));
+                run.open();
+                run.window(Some(window));
             }
         } else {
-            stage.window(None);
+            run.window(None);
         }
-        stage.close();
-        stage.finish(warm_up)
+        run.close();
+        run.finish(warm_up)
     }
 }
 
 /// A run under way.
 struct ClientRun<'a, 'w> {
-    ensemble: &'a RunContext<'a>,
+    context: &'a RunContext<'a>,
     link: Link,
     incoming: Receiver<Result<FromServer>>,
     engine: Engine,
@@ -123,12 +123,12 @@ struct ClientRun<'a, 'w> {
 
 impl ClientRun<'_, '_> {
     fn start(&mut self) {
-        self.say(&FromClient::Start);
+        self.send(&FromClient::Start);
         self.client.readings.extend(self.engine.start());
     }
 
     fn open(&mut self) {
-        self.say(&FromClient::Open);
+        self.send(&FromClient::Open);
         self.client.readings.push(self.engine.open_window());
     }
 
@@ -136,17 +136,17 @@ impl ClientRun<'_, '_> {
     fn window(&mut self, length: Option<Duration>) {
         let opened = Instant::now();
         let end = length.map(|length| opened + length);
-        let interval = self.ensemble.plan.interval;
+        let interval = self.context.plan.interval;
         let mut tick = opened + interval;
         loop {
-            let last = end.is_some_and(|end| tick + EDGE > end);
+            let last = end.is_some_and(|end| tick + MIN_LAST_INTERVAL > end);
             let until = if last { end.unwrap_or(tick) } else { tick };
             self.until(until, Self::counted_out);
             if self.broken || last || self.counted_out() {
                 return;
             }
             // A run by count has no planned length, so its readings have a cap of their own.
-            if self.client.readings.len() < READINGS_MOST {
+            if self.client.readings.len() < MAX_READINGS {
                 self.client.readings.push(self.engine.read_counters());
                 self.show();
             }
@@ -157,9 +157,9 @@ impl ClientRun<'_, '_> {
     /// A run by count: both ends have seen all their flows end. Where connections do not last,
     /// only the client knows.
     fn counted_out(&self) -> bool {
-        !matches!(self.ensemble.plan.stop_condition, StopCondition::Time { .. })
+        !matches!(self.context.plan.stop_condition, StopCondition::Time { .. })
             && self.engine.all_ended()
-            && (self.server_closed || self.ensemble.plan.lasting_connections() == 0)
+            && (self.server_closed || self.context.plan.lasting_connections() == 0)
     }
 
     fn close(&mut self) {
@@ -167,35 +167,35 @@ impl ClientRun<'_, '_> {
             return;
         }
         if !self.server_closed {
-            self.say(&FromClient::Close);
+            self.send(&FromClient::Close);
         }
         self.client.readings.push(self.engine.close_window());
         // Flows go on until the server has read its counters too.
-        let patience = Instant::now() + self.ensemble.patience;
-        self.until_even_if_broken(patience, |stage| stage.server_closed);
+        let until = Instant::now() + self.context.peer_timeout;
+        self.until_even_if_broken(until, |run| run.server_closed);
         self.show();
     }
 
-    fn finish(mut self, warm_up: Duration) -> Conducted {
+    fn finish(mut self, warm_up: Duration) -> RunOutcome {
         self.stopping = true;
-        let drain = if self.server_lost { Duration::ZERO } else { DRAIN };
-        if self.ensemble.plan.lasting_connections() == 0 {
+        let drain = if self.server_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
+        if self.context.plan.lasting_connections() == 0 {
             // The server goes on taking connections until the last transaction is over.
             self.client.report = Some(self.engine.stop(drain));
-            self.say(&FromClient::Stop);
+            self.send(&FromClient::Stop);
         } else {
-            self.say(&FromClient::Stop);
+            self.send(&FromClient::Stop);
             self.client.report = Some(self.engine.stop(drain));
         }
-        let patience = Instant::now() + DRAIN + self.ensemble.patience;
-        self.until_even_if_broken(patience, |stage| stage.server.report.is_some());
+        let until = Instant::now() + DRAIN_TIMEOUT + self.context.peer_timeout;
+        self.until_even_if_broken(until, |run| run.server.report.is_some());
         if self.server.report.is_none() && !self.server_lost {
             let cause = "no report in time";
             let error = Error::new(Kind::Incomplete, "read the report of", cause);
-            self.fail(error.with_peer(self.ensemble.peer));
+            self.fail(error.with_peer(self.context.peer));
         }
-        Conducted {
-            plan: Some(self.ensemble.plan.clone()),
+        RunOutcome {
+            plan: Some(self.context.plan.clone()),
             client: Some(self.client),
             server: Some(self.server),
             errors: self.errors,
@@ -203,7 +203,7 @@ impl ClientRun<'_, '_> {
         }
     }
 
-    fn say(&mut self, message: &FromClient) {
+    fn send(&mut self, message: &FromClient) {
         if self.server_lost {
             return;
         }
@@ -228,11 +228,11 @@ impl ClientRun<'_, '_> {
 
     /// Handles one event, or returns at `until`.
     fn event(&mut self, until: Instant) {
-        let over = self.ensemble.deadline.filter(|_| !self.broken).map_or_else(never, at);
+        let over = self.context.deadline.filter(|_| !self.broken).map_or_else(never, at);
         let signal = if self.broken { never() } else { self.stop.clone() };
         select! {
             recv(self.incoming) -> message => match message {
-                Ok(Ok(message)) => self.hear(message),
+                Ok(Ok(message)) => self.handle(message),
                 Ok(Err(error)) => self.lose(error),
                 Err(_) => self.server_lost = true,
             },
@@ -257,10 +257,10 @@ impl ClientRun<'_, '_> {
         }
     }
 
-    fn hear(&mut self, message: FromServer) {
+    fn handle(&mut self, message: FromServer) {
         match message {
             FromServer::Reading { edge, reading } => {
-                if self.server.readings.len() < READINGS_MOST || edge == Edge::Close {
+                if self.server.readings.len() < MAX_READINGS || edge == Edge::Close {
                     self.server.readings.push(*reading);
                 }
                 self.server_closed |= edge == Edge::Close;
@@ -271,7 +271,7 @@ impl ClientRun<'_, '_> {
                 self.server_closed = true;
                 self.server.report = Some(*report);
             }
-            FromServer::Refused(error) => self.lose(error.with_peer(self.ensemble.peer)),
+            FromServer::Refused(error) => self.lose(error.with_peer(self.context.peer)),
             FromServer::Heartbeat => {}
             FromServer::Hello(_)
             | FromServer::Welcome { .. }
@@ -279,7 +279,7 @@ impl ClientRun<'_, '_> {
             | FromServer::Ready(_) => {
                 let error =
                     Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
-                self.lose(error.with_peer(self.ensemble.peer));
+                self.lose(error.with_peer(self.context.peer));
             }
         }
     }
@@ -287,8 +287,8 @@ impl ClientRun<'_, '_> {
     /// A flow came to its end at the server. Before the stop that is an error, unless the run ends
     /// by a count.
     fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
-        let by_count = !matches!(self.ensemble.plan.stop_condition, StopCondition::Time { .. });
-        let peer = self.ensemble.peer;
+        let by_count = !matches!(self.context.plan.stop_condition, StopCondition::Time { .. });
+        let peer = self.context.peer;
         if let Some(error) = error {
             self.fail(Error {
                 operation: format!("{} (seen by the server {peer})", error.operation),
@@ -307,7 +307,7 @@ impl ClientRun<'_, '_> {
         if error.at_seconds.is_none() {
             error.at_seconds = self.engine.window_seconds();
         }
-        if self.errors.len() < ERRORS_MOST {
+        if self.errors.len() < MAX_ERRORS {
             self.errors.push(error);
         }
     }
@@ -331,7 +331,7 @@ impl ClientRun<'_, '_> {
                 return;
             }
             let opened = self.client.readings[0].at_ns;
-            let whole = interval(self.ensemble.plan, client, server, opened);
+            let whole = interval(self.context.plan, client, server, opened);
             (self.watch)(&whole);
             self.shown += 1;
         }

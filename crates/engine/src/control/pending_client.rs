@@ -1,0 +1,308 @@
+//! What a connection says before it is worth a thread: its preamble and, if it is a control
+//! connection, the handshake.
+//!
+//! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
+//! belong to, and clients that have proved the token.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use crate::control::framing::{self, FrameReader, MAX_HANDSHAKE_MESSAGE_BYTES};
+use crate::control::handshake::ServerHandshake;
+use crate::control::message::{FromServer, Hello};
+use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
+use crate::control::session::State;
+use crate::control::token::Token;
+use crate::net::{FirstMessage, Progress, SessionId};
+use podperf_model::During as _;
+use podperf_model::error::{Code, Error, Kind, Result};
+
+/// For a whole preamble.
+const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(2);
+/// From the preamble to the first message behind the handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Before a wrong proof is refused, so that guessing takes time.
+const WRONG_PROOF_DELAY: Duration = Duration::from_millis(300);
+
+/// What a server tells those who have proved nothing yet.
+pub struct ServerIdentity<'a> {
+    /// The shared secret; absent: anybody is welcome.
+    pub token: Option<&'a Token>,
+    /// Makes the server's hello, anew for each client.
+    pub hello: &'a dyn Fn() -> Result<Hello>,
+}
+
+/// A connection on its way to a whole preamble and handshake.
+pub struct PendingClient<'a> {
+    stream: TcpStream,
+    server: &'a ServerIdentity<'a>,
+    step: PendingStep<'a>,
+    deadline: Instant,
+}
+
+/// How far it has come.
+enum PendingStep<'a> {
+    Preamble {
+        bytes: [u8; LENGTH_BYTES],
+        filled: usize,
+    },
+    Handshake {
+        handshake: Box<ServerHandshake<'a>>,
+        frame: FrameReader,
+    },
+    /// It has brought a wrong proof, and is told so at a time.
+    Refusal {
+        error: Error,
+        at: Instant,
+    },
+}
+
+/// What a connection has opened with.
+#[derive(Debug)]
+pub enum Opening {
+    /// The preamble of one stream's data connection.
+    Stream {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        stream: u32,
+    },
+    /// The handshake of a client that is welcome.
+    Client {
+        /// Who it is.
+        hello: Box<Hello>,
+        /// The state reached.
+        state: State,
+    },
+}
+
+impl<'a> PendingClient<'a> {
+    /// Begins with a connection that says nothing yet.
+    #[must_use]
+    pub fn new(stream: TcpStream, server: &'a ServerIdentity<'a>) -> Self {
+        let deadline = Instant::now() + PREAMBLE_TIMEOUT;
+        let step = PendingStep::Preamble { bytes: [0; LENGTH_BYTES], filled: 0 };
+        Self { stream, server, step, deadline }
+    }
+
+    /// The connection, which does not block.
+    #[must_use]
+    pub const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// By when the step under way has to be over; of a client that is welcome: by when it has to
+    /// say what it wants.
+    #[must_use]
+    pub const fn step_deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The connection itself, which blocks from now on.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn into_stream(self) -> io::Result<TcpStream> {
+        self.stream.set_nonblocking(false)?;
+        Ok(self.stream)
+    }
+
+    fn read_preamble(&mut self) -> Result<Progress<Opening>> {
+        let PendingStep::Preamble { bytes, filled } = &mut self.step else {
+            return Ok(Progress::Incomplete);
+        };
+        let refuse = |mut stream: &TcpStream, error: &PreambleError| {
+            // So that a podperf of another version learns which one this is.
+            let _ = stream.write(&Preamble::Control.encode());
+            Error::new(Kind::Unmeasured, "read the preamble of", error).with_code(Code::Protocol)
+        };
+        while *filled < LENGTH_BYTES {
+            match (&self.stream).read(&mut bytes[*filled..]) {
+                Ok(0) => return Ok(Progress::Closed),
+                Ok(count) => *filled += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Incomplete);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Ok(Progress::Closed),
+            }
+            check_start(&bytes[..*filled]).map_err(|error| refuse(&self.stream, &error))?;
+        }
+        match Preamble::decode(bytes).map_err(|error| refuse(&self.stream, &error))? {
+            Preamble::Data { session, stream } => {
+                Ok(Progress::Complete(Opening::Stream { session, stream }))
+            }
+            Preamble::Control => {
+                self.deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+                let _ = self.stream.set_nodelay(true);
+                write_now(&self.stream, &Preamble::Control.encode()).during("greet")?;
+                let handshake = ServerHandshake::new(self.server.token, (self.server.hello)()?);
+                let frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
+                self.step = PendingStep::Handshake { handshake: Box::new(handshake), frame };
+                self.read_handshake()
+            }
+        }
+    }
+
+    fn read_handshake(&mut self) -> Result<Progress<Opening>> {
+        let PendingStep::Handshake { handshake, frame } = &mut self.step else {
+            return Ok(Progress::Incomplete);
+        };
+        loop {
+            let message = match frame.read_from(&self.stream).during("read from")? {
+                Progress::Complete(message) => message,
+                Progress::Incomplete => return Ok(Progress::Incomplete),
+                Progress::Closed => {
+                    return Err(Error::new(Kind::Unmeasured, "read from", "the client left")
+                        .with_code(Code::ConnectionLost));
+                }
+            };
+            *frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
+            match handshake.answer(message) {
+                Ok(answers) => {
+                    for answer in answers {
+                        send_now(&self.stream, &answer)?;
+                    }
+                }
+                Err(error) if error.code == Code::Unauthorized => {
+                    let at = Instant::now() + WRONG_PROOF_DELAY;
+                    self.step = PendingStep::Refusal { error, at };
+                    return Ok(Progress::Incomplete);
+                }
+                Err(error) => return Err(error),
+            }
+            if let Some((hello, state)) = handshake.welcomed() {
+                let hello = Box::new(hello);
+                return Ok(Progress::Complete(Opening::Client { hello, state }));
+            }
+        }
+    }
+}
+
+impl AsFd for PendingClient<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl FirstMessage for PendingClient<'_> {
+    type Message = Opening;
+
+    fn read(&mut self) -> Result<Progress<Opening>> {
+        match &self.step {
+            PendingStep::Preamble { .. } => self.read_preamble(),
+            PendingStep::Handshake { .. } => self.read_handshake(),
+            PendingStep::Refusal { error, .. } => {
+                send_now(&self.stream, &FromServer::Refused(error.clone()))?;
+                Err(error.clone())
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+
+    fn paused_until(&self) -> Option<Instant> {
+        match &self.step {
+            PendingStep::Refusal { at, .. } => Some(*at),
+            PendingStep::Preamble { .. } | PendingStep::Handshake { .. } => None,
+        }
+    }
+}
+
+fn send_now(stream: &TcpStream, message: &FromServer) -> Result<()> {
+    framing::encode(message).and_then(|bytes| write_now(stream, &bytes)).during("answer")
+}
+
+/// Writes to a socket that does not block and has room: nothing but the handshake's few answers has
+/// been written before.
+fn write_now(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    match stream.write(bytes)? {
+        count if count == bytes.len() => Ok(()),
+        _ => Err(ErrorKind::WriteZero.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::control::handshake;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        server.set_nonblocking(true).unwrap();
+        (client, server)
+    }
+
+    /// Reads until the connection is through, or an error.
+    fn read(pending: &mut PendingClient<'_>) -> Result<Progress<Opening>> {
+        loop {
+            let wait = pending.paused_until().map_or(Duration::ZERO, |at| at - Instant::now());
+            std::thread::sleep(wait);
+            match pending.read()? {
+                Progress::Incomplete => std::thread::sleep(Duration::from_millis(1)),
+                progress => return Ok(progress),
+            }
+        }
+    }
+
+    fn shake_hands(
+        theirs: Option<&Token>,
+        ours: Option<&Token>,
+    ) -> (Result<Hello>, Result<Progress<Opening>>) {
+        let (client, server) = pair();
+        let identity = ServerIdentity { token: ours, hello: &|| handshake::hello(ours, None) };
+        std::thread::scope(|scope| {
+            let client = scope.spawn(move || {
+                let own = handshake::hello(theirs, None).unwrap();
+                handshake::client(&client, theirs, own, Instant::now() + HANDSHAKE_TIMEOUT)
+            });
+            let opening = read(&mut PendingClient::new(server, &identity));
+            (client.join().unwrap(), opening)
+        })
+    }
+
+    #[test]
+    fn a_client_gets_through_with_the_right_token_alone() {
+        let right = Token::from_text("correct horse").unwrap();
+        let wrong = Token::from_text("battery staple").unwrap();
+        for token in [None, Some(&right)] {
+            let (client, server) = shake_hands(token, token);
+            assert!(client.is_ok());
+            assert!(matches!(server, Ok(Progress::Complete(Opening::Client { .. }))));
+        }
+        let begun = Instant::now();
+        let (client, server) = shake_hands(Some(&wrong), Some(&right));
+        for error in [client.unwrap_err(), server.unwrap_err()] {
+            assert_eq!((error.code, error.cause.as_str()), (Code::Unauthorized, "wrong token"));
+        }
+        assert!(begun.elapsed() >= WRONG_PROOF_DELAY);
+    }
+
+    #[test]
+    fn streams_name_their_session_and_others_are_told_by_their_first_bytes() {
+        let identity = ServerIdentity { token: None, hello: &|| handshake::hello(None, None) };
+        let opened = |bytes: &[u8]| {
+            let (mut client, server) = pair();
+            client.write_all(bytes).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            read(&mut PendingClient::new(server, &identity))
+        };
+        let session = SessionId([7; 16]);
+        let stream = opened(&Preamble::Data { session, stream: 3 }.encode()).unwrap();
+        assert!(matches!(stream, Progress::Complete(Opening::Stream { stream: 3, .. })));
+        assert!(matches!(opened(b"podp").unwrap(), Progress::Closed));
+        assert_eq!(opened(b"GET /").unwrap_err().code, Code::Protocol);
+        let too_long = [&Preamble::Control.encode()[..], &[0xff; 4]].concat();
+        assert_eq!(opened(&too_long).unwrap_err().code, Code::Protocol);
+        let cut_short = [&Preamble::Control.encode()[..], &[0, 0]].concat();
+        assert_eq!(opened(&cut_short).unwrap_err().code, Code::ConnectionLost);
+    }
+}

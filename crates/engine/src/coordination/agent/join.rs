@@ -1,0 +1,100 @@
+//! Joins the coordinator, which may start later than its agents.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, after, select};
+
+use super::AgentOptions;
+use crate::control::client::{Target, shake_hands};
+use crate::control::framing;
+use crate::control::link::LinkMessage as _;
+use crate::coordination::message::{COORDINATES, FromAgent, FromCoordinator, JOIN_TIMEOUT};
+use crate::net::Log;
+use podperf_model::During as _;
+use podperf_model::error::{Code, Error, Kind, Result};
+
+/// For one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// An attempt that failed.
+struct JoinError {
+    error: Error,
+    /// Another would fail too.
+    last: bool,
+}
+
+/// Tries until the coordinator lets this agent in; its connection, and the coordinator's name.
+///
+/// # Errors
+/// What the last attempt met; a refusal at once.
+pub(super) fn join(
+    options: &AgentOptions<'_>,
+    log: Log<'_>,
+    stop: &Receiver<Kind>,
+) -> Result<(TcpStream, String)> {
+    let deadline = Instant::now() + options.join_timeout;
+    let mut told = String::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let connect_timeout = left.clamp(Duration::from_millis(1), ATTEMPT_TIMEOUT);
+        let coordinator = Target { connect_timeout, ..options.coordinator.clone() };
+        let error = match attempt(&coordinator, &options.config.agent, stop) {
+            Ok(place) => return Ok(place),
+            Err(JoinError { error, last: true }) => return Err(error),
+            Err(JoinError { error, last: false }) => error,
+        };
+        if Instant::now() + RETRY_INTERVAL >= deadline {
+            return Err(
+                error.with_remedy("start `podperf coordinate` there, or raise --join-timeout")
+            );
+        }
+        let line = Error { remedy: None, ..error }.to_string();
+        if told != line {
+            log(&format!("not joined yet: {line}; trying again"));
+            told = line;
+        }
+        select! {
+            recv(after(RETRY_INTERVAL)) -> _ => {}
+            recv(stop) -> kind => {
+                let kind = kind.unwrap_or(Kind::Interrupted);
+                return Err(Error::new(kind, "join the coordinator", "ended by a signal"));
+            }
+        }
+    }
+}
+
+fn attempt(
+    coordinator: &Target,
+    agent: &str,
+    stop: &Receiver<Kind>,
+) -> Result<(TcpStream, String), JoinError> {
+    let (stream, peer, hello) = shake_hands(coordinator, stop).map_err(|error| {
+        // Who does not know the token now will not know it later.
+        let last = matches!(error.code, Code::Signal | Code::Unauthorized);
+        JoinError { error, last }
+    })?;
+    let failed = |code, cause| {
+        Error::new(Kind::Unmeasured, "join the coordinator at", cause).with_code(code)
+    };
+    let again = |error: Error| JoinError { error: error.with_peer(peer), last: false };
+    let never = |error: Error| JoinError { error: error.with_peer(peer), last: true };
+    if !hello.features.iter().any(|feature| feature == COORDINATES) {
+        return Err(never(
+            failed(Code::Protocol, "it is a podperf server that coordinates nothing")
+                .with_remedy("name the port where `podperf coordinate` listens"),
+        ));
+    }
+    let deadline = Instant::now() + JOIN_TIMEOUT;
+    let joined = framing::write(&stream, &FromAgent::Join { agent: agent.into() }, deadline)
+        .and_then(|()| framing::read(&stream, FromCoordinator::MAX_BYTES, deadline, JOIN_TIMEOUT))
+        .during("join the coordinator at");
+    match joined.map_err(again)? {
+        Some(FromCoordinator::Welcome) => Ok((stream, peer.to_string())),
+        Some(FromCoordinator::Refused(error)) => Err(never(error)),
+        Some(_) => Err(again(failed(Code::Protocol, "it answered another thing"))),
+        None => Err(again(failed(Code::ConnectionLost, "it closed the connection"))),
+    }
+}

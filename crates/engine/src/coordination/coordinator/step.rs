@@ -1,0 +1,329 @@
+//! Carries out one step: its agents prepare, start together, and bring what they measured.
+
+use std::time::{Duration, Instant};
+
+use super::Coordinator;
+use super::agents::AgentEvent;
+use super::run_log::BEAT_INTERVAL;
+use super::run_log::StepStatus;
+use crate::coordination::message::{FromAgent, FromCoordinator};
+use podperf_model::error::{Kind, Result};
+use podperf_model::run_log::EncodedRun;
+use podperf_model::schedule::Step;
+
+/// For an agent that was told to stop to come back.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How far an agent has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ParticipantState {
+    Preparing,
+    /// Both its ends stand at the gate.
+    Ready,
+    /// It was told to start.
+    Started,
+    /// It waits for the next step, or is gone.
+    Back,
+}
+
+/// An agent in this step.
+#[derive(Debug)]
+struct StepParticipant {
+    /// Its number among the agents.
+    agent: usize,
+    state: ParticipantState,
+    /// The first of what it brought and what was decided without it.
+    outcome: Option<Result<EncodedRun, String>>,
+    bits_per_second: Option<f64>,
+    transactions_per_second: Option<f64>,
+}
+
+impl StepParticipant {
+    /// One that has done nothing yet.
+    const fn of(agent: usize) -> Self {
+        Self {
+            agent,
+            state: ParticipantState::Preparing,
+            outcome: None,
+            bits_per_second: None,
+            transactions_per_second: None,
+        }
+    }
+}
+
+/// A step under way.
+struct StepRun<'a> {
+    number: u32,
+    step: &'a Step,
+    participants: Vec<StepParticipant>,
+}
+
+impl StepRun<'_> {
+    fn status(&self) -> StepStatus {
+        fn sum(rates: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+            rates.flatten().reduce(|sum, rate| sum + rate)
+        }
+        StepStatus {
+            number: self.number,
+            test: self.step.test.clone(),
+            sample: self.step.sample,
+            bits_per_second: sum(self
+                .participants
+                .iter()
+                .map(|participant| participant.bits_per_second)),
+            transactions_per_second: sum(self
+                .participants
+                .iter()
+                .map(|participant| participant.transactions_per_second)),
+        }
+    }
+
+    fn over(&self) -> bool {
+        self.participants.iter().all(|participant| participant.state == ParticipantState::Back)
+    }
+
+    /// All stand at the gate.
+    fn all_ready(&self) -> bool {
+        self.participants.iter().all(|participant| participant.state == ParticipantState::Ready)
+    }
+
+    /// Who came back before the start, where there can be no common start any more.
+    fn broken_off(&self) -> Option<usize> {
+        let started = self
+            .participants
+            .iter()
+            .any(|participant| participant.state == ParticipantState::Started);
+        let back = self
+            .participants
+            .iter()
+            .find(|participant| participant.state == ParticipantState::Back);
+        back.filter(|_| !started).map(|participant| participant.agent)
+    }
+
+    fn handle(&mut self, agent: usize, message: FromAgent) {
+        let Some(participant) =
+            self.participants.iter_mut().find(|participant| participant.agent == agent)
+        else {
+            return;
+        };
+        match message {
+            FromAgent::Prepared { step }
+                if step == self.number && participant.state == ParticipantState::Preparing =>
+            {
+                participant.state = ParticipantState::Ready;
+            }
+            FromAgent::Interval { step, bits_per_second, transactions_per_second }
+                if step == self.number =>
+            {
+                participant.bits_per_second = bits_per_second;
+                participant.transactions_per_second = transactions_per_second;
+            }
+            FromAgent::Result { step, run } if step == self.number => {
+                participant.back(Ok(run));
+            }
+            FromAgent::Failed { step, cause } if step == self.number => {
+                participant.back(Err(cause))
+            }
+            // Of a step that was given up, or no part of a step.
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, agent: usize, cause: &str) {
+        let participant =
+            self.participants.iter_mut().find(|participant| participant.agent == agent);
+        if let Some(participant) = participant {
+            participant.back(Err(format!("the agent is lost: {cause}")));
+        }
+    }
+}
+
+impl StepParticipant {
+    fn back(&mut self, outcome: Result<EncodedRun, String>) {
+        self.state = ParticipantState::Back;
+        self.outcome.get_or_insert(outcome);
+    }
+}
+
+impl Coordinator<'_> {
+    /// Carries out one step and logs what came of it. The signal that ended it, if one did.
+    pub(super) fn step(&mut self, number: u32, step: &Step) -> Result<Option<Kind>> {
+        if let Some(absent) = self.absences(step) {
+            for (agent, cause) in step.agents.iter().zip(absent) {
+                self.run_log.outcome((number, step), agent, Err(cause))?;
+            }
+            return Ok(None);
+        }
+        let agents = step.agents.iter().filter_map(|name| self.agents.number(name));
+        let mut run =
+            StepRun { number, step, participants: agents.map(StepParticipant::of).collect() };
+        let (test, sample) = (step.test.clone(), step.sample);
+        self.send(&mut run, &FromCoordinator::Prepare { step: number, test, sample })?;
+        self.show(&run)?;
+        let signal = self.see_through(&mut run)?;
+        self.show(&run)?;
+        for (agent, participant) in step.agents.iter().zip(run.participants) {
+            let outcome = participant.outcome.unwrap_or_else(|| Err("it brought nothing".into()));
+            self.run_log.outcome((number, step), agent, outcome)?;
+        }
+        Ok(signal)
+    }
+
+    /// For each agent of the step why it has no part in it, if one of them cannot take part: what
+    /// the others measure without it would not be what was asked.
+    fn absences(&self, step: &Step) -> Option<Vec<String>> {
+        let of = |name: &String| {
+            let agent = self.agents.number(name).map(|number| &self.agents.0[number]);
+            agent.map_or_else(|| Some("it is unknown".into()), |agent| agent.absence(&step.test))
+        };
+        let causes: Vec<Option<String>> = step.agents.iter().map(of).collect();
+        let first = causes.iter().position(Option::is_some)?;
+        let others = left_out(&step.agents[first], causes[first].as_deref().unwrap_or_default());
+        Some(causes.into_iter().map(|cause| cause.unwrap_or_else(|| others.clone())).collect())
+    }
+
+    /// Sees the step through to its end.
+    fn see_through(&mut self, run: &mut StepRun<'_>) -> Result<Option<Kind>> {
+        let seconds = run.step.limit_seconds;
+        let mut until = Instant::now() + Duration::from_secs(seconds.into());
+        let (mut signal, mut stopped) = (None, false);
+        while !run.over() {
+            if !stopped && run.all_ready() {
+                self.send(run, &FromCoordinator::Go { step: run.number })?;
+                run.participants.iter_mut().for_each(|participant| {
+                    if participant.state == ParticipantState::Ready {
+                        participant.state = ParticipantState::Started;
+                    }
+                });
+                continue;
+            }
+            if let (false, Some(agent)) = (stopped, run.broken_off()) {
+                let cause = left_out(&self.agents.0[agent].name, "it did not get ready");
+                self.end(run, Some(&cause), Kind::Terminated)?;
+                (stopped, until) = (true, Instant::now() + STOP_TIMEOUT);
+                continue;
+            }
+            match self.event(None, until, Some(&run.status()))? {
+                AgentEvent::Message(agent, message) => run.handle(agent, message),
+                AgentEvent::Lost(agent, error) => {
+                    self.lose(agent, &error.to_string())?;
+                    run.lost(agent, &error.to_string());
+                }
+                AgentEvent::Signal(kind) => {
+                    self.end(run, None, kind)?;
+                    (signal, stopped, until) = (Some(kind), true, Instant::now() + STOP_TIMEOUT);
+                }
+                AgentEvent::Time if !stopped => {
+                    let cause = format!("no result within {seconds} s");
+                    self.end(run, Some(&cause), Kind::Terminated)?;
+                    (stopped, until) = (true, Instant::now() + STOP_TIMEOUT);
+                }
+                AgentEvent::Time => {
+                    let cause = format!("it did not stop within {} s", STOP_TIMEOUT.as_secs());
+                    for at in run.away() {
+                        self.lose(at, &cause)?;
+                        run.lost(at, &cause);
+                    }
+                }
+                AgentEvent::Join(_) => {}
+            }
+        }
+        Ok(signal)
+    }
+
+    /// Tells all that are not back to stop; with a cause, whatever they bring is not taken.
+    fn end(&mut self, run: &mut StepRun<'_>, cause: Option<&str>, kind: Kind) -> Result<()> {
+        if let Some(cause) = cause {
+            (self.log)(&format!("step {}: {cause}", run.number));
+            for participant in run
+                .participants
+                .iter_mut()
+                .filter(|participant| participant.state != ParticipantState::Back)
+            {
+                participant.outcome.get_or_insert_with(|| Err(cause.to_owned()));
+            }
+        }
+        self.send(run, &FromCoordinator::Stop { step: run.number, kind })
+    }
+
+    /// Tells all that are not back.
+    fn send(&mut self, run: &mut StepRun<'_>, message: &FromCoordinator) -> Result<()> {
+        for agent in run.away() {
+            if let Err(error) = self.agents.0[agent].send(message) {
+                self.lose(agent, &error.to_string())?;
+                run.lost(agent, &error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// A beat at the step's start or end.
+    fn show(&mut self, run: &StepRun<'_>) -> Result<()> {
+        self.beat = Instant::now() + BEAT_INTERVAL;
+        self.run_log.beat(Some(&run.status()))
+    }
+}
+
+impl StepRun<'_> {
+    /// Who is not back.
+    fn away(&self) -> Vec<usize> {
+        let away = self
+            .participants
+            .iter()
+            .filter(|participant| participant.state != ParticipantState::Back);
+        away.map(|participant| participant.agent).collect()
+    }
+}
+
+/// What is said of those that could have measured.
+fn left_out(agent: &str, cause: &str) -> String {
+    format!("left out because of {agent}: {cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(text: &str) -> EncodedRun {
+        EncodedRun { sha256: text.into(), base64: String::new() }
+    }
+
+    #[test]
+    fn what_comes_late_or_for_another_step_changes_nothing() {
+        let agents = vec!["a".into(), "b".into()];
+        let step = Step { test: "t".into(), sample: 1, agents, limit_seconds: 1 };
+        let mut run = StepRun {
+            number: 7,
+            step: &step,
+            participants: vec![StepParticipant::of(3), StepParticipant::of(5)],
+        };
+        run.handle(3, FromAgent::Prepared { step: 6 });
+        run.handle(4, FromAgent::Prepared { step: 7 });
+        run.handle(3, FromAgent::Ready);
+        assert_eq!(run.participants[0].state, ParticipantState::Preparing);
+        run.handle(3, FromAgent::Prepared { step: 7 });
+        assert!(!run.all_ready());
+        run.handle(5, FromAgent::Prepared { step: 7 });
+        assert!(run.all_ready() && run.broken_off().is_none());
+
+        for (agent, rate) in [(3, 1e9), (5, 2e9)] {
+            let bits_per_second = Some(rate);
+            let transactions_per_second = None;
+            run.handle(
+                agent,
+                FromAgent::Interval { step: 7, bits_per_second, transactions_per_second },
+            );
+        }
+        assert_eq!(run.status().bits_per_second, Some(3e9));
+        assert_eq!(run.status().transactions_per_second, None);
+
+        run.handle(3, FromAgent::Result { step: 6, run: encoded("old") });
+        assert_eq!((run.broken_off(), run.away()), (None, vec![3, 5]));
+        run.participants[0].outcome = Some(Err("given up".into()));
+        run.handle(3, FromAgent::Result { step: 7, run: encoded("late") });
+        assert_eq!(run.participants[0].outcome, Some(Err("given up".into())));
+        assert_eq!((run.broken_off(), run.away()), (Some(3), vec![5]));
+        run.lost(5, "silent");
+        assert!(run.over());
+    }
+}

@@ -1,0 +1,161 @@
+//! Serves one port: hands data connections to the tests that wait for them, and gives each client
+//! that has sent its first message a thread.
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::control::{ControlChannel, ReadOutcome};
+use super::data_reservation;
+use super::session::{self, ServerContext};
+use crate::wire::native::ClientMessage;
+use crate::wire::{WireMessage, kind};
+use podperf_engine::net::{
+    Accepted, Acceptor, ClientThreads, FirstMessage, PendingLimits, Progress,
+};
+use podperf_model::error::{Kind, Result};
+
+/// Clients at one time; more are closed at once.
+const MAX_CLIENTS: usize = 1024;
+/// Connections that have sent nothing whole yet; past it, new ones wait in the listen queue.
+const MAX_PENDING_CONNECTIONS: usize = 1024;
+/// For the passphrase, where one is needed.
+const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two looks at the stop channel.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The same, while clients wait for the one that is served to leave.
+const QUEUE_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A connection on its way to a first message.
+struct PendingControl {
+    control: ControlChannel,
+    /// By when the message has to be there.
+    deadline: Option<Instant>,
+}
+
+impl AsFd for PendingControl {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.control.fd()
+    }
+}
+
+impl FirstMessage for PendingControl {
+    type Message = WireMessage;
+
+    fn read(&mut self) -> Result<Progress<WireMessage>> {
+        Ok(match self.control.read()? {
+            ReadOutcome::NotYet => Progress::Incomplete,
+            ReadOutcome::Message(message) => Progress::Complete(message),
+            ReadOutcome::End => Progress::Closed,
+        })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+/// What the port's connections share.
+struct NetserverPort<'a> {
+    context: ServerContext<'a>,
+    threads: ClientThreads<'a>,
+}
+
+/// Runs until `stop`; the kind of the signal that ended it. Sessions end when `closing` of the
+/// context becomes readable, which is the caller's part.
+///
+/// # Errors
+/// When the port breaks.
+pub(super) fn run<'env>(
+    listener: &TcpListener,
+    context: ServerContext<'env>,
+    stop: &Receiver<Kind>,
+    close: impl FnOnce(),
+) -> Result<Kind> {
+    let threads = ClientThreads::new("netserver-client", MAX_CLIENTS, context.log);
+    let server = NetserverPort { context, threads };
+    let options = context.options;
+    let timeout = options.passphrase.as_ref().map_or(options.idle_timeout, |_| PASSPHRASE_TIMEOUT);
+    let open = |stream| {
+        let deadline = Instant::now().checked_add(timeout);
+        Ok(PendingControl { control: ControlChannel::new(stream)?, deadline })
+    };
+    let limits = PendingLimits { max_connections: MAX_PENDING_CONNECTIONS };
+    let mut acceptor = Acceptor::new(listener, limits, &open, context.log);
+    std::thread::scope(|scope| {
+        // With one test at a time, the others are served later.
+        let mut waiting = VecDeque::new();
+        let end = loop {
+            if let Ok(kind) = stop.try_recv() {
+                break Ok(kind);
+            }
+            let wait = if waiting.is_empty() { POLL_INTERVAL } else { QUEUE_POLL_INTERVAL };
+            match acceptor.poll(None, wait) {
+                Ok(accepted) => {
+                    waiting.extend(accepted.into_iter().filter_map(|one| server.admit(one)));
+                }
+                Err(error) => break Err(error),
+            }
+            while server.has_room()
+                && let Some((control, first)) = waiting.pop_front()
+            {
+                server.serve(control, first, scope);
+            }
+            waiting.truncate(MAX_CLIENTS);
+        };
+        close();
+        end
+    })
+}
+
+impl<'env> NetserverPort<'env> {
+    /// Decides by its first message whose a connection is: a test's, or that of a client which is
+    /// returned with it.
+    fn admit(&self, accepted: Accepted<PendingControl>) -> Option<(ControlChannel, WireMessage)> {
+        let Accepted { connection: PendingControl { control, .. }, message, .. } = accepted;
+        let name = control.name();
+        if let Some(ClientMessage::Join { token, stream }) = ClientMessage::read(&message) {
+            let all = self.context.reservations;
+            if !data_reservation::deliver(all, token, stream, control.into_stream()) {
+                self.log(&format!("{name}: a data connection of no test that waits; dropped"));
+            }
+            return None;
+        }
+        if let Some(passphrase) = &self.context.options.passphrase {
+            let known = message.kind() == kind::PASSPHRASE && message.text(8, 648) == *passphrase;
+            if !known {
+                self.log(&format!("{name}: does not know the passphrase; dropped"));
+                return None;
+            }
+        }
+        Some((control, message))
+    }
+
+    fn log(&self, line: &str) {
+        (self.context.log)(line);
+    }
+
+    fn has_room(&self) -> bool {
+        self.threads.running() == 0 || !self.context.options.one_at_a_time
+    }
+
+    /// Gives a client its thread.
+    fn serve<'scope>(
+        &'scope self,
+        control: ControlChannel,
+        first: WireMessage,
+        scope: &'scope Scope<'scope, '_>,
+    ) where
+        'env: 'scope,
+    {
+        self.threads.spawn(scope, &control.name(), move || {
+            if let Err(error) = session::serve(self.context, control, first) {
+                self.log(&error.to_string());
+            }
+        });
+    }
+}
