@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use socket2::SockRef;
 
-use crate::control::timing::PEER_TIMEOUT;
 use crate::control::descriptors;
 use crate::control::handshake;
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::server::{BackgroundServer, ServeOptions};
+use crate::control::timing::PEER_TIMEOUT;
 use crate::control::token::Token;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
