@@ -1,3 +1,5 @@
+//! The program `podperf` as a library, and an interface for programs that measure by themselves.
+//!
 #![doc = include_str!("api.md")]
 
 mod cli;

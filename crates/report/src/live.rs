@@ -37,7 +37,7 @@ impl Live {
         Self { workload: plan.workload.clone(), stop_condition: plan.stop_condition, progress, bar }
     }
 
-    /// Shows one interval. Trouble with stderr is no trouble of the run's.
+    /// Shows one interval. A run goes on when standard error takes no more.
     pub fn interval(&mut self, interval: &Interval) {
         self.progress.add(interval);
         let text = line(&self.workload, interval);

@@ -9,7 +9,8 @@ use crate::facts::HostFacts;
 use crate::latency::LatencyWire;
 use crate::plan::{ReceiveMethod, SendMethod};
 use crate::reading::{Datagrams, Reading};
-use crate::result::run::{PlacementFacts, SocketFacts};
+use crate::result::placement::PlacementFacts;
+use crate::result::socket::SocketFacts;
 
 /// One end's part of a run.
 #[derive(Debug, Clone, PartialEq)]

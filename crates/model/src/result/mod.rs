@@ -17,6 +17,8 @@ pub mod verdict;
 pub mod cpu;
 mod latency;
 mod packets;
+mod placement;
+mod socket;
 mod span;
 mod status;
 mod streams;

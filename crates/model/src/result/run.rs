@@ -5,8 +5,6 @@ mod ceiling;
 mod connections;
 mod latency;
 mod machine;
-mod placement;
-mod socket;
 mod transport;
 mod udp;
 
@@ -18,12 +16,12 @@ use crate::facts::HostFacts;
 use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::TcpInfo;
 
+pub use crate::result::placement::{Multiplexing, PlacementFacts};
+pub use crate::result::socket::SocketFacts;
 pub use ceiling::Ceiling;
 pub use connections::Connections;
 pub use latency::{Latency, ScheduleFacts};
 pub use machine::{CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
-pub use placement::{Multiplexing, PlacementFacts};
-pub use socket::SocketFacts;
 pub use transport::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 pub use udp::{DatagramCalls, DatagramFacts, Udp};
 

@@ -77,13 +77,13 @@ impl Amount {
 
 /// What arrived one way on a flow.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Received {
+pub(super) struct Goodput {
     pub(super) amount: Amount,
     /// The receiver's count is missing; what the sender's kernel saw acknowledged stands in.
     pub(super) from_sender: bool,
 }
 
-impl Received {
+impl Goodput {
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             amount: self.amount.plus(other.amount),
@@ -150,7 +150,7 @@ impl<'a> EndSpans<'a> {
     }
 
     /// What `receiver` got on flow `id`; nothing where nothing goes that way or nobody counted.
-    pub(super) fn received(&self, receiver: Role, id: u32) -> Option<Received> {
+    pub(super) fn received(&self, receiver: Role, id: u32) -> Option<Goodput> {
         if !self.receives(receiver, id) {
             return None;
         }
@@ -164,8 +164,8 @@ impl<'a> EndSpans<'a> {
             Some(span.amount(last.bytes_acked.saturating_sub(first.bytes_acked)))
         };
         match counted {
-            Some(amount) => Some(Received { amount, from_sender: false }),
-            None => Some(Received { amount: acknowledged()?, from_sender: true }),
+            Some(amount) => Some(Goodput { amount, from_sender: false }),
+            None => Some(Goodput { amount: acknowledged()?, from_sender: true }),
         }
     }
 
@@ -180,8 +180,8 @@ impl<'a> EndSpans<'a> {
     }
 
     /// What `receiver` got over those of `flows` that were counted.
-    pub(super) fn all_received(&self, receiver: Role, flows: Range<u32>) -> Option<Received> {
-        flows.filter_map(|id| self.received(receiver, id)).reduce(Received::plus)
+    pub(super) fn all_received(&self, receiver: Role, flows: Range<u32>) -> Option<Goodput> {
+        flows.filter_map(|id| self.received(receiver, id)).reduce(Goodput::plus)
     }
 
     /// What was sent over those of `flows` that were counted.
@@ -197,7 +197,7 @@ impl<'a> EndSpans<'a> {
     }
 
     /// What arrived on one flow, both ways of request/response; nothing when a way is unknown.
-    pub(super) fn flow_received(&self, id: u32) -> Option<Received> {
+    pub(super) fn flow_received(&self, id: u32) -> Option<Goodput> {
         if !self.paired() {
             return None;
         }

@@ -19,7 +19,7 @@ use crate::result::udp;
 pub(super) fn throughput(spans: &EndSpans<'_>, flows: Range<u32>) -> Option<Throughput> {
     let up = spans.all_received(Role::Server, flows.clone());
     let down = spans.all_received(Role::Client, flows.clone());
-    let all = up.into_iter().chain(down).reduce(super::span::Received::plus)?;
+    let all = up.into_iter().chain(down).reduce(super::span::Goodput::plus)?;
     let sent = spans.all_sent(flows.clone());
     Some(Throughput {
         bits_per_second: all.amount.bits_per_second,

@@ -412,7 +412,9 @@ fn retransmits_survive_the_wrap_of_the_kernels_counter() {
 
 proptest! {
     #[test]
-    fn no_shape_of_end_results_panics_or_makes_a_number_that_is_none(input in proptest_inputs::input()) {
+    fn no_shape_of_results_panics_or_makes_a_number_that_is_none(
+        input in proptest_inputs::input(),
+    ) {
         let run = merge(input);
         // A figure that is no number would be null where the type has none.
         let text = serde_json::to_string(&run).unwrap();

@@ -165,7 +165,8 @@ proptest! {
     ) {
         let text = text(&merge(input));
         for line in text.lines() {
-            prop_assert!(columns(line) <= usize::from(WIDTH_CHARS), "{} columns: {line}", columns(line));
+            let width = columns(line);
+            prop_assert!(width <= usize::from(WIDTH_CHARS), "{width} columns: {line}");
             prop_assert!(!line.chars().any(char::is_control), "{line:?}");
         }
     }
