@@ -49,7 +49,7 @@ impl PlanBuilder {
 
     /// Requests and responses of one byte, one at a time, as `podperf rr`.
     pub fn rr() -> Self {
-        Self::new(Workload::Rr(RrPlan::default()))
+        Self::new(RrPlan::default().into())
     }
 
     /// Streams in each direction, or flows of requests and responses.

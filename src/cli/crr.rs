@@ -8,7 +8,7 @@ use crate::cli::exchange::ExchangeArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
-use podperf_model::plan::{Close, CrrPlan, SocketPlan, StopCondition, Workload};
+use podperf_model::plan::{Close, CrrPlan, SocketPlan, StopCondition};
 use podperf_model::units::{parse_count, parse_frequency};
 
 /// Measures connections: each transaction opens one, sends a request, reads the response and closes
@@ -55,12 +55,13 @@ impl CrrArgs {
     /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = WorkloadChoice {
-            workload: Workload::Crr(CrrPlan {
+            workload: CrrPlan {
                 request_bytes: self.exchange.request,
                 response_bytes: self.exchange.response,
                 rate_per_second: self.rate,
                 close: self.close,
-            }),
+            }
+            .into(),
             flows: self.flows,
             count: self.transactions.map(|total| StopCondition::Transactions { total }),
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
@@ -74,6 +75,7 @@ impl CrrArgs {
 mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
+    use podperf_model::plan::Workload;
     use podperf_model::plan::{Plan, Wait};
     use podperf_model::units::Bytes;
 

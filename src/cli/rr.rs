@@ -10,7 +10,7 @@ use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::{
     Backend, Direction, LoadPlan, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StopCondition,
-    StreamPlan, Workload,
+    StreamPlan,
 };
 use podperf_model::units::{Bytes, parse_count, parse_frequency};
 
@@ -90,7 +90,7 @@ impl RrArgs {
     /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
         let work = WorkloadChoice {
-            workload: Workload::Rr(RrPlan {
+            workload: RrPlan {
                 request_bytes: self.exchange.request,
                 response_bytes: self.exchange.response,
                 burst: self.burst,
@@ -105,7 +105,8 @@ impl RrArgs {
                     },
                 }),
                 backend: self.backend,
-            }),
+            }
+            .into(),
             flows: self.flows,
             count: self.transactions.map(|total| StopCondition::Transactions { total }),
             // A request that waits for the acknowledgement of the last one measures Nagle's timer.

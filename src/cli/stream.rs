@@ -8,7 +8,7 @@ use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::{
-    Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan, Workload,
+    Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan,
 };
 use podperf_model::units::{BitRate, Bytes, parse_count};
 
@@ -92,12 +92,13 @@ impl StreamArgs {
             _ => Direction::Up,
         };
         let work = WorkloadChoice {
-            workload: Workload::Stream(StreamPlan {
+            workload: StreamPlan {
                 direction,
                 message_bytes: self.length,
                 send: self.send,
                 receive: self.recv,
-            }),
+            }
+            .into(),
             flows: self.streams,
             count: self.bytes.map(|total_bytes| StopCondition::Bytes { total_bytes }),
             socket: SocketPlan {

@@ -11,7 +11,7 @@ use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, SocketPlan, StopCondition, Workload};
+use podperf_model::plan::{Direction, SocketPlan, StopCondition};
 use podperf_model::units::{BitRate, Bytes, parse_count, parse_duration};
 
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
@@ -104,21 +104,23 @@ impl UdpArgs {
             _ => Direction::Up,
         };
         let workload = if self.rr {
-            Workload::UdpRr(UdpRrPlan {
+            UdpRrPlan {
                 request_bytes: self.exchange.request,
                 response_bytes: self.exchange.response,
                 timeout: self.timeout,
                 fragment: self.fragment,
-            })
+            }
+            .into()
         } else {
-            Workload::Udp(UdpPlan {
+            UdpPlan {
                 direction,
                 datagram_bytes: self.length,
                 bits_per_second: (self.bitrate.0 > 0).then_some(self.bitrate),
                 gso: self.gso,
                 gro: self.gro,
                 fragment: self.fragment,
-            })
+            }
+            .into()
         };
         let bytes = self.bytes.map(|total_bytes| StopCondition::Bytes { total_bytes });
         let transactions = self.transactions.map(|total| StopCondition::Transactions { total });
@@ -138,6 +140,7 @@ mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
     use podperf_model::plan::Plan;
+    use podperf_model::plan::Workload;
 
     #[test]
     fn udp_options_become_a_plan() {

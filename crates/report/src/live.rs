@@ -118,20 +118,20 @@ fn line(workload: &Workload, interval: &Interval) -> String {
             text.push_str(&part);
         }
     };
-    match workload {
-        Workload::Stream(_) => {
+    match (workload.transacts(), workload.is_udp()) {
+        (false, false) => {
             let rate = |rate: f64| format!("{:8.3} Gbit/s", rate / 1e9);
             add(interval.bits_per_second.map(rate));
             add(interval.retransmits.map(|count| format!("{count:5} retransmits")));
             add(interval.rtt_us.map(|us| format!("rtt {us:6} µs")));
         }
-        Workload::Udp(_) => {
+        (false, true) => {
             let rate = |rate: f64| format!("{:9.3} Mbit/s", rate / 1e6);
             add(interval.bits_per_second.map(rate));
             add(interval.datagrams_lost.map(|count| format!("{count:6} datagrams lost")));
             add(interval.jitter_us.map(|us| format!("jitter {us:7.1} µs")));
         }
-        Workload::Rr(_) | Workload::Crr(_) | Workload::UdpRr(_) => {
+        (true, _) => {
             let rate = |rate: f64| format!("{rate:9.0} transactions/s");
             add(interval.transactions_per_second.map(rate));
             add(interval.latency_mean_ns.map(|ns| format!("mean {:9.1} µs", ns / 1e3)));

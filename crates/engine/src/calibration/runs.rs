@@ -128,24 +128,19 @@ fn placements(cpus: &[u32]) -> Vec<(RunPlacement, [Pin; 2])> {
 /// So many streams up over loopback.
 #[must_use]
 pub fn stream_plan(send: SendMethod, receive: ReceiveMethod, streams: u32) -> Plan {
-    let workload = Workload::Stream(StreamPlan {
-        direction: Direction::Up,
-        message_bytes: Bytes(MESSAGE_BYTES),
-        send,
-        receive,
-    });
-    plan(workload, streams, [Pin::Auto, Pin::Auto])
+    let stream =
+        StreamPlan { direction: Direction::Up, message_bytes: Bytes(MESSAGE_BYTES), send, receive };
+    plan(stream.into(), streams, [Pin::Auto, Pin::Auto])
 }
 
 /// One flow, one byte each way, one request in flight.
 #[must_use]
 pub fn rr_plan(pins: [Pin; 2]) -> Plan {
-    let workload = Workload::Rr(RrPlan::default());
-    plan(workload, 1, pins)
+    plan(RrPlan::default().into(), 1, pins)
 }
 
 fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
-    let no_delay = matches!(workload, Workload::Rr(_));
+    let no_delay = workload.transacts();
     Plan {
         workload,
         stop_condition: StopCondition::Time { window: MAX_RUN },
@@ -214,7 +209,7 @@ fn figure(planned: &Planned, run: &Run) -> Result<Figure> {
             per_second: run.transactions.as_ref().ok_or_else(missing)?.per_second,
         }));
     }
-    let Workload::Stream(stream) = &planned.plan.workload else { return Err(missing()) };
+    let stream = planned.plan.workload.stream().ok_or_else(missing)?;
     let bits_per_second = run.throughput.as_ref().ok_or_else(missing)?.bits_per_second;
     let process = run.cpu.client.as_ref().and_then(|cpu| cpu.process.as_ref());
     Ok(Figure::Stream(StreamCeiling {

@@ -17,7 +17,7 @@ use podperf_model::error::{Context, Error, Kind, Result};
 use podperf_model::plan::udp::{
     HEADER_BYTES as HEADER, MAX_DATAGRAM_BYTES, MAX_SEGMENTS_PER_SEND, Offload, UdpPlan,
 };
-use podperf_model::plan::{Plan, SocketPlan, Workload};
+use podperf_model::plan::{Plan, SocketPlan};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::datagram::{RecvBatch, SendBatch, drops, path_mtu, set_fragmentation};
 
@@ -88,11 +88,7 @@ fn tune(socket: &Socket, plan: &SocketPlan, fragment: bool) -> Result<()> {
 /// # Errors
 /// Naming the flow and the option the kernel refused.
 pub fn tune_all(sockets: &[Socket], plan: &Plan) -> Result<Vec<SocketFacts>> {
-    let fragment = match &plan.workload {
-        Workload::Udp(udp) => udp.fragment,
-        Workload::UdpRr(rr) => rr.fragment,
-        _ => false,
-    };
+    let fragment = plan.workload.fragments();
     let tuned = (0..).zip(sockets).map(|(id, socket)| {
         tune(socket, &plan.socket, fragment).with_stream(id)?;
         Ok(granted(socket))

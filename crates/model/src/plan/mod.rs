@@ -15,6 +15,7 @@ mod rr;
 mod rules;
 pub mod udp;
 mod wait;
+mod workload;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -32,8 +33,8 @@ pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
 pub use rr::{LoadPlan, RrPlan};
 pub use rules::MAX_CPUS;
-use udp::{UdpPlan, UdpRrPlan};
 pub use wait::{MAX_BUSY_POLL_US, Wait};
+pub use workload::Workload;
 
 /// One measurement, as both ends carry it out: plain data, whatever it says. [`CheckedPlan::new`]
 /// applies the rules.
@@ -59,22 +60,6 @@ pub struct Plan {
     pub server: EndPlan,
     /// What is asked of every data socket.
     pub socket: SocketPlan,
-}
-
-/// What a flow does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Workload {
-    /// One-way bulk transfer.
-    Stream(StreamPlan),
-    /// A request, a response, and again.
-    Rr(RrPlan),
-    /// The same with a connection each time.
-    Crr(CrrPlan),
-    /// One-way datagrams.
-    Udp(UdpPlan),
-    /// A request, a response, and again, a datagram each.
-    UdpRr(UdpRrPlan),
 }
 
 /// Bulk transfer.
@@ -228,50 +213,6 @@ pub enum Role {
     Server,
 }
 
-impl Workload {
-    /// It is made of transactions, each of which is timed.
-    #[must_use]
-    pub const fn transacts(&self) -> bool {
-        matches!(self, Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_))
-    }
-
-    /// Transactions started per second on a fixed schedule; absent: closed loop, or no
-    /// transactions.
-    #[must_use]
-    pub const fn rate_per_second(&self) -> Option<f64> {
-        match self {
-            Self::Rr(rr) => rr.rate_per_second,
-            Self::Crr(crr) => crr.rate_per_second,
-            Self::Stream(_) | Self::Udp(_) | Self::UdpRr(_) => None,
-        }
-    }
-
-    /// It sends by a schedule of its own: transactions, or datagrams at a rate.
-    #[must_use]
-    pub const fn is_scheduled(&self) -> bool {
-        match self {
-            Self::Udp(udp) => udp.bits_per_second.is_some(),
-            _ => self.rate_per_second().is_some(),
-        }
-    }
-
-    /// Its flows are made of datagrams.
-    #[must_use]
-    pub const fn is_udp(&self) -> bool {
-        matches!(self, Self::Udp(_) | Self::UdpRr(_))
-    }
-
-    /// Which way payload goes; absent: requests one way, responses the other.
-    #[must_use]
-    pub const fn direction(&self) -> Option<Direction> {
-        match self {
-            Self::Stream(stream) => Some(stream.direction),
-            Self::Udp(udp) => Some(udp.direction),
-            Self::Rr(_) | Self::Crr(_) | Self::UdpRr(_) => None,
-        }
-    }
-}
-
 impl Plan {
     /// Ids of the flows that are measured: twice the streams when both directions run.
     #[must_use]
@@ -285,17 +226,14 @@ impl Plan {
     /// The streams that load the path beside the flows that are measured.
     #[must_use]
     pub const fn load(&self) -> Option<&LoadPlan> {
-        match &self.workload {
-            Workload::Rr(rr) => rr.load.as_ref(),
-            _ => None,
-        }
+        self.workload.load()
     }
 
     /// What the run's bulk streams do, measured or load; absent where there are none.
     #[must_use]
     pub const fn streams(&self) -> Option<&StreamPlan> {
-        match (&self.workload, self.load()) {
-            (Workload::Stream(stream), _) | (_, Some(LoadPlan { stream, .. })) => Some(stream),
+        match (self.workload.stream(), self.load()) {
+            (Some(stream), _) | (None, Some(LoadPlan { stream, .. })) => Some(stream),
             _ => None,
         }
     }
@@ -309,24 +247,19 @@ impl Plan {
     /// Data connections that are opened before the start and last to the end.
     #[must_use]
     pub fn lasting_connections(&self) -> u32 {
-        match self.workload {
-            Workload::Crr(_) => 0,
-            _ => self.connections(),
-        }
+        if self.workload.short_lived().is_some() { 0 } else { self.connections() }
     }
 
     /// What `role` does on flow `id`.
     #[must_use]
     pub fn flow_role(&self, role: Role, id: u32) -> FlowRole {
-        match &self.workload {
-            Workload::Rr(RrPlan { load: Some(load), .. }) if id >= self.flows => {
+        match (self.load(), self.workload.direction(), role) {
+            (Some(load), ..) if id >= self.flows => {
                 load.stream.direction.flow_role(role, id - self.flows, load.streams)
             }
-            workload => match (workload.direction(), role) {
-                (Some(direction), _) => direction.flow_role(role, id, self.flows),
-                (None, Role::Client) => FlowRole::Request,
-                (None, Role::Server) => FlowRole::Respond,
-            },
+            (_, Some(direction), _) => direction.flow_role(role, id, self.flows),
+            (_, None, Role::Client) => FlowRole::Request,
+            (_, None, Role::Server) => FlowRole::Respond,
         }
     }
 

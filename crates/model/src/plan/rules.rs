@@ -51,7 +51,11 @@ pub(super) fn check(plan: &Plan, limits: &Limits) -> Result<()> {
         Workload::Stream(stream) => check_stream(stream, limits)?,
         Workload::Rr(rr) => check_rr(rr, limits)?,
         Workload::Crr(crr) => check_crr(crr, limits)?,
-        Workload::Udp(_) | Workload::UdpRr(_) => udp::check(plan)?,
+        Workload::Udp(stream) => udp::check_stream(stream)?,
+        Workload::UdpRr(rr) => udp::check_rr(rr)?,
+    }
+    if plan.workload.is_udp() {
+        udp::check_socket(&plan.socket)?;
     }
     check_stop_condition(plan)?;
     check_times(plan, limits)?;
@@ -157,7 +161,7 @@ fn check_options(plan: &Plan) -> Result<()> {
     if cork && no_delay {
         return refuse("--cork", "allowed: without --no-delay, which asks for the opposite");
     }
-    if quick_ack && matches!(plan.workload, Workload::Crr(_)) {
+    if quick_ack && plan.workload.short_lived().is_some() {
         let allowed = "allowed: with connections that last; a new one acknowledges quickly anyway";
         return refuse("--quick-ack", allowed);
     }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::HostFacts;
-use crate::plan::{Direction, Plan, ReceiveMethod, RrPlan, SendMethod, StreamPlan, Wait, Workload};
+use crate::plan::{Direction, Plan, ReceiveMethod, RrPlan, SendMethod, StreamPlan, Wait};
 use crate::result::run::{Ceiling, PlacementFacts, Run, Warning};
 use crate::result::span::float;
 use crate::result::verdict;
@@ -213,13 +213,12 @@ pub fn hold_against(run: &mut Run, record: &Calibration) {
         put_aside(run, &difference);
         return;
     }
-    let ceiling = match &run.plan.workload {
-        Workload::Stream(plan) => stream_ceiling(run, plan, record),
-        Workload::Rr(plan) => rr_ceiling(run, plan, record),
-        Workload::Crr(_) => Err("podperf calibrate measures no connections".to_owned()),
-        Workload::Udp(_) | Workload::UdpRr(_) => {
-            Err("podperf calibrate measures no datagrams".to_owned())
-        }
+    let workload = &run.plan.workload;
+    let ceiling = match (workload.stream(), workload.request_response()) {
+        (Some(plan), _) => stream_ceiling(run, plan, record),
+        (_, Some(plan)) => rr_ceiling(run, plan, record),
+        _ if workload.is_udp() => Err("podperf calibrate measures no datagrams".to_owned()),
+        _ => Err("podperf calibrate measures no connections".to_owned()),
     };
     (run.ceiling, run.no_ceiling) = match ceiling {
         Ok(ceiling) => (Some(ceiling), None),

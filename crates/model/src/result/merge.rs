@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Kind};
 use crate::latency::LatencyWire;
-use crate::plan::{Plan, Role, Workload};
+use crate::plan::{Plan, Role};
 use crate::reading::Reading;
 use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
@@ -193,7 +193,7 @@ fn connections(
     spans: &EndSpans<'_>,
     end_results: &Ends<Option<&EndResult>>,
 ) -> Option<Connections> {
-    if !matches!(spans.plan.workload, Workload::Crr(_)) {
+    if spans.plan.workload.short_lived().is_none() {
         return None;
     }
     let uses = |role| report(*end_results.get(role))?.connections;

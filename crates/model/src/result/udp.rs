@@ -5,7 +5,7 @@
 //! twice.
 
 use crate::plan::udp::UdpPlan;
-use crate::plan::{FlowRole, Plan, Role, Workload};
+use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::Datagrams;
 use crate::result::end_result::{EndReport, EndResult, FlowReport};
 use crate::result::latency;
@@ -42,7 +42,7 @@ pub(super) fn facts<'a>(
     id: u32,
     flow: impl Fn(Role) -> Option<&'a FlowReport>,
 ) -> Option<DatagramFacts> {
-    let Workload::Udp(_) = &spans.plan.workload else { return None };
+    spans.plan.workload.datagram_stream()?;
     let sender =
         ROLES.into_iter().find(|role| spans.plan.flow_role(*role, id) == FlowRole::Send)?;
     let receiver = other(sender);
@@ -101,7 +101,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 /// Datagrams found missing between two readings of the receivers, and their mean jitter then, in
 /// microseconds.
 pub(super) fn interval(spans: &EndSpans<'_>) -> (Option<u64>, Option<f64>) {
-    if !matches!(spans.plan.workload, Workload::Udp(_)) {
+    if spans.plan.workload.datagram_stream().is_none() {
         return (None, None);
     }
     let receiver = |id: u32| {
@@ -115,7 +115,7 @@ pub(super) fn interval(spans: &EndSpans<'_>) -> (Option<u64>, Option<f64>) {
 }
 
 fn calls(plan: &Plan, end_result: Option<&EndResult>) -> Option<DatagramCalls> {
-    let Workload::Udp(udp) = &plan.workload else { return None };
+    let udp = plan.workload.datagram_stream()?;
     let report = report(end_result)?;
     let own = report.datagrams?;
     Some(DatagramCalls {
@@ -171,6 +171,7 @@ pub(super) fn schedule(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Workload;
     use crate::result::merge::{Input, merge};
     use crate::result::run::Run;
     use crate::result::testing::udp_input;

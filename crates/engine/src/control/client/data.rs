@@ -12,7 +12,7 @@ use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Close, CrrPlan, FlowRole, Plan, Role, Workload};
+use podperf_model::plan::{Close, CrrPlan, FlowRole, Plan, Role};
 use podperf_model::result::run::SocketFacts;
 
 /// What an engine needs of them.
@@ -35,7 +35,7 @@ pub(super) fn open(
     (session, port): (SessionId, Option<u16>),
     deadline: Instant,
 ) -> Result<Data> {
-    if let Workload::Crr(crr) = &plan.workload {
+    if let Some(crr) = plan.workload.short_lived() {
         let port = port.ok_or_else(|| {
             let cause = "the server told no port for connections";
             Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer)

@@ -31,7 +31,7 @@ use cancellation::Cancellation;
 use data::Data;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::facts::HostFacts;
-use podperf_model::plan::{CheckedPlan, Plan, Role, Workload};
+use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
@@ -289,8 +289,8 @@ fn run(
 /// whose size both ends and the path between them have agreed on.
 fn settled(plan: &CheckedPlan, control: &TcpStream) -> Plan {
     let mut plan = Plan::clone(plan);
-    if let (Workload::Udp(udp), Ok(mss)) = (&mut plan.workload, SockRef::from(control).tcp_mss()) {
-        *udp = udp.clone().settled(mss.into());
+    if let Ok(mss) = SockRef::from(control).tcp_mss() {
+        plan.workload = plan.workload.settled(mss.into());
     }
     plan
 }

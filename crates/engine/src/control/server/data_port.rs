@@ -7,7 +7,7 @@ use crate::transport::short_lived::SessionListener;
 use crate::transport::socket;
 use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{Plan, Workload};
+use podperf_model::plan::Plan;
 use podperf_model::result::run::SocketFacts;
 
 /// The listener of a run's connections.
@@ -29,7 +29,7 @@ impl DataPort {
         port: u16,
         (own, peer): (SocketAddr, SocketAddr),
     ) -> Result<Option<Self>> {
-        if !matches!(plan.workload, Workload::Crr(_)) {
+        if plan.workload.short_lived().is_none() {
             return Ok(None);
         }
         let mut address = own;

@@ -6,8 +6,8 @@ use humantime::format_duration;
 
 use super::{at_least, within};
 use crate::error::{Error, Result};
+use crate::plan::SocketPlan;
 use crate::plan::udp::{HEADER_BYTES, MAX_DATAGRAM_BYTES, Offload, UdpPlan, UdpRrPlan};
-use crate::plan::{Plan, SocketPlan, Workload};
 use crate::units::{BitRate, Bytes};
 
 /// A byte per second: less is a slip of the pen.
@@ -15,17 +15,8 @@ const MIN_RATE: BitRate = BitRate(8);
 /// A response may take so long.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What holds for datagrams, of a plan that sends some.
-pub(super) fn check(plan: &Plan) -> Result<()> {
-    match &plan.workload {
-        Workload::Udp(udp) => check_stream(udp)?,
-        Workload::UdpRr(rr) => check_rr(rr)?,
-        _ => return Ok(()),
-    }
-    check_socket(&plan.socket)
-}
-
-fn check_stream(udp: &UdpPlan) -> Result<()> {
+/// What holds for streams of datagrams.
+pub(super) fn check_stream(udp: &UdpPlan) -> Result<()> {
     if let Some(bytes) = udp.datagram_bytes {
         within("--length", bytes, Bytes(HEADER_BYTES as u64)..=Bytes(MAX_DATAGRAM_BYTES))?;
         if udp.gso == Offload::On && bytes.0 * 2 > MAX_DATAGRAM_BYTES {
@@ -42,7 +33,8 @@ fn check_stream(udp: &UdpPlan) -> Result<()> {
     udp.bits_per_second.map_or(Ok(()), |rate| at_least("--bitrate", rate, MIN_RATE))
 }
 
-fn check_rr(rr: &UdpRrPlan) -> Result<()> {
+/// What holds for requests and responses of one datagram each.
+pub(super) fn check_rr(rr: &UdpRrPlan) -> Result<()> {
     within("--request", rr.request_bytes, Bytes(1)..=Bytes(MAX_DATAGRAM_BYTES))?;
     within("--response", rr.response_bytes, Bytes(1)..=Bytes(MAX_DATAGRAM_BYTES))?;
     if rr.timeout < Duration::from_millis(1) || rr.timeout > MAX_TIMEOUT {
@@ -53,7 +45,7 @@ fn check_rr(rr: &UdpRrPlan) -> Result<()> {
 }
 
 /// Options that only TCP has.
-fn check_socket(socket: &SocketPlan) -> Result<()> {
+pub(super) fn check_socket(socket: &SocketPlan) -> Result<()> {
     let tcp_only = "allowed: with TCP only";
     if let Some(name) = &socket.congestion_control {
         return Err(Error::usage("--congestion", name.escape_debug(), tcp_only));

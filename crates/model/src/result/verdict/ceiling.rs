@@ -1,7 +1,7 @@
 //! Ceilings that were asked for or are known: pacing, offered rate, line rate, the generator's own.
 
 use super::{bound, cpu};
-use crate::plan::{Direction, Workload};
+use crate::plan::Direction;
 use crate::result::run::{Bound, Run, Verdict};
 use crate::result::span::float;
 
@@ -22,11 +22,8 @@ const HEADERS_BYTES: f64 = 52.0;
 
 /// Pacing asked for on every stream, and the goodput as high as that.
 pub(super) fn pacing(run: &Run) -> Option<Verdict> {
-    let rate = match &run.plan.workload {
-        Workload::Udp(udp) => udp.bits_per_second,
-        _ => run.plan.socket.pacing_bits_per_second,
-    };
-    let rate = rate.filter(|rate| rate.0 > 0)?;
+    let pacing = run.plan.socket.pacing_bits_per_second;
+    let rate = run.plan.workload.datagram_rate().or(pacing).filter(|rate| rate.0 > 0)?;
     let ways = if run.plan.workload.direction()? == Direction::Both { 2.0 } else { 1.0 };
     let asked = float(rate.0) * f64::from(run.plan.flows) * ways;
     let goodput = run.throughput.as_ref()?.bits_per_second;

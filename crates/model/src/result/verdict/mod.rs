@@ -19,7 +19,6 @@
 mod ceiling;
 mod cpu;
 
-use crate::plan::Workload;
 use crate::result::run::{Bound, Limited, Run, Verdict};
 use crate::result::span::float;
 
@@ -90,11 +89,7 @@ fn tcp_limits(run: &Run) -> Option<Verdict> {
 }
 
 fn round_trip(run: &Run) -> Option<Verdict> {
-    let burst = match &run.plan.workload {
-        Workload::Rr(rr) => rr.burst,
-        Workload::Crr(_) | Workload::UdpRr(_) => 1,
-        Workload::Stream(_) | Workload::Udp(_) => return None,
-    };
+    let burst = run.plan.workload.in_flight()?;
     let transactions = run.transactions.as_ref().filter(|done| done.count > 0)?;
     if run.plan.workload.rate_per_second().is_some() || !cpu::known(run) {
         return None;

@@ -1,7 +1,7 @@
 //! Ports that ran out, connections that failed, and ways of waiting that cannot work.
 
 use super::{RunCheck, RunEvidence, count, warn};
-use crate::plan::{Close, Role, Workload};
+use crate::plan::{Close, Role};
 use crate::result::run::Warning;
 use crate::result::span::float;
 
@@ -38,7 +38,7 @@ fn ports_exhausted(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
 }
 
 fn time_wait(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    if !matches!(&seen.run.plan.workload, Workload::Crr(crr) if crr.close == Close::Client) {
+    if seen.run.plan.workload.short_lived().is_none_or(|crr| crr.close != Close::Client) {
         return;
     }
     let Some(uses) = seen.run.connections.and_then(|all| all.client) else { return };

@@ -1,8 +1,8 @@
 //! Datagrams that were lost at the receiver's socket or on the path, reordered, or fragmented.
 
 use super::{RunCheck, RunEvidence, warn};
+use crate::plan::Direction;
 use crate::plan::udp::UdpPlan;
-use crate::plan::{Direction, Workload};
 use crate::result::run::{DatagramFacts, SocketFacts, Warning};
 use crate::result::span::float;
 
@@ -29,7 +29,7 @@ const fn receiver(udp: &UdpPlan) -> &'static str {
 }
 
 fn receive_buffer_full(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let Workload::Udp(udp) = &seen.run.plan.workload else { return };
+    let Some(udp) = seen.run.plan.workload.datagram_stream() else { return };
     let Some((all, drops)) = totals(seen).and_then(|all| Some((all, all.socket_drops?))) else {
         return;
     };
@@ -113,11 +113,11 @@ fn lost_transactions(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
 }
 
 fn fragmented(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let (fragment, largest) = match &seen.run.plan.workload {
-        Workload::Udp(udp) => (udp.fragment, udp.datagram_bytes.map_or(0, |bytes| bytes.0)),
-        Workload::UdpRr(rr) => (rr.fragment, rr.request_bytes.0.max(rr.response_bytes.0)),
-        _ => return,
-    };
+    let workload = &seen.run.plan.workload;
+    if !workload.fragments() {
+        return;
+    }
+    let largest = workload.largest_datagram().map_or(0, |bytes| bytes.0);
     let sockets = seen.present().flat_map(|(_, end_result)| &end_result.facts.sockets);
     let payload = |socket: &SocketFacts| {
         // An IPv6 address stands in brackets before its port.
@@ -126,7 +126,7 @@ fn fragmented(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
         Some(u64::from(socket.path_mtu_bytes?).saturating_sub(headers))
     };
     let Some(most) = sockets.filter_map(payload).min() else { return };
-    if fragment && largest > most {
+    if largest > most {
         warn(
             found,
             "fragmented",
