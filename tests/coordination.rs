@@ -1,6 +1,6 @@
 //! Measuring in turn, with real processes over loopback: `podperf coordinate` and its agents, in
-//! order and together; with agents, servers and the coordinator dying, strangers at the door, and
-//! agents that do not come, do not answer, or take too long.
+//! order and together; with agents, servers and the coordinator dying, untrusted peers at its port,
+//! and agents that do not come, do not answer, or take too long.
 
 #[expect(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -15,9 +15,11 @@ use podperf_model::result::run::Status;
 use podperf_model::run_log::LogRecord;
 use serde_json::json;
 
-use support::agents::{BRIEF, Coordinator, LONG, all_end, ends, join, part, schedule};
+use support::agents::{
+    Coordinator, LONG, SHORT, agent_config, all_end, ends, schedule, start_agent,
+};
 use support::process::Server;
-use support::{PATIENCE, free_port};
+use support::{TIMEOUT, free_port};
 
 #[test]
 fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
@@ -34,12 +36,18 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
     ];
     let coordinator = Coordinator::start(&schedule(&["a", "b", "c"], &steps, 20), &[], None);
     let (first, second) = (one.target(), two.target());
-    let parts = [
-        part("c", &[("alone", &["rr"], BRIEF)]),
-        part("a", &[("path", &["stream", &first], BRIEF), ("together", &["rr", &first], BRIEF)]),
-        part("b", &[("path", &["rr", &second], BRIEF), ("together", &["rr", &second], BRIEF)]),
+    let configs = [
+        agent_config("c", &[("alone", &["rr"], SHORT)]),
+        agent_config(
+            "a",
+            &[("path", &["stream", &first], SHORT), ("together", &["rr", &first], SHORT)],
+        ),
+        agent_config(
+            "b",
+            &[("path", &["rr", &second], SHORT), ("together", &["rr", &second], SHORT)],
+        ),
     ];
-    let agents = parts.map(|part| join(coordinator.port, &part, &[], None));
+    let agents = configs.map(|config| start_agent(coordinator.port, &config, &[], None));
     let log = coordinator.finish();
     assert_eq!(log.status, 0, "{log:#?}");
     let expected = [
@@ -67,11 +75,11 @@ fn results_stand_in_the_schedules_order_and_say_what_was_asked() {
         log.records.iter().filter(|record| matches!(record, LogRecord::Heartbeat { .. })).count();
     assert!(beats >= 16, "{beats} beats of eight steps");
     for agent in agents {
-        let talk = ends(agent, 0);
-        assert!(talk.contains(": complete, "), "{talk}");
+        let messages = ends(agent, 0);
+        assert!(messages.contains(": complete, "), "{messages}");
     }
-    one.assert_all_freed(PATIENCE);
-    two.assert_all_freed(PATIENCE);
+    one.assert_all_freed(TIMEOUT);
+    two.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -82,7 +90,12 @@ fn windows_of_one_step_are_open_at_one_time() {
     let window: &[&str] = &["-t", "2", "-O", "0.1"];
     let target = server.target();
     let agents = ["a", "b"].map(|name| {
-        join(coordinator.port, &part(name, &[("both", &["rr", &target], window)]), &[], None)
+        start_agent(
+            coordinator.port,
+            &agent_config(name, &[("both", &["rr", &target], window)]),
+            &[],
+            None,
+        )
     });
     let log = coordinator.finish();
     assert_eq!((log.status, log.results.len()), (0, 2), "{log:#?}");
@@ -103,15 +116,16 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
         [("open", &["a"]), ("closed", &["a"]), ("closed", &["a", "b"]), ("open", &["b"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 20), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
-        &[("open", &["rr", &target], BRIEF), ("closed", &["rr", &nobody], BRIEF)];
-    let mut a = part("a", tests);
+        &[("open", &["rr", &target], SHORT), ("closed", &["rr", &nobody], SHORT)];
+    let mut a = agent_config("a", tests);
     a["probes"] = json!([
         {"path": "open", "address": target, "expect": "answer", "tests": ["open"]},
         {"path": "shut", "address": nobody, "expect": "answer", "tests": ["closed"]},
         {"path": "dropped", "address": nobody, "expect": "no_answer", "tests": []},
         {"path": "leaking", "address": target, "expect": "no_answer", "tests": ["open"]},
     ]);
-    let agents = [a, part("b", tests)].map(|part| join(coordinator.port, &part, &[], None));
+    let agents = [a, agent_config("b", tests)]
+        .map(|config| start_agent(coordinator.port, &config, &[], None));
     let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["1 open/1 a".into(), "4 open/2 b".to_owned()]));
     let missing = log.missing();
@@ -146,9 +160,9 @@ fn a_agent_that_dies_costs_its_own_steps_alone() {
         [("long", &["a"]), ("brief", &["a"]), ("brief", &["b"]), ("brief", &["a", "b"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
-        &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-    let a = join(coordinator.port, &part("a", tests), &[], None);
-    let b = join(coordinator.port, &part("b", tests), &[], None);
+        &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], SHORT)];
+    let a = start_agent(coordinator.port, &agent_config("a", tests), &[], None);
+    let b = start_agent(coordinator.port, &agent_config("b", tests), &[], None);
     coordinator.wait_mid_run(1);
     a.signal(Signal::SIGKILL);
     let log = coordinator.finish();
@@ -161,7 +175,7 @@ fn a_agent_that_dies_costs_its_own_steps_alone() {
     assert!(missing[3].2.starts_with("left out because of a: "), "{missing:#?}");
     ends(b, 0);
     drop(a);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -169,8 +183,8 @@ fn a_agent_that_is_told_to_end_brings_what_it_has() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 2] = [("long", &["a"]), ("long", &["a"])];
     let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
-    let part = part("a", &[("long", &["stream", &server.target()], LONG)]);
-    let a = join(coordinator.port, &part, &[], None);
+    let config = agent_config("a", &[("long", &["stream", &server.target()], LONG)]);
+    let a = start_agent(coordinator.port, &config, &[], None);
     coordinator.wait_mid_run(1);
     a.signal(Signal::SIGTERM);
     let log = coordinator.finish();
@@ -187,16 +201,16 @@ fn a_server_that_dies_gives_an_incomplete_result_and_the_rest_goes_on() {
         [("dying", &["a"]), ("dying", &["a"]), ("mixed", &["a", "b"]), ("other", &["a"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
     let (gone, there) = (dying.target(), other.target());
-    let a = part(
+    let a = agent_config(
         "a",
         &[
             ("dying", &["stream", &gone], LONG),
-            ("mixed", &["stream", &gone], BRIEF),
-            ("other", &["rr", &there], BRIEF),
+            ("mixed", &["stream", &gone], SHORT),
+            ("other", &["rr", &there], SHORT),
         ],
     );
-    let b = part("b", &[("mixed", &["stream", &there], BRIEF)]);
-    let agents = [a, b].map(|part| join(coordinator.port, &part, &[], None));
+    let b = agent_config("b", &[("mixed", &["stream", &there], SHORT)]);
+    let agents = [a, b].map(|config| start_agent(coordinator.port, &config, &[], None));
     coordinator.wait_mid_run(1);
     dying.kill();
     let log = coordinator.finish();
@@ -211,7 +225,7 @@ fn a_server_that_dies_gives_an_incomplete_result_and_the_rest_goes_on() {
     let cause = "left out because of a: it did not get ready";
     assert_eq!((log.status, log.missing()), (4, vec![(3, "b", cause)]));
     all_end(agents);
-    other.assert_all_freed(PATIENCE);
+    other.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -219,28 +233,28 @@ fn agents_of_a_coordinator_that_dies_end_and_name_it() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 1] = [("long", &["a"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
-    let part = |name| part(name, &[("long", &["stream", &server.target()], LONG)]);
-    let agents = ["a", "b"].map(|name| join(coordinator.port, &part(name), &[], None));
+    let config = |name| agent_config(name, &[("long", &["stream", &server.target()], LONG)]);
+    let agents = ["a", "b"].map(|name| start_agent(coordinator.port, &config(name), &[], None));
     coordinator.wait_mid_run(1);
     let name = format!("take part with the coordinator 127.0.0.1:{}", coordinator.port);
     coordinator.signal(Signal::SIGKILL);
     for agent in agents {
-        let talk = ends(agent, 4);
-        assert!(talk.contains(&name), "{talk}");
+        let messages = ends(agent, 4);
+        assert!(messages.contains(&name), "{messages}");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
 fn a_coordinator_that_falls_silent_is_lost_within_the_peer_timeout() {
     let steps: [(&str, &[&str]); 1] = [("brief", &["a"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), &[], None);
-    let part = part("a", &[("brief", &["rr"], BRIEF)]);
-    let agent = join(coordinator.port, &part, &["--peer-timeout", "1s"], None);
+    let config = agent_config("a", &[("brief", &["rr"], SHORT)]);
+    let agent = start_agent(coordinator.port, &config, &["--peer-timeout", "1s"], None);
     coordinator.wait_for("joined", |record| matches!(record, LogRecord::Joined { .. }));
     coordinator.signal(Signal::SIGSTOP);
-    let talk = ends(agent, 4);
-    assert!(talk.contains("the peer was silent for 1.0 s"), "{talk}");
+    let messages = ends(agent, 4);
+    assert!(messages.contains("the peer was silent for 1.0 s"), "{messages}");
 }
 
 #[test]
@@ -253,8 +267,8 @@ fn a_signal_to_the_coordinator_ends_the_step_and_keeps_what_there_is() {
         let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
         let target = server.target();
         let tests: &[(&str, &[&str], &[&str])] =
-            &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-        let agent = join(coordinator.port, &part("a", tests), &[], None);
+            &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], SHORT)];
+        let agent = start_agent(coordinator.port, &agent_config("a", tests), &[], None);
         coordinator.wait_mid_run(2);
         coordinator.signal(signal);
         let log = coordinator.finish();
@@ -277,23 +291,23 @@ fn a_signal_to_the_coordinator_ends_the_step_and_keeps_what_there_is() {
 }
 
 #[test]
-fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
+fn untrusted_peers_cost_nothing_and_only_named_agents_take_part_once() {
     let token = Some("correct horse");
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 2] = [("brief", &["a"]), ("brief", &["b"])];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 20), &[], token);
     let port = coordinator.port;
-    let part = |name| part(name, &[("brief", &["rr", &server.target()], BRIEF)]);
+    let config = |name| agent_config(name, &[("brief", &["rr", &server.target()], SHORT)]);
     let connect = || TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     // More than may knock at once.
     let idle: Vec<TcpStream> = (0..80).map(|_| connect()).collect();
     let mut noisy = connect();
     noisy.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    let open: &[(&str, &[&str], &[&str])] = &[("brief", &["rr"], BRIEF)];
+    let open: &[(&str, &[&str], &[&str])] = &[("brief", &["rr"], SHORT)];
     let a = {
         // Servers without a token are refused to who has one, so the test brings its own.
-        let part = support::agents::part("a", open);
-        let a = join(port, &part, &[], token);
+        let config = agent_config("a", open);
+        let a = start_agent(port, &config, &[], token);
         coordinator.wait_for("joined", |record| matches!(record, LogRecord::Joined { .. }));
         a
     };
@@ -303,17 +317,17 @@ fn strangers_cost_nothing_and_only_named_agents_take_part_once() {
         ("c", token, "no agent of this name"),
         ("a", token, "has joined already"),
     ] {
-        let talk = ends(join(port, &part(name), &["--join-timeout", "20s"], token), 3);
-        assert!(talk.contains(cause), "{name}: {talk}");
+        let messages = ends(start_agent(port, &config(name), &["--join-timeout", "20s"], token), 3);
+        assert!(messages.contains(cause), "{name}: {messages}");
     }
-    let wrong = join(server.port, &part("b"), &[], None);
+    let wrong = start_agent(server.port, &config("b"), &[], None);
     assert!(ends(wrong, 3).contains("a podperf server that coordinates nothing"));
-    let b = join(port, &support::agents::part("b", open), &[], token);
+    let b = start_agent(port, &agent_config("b", open), &[], token);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order().len()), (0, 2), "{log:#?}");
     let joined = log.records.iter().filter(|record| matches!(record, LogRecord::Joined { .. }));
     assert_eq!(joined.count(), 2);
-    assert!(log.talk.iter().any(|line| line.contains("not podperf: it sent \"GET /")));
+    assert!(log.messages.iter().any(|line| line.contains("not podperf: it sent \"GET /")));
     drop((idle, noisy));
     all_end([a, b]);
 }
@@ -325,8 +339,8 @@ fn a_step_that_takes_too_long_is_given_up_and_the_next_begins() {
     let steps: [(&str, &[&str]); 2] = [("long", &["a"]), ("brief", &["a"])];
     let coordinator = Coordinator::start(&schedule(&["a"], &steps, 2), &[], None);
     let tests: &[(&str, &[&str], &[&str])] =
-        &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], BRIEF)];
-    let agent = join(coordinator.port, &part("a", tests), &[], None);
+        &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], SHORT)];
+    let agent = start_agent(coordinator.port, &agent_config("a", tests), &[], None);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["2 brief/1 a".to_owned()]), "{log:#?}");
     assert_eq!(log.missing(), [(1, "a", "no result within 2 s")]);
@@ -340,10 +354,10 @@ fn a_agent_that_falls_silent_is_lost_within_the_peer_timeout() {
     let patient = &["--peer-timeout", "1s"];
     let coordinator = Coordinator::start(&schedule(&["a", "b"], &steps, 60), patient, None);
     let target = server.target();
-    let a = part("a", &[("long", &["stream", &target], LONG)]);
-    let a = join(coordinator.port, &a, &[], None);
-    let b = part("b", &[("brief", &["stream", &target], BRIEF)]);
-    let b = join(coordinator.port, &b, &[], None);
+    let a = agent_config("a", &[("long", &["stream", &target], LONG)]);
+    let a = start_agent(coordinator.port, &a, &[], None);
+    let b = agent_config("b", &[("brief", &["stream", &target], SHORT)]);
+    let b = start_agent(coordinator.port, &b, &[], None);
     coordinator.wait_mid_run(1);
     a.signal(Signal::SIGSTOP);
     let log = coordinator.finish();
@@ -361,7 +375,8 @@ fn agents_that_do_not_come_are_not_waited_for_beyond_their_time() {
     let mut short = schedule(&["a", "b"], &steps, 20);
     short["join_seconds"] = json!(2);
     let coordinator = Coordinator::start(&short, &[], None);
-    let agent = join(coordinator.port, &part("b", &[("brief", &["rr"], BRIEF)]), &[], None);
+    let agent =
+        start_agent(coordinator.port, &agent_config("b", &[("brief", &["rr"], SHORT)]), &[], None);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["2 brief/2 b".to_owned()]), "{log:#?}");
     assert_eq!(log.missing(), [(1, "a", "did not join within 2 s")]);
@@ -372,6 +387,6 @@ fn agents_that_do_not_come_are_not_waited_for_beyond_their_time() {
     assert_eq!((log.status, log.finished()), (3, (0, Some("no agent joined within 1 s"))));
     assert_eq!(log.missing().len(), 2);
 
-    let alone = join(free_port(), &part("a", &[]), &["--join-timeout", "1s"], None);
+    let alone = start_agent(free_port(), &agent_config("a", &[]), &["--join-timeout", "1s"], None);
     assert!(ends(alone, 3).contains("start `podperf coordinate` there"));
 }

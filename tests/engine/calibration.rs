@@ -8,14 +8,14 @@ use crate::support::process::{Client, podperf};
 use crate::support::{list, number, text};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs podperf with its calibration in `file`.
 fn run(file: &Path, line: &str) -> crate::support::process::Outcome {
     let mut command = podperf(None);
     command.env("PODPERF_CALIBRATION", file);
     let words: Vec<&str> = line.split_whitespace().collect();
-    Client::launch(command, &words).wait(PATIENCE)
+    Client::launch(command, &words).wait(TIMEOUT)
 }
 
 fn document(text: &str) -> Value {
@@ -31,9 +31,9 @@ fn runs_are_held_against_the_record_while_it_is_of_this_machine() {
         command.env("PODPERF_CALIBRATION", &file);
         command.args(["calibrate", "-t", "2", "-J"]).output().unwrap()
     };
-    let talk = String::from_utf8_lossy(&calibrated.stderr).into_owned();
-    assert!(calibrated.status.success(), "{talk}");
-    assert!(talk.contains("calibrating: write/read, 1 stream"), "{talk}");
+    let messages = String::from_utf8_lossy(&calibrated.stderr).into_owned();
+    assert!(calibrated.status.success(), "{messages}");
+    assert!(messages.contains("calibrating: write/read, 1 stream"), "{messages}");
     let record = document(&String::from_utf8(calibrated.stdout).unwrap());
     assert_eq!(record, document(&fs::read_to_string(&file).unwrap()));
     assert_eq!(text(&record, "/schema"), "podperf.calibration/v1");
@@ -78,8 +78,11 @@ fn a_place_that_cannot_be_written_is_named_and_the_record_is_shown() {
     command.args(["calibrate", "-t", "2", "-q", "-o", "/proc/nowhere/calibration.json"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(4));
-    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(talk.contains("store the calibration in '/proc/nowhere/calibration.json'"), "{talk}");
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        messages.contains("store the calibration in '/proc/nowhere/calibration.json'"),
+        "{messages}"
+    );
     assert!(String::from_utf8_lossy(&output.stdout).contains("loopback ceiling"));
 
     let mut homeless = podperf(None);

@@ -5,9 +5,9 @@
 use nix::sys::signal::Signal;
 
 use crate::support::combinations::{self, WAITS};
-use crate::support::crowd::{self, Crowd};
+use crate::support::mixed_runs::{self, MixedRuns};
 use crate::support::path::Path;
-use crate::support::{PATIENCE, root};
+use crate::support::{TIMEOUT, root};
 
 /// Ways of waiting that this user may ask for.
 fn waits(test: &str) -> &'static [&'static str] {
@@ -46,19 +46,19 @@ fn datagrams_by_every_use_of_offloads_are_received_or_lost() {
 #[test]
 fn a_killed_server_ends_runs_of_every_kind() {
     let mut path = Path::loopback();
-    let crowd = Crowd::start(&path, crowd::all());
+    let mixed_runs = MixedRuns::start(&path, mixed_runs::all());
     path.server.signal(Signal::SIGKILL);
-    crowd.assert_ended(4, &["podperf: error: ", "127.0.0.1:"], |_, _| {});
+    mixed_runs.assert_ended(4, &["podperf: error: ", "127.0.0.1:"], |_, _| {});
     path.server.kill();
 }
 
 #[test]
 fn a_server_that_falls_silent_is_given_up_by_runs_of_every_kind() {
     let path = Path::loopback();
-    let crowd = Crowd::start(&path, crowd::all());
+    let mixed_runs = MixedRuns::start(&path, mixed_runs::all());
     path.server.signal(Signal::SIGSTOP);
-    crowd.assert_ended(4, &["silent for 3.0 s", &path.target], |_, _| {});
+    mixed_runs.assert_ended(4, &["silent for 3.0 s", &path.target], |_, _| {});
     path.server.signal(Signal::SIGCONT);
-    path.server.assert_all_freed(PATIENCE);
+    path.server.assert_all_freed(TIMEOUT);
     path.server.assert_serves();
 }

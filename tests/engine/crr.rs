@@ -1,6 +1,6 @@
 //! A connection a transaction: every layout of workers and way of closing, what goes wrong with
-//! peers, ports and strangers; and the ways of waiting and Multipath TCP, which it shares with
-//! lasting connections.
+//! peers, ports and untrusted peers; and the ways of waiting and Multipath TCP, which it shares
+//! with lasting connections.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::process::{Client, Outcome, Server, podperf, podperf_json};
 use crate::support::runs::{connections_conserved, ended_well, multiplexing};
 use crate::support::wire::is_dropped;
 use crate::support::{
-    PATIENCE, at, codes, count, eventually, free_port, histogram, list, number, root, text,
+    TIMEOUT, at, codes, count, eventually, free_port, histogram, list, number, root, text,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ fn every_layout_and_way_of_closing_does_exactly_what_was_asked() {
             }
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn timed_runs_and_schedules_keep_their_window_and_raise_no_false_alarm() {
             assert!(!codes.iter().any(|code| alarms.contains(code)), "{codes:?}");
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_signal_ends_a_run_in_order() {
             let outcome = client.wait(LIMIT);
             outcome.assert_failed(130, &["SIGINT"]);
             connections_conserved(&outcome.json, 2);
-            server.assert_all_freed(PATIENCE);
+            server.assert_all_freed(TIMEOUT);
         }
     }
 }
@@ -160,11 +160,11 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         let client = Client::start(&[&["crr", &target], LONG, layout].concat());
         server.wait_mid_run(Duration::from_millis(300));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stranger = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        stranger.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
-        stranger.connect(&address.into()).unwrap();
-        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
-        assert!(is_dropped(&mut TcpStream::from(stranger)), "a stranger was served");
+        let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        other.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        other.connect(&address.into()).unwrap();
+        other.set_read_timeout(Some(TIMEOUT)).unwrap();
+        assert!(is_dropped(&mut TcpStream::from(other)), "an untrusted peer was served");
         // Two runs cannot share one port.
         let refused = podperf_json(&["crr", &server.target(), "-n", "1", "-J"]);
         refused.assert_failed(3, &["in use", &number, "--data-port"]);
@@ -176,7 +176,7 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         assert_eq!(count(json, "/connections/server/foreign"), 1);
         assert!(codes(json).contains(&"foreign_connections"));
         connections_conserved(json, 2);
-        let closed = eventually(PATIENCE, || TcpStream::connect(address).is_err());
+        let closed = eventually(TIMEOUT, || TcpStream::connect(address).is_err());
         assert!(closed, "the port is open after the run");
     }
 }
@@ -225,7 +225,7 @@ fn every_way_of_waiting_serves_every_layout() {
         let json = crr(&server, &[&["-n", "100", "--wait", own, "--server-wait", other]]).json;
         connections_conserved(&json, 2);
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn spinning_ends_with_a_signal_a_stopped_server_and_a_killed_one() {
         assert!(count(&outcome.json, "/transactions/count") > 0);
         if !kill {
             server.signal(Signal::SIGCONT);
-            server.assert_all_freed(PATIENCE);
+            server.assert_all_freed(TIMEOUT);
         }
     }
 }

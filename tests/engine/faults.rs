@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::namespaces::{busy_connections, cut};
 use crate::support::process::{Client, Outcome, Server, podperf, podperf_json, send};
 use crate::support::wire::{Proxy, peer};
-use crate::support::{PATIENCE, at, count, eventually, list, number, root, sum, text};
+use crate::support::{TIMEOUT, at, count, eventually, list, number, root, sum, text};
 
 /// A run that outlives every fault, with readings often enough that some are there before it.
 const LONG: &[&str] = &["-t", "30", "-O", "0.1", "-i", "0.1", "-J"];
@@ -64,7 +64,7 @@ fn a_stopped_server_is_noticed_and_serves_again_once_it_goes_on() {
         outcome.assert_says(&["silent for 2.0 s"]);
         server.signal(Signal::SIGCONT);
         server.assert_serves();
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
     }
 }
 
@@ -77,7 +77,7 @@ fn one_reset_stream_of_four_is_named_and_ends_the_run() {
     let client = long_run(&server, "stream", &["-P", "4"]);
     server.wait_mid_run(MEASURED);
     let mut local = None;
-    eventually(PATIENCE, || {
+    eventually(TIMEOUT, || {
         local = busy_connections(None, server.port).pop().map(|(_, local)| local);
         local.is_some()
     });
@@ -94,7 +94,7 @@ fn one_reset_stream_of_four_is_named_and_ends_the_run() {
     let named = text(&outcome.json, &format!("/streams/{id}/socket/client/local"));
     assert_eq!(named, format!("127.0.0.1:{local}"), "another stream was named");
     server.assert_serves();
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_stream_that_stalls_but_stays_open_is_reported_and_ends_with_the_run() {
         code.starts_with("stream_") && text.contains("1 stream (1)")
     });
     assert!(told, "nothing is said of stream 1: {:#}", json["warnings"]);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn against(port: u16, status: i32, options: &[&str]) -> Outcome {
 fn a_peer_that_never_answers_meets_the_connect_timeout() {
     let silent = || {
         peer(|mut stream| {
-            let mut scrap = Vec::new();
-            let _ = stream.read_to_end(&mut scrap);
+            let mut ignored = Vec::new();
+            let _ = stream.read_to_end(&mut ignored);
         })
     };
     let outcome = against(silent(), 3, &["--connect-timeout", "1"]);
@@ -199,7 +199,7 @@ fn a_signal_ends_the_wait_for_a_peer_that_never_answers() {
     });
     let target = format!("127.0.0.1:{port}");
     let client = Client::start(&["rr", &target, "--connect-timeout", "1h", "-J"]);
-    reached.recv_timeout(PATIENCE).expect("the client greets");
+    reached.recv_timeout(TIMEOUT).expect("the client sends its preamble");
     client.signal(Signal::SIGINT);
     client.wait(LIMIT).assert_failed(130, &[&target, "signal"]);
 }
@@ -256,7 +256,7 @@ fn a_token_is_demanded_proved_and_never_sent() {
         assert!(!proxy.saw(secret.as_bytes()), "the token crossed the wire");
         assert!(!outcome.stdout.contains(secret), "the token stands in the document");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_signal_ends_a_run_with_what_there_is() {
             assert!(number(json, "/throughput/bits_per_second") > 0.0);
             // Both ends were stopped in order: nothing that was sent is lost.
             assert_eq!(sum(json, "/lifetime/bytes_sent"), sum(json, "/lifetime/bytes_received"));
-            server.assert_all_freed(PATIENCE);
+            server.assert_all_freed(TIMEOUT);
         }
     }
 }
@@ -301,7 +301,7 @@ fn a_stop_while_a_stream_is_stuck_tells_that_it_was_not_drained() {
         assert_eq!(drained[stuck], false, "{options:?}: {drained:?}");
         assert_eq!(drained[1 - stuck], true, "{options:?}: {drained:?}");
         assert!(sum(json, "/lifetime/bytes_sent") > sum(json, "/lifetime/bytes_received"));
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
     }
 }
 
@@ -320,7 +320,7 @@ fn a_second_signal_ends_at_once() {
     // A server that does not answer holds the end of the run up.
     server.signal(Signal::SIGSTOP);
     client.signal(Signal::SIGINT);
-    assert!(eventually(PATIENCE, || !signals_pending(client.pid())), "the first is not taken");
+    assert!(eventually(TIMEOUT, || !signals_pending(client.pid())), "the first is not taken");
     send(client.pid(), Signal::SIGINT);
     assert_eq!(client.wait(LIMIT).status, 130);
 }
@@ -332,7 +332,7 @@ fn a_deadline_ends_a_run_with_what_there_is() {
     outcome.assert_failed(5, &["--deadline"]);
     assert!(number(&outcome.json, "/window/seconds") < 10.0);
     assert!(number(&outcome.json, "/throughput/bits_per_second") > 0.0);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::process::{Client, Outcome, Server, podperf, podperf_json};
-use crate::support::wire::{Speaker, plan};
-use crate::support::{PATIENCE, at, list, number, sum, text};
+use crate::support::wire::{WireClient, plan};
+use crate::support::{TIMEOUT, at, list, number, sum, text};
 
 /// Refused before any stream was connected, with `parts` in the error.
 fn assert_refused(server: &Server, outcome: &Outcome, parts: &[&str]) {
@@ -34,7 +34,7 @@ fn caps_of_a_server_are_named_before_anything_moves() {
         let outcome = podperf_json(&[args, &[&target, "-J"]].concat());
         assert_refused(&server, &outcome, parts);
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     let within = ["stream", &target, "-P", "4", "-t", "0.3", "-O", "0.1", "-J"];
     assert_eq!(podperf_json(&within).status, 0);
 }
@@ -45,9 +45,9 @@ fn a_client_that_ignores_the_rules_is_refused_by_the_server_all_the_same() {
     let refusal = |pointer: &str, value: Value| {
         let mut plan = plan();
         *plan.pointer_mut(pointer).expect("it is in the plan") = value;
-        let mut speaker = Speaker::welcome(server.port);
-        speaker.say(&json!({"prepare": {"plan": plan}}));
-        let answer = speaker.hear();
+        let mut client = WireClient::welcome(server.port);
+        client.send(&json!({"prepare": {"plan": plan}}));
+        let answer = client.receive();
         let error = at(&answer, "/refused");
         format!("{}: {}", text(error, "/operation"), text(error, "/cause"))
     };
@@ -73,7 +73,7 @@ fn a_client_that_ignores_the_rules_is_refused_by_the_server_all_the_same() {
         let refused = refusal(pointer, value.clone());
         assert!(refused.contains(option), "{pointer} {value}: {refused}");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }
 
@@ -83,7 +83,7 @@ fn what_only_the_server_can_refuse_is_told_to_the_client() {
     let server = Server::start(&[]);
     let outcome = podperf_json(&["rr", &server.target(), "--server-pin", "1023", "-J", "-n", "1"]);
     outcome.assert_failed(3, &[&server.target(), "CPU 1023", "pin"]);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }
 
@@ -98,7 +98,7 @@ fn a_thousand_streams_run_at_once() {
     assert_eq!(sum(json, "/lifetime/bytes_sent"), sum(json, "/lifetime/bytes_received"));
     assert!(list(json, "/streams").iter().all(|stream| at(stream, "/lifetime/drained") == true));
     assert!(number(json, "/throughput/bits_per_second") > 0.0);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 /// podperf with at most 64 open files.
@@ -115,9 +115,9 @@ fn few_files() -> Command {
 fn too_few_open_files_at_the_client_are_named() {
     let server = Server::start(&[]);
     let args = ["stream", &server.target(), "-P", "100", "-J"];
-    let outcome = Client::launch(few_files(), &args).wait(PATIENCE);
+    let outcome = Client::launch(few_files(), &args).wait(TIMEOUT);
     outcome.assert_failed(3, &["open files", "ulimit -n"]);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }
 
@@ -125,8 +125,8 @@ fn too_few_open_files_at_the_client_are_named() {
 fn too_few_open_files_at_the_server_are_named_and_it_serves_on() {
     let server = Server::launch(few_files(), &[]);
     let args = ["stream", &server.target(), "-P", "100", "-J"];
-    let outcome = Client::start(&args).wait(PATIENCE);
+    let outcome = Client::start(&args).wait(TIMEOUT);
     outcome.assert_failed(3, &[&server.target(), "open files"]);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::process::{Client, Outcome, Server, podperf_json};
 use crate::support::runs::{TIMED, complete, exchange, multiplexing, run};
-use crate::support::{PATIENCE, at, count, eventually, histogram, list, number, sum, text};
+use crate::support::{TIMEOUT, at, count, eventually, histogram, list, number, sum, text};
 
 /// Two workers at one end share three flows, or one serves all.
 const EPOLL: &[&str] = &["--workers", "2", "--server-workers", "1"];
@@ -50,7 +50,7 @@ fn streams_of_every_direction_number_and_layout_of_workers_lose_nothing() {
             }
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn sixty_four_streams_share_workers_and_all_move() {
         let outcome = run(&server, "stream", &[TIMED, &["-P", "64", "-l", "16K"], direction]);
         assert!(number(&outcome.json, "/fairness") > 0.0);
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn runs_by_bytes_move_exactly_what_was_asked() {
             assert_eq!(sum(&outcome.json, "/lifetime/bytes_received"), asked * ways);
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn requests_of_every_layout_are_answered_and_counted_once() {
         let outcome = exchange(&server, &[TIMED, row]);
         window_is(&outcome, 0.5);
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_load_is_moved_beside_the_requests_and_told_apart_from_them() {
         let exchanged = received(&flow[0]);
         assert!(exchanged.abs_diff(2 * transactions) <= transactions, "{row:?}: {exchanged}");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn packets_carry_the_code_point_whatever_family_the_server_listens_on() {
         let client = Client::start(&["stream", &target, "-R", "-S", "ef", "-t", "20", "-J"]);
         server.wait_mid_run(Duration::ZERO);
         let marked = || sockets(server.port).is_some_and(|table| table.contains(mark));
-        let seen = eventually(PATIENCE, marked);
+        let seen = eventually(TIMEOUT, marked);
         assert!(seen, "{bind} {host}: no '{mark}' in {:?}", sockets(server.port));
         drop(client);
     }

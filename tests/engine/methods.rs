@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::process::{Client, Server, podperf_json};
 use crate::support::runs::{bytes_by, complete, run};
 use crate::support::sandbox::{NOBODY, ordinary};
-use crate::support::{PATIENCE, at, count, list, number, root, sum, text};
+use crate::support::{TIMEOUT, at, count, list, number, root, sum, text};
 
 const SEND: [&str; 5] = ["write", "zerocopy", "sendfile", "splice", "auto"];
 const RECEIVE: [&str; 3] = ["read", "trunc", "mmap"];
@@ -76,7 +76,7 @@ fn every_pair(row: impl Fn(&Server, &str, &str)) {
             row(&server, send, receive);
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn one_byte_messages_and_messages_larger_than_pipes_and_buffers_arrive() {
             }
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn senders_that_are_blocked_stop_by_any_method() {
             let outcome = client.wait(Duration::from_secs(10));
             outcome.assert_failed(4, &["silent for 1.0 s"]);
             server.signal(Signal::SIGCONT);
-            server.assert_all_freed(PATIENCE);
+            server.assert_all_freed(TIMEOUT);
         }
     }
 }
@@ -193,7 +193,7 @@ fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     let target = server.target();
     let (_folder, command) = ordinary(NOBODY);
     let args = ["stream", &target, "--send", "zerocopy", "-l", "128K", "-J"];
-    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    let outcome = Client::launch(command, &args).wait(TIMEOUT);
     outcome.assert_failed(3, &["MSG_ZEROCOPY", "131072 B", "os error 105", "ulimit -l"]);
     assert_eq!(at(&outcome.json, "/window"), &Value::Null);
     assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
@@ -205,7 +205,7 @@ fn locked_memory_that_is_too_small_is_named_before_anything_moves() {
     let args = ["stream", &target, "-R", "--send", "zerocopy", "-l", "128K", "-J"];
     podperf_json(&args).assert_failed(3, &[&target, "MSG_ZEROCOPY", "ulimit -l"]);
     small.assert_serves();
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 /// The pages of a ring and of the buffers registered with it count as locked.
@@ -220,7 +220,7 @@ fn locked_memory_that_is_too_small_for_registered_buffers_is_named_before_anythi
     for layout in [&["-P", "1"][..], SHARED] {
         let (_folder, command) = ordinary(NOBODY + 1);
         let args = ["stream", &target, "--send", "uring-zc", "-l", "128K", "-J"];
-        let outcome = Client::launch(command, &[&args, layout].concat()).wait(PATIENCE);
+        let outcome = Client::launch(command, &[&args, layout].concat()).wait(TIMEOUT);
         outcome.assert_failed(3, &says);
         assert_eq!(at(&outcome.json, "/window"), &Value::Null);
         assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
@@ -235,7 +235,7 @@ fn locked_memory_that_is_too_small_for_registered_buffers_is_named_before_anythi
     outcome.assert_failed(3, &[&says[..], &[&target]].concat());
     assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
     small.assert_serves();
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn locked_memory_that_is_too_small_for_a_ring_is_stood_in_for_where_none_was_nam
     let many = ["-P", "1000", "--workers", "1", "--server-workers", "1", "-n", "2000", "-J"];
     let (_folder, command) = ordinary(NOBODY + 2);
     let args = [&["rr", &target], &many[..]].concat();
-    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    let outcome = Client::launch(command, &args).wait(TIMEOUT);
     complete(&args, &outcome);
     let told = text(&outcome.json, "/placement/client/fallbacks/0");
     assert!(told.contains("io_uring_setup") && told.contains("epoll stands in"), "{told}");
@@ -258,10 +258,10 @@ fn locked_memory_that_is_too_small_for_a_ring_is_stood_in_for_where_none_was_nam
     let (_folder, command) = ordinary(NOBODY + 2);
     let args = [&args, &["--backend", "uring"][..]].concat();
     let says = ["io_uring_setup", "os error 12", "locked memory", "ulimit -l"];
-    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    let outcome = Client::launch(command, &args).wait(TIMEOUT);
     outcome.assert_failed(3, &says);
     assert_eq!(at(&outcome.json, "/throughput"), &Value::Null);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn locked_memory_that_runs_out_is_told_and_the_bytes_go_by_copying() {
         let (_folder, command) = ordinary(NOBODY);
         let args = ["stream", &target, "--send", "zerocopy", "-l", "48K", "-J"];
         let args = [&args, TIMED, layout].concat();
-        let outcome = Client::launch(command, &args).wait(PATIENCE);
+        let outcome = Client::launch(command, &args).wait(TIMEOUT);
         complete(&args, &outcome);
         let json = &outcome.json;
         assert!(count(json, "/transport/client/send/zerocopy/enobufs") > 0);
@@ -285,7 +285,7 @@ fn locked_memory_that_runs_out_is_told_and_the_bytes_go_by_copying() {
     // What is refused is left out of a probe.
     let (_folder, command) = ordinary(NOBODY);
     let args = ["stream", &target, "-J", "-t", "0.2", "-O", "2"];
-    let outcome = Client::launch(command, &args).wait(PATIENCE);
+    let outcome = Client::launch(command, &args).wait(TIMEOUT);
     complete(&args, &outcome);
     let reason = text(&outcome.json, "/transport/client/send/reason");
     assert!(reason.contains("MSG_ZEROCOPY"), "{reason}");

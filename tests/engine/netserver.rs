@@ -15,7 +15,7 @@ use crate::support::netserver::{
 };
 use crate::support::process::send;
 use crate::support::wire::{connect, is_dropped};
-use crate::support::{PATIENCE, eventually, free_port, histogram_at};
+use crate::support::{TIMEOUT, eventually, free_port, histogram_at};
 use serde_json::Value;
 
 #[test]
@@ -123,7 +123,7 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     assert_eq!(client.results().transactions, 4);
     let response = client.response(&OmniRequest { test_length: 600, ..request });
     transact(response.data_port);
-    client.say(&ClientMessage::End.write());
+    client.send(&ClientMessage::End.write());
     assert_eq!(client.results().transactions, 1);
 
     // Connections alone, in the older record.
@@ -134,7 +134,7 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     for _ in 0..3 {
         assert!(is_dropped(&mut connect(response.data_port)));
     }
-    assert_eq!(classic::connect::read_results(&client.hear()).transactions, 3);
+    assert_eq!(classic::connect::read_results(&client.receive()).transactions, 3);
     server.assert_serves();
 }
 
@@ -143,7 +143,7 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let to = |response: &OmniResponse| SocketAddr::from(([127, 0, 0, 1], response.data_port));
     let response = client.response(&datagrams(stream(4)));
     for _ in 0..10 {
@@ -156,7 +156,7 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
     assert_eq!((results.errno, results.bytes_received, results.retransmits), (0, 10_000, -1));
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let response = client.response(&datagrams(transactions(3, 4)));
     for _ in 0..5 {
         socket.send_to(b"net", to(&response)).unwrap();
@@ -169,7 +169,7 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
 
     // The server sends, to the client alone.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let client_port = socket.local_addr().unwrap().port();
     let request = datagrams(OmniRequest { client_port, send_size: 500, ..stream(2) });
     let third = OmniRequest { client_address: Some([192, 0, 2, 1].into()), ..request.clone() };
@@ -191,7 +191,7 @@ fn the_older_stream_record_is_served() {
     data.write_all(&[1; 50_000]).unwrap();
     data.shutdown(Shutdown::Write).unwrap();
     assert_eq!(data.read(&mut [0]).unwrap(), 0);
-    assert_eq!(classic::stream::read_results(&client.hear()).bytes_received, 50_000);
+    assert_eq!(classic::stream::read_results(&client.receive()).bytes_received, 50_000);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn messages_beside_tests_are_answered_and_unknown_ones_say_so() {
     assert_eq!(client.ask(&WireMessage::of(kind::DEBUG_ON)).kind(), kind::DEBUG_OK);
     assert_eq!(client.ask(&WireMessage::of(kind::SYSINFO)).kind(), kind::SYSINFO_RESPONSE);
     // Nobody asks for a passphrase here, so it is passed over without an answer.
-    client.say(&WireMessage::of(kind::PASSPHRASE));
+    client.send(&WireMessage::of(kind::PASSPHRASE));
     for kind in [7777, 0, u32::MAX, kind::OMNI_RESPONSE] {
         let answer = client.ask(&WireMessage::of(kind));
         assert_eq!((answer.kind(), answer.int(4)), (0, UNKNOWN));
@@ -231,7 +231,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
         ClientMessage::Join { token, stream }.write().write(&mut data).unwrap();
         data
     };
-    assert!(is_dropped(&mut join([0; 16], 0)), "a stranger's connection was kept");
+    assert!(is_dropped(&mut join([0; 16], 0)), "an untrusted peer's connection was kept");
     let streams: Vec<TcpStream> = [2, 0, 1].map(|stream| join(token, stream)).into();
     for mut data in &streams {
         data.write_all(&[1; 10_000]).unwrap();
@@ -241,7 +241,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
         assert_eq!(data.read(&mut [0]).unwrap(), 0);
     }
     assert_eq!(client.results().bytes_received, 30_000);
-    client.say(&ClientMessage::Details.write());
+    client.send(&ClientMessage::Details.write());
     let details = Details::read(&mut client.0).expect("details");
     assert_eq!(details.counters.bytes_received, 30_000);
     assert!(details.socket.receive_buffer.is_some());
@@ -322,9 +322,7 @@ fn it_starts_as_netserver_does_and_ends_by_a_signal() {
     assert_eq!(status.trim(), "podperf", "the executable's name, which argv[0] does not change");
     send(daemon, nix::sys::signal::Signal::SIGTERM);
     assert!(client.dropped(), "a server that ends takes its clients along");
-    assert!(
-        eventually(PATIENCE, || !std::path::Path::new(&format!("/proc/{daemon}/fd/1")).exists())
-    );
+    assert!(eventually(TIMEOUT, || !std::path::Path::new(&format!("/proc/{daemon}/fd/1")).exists()));
 }
 
 /// The process that listens on a port, by the socket's inode.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::process::{Client, Outcome, Server, podperf_json};
 use crate::support::runs::{datagrams_conserved, ended_well};
 use crate::support::wire::Proxy;
-use crate::support::{PATIENCE, at, count, histogram, list, number, text};
+use crate::support::{TIMEOUT, at, count, histogram, list, number, text};
 
 /// A short window after a shorter warm-up.
 const TIMED: &[&str] = &["-t", "0.5", "-O", "0.1", "-i", "0.2"];
@@ -54,7 +54,7 @@ fn streams_of_every_direction_and_layout_account_for_each_datagram() {
             conserved(&outcome.json);
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn requests_are_answered_and_counted_once_whatever_their_size() {
         let lost = count(&json, "/udp/lost_transactions");
         assert_eq!(count(&json, "/transactions/count") + lost, 1001, "{row:?}");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_killed_client_leaves_nothing_behind() {
         let client = Client::start(&[&args, options].concat());
         server.wait_mid_run(Duration::from_millis(300));
         drop(client);
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
     }
     server.assert_serves();
 }
@@ -240,5 +240,5 @@ fn unheard_flows_end_with_what_helps() {
     let target = format!("127.0.0.1:{}", proxy.port);
     let outcome = podperf_json(&["udp", &target, "-t", "0.5", "--connect-timeout", "1", "-J"]);
     outcome.assert_failed(3, &[&target, "set up a flow of datagrams", "UDP"]);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }

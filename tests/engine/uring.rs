@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::process::{self, Client, Outcome, Server, podperf_json};
 use crate::support::runs::{TIMED, complete, exchange, multiplexing, run};
 use crate::support::sandbox::without_io_uring;
-use crate::support::{PATIENCE, at, count, list, number, sum, text};
+use crate::support::{TIMEOUT, at, count, list, number, sum, text};
 
 /// Methods of both ends; at least one is io_uring.
 const METHODS: [&[&str]; 5] = [
@@ -63,7 +63,7 @@ fn every_method_loses_nothing_in_any_direction_and_layout() {
             }
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn budgets_are_exact_and_sizes_of_messages_do_not_matter() {
             run(&server, "stream", &[TIMED, &["-l", "4M"], methods, layout]);
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn requests_of_every_size_and_number_in_flight_are_answered_and_counted_once() {
         // One byte each way.
         assert_eq!(sum(&json, "/lifetime/bytes_received"), 2002, "{row:?}");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_stop_while_sends_are_blocked_ends_both_ends() {
         outcome.assert_failed(4, &["silent for 2.0 s"]);
         server.signal(Signal::SIGCONT);
         server.assert_serves();
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
     }
 }
 
@@ -200,7 +200,7 @@ fn a_client_that_stalls_leaves_nothing_behind_on_the_server() {
         let client = Client::start(&[&["stream", &server.target()], &methods[..], LONG].concat());
         server.wait_mid_run(Duration::from_millis(500));
         client.signal(Signal::SIGSTOP);
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
         server.assert_serves();
     }
 }
@@ -229,7 +229,7 @@ fn ten_thousand_flows_are_served_by_one_worker_a_side() {
         let resident = count(json, &format!("/cpu/{end}/process/max_rss_bytes"));
         assert!(resident / 10_000 < 32 << 10, "{end}: {resident} bytes for 10,000 flows");
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_refused_ring_is_an_error_where_it_was_named() {
         let outcome = Client::launch(podperf, &args).wait(LIMIT);
         outcome.assert_failed(3, &says);
         assert_eq!(at(&outcome.json, "/throughput"), &Value::Null, "{row:?}: something moved");
-        server.assert_all_freed(PATIENCE);
+        server.assert_all_freed(TIMEOUT);
     }
     let Some(podperf) = without_io_uring(test) else { return };
     let server = Server::launch(podperf, &[]);
@@ -260,7 +260,7 @@ fn a_refused_ring_is_an_error_where_it_was_named() {
         podperf_json(&args).assert_failed(3, &[&says[..], &[&target]].concat());
     }
     server.assert_serves();
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 /// Warnings that something stands in for what was refused.
@@ -282,7 +282,7 @@ fn a_refused_ring_is_stood_in_for_where_it_was_not_named() {
         };
         let target = server.target();
         let args = [&["rr", &target], &row[..], ONE_WORKER].concat();
-        let outcome = Client::launch(client, &args).wait(PATIENCE);
+        let outcome = Client::launch(client, &args).wait(TIMEOUT);
         complete(&args, &outcome);
         assert_eq!(count(&outcome.json, "/transactions/count"), 5000);
         for end in ["client", "server"] {

@@ -11,10 +11,10 @@ use podperf_model::run_log::{Item, LogRecord, Reader, ResultHeader};
 use serde_json::{Value, json};
 
 use super::process::{Client, podperf, send};
-use super::{PATIENCE, eventually};
+use super::{TIMEOUT, eventually};
 
 /// A window that is short, with a warm-up.
-pub(crate) const BRIEF: &[&str] = &["-t", "300ms", "-O", "100ms", "-i", "100ms"];
+pub(crate) const SHORT: &[&str] = &["-t", "300ms", "-O", "100ms", "-i", "100ms"];
 /// A window that is still open whatever a test does meanwhile.
 pub(crate) const LONG: &[&str] = &["-t", "60s", "-O", "0s", "-i", "100ms"];
 
@@ -25,7 +25,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 pub(crate) struct Coordinator {
     child: Child,
     log: Lines,
-    talk: Lines,
+    messages: Lines,
     readers: Vec<std::thread::JoinHandle<()>>,
     pub(crate) port: u16,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Log {
     pub(crate) status: i32,
     pub(crate) records: Vec<LogRecord>,
     pub(crate) results: Vec<(ResultHeader, Run)>,
-    pub(crate) talk: Vec<String>,
+    pub(crate) messages: Vec<String>,
 }
 
 impl Coordinator {
@@ -47,12 +47,13 @@ impl Coordinator {
         command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("podperf starts");
-        let (log, talk) = (Lines::default(), Lines::default());
+        let (log, messages) = (Lines::default(), Lines::default());
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
-        let readers = vec![gather(out, Arc::clone(&log)), gather(err, Arc::clone(&talk))];
-        let mut coordinator = Self { child, log, talk, readers, port: 0 };
-        let line = coordinator.wait_for_talk("coordinating on ");
+        let readers =
+            vec![collect_lines(out, Arc::clone(&log)), collect_lines(err, Arc::clone(&messages))];
+        let mut coordinator = Self { child, log, messages, readers, port: 0 };
+        let line = coordinator.wait_for_message("coordinating on ");
         let address = line.split("coordinating on ").nth(1).and_then(|rest| rest.split(',').next());
         let port = address.and_then(|address| address.rsplit(':').next()).expect("an address");
         coordinator.port = port.parse().expect("a port");
@@ -63,9 +64,9 @@ impl Coordinator {
         send(self.child.id(), signal);
     }
 
-    /// A line on standard error with `part` in it.
-    pub(crate) fn wait_for_talk(&self, part: &str) -> String {
-        self.wait(&self.talk, |line| line.contains(part), part)
+    /// A line on standard error with `config` in it.
+    pub(crate) fn wait_for_message(&self, config: &str) -> String {
+        self.wait(&self.messages, |line| line.contains(config), config)
     }
 
     /// A record of which `wanted` says so.
@@ -84,25 +85,25 @@ impl Coordinator {
 
     fn wait(&self, lines: &Lines, wanted: impl Fn(&str) -> bool, what: &str) -> String {
         let mut found = None;
-        eventually(PATIENCE, || {
+        eventually(TIMEOUT, || {
             found = lines.lock().unwrap().iter().find(|line| wanted(line)).cloned();
             found.is_some()
         });
         found.unwrap_or_else(|| {
-            let (log, talk) = (self.log.lock().unwrap(), self.talk.lock().unwrap());
-            panic!("no {what}; log: {log:#?}, talk: {talk:#?}")
+            let (log, messages) = (self.log.lock().unwrap(), self.messages.lock().unwrap());
+            panic!("no {what}; log: {log:#?}, talk: {messages:#?}")
         })
     }
 
     /// Waits for its end, and reads its log, which is whole.
     pub(crate) fn finish(mut self) -> Log {
         let mut ended = None;
-        eventually(PATIENCE * 2, || {
+        eventually(TIMEOUT * 2, || {
             ended = self.child.try_wait().expect("it can be asked");
             ended.is_some()
         });
         let Some(status) = ended else {
-            panic!("the coordinator goes on: {:#?}", self.talk.lock().unwrap());
+            panic!("the coordinator goes on: {:#?}", self.messages.lock().unwrap());
         };
         for reader in self.readers.drain(..) {
             reader.join().expect("it reads");
@@ -120,9 +121,9 @@ impl Coordinator {
         }
         assert_eq!(reader.finish(), [], "damaged results");
         assert!(matches!(records.first(), Some(LogRecord::Started { .. })), "{records:#?}");
-        let talk = self.talk.lock().unwrap().clone();
-        assert!(!talk.iter().any(|line| line.contains("panicked")), "{talk:#?}");
-        Log { status: status.code().expect("it was not killed"), records, results, talk }
+        let messages = self.messages.lock().unwrap().clone();
+        assert!(!messages.iter().any(|line| line.contains("panicked")), "{messages:#?}");
+        Log { status: status.code().expect("it was not killed"), records, results, messages }
     }
 }
 
@@ -180,7 +181,7 @@ impl Log {
     }
 }
 
-fn gather(from: impl Read + Send + 'static, to: Lines) -> std::thread::JoinHandle<()> {
+fn collect_lines(from: impl Read + Send + 'static, to: Lines) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             to.lock().unwrap().push(line);
@@ -202,8 +203,8 @@ pub(crate) fn schedule(agents: &[&str], steps: &[(&str, &[&str])], limit: u32) -
     json!({"agents": agents, "join_seconds": 20, "steps": steps})
 }
 
-/// An agent's config of tests, each the words and options of a command line.
-pub(crate) fn part(agent: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
+/// An agent's configuration: its tests, each the words and options of a command line.
+pub(crate) fn agent_config(agent: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
     let tests: serde_json::Map<String, Value> = tests
         .iter()
         .map(|(name, words, options)| ((*name).to_owned(), json!([*words, *options].concat())))
@@ -211,10 +212,10 @@ pub(crate) fn part(agent: &str, tests: &[(&str, &[&str], &[&str])]) -> Value {
     json!({"agent": agent, "tests": tests, "probes": [], "probe_seconds": 2})
 }
 
-/// `podperf agent` with `part`.
-pub(crate) fn join(port: u16, part: &Value, args: &[&str], token: Option<&str>) -> Client {
+/// `podperf agent` with `config`.
+pub(crate) fn start_agent(port: u16, config: &Value, args: &[&str], token: Option<&str>) -> Client {
     let mut command = podperf(None);
-    command.env("PODPERF_AGENT_CONFIG", part.to_string());
+    command.env("PODPERF_AGENT_CONFIG", config.to_string());
     command.envs(token.map(|token| ("PODPERF_TOKEN", token)));
     let target = format!("127.0.0.1:{port}");
     Client::launch(command, &[&["agent", target.as_str()], args].concat())
@@ -222,7 +223,7 @@ pub(crate) fn join(port: u16, part: &Value, args: &[&str], token: Option<&str>) 
 
 /// An agent ends with `status`.
 pub(crate) fn ends(agent: Client, status: i32) -> String {
-    let outcome = agent.wait(PATIENCE + Duration::from_secs(10));
+    let outcome = agent.wait(TIMEOUT + Duration::from_secs(10));
     assert_eq!(outcome.status, status, "{outcome:#?}");
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, "");

@@ -14,7 +14,7 @@ use super::runs::{
     bytes_by, complete, connections_conserved, datagrams_conserved, ended_well, exchanged,
     multiplexing,
 };
-use super::{PATIENCE, at, count, list, sum, text};
+use super::{TIMEOUT, at, count, list, sum, text};
 
 /// Ways of waiting, at either end. Polling the device is for those who may (root).
 pub(crate) const WAITS: [&str; 3] = ["block", "spin", "busy-poll=50"];
@@ -33,12 +33,12 @@ const TRANSACTIONS: u64 = 40;
 pub(crate) struct Row {
     /// Workload and options.
     pub(crate) options: String,
-    says: Says,
+    expected: Expected,
 }
 
 /// What its document has to say.
 #[derive(Debug)]
-enum Says {
+enum Expected {
     /// Bytes, over both directions; absent: whatever fits the window.
     Stream {
         send: SendMethod,
@@ -79,7 +79,7 @@ fn stream(send: SendMethod, receive: ReceiveMethod, message: &str, layout: &str)
     };
     let methods = format!("--send {} --recv {}", send.name(), receive.name());
     let options = format!("stream {methods} -l {message} {stop_condition} {layout}");
-    Row { options, says: Says::Stream { send, receive, bytes } }
+    Row { options, expected: Expected::Stream { send, receive, bytes } }
 }
 
 /// Every pair of methods.
@@ -136,7 +136,7 @@ pub(crate) fn exchanges(waits: &'static [&'static str]) -> impl Iterator<Item = 
                 let asked = format!("--backend {backend} --wait {own} --server-wait {other}");
                 Row {
                     options: format!("rr -n {TRANSACTIONS} {asked} {layout}"),
-                    says: Says::Exchange { waits, multiplexing, bytes },
+                    expected: Expected::Exchange { waits, multiplexing, bytes },
                 }
             })
         })
@@ -147,7 +147,7 @@ pub(crate) fn exchanges(waits: &'static [&'static str]) -> impl Iterator<Item = 
 pub(crate) fn loads() -> impl Iterator<Item = Row> {
     ["up", "down", "both"].into_iter().map(|direction| Row {
         options: format!("rr --load 2 --load-direction {direction} -t 0.2 -O 0.1 -i 0.1"),
-        says: Says::Load,
+        expected: Expected::Load,
     })
 }
 
@@ -162,7 +162,7 @@ pub(crate) fn connections(waits: &'static [&'static str]) -> impl Iterator<Item 
                 let asked = format!("--close {close} --wait {own} --server-wait {other}");
                 Row {
                     options: format!("crr -n {TRANSACTIONS} --response 3000 {asked} {layout}"),
-                    says: Says::Connections { waits, multiplexing, bytes: 3001 },
+                    expected: Expected::Connections { waits, multiplexing, bytes: 3001 },
                 }
             })
         })
@@ -178,7 +178,7 @@ pub(crate) fn datagrams() -> impl Iterator<Item = Row> {
         layouts.into_iter().zip(["1000", "16", "1400"]).map(move |(layout, length)| {
             let asked = format!("--gso {} --gro {}", name(&gso), name(&gro));
             let options = format!("udp {asked} -n 60000 -b 20M -l {length} {layout}");
-            Row { options, says: Says::Datagrams { gso, gro } }
+            Row { options, expected: Expected::Datagrams { gso, gro } }
         })
     })
 }
@@ -188,7 +188,7 @@ pub(crate) fn datagram_exchanges() -> impl Iterator<Item = Row> {
     let layouts = [LAYOUTS[0], LAYOUTS[1], "--request 1000 --response 5"];
     layouts.into_iter().map(|layout| Row {
         options: format!("udp --rr --transactions {TRANSACTIONS} {layout}"),
-        says: Says::DatagramExchange,
+        expected: Expected::DatagramExchange,
     })
 }
 
@@ -198,26 +198,26 @@ impl Path {
     pub(crate) fn go_over(&self, rows: impl IntoIterator<Item = Row>) {
         let mut count = 0;
         for row in rows {
-            let outcome = self.start(&row.options).wait(PATIENCE);
+            let outcome = self.start(&row.options).wait(TIMEOUT);
             row.check(&self.args(&row.options), &outcome);
             count += 1;
         }
         assert!(count > 0, "an empty table");
-        self.server.assert_all_freed(PATIENCE);
+        self.server.assert_all_freed(TIMEOUT);
     }
 }
 
 impl Row {
     fn check(&self, args: &[&str], outcome: &Outcome) {
         let json = &outcome.json;
-        match &self.says {
-            Says::Stream { send, receive, bytes } => {
+        match &self.expected {
+            Expected::Stream { send, receive, bytes } => {
                 complete(args, outcome);
                 let moved = sum(json, "/lifetime/bytes_received");
                 assert!(bytes.is_none_or(|bytes| moved == bytes), "{args:?}: {moved} bytes");
                 assert_methods(args, json, *send, *receive);
             }
-            Says::Exchange { waits, multiplexing, bytes } => {
+            Expected::Exchange { waits, multiplexing, bytes } => {
                 complete(args, outcome);
                 exchanged(json);
                 assert_eq!(count(json, "/transactions/count"), TRANSACTIONS, "{args:?}");
@@ -225,7 +225,7 @@ impl Row {
                 assert_eq!(moved, TRANSACTIONS * bytes, "{args:?}");
                 assert_waits(args, json, *waits, multiplexing);
             }
-            Says::Load => {
+            Expected::Load => {
                 ended_well(args, outcome);
                 exchanged(json);
                 for stream in list(json, "/streams") {
@@ -234,20 +234,20 @@ impl Row {
                 }
                 assert!(count(json, "/load/bytes_received") > 0, "{args:?}");
             }
-            Says::Connections { waits, multiplexing, bytes } => {
+            Expected::Connections { waits, multiplexing, bytes } => {
                 ended_well(args, outcome);
                 exchanged(json);
                 assert_eq!(count(json, "/transactions/count"), TRANSACTIONS, "{args:?}");
                 connections_conserved(json, *bytes);
                 assert_waits(args, json, *waits, multiplexing);
             }
-            Says::Datagrams { gso, gro } => {
+            Expected::Datagrams { gso, gro } => {
                 ended_well(args, outcome);
                 datagrams_conserved(json);
                 assert_offloads(args, json, "gso", *gso);
                 assert_offloads(args, json, "gro", *gro);
             }
-            Says::DatagramExchange => {
+            Expected::DatagramExchange => {
                 ended_well(args, outcome);
                 exchanged(json);
                 let lost = count(json, "/udp/lost_transactions");

@@ -5,7 +5,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod combinations;
-pub(crate) mod crowd;
+pub(crate) mod mixed_runs;
 pub(crate) mod namespaces;
 pub(crate) mod netserver;
 pub(crate) mod path;
@@ -26,11 +26,11 @@ use serde_json::Value;
 
 /// The most that a test waits for something that should come at once. Long, because the machine
 /// may be busy; what passes it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Looks again and again until `done`; the last look's answer.
-pub(crate) fn eventually(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + patience;
+pub(crate) fn eventually(timeout: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + timeout;
     loop {
         if done() {
             return true;

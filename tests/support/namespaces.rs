@@ -11,14 +11,14 @@ pub(crate) struct TwoHosts {
 
 impl TwoHosts {
     pub(crate) fn up(name: &str) -> Self {
-        let bed = Self { prefix: format!("ppt{}{name}", std::process::id()) };
-        let output = bed.script("up");
+        let hosts = Self { prefix: format!("ppt{}{name}", std::process::id()) };
+        let output = hosts.script("up");
         assert!(
             output.status.success(),
             "scripts/twohosts up: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        bed
+        hosts
     }
 
     /// The network namespace of `hostA`, `hostB`, `podA` or `podB`.

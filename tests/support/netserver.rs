@@ -13,7 +13,7 @@ use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
 use podperf_netperf::wire::{WireMessage, kind};
 
 use super::wire::{connect, is_dropped};
-use super::{PATIENCE, eventually};
+use super::{TIMEOUT, eventually};
 
 /// podperf under the name netserver, on a port of its own; killed when dropped.
 pub(crate) struct Netserver {
@@ -66,7 +66,7 @@ impl Netserver {
 
     pub(crate) fn wait_for_log(&self, part: &str) -> String {
         let found = || self.log.lock().unwrap().iter().find(|line| line.contains(part)).cloned();
-        eventually(PATIENCE, || found().is_some());
+        eventually(TIMEOUT, || found().is_some());
         found().unwrap_or_else(|| panic!("no '{part}' in {:#?}", self.log.lock().unwrap()))
     }
 
@@ -84,7 +84,7 @@ impl Netserver {
 
     /// No client's thread or descriptor is left.
     pub(crate) fn assert_all_freed(&self) {
-        let freed = eventually(PATIENCE, || self.resources() == self.idle);
+        let freed = eventually(TIMEOUT, || self.resources() == self.idle);
         let (held, log) = (self.resources(), self.log.lock().unwrap());
         assert!(freed, "it holds {held:?}, and {:?} before any client: {log:#?}", self.idle);
     }
@@ -114,17 +114,17 @@ impl Drop for Netserver {
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    pub(crate) fn say(&mut self, message: &WireMessage) {
+    pub(crate) fn send(&mut self, message: &WireMessage) {
         message.write(&mut self.0).expect("the server listens");
     }
 
-    pub(crate) fn hear(&mut self) -> WireMessage {
+    pub(crate) fn receive(&mut self) -> WireMessage {
         WireMessage::read(&mut self.0).expect("an answer")
     }
 
     pub(crate) fn ask(&mut self, message: &WireMessage) -> WireMessage {
-        self.say(message);
-        self.hear()
+        self.send(message);
+        self.receive()
     }
 
     pub(crate) fn response(&mut self, request: &OmniRequest) -> OmniResponse {
@@ -144,7 +144,7 @@ impl Client {
     }
 
     pub(crate) fn results(&mut self) -> OmniResults {
-        OmniResults::read(&self.hear())
+        OmniResults::read(&self.receive())
     }
 
     /// Ends a data connection as netperf does.

@@ -22,17 +22,17 @@ impl Path {
     }
 
     /// From host to host.
-    pub(crate) fn hosts(bed: &TwoHosts) -> Self {
-        Self::between(bed, ["hostA", "hostB"], "192.0.2.2")
+    pub(crate) fn hosts(hosts: &TwoHosts) -> Self {
+        Self::between(hosts, ["hostA", "hostB"], "192.0.2.2")
     }
 
     /// From pod to pod, over VXLAN.
-    pub(crate) fn pods(bed: &TwoHosts) -> Self {
-        Self::between(bed, ["podA", "podB"], "10.244.1.2")
+    pub(crate) fn pods(hosts: &TwoHosts) -> Self {
+        Self::between(hosts, ["podA", "podB"], "10.244.1.2")
     }
 
-    fn between(bed: &TwoHosts, places: [&str; 2], address: &str) -> Self {
-        let [place, server_place] = places.map(|name| bed.place(name));
+    fn between(hosts: &TwoHosts, places: [&str; 2], address: &str) -> Self {
+        let [place, server_place] = places.map(|name| hosts.place(name));
         let server = Server::in_namespace(&server_place, &[]);
         let target = format!("{address}:{}", server.port);
         Self { place: Some(place), server_place: Some(server_place), server, target }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::namespaces::within;
-use super::{PATIENCE, assert_valid, eventually};
+use super::{TIMEOUT, assert_valid, eventually};
 
 /// For a run that should take a second or two.
 const RUN: Duration = Duration::from_secs(60);
@@ -145,7 +145,7 @@ impl Server {
     /// The line with `part` in it that is number `number`, from 1, and when it came.
     fn wait_for_logs(&self, part: &str, number: usize) -> (Instant, String) {
         let mut found = None;
-        eventually(PATIENCE, || {
+        eventually(TIMEOUT, || {
             let log = self.log.lock().unwrap();
             found = log.iter().filter(|(_, line)| line.contains(part)).nth(number - 1).cloned();
             found.is_some()
@@ -156,7 +156,7 @@ impl Server {
     /// When the first line with `part` in it came that is not `known`.
     pub(crate) fn wait_for_other_log(&self, part: &str, known: &str) -> Instant {
         let mut found = None;
-        eventually(PATIENCE, || {
+        eventually(TIMEOUT, || {
             let log = self.log.lock().unwrap();
             let other = |line: &str| line.contains(part) && line != known;
             found = log.iter().find(|(_, line)| other(line)).map(|(at, _)| *at);
@@ -179,8 +179,8 @@ impl Server {
     }
 
     /// Threads and descriptors come back to what they were before the first client.
-    pub(crate) fn assert_all_freed(&self, patience: Duration) {
-        let freed = eventually(patience, || self.resources() == self.baseline);
+    pub(crate) fn assert_all_freed(&self, timeout: Duration) {
+        let freed = eventually(timeout, || self.resources() == self.baseline);
         assert!(
             freed,
             "the server holds {:?}, before the first client {:?}; its log: {:#?}",

@@ -10,21 +10,21 @@ use std::time::Duration;
 use podperf_engine::control::preamble::Preamble;
 use serde_json::{Value, json};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A connection to a server, with bounded waits.
 pub(crate) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
 /// Whether the peer ends the connection in time, with or without words.
 pub(crate) fn is_dropped(stream: &mut TcpStream) -> bool {
-    let mut scrap = [0; 4096];
+    let mut ignored = [0; 4096];
     loop {
-        match stream.read(&mut scrap) {
+        match stream.read(&mut ignored) {
             Ok(0) => return true,
             Ok(_) => {}
             Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
@@ -34,41 +34,41 @@ pub(crate) fn is_dropped(stream: &mut TcpStream) -> bool {
 
 /// A client that speaks the protocol message by message.
 #[derive(Debug)]
-pub(crate) struct Speaker(pub(crate) TcpStream);
+pub(crate) struct WireClient(pub(crate) TcpStream);
 
-impl Speaker {
+impl WireClient {
     /// A control connection after both preambles.
-    pub(crate) fn greet(port: u16) -> Self {
+    pub(crate) fn connect_control(port: u16) -> Self {
         let mut stream = connect(port);
         stream.write_all(&Preamble::Control.encode()).unwrap();
         let mut answer = [0; 32];
-        stream.read_exact(&mut answer).expect("the server greets");
+        stream.read_exact(&mut answer).expect("the server sends its preamble");
         assert_eq!(answer, Preamble::Control.encode());
         Self(stream)
     }
 
     /// A control connection that has been welcomed.
     pub(crate) fn welcome(port: u16) -> Self {
-        let mut speaker = Self::greet(port);
-        speaker.say(&hello());
-        assert!(speaker.hear()["hello"].is_object());
-        assert!(speaker.hear()["welcome"].is_object());
-        speaker
+        let mut client = Self::connect_control(port);
+        client.send(&hello());
+        assert!(client.receive()["hello"].is_object());
+        assert!(client.receive()["welcome"].is_object());
+        client
     }
 
-    pub(crate) fn say(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         // The peer may have hung up before the last byte; then it says why.
-        self.try_say(message.to_string().as_bytes());
+        self.try_send(message.to_string().as_bytes());
     }
 
     /// False: the peer has hung up.
-    pub(crate) fn try_say(&mut self, json: &[u8]) -> bool {
+    pub(crate) fn try_send(&mut self, json: &[u8]) -> bool {
         let length = u32::try_from(json.len()).unwrap();
         self.0.write_all(&[&length.to_be_bytes(), json].concat()).is_ok()
     }
 
     /// The next message that is not a heartbeat; null at the end of the connection.
-    pub(crate) fn hear(&mut self) -> Value {
+    pub(crate) fn receive(&mut self) -> Value {
         loop {
             let mut head = [0; 4];
             if self.0.read_exact(&mut head).is_err() {
@@ -109,7 +109,7 @@ pub(crate) fn peer(serve: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         if let Ok((stream, _)) = listener.accept() {
-            let _ = stream.set_read_timeout(Some(PATIENCE));
+            let _ = stream.set_read_timeout(Some(TIMEOUT));
             serve(stream);
         }
     });
@@ -117,7 +117,7 @@ pub(crate) fn peer(serve: impl FnOnce(TcpStream) + Send + 'static) -> u16 {
 }
 
 /// Most that a proxy records.
-const RECORDED: usize = 1 << 20;
+const MAX_RECORDED_BYTES: usize = 1 << 20;
 
 /// A proxy before a server. It records what passes, and can hold one connection up.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for (number, client) in (1..).zip(listener.incoming().map_while(Result::ok)) {
                 let address = SocketAddr::from(([127, 0, 0, 1], server));
-                let Ok(onward) = TcpStream::connect_timeout(&address, PATIENCE) else { continue };
+                let Ok(onward) = TcpStream::connect_timeout(&address, TIMEOUT) else { continue };
                 for (from, to) in [(&client, &onward), (&onward, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let between = Arc::clone(&shared);
@@ -172,7 +172,7 @@ impl Between {
                 std::thread::sleep(Duration::from_millis(10));
             }
             let mut recorded = self.recorded.lock().unwrap();
-            let room = RECORDED.saturating_sub(recorded.len());
+            let room = MAX_RECORDED_BYTES.saturating_sub(recorded.len());
             recorded.extend_from_slice(&buffer[..count.min(room)]);
             drop(recorded);
             if to.write_all(&buffer[..count]).is_err() {

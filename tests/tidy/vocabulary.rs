@@ -25,7 +25,7 @@ const PLAIN_ENGLISH: [(&str, &str); 0] = [];
 
 /// The rules about the words of Rust code.
 pub(crate) fn check_code(source: &Source<'_>, complaints: &mut Vec<String>) {
-    if !source.text.starts_with("//!") {
+    if !["//!", "#![doc"].iter().any(|opening| source.text.starts_with(opening)) {
         complaints.push(format!("{}:1: opens without `//!`", source.path));
     }
     for word in ["todo!", "unimplemented!", "dbg!"] {

@@ -16,10 +16,15 @@ const POD_B: &str = "10.244.1.2";
 const RUN: Duration = Duration::from_secs(60);
 
 /// Runs a client in `place` against `server` at `address`, to its end without an error.
-fn run(bed: &TwoHosts, place: &str, (address, server): (&str, &Server), args: &[&str]) -> Outcome {
+fn run(
+    hosts: &TwoHosts,
+    place: &str,
+    (address, server): (&str, &Server),
+    args: &[&str],
+) -> Outcome {
     let target = format!("{address}:{}", server.port);
     let all = [&args[..1], &[&target, "-J"], &args[1..]].concat();
-    let outcome = Client::in_namespace(&bed.place(place), &all).wait(RUN);
+    let outcome = Client::in_namespace(&hosts.place(place), &all).wait(RUN);
     assert_eq!(outcome.status, 0, "{args:?}: {outcome:#?}");
     assert_eq!(text(&outcome.json, "/status"), "complete");
     outcome
@@ -30,12 +35,12 @@ fn received_bytes_agree_with_tcp_info_and_streams_with_the_total() {
     if !root("received_bytes_agree_with_tcp_info_and_streams_with_the_total") {
         return;
     }
-    let bed = TwoHosts::up("bytes");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let hosts = TwoHosts::up("bytes");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
     // Without a warm-up the window holds all that TCP counts, but for what is still queued when it
     // closes: small buffers keep that small.
     let args = ["stream", "-P", "3", "-t", "3", "-O", "0", "-w", "128K"];
-    let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+    let json = run(&hosts, "hostA", (HOST_B, &server), &args).json;
     let streams = list(&json, "/streams");
     assert_eq!(streams.len(), 3);
     let received = count(&json, "/throughput/bytes_received");
@@ -85,8 +90,8 @@ fn cpu_agrees_with_an_independent_reading_over_the_same_window() {
     if !root("cpu_agrees_with_an_independent_reading_over_the_same_window") {
         return;
     }
-    let bed = TwoHosts::up("cpu");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let hosts = TwoHosts::up("cpu");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
     let (ended, mut readings) = (AtomicBool::new(false), Readings::default());
     let json = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -96,7 +101,7 @@ fn cpu_agrees_with_an_independent_reading_over_the_same_window() {
             }
         });
         let args = ["stream", "-P", "3", "-t", "5", "-O", "1"];
-        let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+        let json = run(&hosts, "hostA", (HOST_B, &server), &args).json;
         ended.store(true, Ordering::Relaxed);
         reader.join().expect("it reads");
         json
@@ -137,16 +142,16 @@ fn hosts_and_pods_reach_each_other_and_name_their_devices() {
     if !root("hosts_and_pods_reach_each_other_and_name_their_devices") {
         return;
     }
-    let bed = TwoHosts::up("pods");
-    let host = Server::in_namespace(&bed.place("hostB"), &[]);
-    let json = run(&bed, "hostA", (HOST_B, &host), &["rr", "-t", "0.5", "-O", "0.1"]).json;
+    let hosts = TwoHosts::up("pods");
+    let host = Server::in_namespace(&hosts.place("hostB"), &[]);
+    let json = run(&hosts, "hostA", (HOST_B, &host), &["rr", "-t", "0.5", "-O", "0.1"]).json;
     assert_device(&json, "wire", 1500);
     assert!(text(&json, "/streams/0/socket/server/peer").starts_with("192.0.2.1:"));
 
-    let pod = Server::in_namespace(&bed.place("podB"), &[]);
+    let pod = Server::in_namespace(&hosts.place("podB"), &[]);
     for direction in [&[][..], &["-R"], &["--bidir"]] {
         let args = [&["stream", "-P", "3", "-t", "0.5", "-O", "0.2"], direction].concat();
-        let json = run(&bed, "podA", (POD_B, &pod), &args).json;
+        let json = run(&hosts, "podA", (POD_B, &pod), &args).json;
         assert_device(&json, "eth0", 1450);
         for stream in list(&json, "/streams") {
             assert_eq!(
@@ -157,7 +162,8 @@ fn hosts_and_pods_reach_each_other_and_name_their_devices() {
             assert!(count(stream, "/tcp/client/mss_bytes") <= 1410, "{stream:#}");
         }
     }
-    let json = run(&bed, "podA", (POD_B, &pod), &["rr", "-P", "2", "-t", "0.5", "-O", "0.1"]).json;
+    let json =
+        run(&hosts, "podA", (POD_B, &pod), &["rr", "-P", "2", "-t", "0.5", "-O", "0.1"]).json;
     assert_eq!(histogram(&json).len(), count(&json, "/transactions/count"));
     assert!(count(&json, "/streams/0/rtt_us") > 0);
 }
@@ -167,12 +173,12 @@ fn zero_copy_over_veth_is_told_to_be_copied_and_auto_does_not_choose_it() {
     if !root("zero_copy_over_veth_is_told_to_be_copied_and_auto_does_not_choose_it") {
         return;
     }
-    let bed = TwoHosts::up("zc");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let hosts = TwoHosts::up("zc");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
     for (direction, end) in [(&[][..], "client"), (&["-R"], "server")] {
         let sent = |args: &[&str]| {
             let args = [&["stream", "-P", "2", "-t", "0.5", "-O", "1"], args, direction].concat();
-            let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+            let json = run(&hosts, "hostA", (HOST_B, &server), &args).json;
             for stream in list(&json, "/streams") {
                 assert_eq!(
                     count(stream, "/lifetime/bytes_sent"),
@@ -200,12 +206,12 @@ fn ports_that_run_out_are_named_and_whoever_closes_first_holds_them() {
     if !root("ports_that_run_out_are_named_and_whoever_closes_first_holds_them") {
         return;
     }
-    let bed = TwoHosts::up("ports");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let hosts = TwoHosts::up("ports");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
     let crr = |options: &[&str]| {
         let target = format!("{HOST_B}:{}", server.port);
         let args = [&["crr", &target, "-J", "-n", "300"], options].concat();
-        Client::in_namespace(&bed.place("hostA"), &args).wait(RUN)
+        Client::in_namespace(&hosts.place("hostA"), &args).wait(RUN)
     };
     // Each end sees what it holds itself, in a namespace of its own.
     let held = |close: &str| {
@@ -222,7 +228,7 @@ fn ports_that_run_out_are_named_and_whoever_closes_first_holds_them() {
 
     // Few ports, fewer than there are transactions, and none of those that TIME-WAIT holds by now.
     let range = std::process::Command::new("ip")
-        .args(["netns", "exec", &bed.place("hostA"), "sh", "-c"])
+        .args(["netns", "exec", &hosts.place("hostA"), "sh", "-c"])
         .arg("echo 20000 20039 > /proc/sys/net/ipv4/ip_local_port_range")
         .status();
     assert!(range.is_ok_and(|status| status.success()));
@@ -248,18 +254,18 @@ fn a_path_that_swallows_everything_meets_the_deadlines() {
     if !root("a_path_that_swallows_everything_meets_the_deadlines") {
         return;
     }
-    let bed = TwoHosts::up("cut");
-    let server = Server::in_namespace(&bed.place("hostB"), &["--peer-timeout", "2"]);
+    let hosts = TwoHosts::up("cut");
+    let server = Server::in_namespace(&hosts.place("hostB"), &["--peer-timeout", "2"]);
     let target = format!("{HOST_B}:{}", server.port);
     let link = |state: &str| {
         let done = std::process::Command::new("ip")
-            .args(["-n", &bed.place("hostB"), "link", "set", "wire", state])
+            .args(["-n", &hosts.place("hostB"), "link", "set", "wire", state])
             .status();
         assert!(done.is_ok_and(|status| status.success()), "link set wire {state}");
     };
     let long = ["stream", &target, "-P", "2", "-t", "30", "-O", "0.1", "-i", "0.1", "-J"];
     let args = [&long[..], &["--peer-timeout", "2"]].concat();
-    let client = Client::in_namespace(&bed.place("hostA"), &args);
+    let client = Client::in_namespace(&hosts.place("hostA"), &args);
     server.wait_mid_run(Duration::from_millis(1500));
     link("down");
     let outcome = client.wait(Duration::from_secs(15));
@@ -268,11 +274,11 @@ fn a_path_that_swallows_everything_meets_the_deadlines() {
     server.assert_all_freed(Duration::from_secs(15));
 
     let args = ["rr", &target, "--connect-timeout", "1", "-J"];
-    let outcome = Client::in_namespace(&bed.place("hostA"), &args).wait(Duration::from_secs(15));
+    let outcome = Client::in_namespace(&hosts.place("hostA"), &args).wait(Duration::from_secs(15));
     outcome.assert_failed(3, &[&target]);
     link("up");
     let again = ["rr", "-n", "10"];
-    run(&bed, "hostA", (HOST_B, &server), &again);
+    run(&hosts, "hostA", (HOST_B, &server), &again);
 }
 
 #[test]
@@ -281,22 +287,22 @@ fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
     if !root(test) || !nft(test) {
         return;
     }
-    let bed = TwoHosts::up("loss");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
+    let hosts = TwoHosts::up("loss");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
     for (direction, place) in [(&[][..], "hostB"), (&["-R"][..], "hostA")] {
-        bed.nft(place, "add table inet lossy");
-        bed.nft(place, "add chain inet lossy in { type filter hook prerouting priority 0; }");
+        hosts.nft(place, "add table inet lossy");
+        hosts.nft(place, "add chain inet lossy in { type filter hook prerouting priority 0; }");
         let port = if direction.is_empty() { "dport" } else { "sport" };
         let rule = |length: &str| {
             let rule = format!("udp {port} {} udp length {length}", server.port);
             let drop = "numgen random mod 100 < 2 counter drop";
-            bed.nft(place, &format!("add rule inet lossy in {rule} {drop}"));
+            hosts.nft(place, &format!("add rule inet lossy in {rule} {drop}"));
         };
         // Streams; then what sets flows up and ends them.
         rule("> 1000");
         rule("<= 1000");
         let args = ["udp", "-t", "5", "-O", "0.5", "-b", "20M", "-P", "2", "-w", "1M"];
-        let json = run(&bed, "hostA", (HOST_B, &server), &[&args, direction].concat()).json;
+        let json = run(&hosts, "hostA", (HOST_B, &server), &[&args, direction].concat()).json;
         let all = |what: &str| count(&json, &format!("/udp/datagrams/{what}"));
         let (sent, lost) = (all("sent"), all("lost"));
         assert_eq!((all("socket_drops"), all("reordered"), all("duplicates")), (0, 0, 0));
@@ -310,7 +316,7 @@ fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
         // Over the whole life, exactly what the kernel says it dropped.
         let size = count(&json, "/plan/workload/datagram_bytes");
         let missing = sum(&json, "/lifetime/bytes_sent") - sum(&json, "/lifetime/bytes_received");
-        let table = bed.nft(place, "list table inet lossy");
+        let table = hosts.nft(place, "list table inet lossy");
         let counted = table.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
         let dropped: u64 = counted.and_then(|count| count.parse().ok()).expect("a counter");
         assert_eq!(missing, dropped * size, "{table}");
@@ -318,7 +324,7 @@ fn hand_made_loss_of_datagrams_is_reported_as_it_was_made() {
             .iter()
             .any(|warning| text(warning, "/code") == "datagrams_lost");
         assert!(warned, "{:#}", json["warnings"]);
-        bed.nft(place, "delete table inet lossy");
+        hosts.nft(place, "delete table inet lossy");
     }
 }
 
@@ -328,12 +334,12 @@ fn lost_requests_are_counted_and_the_next_go_on() {
     if !root(test) || !nft(test) {
         return;
     }
-    let bed = TwoHosts::up("lostrr");
-    let server = Server::in_namespace(&bed.place("hostB"), &[]);
-    bed.nft("hostB", "add table inet lossy");
-    bed.nft("hostB", "add chain inet lossy in { type filter hook prerouting priority 0; }");
+    let hosts = TwoHosts::up("lostrr");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
+    hosts.nft("hostB", "add table inet lossy");
+    hosts.nft("hostB", "add chain inet lossy in { type filter hook prerouting priority 0; }");
     let rule = format!("udp dport {} udp length 108 numgen random mod 100 < 5", server.port);
-    bed.nft("hostB", &format!("add rule inet lossy in {rule} counter drop"));
+    hosts.nft("hostB", &format!("add rule inet lossy in {rule} counter drop"));
     let args = [
         "udp",
         "--rr",
@@ -346,7 +352,7 @@ fn lost_requests_are_counted_and_the_next_go_on() {
         "-P",
         "4",
     ];
-    let json = run(&bed, "hostA", (HOST_B, &server), &args).json;
+    let json = run(&hosts, "hostA", (HOST_B, &server), &args).json;
     let (done, lost) =
         (count(&json, "/transactions/count"), count(&json, "/udp/lost_transactions"));
     assert_eq!(done + lost, 2000);

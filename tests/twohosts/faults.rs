@@ -1,21 +1,21 @@
 //! Faults between two hosts and between their pods: a server that is killed, connections that its
 //! host breaks off, and a stop while nothing gets through any more. Each meets a run of every kind.
 
-use crate::support::crowd::{self, Crowd};
+use crate::support::mixed_runs::{self, MixedRuns};
 use crate::support::namespaces::{TwoHosts, cut, nft};
 use crate::support::path::Path;
-use crate::support::{PATIENCE, at, list, root, sum};
+use crate::support::{TIMEOUT, at, list, root, sum};
 use nix::sys::signal::Signal;
 
 /// Both paths, and where their clients and server are.
-fn paths(bed: &TwoHosts) -> [(Path, [&'static str; 2]); 2] {
-    [(Path::hosts(bed), ["hostA", "hostB"]), (Path::pods(bed), ["podA", "podB"])]
+fn paths(hosts: &TwoHosts) -> [(Path, [&'static str; 2]); 2] {
+    [(Path::hosts(hosts), ["hostA", "hostB"]), (Path::pods(hosts), ["podA", "podB"])]
 }
 
 /// The server has nothing left, and serves the next.
 fn assert_goes_on(path: &Path) {
-    path.server.assert_all_freed(PATIENCE);
-    assert_eq!(path.start("rr -n 10").wait(PATIENCE).status, 0, "{:#?}", path.server.log());
+    path.server.assert_all_freed(TIMEOUT);
+    assert_eq!(path.start("rr -n 10").wait(TIMEOUT).status, 0, "{:#?}", path.server.log());
 }
 
 #[test]
@@ -23,12 +23,12 @@ fn a_killed_server_ends_runs_of_every_kind() {
     if !root("a_killed_server_ends_runs_of_every_kind") {
         return;
     }
-    let bed = TwoHosts::up("fk");
-    for (mut path, _) in paths(&bed) {
-        let crowd = Crowd::start(&path, crowd::all());
+    let hosts = TwoHosts::up("fk");
+    for (mut path, _) in paths(&hosts) {
+        let mixed_runs = MixedRuns::start(&path, mixed_runs::all());
         path.server.signal(Signal::SIGKILL);
-        let host = crowd.target().split(':').next().expect("a first part").to_owned();
-        crowd.assert_ended(4, &["podperf: error: ", &host], |_, _| {});
+        let host = mixed_runs.target().split(':').next().expect("a first part").to_owned();
+        mixed_runs.assert_ended(4, &["podperf: error: ", &host], |_, _| {});
         path.server.kill();
     }
 }
@@ -39,15 +39,15 @@ fn connections_that_the_peer_breaks_off_end_their_runs_and_are_named() {
     if !root(test) {
         return;
     }
-    let bed = TwoHosts::up("fc");
-    for (path, _) in paths(&bed) {
-        let crowd = Crowd::start(&path, crowd::lasting());
-        let connections = crowd.connections();
+    let hosts = TwoHosts::up("fc");
+    for (path, _) in paths(&hosts) {
+        let mixed_runs = MixedRuns::start(&path, mixed_runs::lasting());
+        let connections = mixed_runs.connections();
         if !cut(path.server_place.as_deref(), path.server.port, &connections) {
             eprintln!("{test}: skipped: this kernel destroys no sockets");
             return;
         }
-        crowd.assert_ended(4, &["podperf: error: ", &path.target], |options, json| {
+        mixed_runs.assert_ended(4, &["podperf: error: ", &path.target], |options, json| {
             let named = list(json, "/errors").iter().any(|error| error["stream"].is_u64());
             assert!(named, "{options}: no stream is named: {:#}", json["errors"]);
         });
@@ -61,14 +61,14 @@ fn a_stop_while_nothing_gets_through_ends_runs_of_every_kind() {
     if !root(test) || !nft(test) {
         return;
     }
-    let bed = TwoHosts::up("fs");
-    for (path, [from, to]) in paths(&bed) {
-        let lasting = Crowd::start(&path, crowd::lasting());
+    let hosts = TwoHosts::up("fs");
+    for (path, [from, to]) in paths(&hosts) {
+        let lasting = MixedRuns::start(&path, mixed_runs::lasting());
         let ports = lasting.connections().join(", ");
-        let fleeting = Crowd::start(&path, crowd::fleeting());
+        let fleeting = MixedRuns::start(&path, mixed_runs::fleeting());
         for place in [from, to] {
-            bed.nft(place, "add table inet hold");
-            bed.nft(place, "add chain inet hold in { type filter hook prerouting priority 0; }");
+            hosts.nft(place, "add table inet hold");
+            hosts.nft(place, "add chain inet hold in { type filter hook prerouting priority 0; }");
         }
         // All but the control connections.
         let port = path.server.port;
@@ -78,11 +78,11 @@ fn a_stop_while_nothing_gets_through_ends_runs_of_every_kind() {
             (to, format!("tcp dport != {port}")),
             (to, format!("udp dport {port}")),
         ] {
-            bed.nft(place, &format!("add rule inet hold in {rule} drop"));
+            hosts.nft(place, &format!("add rule inet hold in {rule} drop"));
         }
         lasting.wait_until_stuck();
-        for crowd in [&lasting, &fleeting] {
-            crowd.each(|client| client.signal(Signal::SIGINT));
+        for mixed_runs in [&lasting, &fleeting] {
+            mixed_runs.each(|client| client.signal(Signal::SIGINT));
         }
         lasting.assert_ended(130, &["SIGINT"], |options, json| {
             let moved = |what: &str| sum(json, &format!("/lifetime/{what}"));
@@ -99,7 +99,7 @@ fn a_stop_while_nothing_gets_through_ends_runs_of_every_kind() {
         // Beside so many streams they may have lost a packet before, and wait for it since.
         fleeting.assert_ended(130, &["SIGINT"], |_, _| {});
         for place in [from, to] {
-            bed.nft(place, "delete table inet hold");
+            hosts.nft(place, "delete table inet hold");
         }
         assert_goes_on(&path);
     }

@@ -1,5 +1,5 @@
-//! Strangers at the port: silent, slow, noisy, or speaking the protocol wrongly. None disturbs a
-//! run beside it, none leaves anything behind, and the server serves the next client.
+//! Untrusted peers at the port: silent, slow, noisy, or speaking the protocol wrongly. None
+//! disturbs a run beside it, none leaves anything behind, and the server serves the next client.
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use podperf_engine::net::SessionId;
 use serde_json::{Value, json};
 
 use crate::support::process::{Client, Server, podperf_json};
-use crate::support::wire::{Speaker, connect, hello, is_dropped, plan};
-use crate::support::{PATIENCE, eventually, list, text};
+use crate::support::wire::{WireClient, connect, hello, is_dropped, plan};
+use crate::support::{TIMEOUT, eventually, list, text};
 
 /// Within so long the server has to give a client up: a preamble in 2 s, a handshake in 5 s.
 const DROPPED: Duration = Duration::from_secs(15);
 
 /// Says `bytes` again and again, one each time, until the server hangs up.
-fn dribble(mut stream: TcpStream, bytes: &[u8], ended: &AtomicBool) -> bool {
+fn send_slowly(mut stream: TcpStream, bytes: &[u8], ended: &AtomicBool) -> bool {
     for byte in bytes.iter().cycle() {
         if ended.load(Ordering::Relaxed) {
             return false;
@@ -32,7 +32,7 @@ fn dribble(mut stream: TcpStream, bytes: &[u8], ended: &AtomicBool) -> bool {
 }
 
 #[test]
-fn silent_slow_and_noisy_strangers_do_not_disturb_a_run_and_are_dropped() {
+fn silent_slow_and_noisy_peers_do_not_disturb_a_run_and_are_dropped() {
     let server = Server::start(&[]);
     let idle: Vec<TcpStream> = (0..50).map(|_| connect(server.port)).collect();
     let noisy: Vec<TcpStream> = (0..10).map(|_| connect(server.port)).collect();
@@ -47,7 +47,7 @@ fn silent_slow_and_noisy_strangers_do_not_disturb_a_run_and_are_dropped() {
             .iter()
             .map(|stream| {
                 let (stream, ended) = (stream.try_clone().unwrap(), &ended);
-                scope.spawn(move || dribble(stream, &preamble, ended))
+                scope.spawn(move || send_slowly(stream, &preamble, ended))
             })
             .collect();
         for workload in ["stream", "rr"] {
@@ -59,39 +59,41 @@ fn silent_slow_and_noisy_strangers_do_not_disturb_a_run_and_are_dropped() {
         // None of them has hung up itself.
         server.assert_all_freed(DROPPED);
         // A write after the server has hung up fails at the second attempt.
-        let all = eventually(PATIENCE, || dropped.iter().all(|thread| thread.is_finished()));
+        let all = eventually(TIMEOUT, || dropped.iter().all(|thread| thread.is_finished()));
         ended.store(true, Ordering::Relaxed);
-        assert!(all, "the server still listens to slow strangers");
+        assert!(all, "the server still listens to slow peers");
     });
     for mut stream in idle.into_iter().chain(noisy).chain(slow) {
-        assert!(is_dropped(&mut stream), "a stranger was kept");
+        assert!(is_dropped(&mut stream), "an untrusted peer was kept");
     }
     let said = server.log().iter().filter(|line| line.contains("is not podperf")).count();
-    assert_eq!(said, 10, "one line a stranger: {:#?}", server.log());
+    assert_eq!(said, 10, "one line a peer: {:#?}", server.log());
     server.assert_serves();
 }
 
 #[test]
-fn slow_messages_after_a_greeting_meet_the_deadline_of_the_handshake() {
+fn slow_messages_after_the_preamble_meet_the_deadline_of_the_handshake() {
     let server = Server::start(&[]);
-    let silent: Vec<Speaker> = (0..5).map(|_| Speaker::greet(server.port)).collect();
-    let welcome: Vec<Speaker> = (0..5).map(|_| Speaker::welcome(server.port)).collect();
+    let silent: Vec<WireClient> =
+        (0..5).map(|_| WireClient::connect_control(server.port)).collect();
+    let welcome: Vec<WireClient> = (0..5).map(|_| WireClient::welcome(server.port)).collect();
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let slow: Vec<_> = (0..5)
             .map(|_| {
-                let (Speaker(stream), ended) = (Speaker::greet(server.port), &ended);
+                let (WireClient(stream), ended) =
+                    (WireClient::connect_control(server.port), &ended);
                 // A message of 100 bytes whose bytes keep coming.
-                scope.spawn(move || dribble(stream, &[0, 0, 0, 100], ended))
+                scope.spawn(move || send_slowly(stream, &[0, 0, 0, 100], ended))
             })
             .collect();
         server.assert_serves();
         server.assert_all_freed(DROPPED);
-        let all = eventually(PATIENCE, || slow.iter().all(|thread| thread.is_finished()));
+        let all = eventually(TIMEOUT, || slow.iter().all(|thread| thread.is_finished()));
         ended.store(true, Ordering::Relaxed);
         assert!(all, "the server still listens to slow clients");
     });
-    for Speaker(mut stream) in silent.into_iter().chain(welcome) {
+    for WireClient(mut stream) in silent.into_iter().chain(welcome) {
         assert!(is_dropped(&mut stream), "a silent client was kept");
     }
 }
@@ -137,10 +139,12 @@ fn broken_messages_are_refused_before_anything_is_done() {
     ];
     for (name, bytes) in rows {
         // Before and after the hello; what is cut short ends there.
-        for mut speaker in [Speaker::greet(server.port), Speaker::welcome(server.port)] {
-            let _ = speaker.0.write_all(&bytes);
-            let _ = speaker.0.shutdown(Shutdown::Write);
-            assert!(is_dropped(&mut speaker.0), "{name}");
+        for mut client in
+            [WireClient::connect_control(server.port), WireClient::welcome(server.port)]
+        {
+            let _ = client.0.write_all(&bytes);
+            let _ = client.0.shutdown(Shutdown::Write);
+            assert!(is_dropped(&mut client.0), "{name}");
         }
     }
     server.assert_all_freed(DROPPED);
@@ -152,73 +156,73 @@ fn broken_messages_are_refused_before_anything_is_done() {
 fn messages_out_of_order_are_refused_by_name() {
     let server = Server::start(&[]);
     for message in [json!("start"), json!("close"), json!({"prepare": {"plan": plan()}})] {
-        let mut speaker = Speaker::greet(server.port);
-        speaker.say(&message);
-        assert!(is_dropped(&mut speaker.0), "{message}");
+        let mut client = WireClient::connect_control(server.port);
+        client.send(&message);
+        assert!(is_dropped(&mut client.0), "{message}");
     }
     for message in [hello(), json!("open"), json!("stop"), json!({"prove": {"proof": "00"}})] {
-        let mut speaker = Speaker::welcome(server.port);
-        speaker.say(&message);
-        assert!(is_dropped(&mut speaker.0), "{message}");
+        let mut client = WireClient::welcome(server.port);
+        client.send(&message);
+        assert!(is_dropped(&mut client.0), "{message}");
     }
     // A second plan, and a start before the streams.
     for message in [json!({"prepare": {"plan": plan()}}), json!("start")] {
-        let mut speaker = Speaker::welcome(server.port);
-        speaker.say(&json!({"prepare": {"plan": plan()}}));
-        assert!(speaker.hear()["connect"].is_object());
-        speaker.say(&message);
-        let refusal = speaker.hear();
+        let mut client = WireClient::welcome(server.port);
+        client.send(&json!({"prepare": {"plan": plan()}}));
+        assert!(client.receive()["connect"].is_object());
+        client.send(&message);
+        let refusal = client.receive();
         assert!(refusal["refused"].is_object(), "{message}: {refusal}");
     }
     // Ready, and told to open a window that never started.
-    let (mut speaker, _data) = ready(&server);
-    speaker.say(&json!("open"));
-    let refusal = speaker.hear();
+    let (mut client, _data) = ready(&server);
+    client.send(&json!("open"));
+    let refusal = client.receive();
     assert!(text(&refusal, "/refused/cause").contains("open"), "{refusal}");
-    drop(speaker);
+    drop(client);
     server.assert_all_freed(DROPPED);
     server.assert_serves();
 }
 
 /// A session whose one stream is there.
-fn ready(server: &Server) -> (Speaker, TcpStream) {
-    let mut speaker = Speaker::welcome(server.port);
-    speaker.say(&json!({"prepare": {"plan": plan()}}));
-    let connect_to = speaker.hear();
+fn ready(server: &Server) -> (WireClient, TcpStream) {
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": plan()}}));
+    let connect_to = client.receive();
     let session = SessionId::from_hex(text(&connect_to, "/connect/session")).expect("an id");
     let mut data = connect(server.port);
     data.write_all(&Preamble::Data { session, stream: 0 }.encode()).unwrap();
-    assert!(speaker.hear()["ready"].is_object());
-    (speaker, data)
+    assert!(client.receive()["ready"].is_object());
+    (client, data)
 }
 
 /// A server that does what it should until the run starts, then says `message` without end. Its
 /// port.
-fn babbler(message: Value) -> u16 {
+fn scripted_server(message: Value) -> u16 {
     // What a real server says when it is ready.
     let (facts, server) = {
         let server = Server::start(&[]);
-        let mut speaker = Speaker::welcome(server.port);
-        speaker.say(&json!({"prepare": {"plan": plan()}}));
-        let session = speaker.hear();
+        let mut client = WireClient::welcome(server.port);
+        client.send(&json!({"prepare": {"plan": plan()}}));
+        let session = client.receive();
         let id = SessionId::from_hex(text(&session, "/connect/session")).expect("an id");
         let mut data = connect(server.port);
         data.write_all(&Preamble::Data { session: id, stream: 0 }.encode()).unwrap();
-        (speaker.hear(), session)
+        (client.receive(), session)
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let (mut control, _) = listener.accept().expect("a client");
         control.write_all(&Preamble::Control.encode()).unwrap();
-        let mut speaker = Speaker(control);
+        let mut client = WireClient(control);
         for message in [&hello(), &json!({"welcome": {"proof": null}}), &server] {
-            speaker.say(message);
+            client.send(message);
         }
         let _data = listener.accept().expect("its stream");
-        speaker.say(&facts);
+        client.send(&facts);
         let bytes = message.to_string().into_bytes();
-        while speaker.try_say(&bytes) {}
+        while client.try_send(&bytes) {}
     });
     port
 }
@@ -232,7 +236,7 @@ fn a_server_that_talks_nonsense_without_end_does_not_hold_its_client() {
             "sampler_ns": 0}}}}),
         json!("ready"),
     ] {
-        let target = format!("127.0.0.1:{}", babbler(message.clone()));
+        let target = format!("127.0.0.1:{}", scripted_server(message.clone()));
         let args = ["stream", &target, "-t", "1", "-O", "0.1", "--peer-timeout", "1", "-J"];
         let outcome = Client::start(&args).wait(Duration::from_secs(20));
         assert!([3, 4].contains(&outcome.status), "{message}: {outcome:#?}");
@@ -249,29 +253,29 @@ fn streams_of_no_session_or_one_too_many_are_dropped() {
         data.write_all(&Preamble::Data { session, stream }.encode()).unwrap();
         data
     };
-    assert!(is_dropped(&mut join(SessionId([7; 16]), 0)), "a stranger's stream was kept");
+    assert!(is_dropped(&mut join(SessionId([7; 16]), 0)), "an untrusted peer's stream was kept");
 
     // One too many, once the session has all of its own: the session goes on.
-    let mut speaker = Speaker::welcome(server.port);
-    speaker.say(&json!({"prepare": {"plan": plan()}}));
-    let session = speaker.hear();
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": plan()}}));
+    let session = client.receive();
     let session = SessionId::from_hex(text(&session, "/connect/session")).expect("an id");
     let _own = join(session, 0);
-    assert!(speaker.hear()["ready"].is_object());
+    assert!(client.receive()["ready"].is_object());
     assert!(is_dropped(&mut join(session, 0)), "one stream too many was kept");
-    speaker.say(&json!("start"));
-    speaker.say(&json!("open"));
-    assert!(speaker.hear()["reading"].is_object(), "the session does not go on");
-    drop(speaker);
+    client.send(&json!("start"));
+    client.send(&json!("open"));
+    assert!(client.receive()["reading"].is_object(), "the session does not go on");
+    drop(client);
 
     // A number that the plan does not have ends the session.
-    let mut speaker = Speaker::welcome(server.port);
-    speaker.say(&json!({"prepare": {"plan": plan()}}));
-    let session = speaker.hear();
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": plan()}}));
+    let session = client.receive();
     let session = SessionId::from_hex(text(&session, "/connect/session")).expect("an id");
     let _wrong = join(session, u32::MAX);
-    assert!(speaker.hear()["refused"].is_object());
-    drop(speaker);
+    assert!(client.receive()["refused"].is_object());
+    drop(client);
     server.assert_all_freed(DROPPED);
     server.assert_serves();
 }
@@ -279,12 +283,12 @@ fn streams_of_no_session_or_one_too_many_are_dropped() {
 #[test]
 fn streams_announced_and_never_opened_free_their_place_with_their_client() {
     let server = Server::start(&["--max-sessions", "1"]);
-    let mut speaker = Speaker::welcome(server.port);
-    speaker.say(&json!({"prepare": {"plan": plan()}}));
-    assert!(speaker.hear()["connect"].is_object());
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": plan()}}));
+    assert!(client.receive()["connect"].is_object());
     let busy = podperf_json(&["rr", &server.target(), "-n", "10", "-J"]);
     busy.assert_failed(3, &["busy", "--max-sessions"]);
-    drop(speaker);
+    drop(client);
     server.assert_all_freed(DROPPED);
     let next = podperf_json(&["rr", &server.target(), "-n", "10", "-J"]);
     assert_eq!(next.status, 0, "{next:#?}");
@@ -294,7 +298,7 @@ fn streams_announced_and_never_opened_free_their_place_with_their_client() {
 fn a_silent_session_is_given_up_and_its_place_is_free() {
     let server = Server::start(&["--max-sessions", "1", "--peer-timeout", "1"]);
     // Ready to start, and then not a word, not even a heartbeat.
-    let (_speaker, _data) = ready(&server);
+    let (_client, _data) = ready(&server);
     server.assert_all_freed(DROPPED);
     let next = podperf_json(&["rr", &server.target(), "-n", "10", "-J"]);
     assert_eq!(next.status, 0, "{next:#?}");
@@ -310,7 +314,7 @@ fn many_clients_at_once_are_all_served() {
         let outcome = client.wait(Duration::from_secs(60));
         assert_eq!(outcome.status, 0, "{outcome:#?}\n{:#?}", server.log());
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -326,7 +330,7 @@ fn clients_beyond_the_cap_are_told_that_the_server_is_busy() {
         refused.assert_failed(3, &[&target, "busy with 2 sessions", "--max-sessions"]);
     }
     drop(running);
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
     let next = podperf_json(&["rr", &target, "-n", "10", "-J"]);
     assert_eq!(next.status, 0, "{next:#?}");
 }

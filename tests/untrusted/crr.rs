@@ -1,5 +1,5 @@
-//! Strangers at the port of a run of connections. They come from the client's host, so that only
-//! what they do tells them from podperf: nothing, a part of a request, or no end.
+//! Untrusted peers at the port of a run of connections. They come from the client's host, so that
+//! only what they do tells them from podperf: nothing, a part of a request, or no end.
 
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::process::{Client, Server};
 use crate::support::wire::is_dropped;
-use crate::support::{PATIENCE, at, codes, count, eventually, free_port};
+use crate::support::{TIMEOUT, at, codes, count, eventually, free_port};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -27,7 +27,7 @@ fn connections_that_ask_nothing_or_break_off_do_not_disturb_a_run() {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
             stream.write_all(part).unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             assert!(is_dropped(&mut stream), "the server waits for more");
         }
         client.signal(Signal::SIGINT);
@@ -38,18 +38,18 @@ fn connections_that_ask_nothing_or_break_off_do_not_disturb_a_run() {
 }
 
 /// A connection to a port that is about to be opened.
-fn stranger(address: SocketAddr) -> TcpStream {
-    let mut stranger = None;
-    let opened = eventually(PATIENCE, || {
-        stranger = TcpStream::connect(address).ok();
-        stranger.is_some()
+fn connect_when_open(address: SocketAddr) -> TcpStream {
+    let mut stream = None;
+    let opened = eventually(TIMEOUT, || {
+        stream = TcpStream::connect(address).ok();
+        stream.is_some()
     });
     assert!(opened, "nobody listens at {address}");
-    stranger.unwrap()
+    stream.unwrap()
 }
 
 #[test]
-fn strangers_that_keep_a_connection_open_do_not_hold_a_worker() {
+fn untrusted_peers_that_keep_a_connection_open_do_not_hold_a_worker() {
     let port = free_port();
     let server = Server::start(&["--data-port", &port.to_string()]);
     let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -58,13 +58,13 @@ fn strangers_that_keep_a_connection_open_do_not_hold_a_worker() {
     {
         for (wait, part) in [("block", &b""[..]), ("block", b"part"), ("spin", b"")] {
             let target = server.target();
-            // Enough transactions for the strangers to come while there are more to do.
+            // Enough transactions for the untrusted peers to come while there are more to do.
             let work = ["--request", "9", "-n", "400", "--rate", "400", "--server-wait", wait];
             let client = Client::start(&[&["crr", &target, "-J"], layout, &work].concat());
             // As many as there are workers at the most; the listener is there before they are.
-            let mut strangers = [stranger(address), stranger(address)];
-            for stranger in &mut strangers {
-                stranger.write_all(part).unwrap();
+            let mut peers = [connect_when_open(address), connect_when_open(address)];
+            for peer in &mut peers {
+                peer.write_all(part).unwrap();
             }
             let outcome = client.wait(LIMIT);
             let json = &outcome.json;
@@ -78,11 +78,11 @@ fn strangers_that_keep_a_connection_open_do_not_hold_a_worker() {
             let held = count(json, "/connections/server/held");
             assert_eq!(held > 0, blocks, "{layout:?} {wait}: {held} held");
             assert_eq!(codes(json).contains(&"worker_held"), blocks, "{layout:?} {wait}");
-            for stranger in &mut strangers {
-                stranger.set_read_timeout(Some(PATIENCE)).unwrap();
-                assert!(is_dropped(stranger), "a stranger is kept after the run");
+            for peer in &mut peers {
+                peer.set_read_timeout(Some(TIMEOUT)).unwrap();
+                assert!(is_dropped(peer), "an untrusted peer is kept after the run");
             }
         }
     }
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }

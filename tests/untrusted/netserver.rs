@@ -1,5 +1,5 @@
-//! Clients of netserver that cut, babble, wait, vanish or ask for too much: none disturbs another,
-//! and none leaves anything behind.
+//! Clients of netserver that cut, talk nonsense, wait, vanish or ask for too much: none disturbs
+//! another, and none leaves anything behind.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -11,7 +11,7 @@ use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, UNKNOWN, WireMessage, kind};
 
 use crate::support::netserver::{Client, Netserver, datagrams, stream, transactions};
-use crate::support::{PATIENCE, free_port};
+use crate::support::{TIMEOUT, free_port};
 
 /// How long a client goes on that does not listen to answers.
 const SOON: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
             message.put(0, kind);
             // All bytes are whatever they are: it may be a test that waits for its data.
             let mut other = server.client();
-            other.say(&message);
+            other.send(&message);
             drop(other);
         }
     }
@@ -69,7 +69,7 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
 }
 
 #[test]
-fn strangers_who_cut_babble_or_flood_are_dropped_and_disturb_nobody() {
+fn clients_that_cut_talk_nonsense_or_flood_are_dropped_and_disturb_nobody() {
     let server = Netserver::start(&[]).measured();
     let idle: Vec<Client> = (0..50).map(|_| server.client()).collect();
     // A netperf before 2.6 says 256 bytes and waits.
@@ -135,7 +135,7 @@ fn a_passphrase_is_needed_first_and_exactly() {
         let mut client = server.client();
         let mut message = WireMessage::of(kind::PASSPHRASE);
         message.put_text(8, 648, text);
-        client.say(&message);
+        client.send(&message);
         client
     };
     let mut friend = said("open sesame");
@@ -143,7 +143,7 @@ fn a_passphrase_is_needed_first_and_exactly() {
     assert!(said("open sesam").dropped());
     assert!(said("").dropped());
     let mut hasty = server.client();
-    hasty.say(&ClientMessage::Probe.write());
+    hasty.send(&ClientMessage::Probe.write());
     assert!(hasty.dropped());
 }
 
@@ -153,12 +153,12 @@ fn who_is_silent_is_given_up_and_one_at_a_time_means_it() {
     let mut first = server.client();
     assert!(Identity::read(&first.ask(&ClientMessage::Probe.write())).is_some());
     let mut second = server.client();
-    second.say(&ClientMessage::Probe.write());
+    second.send(&ClientMessage::Probe.write());
     second.0.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert!(WireMessage::read(&mut second.0).is_err(), "the first is still there");
-    second.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    second.0.set_read_timeout(Some(TIMEOUT)).unwrap();
     // The first says nothing more; then it is the second's turn.
-    assert!(Identity::read(&second.hear()).is_some());
+    assert!(Identity::read(&second.receive()).is_some());
     assert!(first.dropped());
     let silent = server.client();
     assert!(silent.dropped());

@@ -1,5 +1,5 @@
-//! The UDP port seen from outside: strangers get nothing, only who receives at its address gets a
-//! flow, and what a hand-made sender does to a stream is counted.
+//! The UDP port seen from outside: untrusted peers get nothing, only who receives at its address
+//! gets a flow, and what a hand-made sender does to a stream is counted.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,8 +14,8 @@ use podperf_engine::transport::datagram::SETUP_MAGIC;
 use serde_json::{Value, json};
 
 use crate::support::process::{Server, podperf_json};
-use crate::support::wire::{Speaker, plan};
-use crate::support::{PATIENCE, at, count, text};
+use crate::support::wire::{WireClient, plan};
+use crate::support::{TIMEOUT, at, count, text};
 
 /// A plan of `flows` flows of datagrams.
 fn udp_plan(flows: u32, direction: &str) -> Value {
@@ -29,22 +29,22 @@ fn udp_plan(flows: u32, direction: &str) -> Value {
 }
 
 /// A session that waits for its flows.
-fn waiting(server: &Server, flows: u32, direction: &str) -> (Speaker, SessionId) {
-    let mut speaker = Speaker::welcome(server.port);
-    speaker.say(&json!({"prepare": {"plan": udp_plan(flows, direction)}}));
-    let connect = speaker.hear();
+fn waiting(server: &Server, flows: u32, direction: &str) -> (WireClient, SessionId) {
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": udp_plan(flows, direction)}}));
+    let connect = client.receive();
     let session = SessionId::from_hex(text(&connect, "/connect/session")).expect("an id");
-    (speaker, session)
+    (client, session)
 }
 
-fn stranger(server: &Server) -> UdpSocket {
+fn untrusted_socket(server: &Server) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", server.port)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
-fn heard(socket: &UdpSocket) -> FlowAnswer {
+fn answer(socket: &UdpSocket) -> FlowAnswer {
     let mut bytes = [0; REQUEST_BYTES];
     let length = socket.recv(&mut bytes).expect("an answer");
     FlowAnswer::decode(&bytes[..length]).expect("an answer of podperf")
@@ -54,31 +54,31 @@ fn heard(socket: &UdpSocket) -> FlowAnswer {
 fn set_up(socket: &UdpSocket, session: SessionId, flow: u32) {
     let mut request = FlowRequest { session, flow, proof: [0; 16] };
     socket.send(&request.encode()).unwrap();
-    let FlowAnswer::Challenge { proof, .. } = heard(socket) else { panic!("a challenge") };
+    let FlowAnswer::Challenge { proof, .. } = answer(socket) else { panic!("a challenge") };
     request.proof = proof;
     socket.send(&request.encode()).unwrap();
-    assert_eq!(heard(socket), FlowAnswer::Accepted { flow });
+    assert_eq!(answer(socket), FlowAnswer::Accepted { flow });
 }
 
 /// Nothing came. What the server has read before it answered another is not answered any more.
 fn assert_silent(socket: &UdpSocket) {
     socket.set_nonblocking(true).unwrap();
-    let error = socket.recv(&mut [0; 2000]).expect_err("an answer to a stranger");
+    let error = socket.recv(&mut [0; 2000]).expect_err("an answer to an untrusted peer");
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
+fn untrusted_peers_get_no_answer_and_only_who_receives_gets_a_flow() {
     let server = Server::start(&[]);
-    let (mut speaker, session) = waiting(&server, 2, "down");
+    let (mut client, session) = waiting(&server, 2, "down");
     let request = |session, flow, proof| FlowRequest { session, flow, proof }.encode();
 
-    let junk = stranger(&server);
+    let junk = untrusted_socket(&server);
     for bytes in [&[][..], &[0; 1], &SETUP_MAGIC, &[0xff; 48], &[0xa5; 1472], &[0; 60_000]] {
         junk.send(bytes).unwrap();
     }
     // Wrong sessions, flows that the plan does not have, requests too long or cut short.
-    let wrong = stranger(&server);
+    let wrong = untrusted_socket(&server);
     wrong.send(&request(SessionId([7; 16]), 0, [0; 16])).unwrap();
     wrong.send(&request(session, 2, [0; 16])).unwrap();
     wrong.send(&request(session, u32::MAX, [0; 16])).unwrap();
@@ -86,35 +86,35 @@ fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
     wrong.send(&request(session, 0, [0; 16])[..47]).unwrap();
 
     // One who cannot have seen its challenge is challenged again, with fewer bytes than it sent.
-    let own = stranger(&server);
+    let own = untrusted_socket(&server);
     own.send(&request(session, 0, [9; 16])).unwrap();
-    let FlowAnswer::Challenge { flow: 0, proof } = heard(&own) else { panic!("a challenge") };
+    let FlowAnswer::Challenge { flow: 0, proof } = answer(&own) else { panic!("a challenge") };
     const { assert!(ANSWER_BYTES < REQUEST_BYTES) };
     // The proof of one address and flow is none of another's.
-    let other = stranger(&server);
+    let other = untrusted_socket(&server);
     other.send(&request(session, 0, proof)).unwrap();
-    assert!(matches!(heard(&other), FlowAnswer::Challenge { flow: 0, .. }));
+    assert!(matches!(answer(&other), FlowAnswer::Challenge { flow: 0, .. }));
     own.send(&request(session, 1, proof)).unwrap();
-    assert!(matches!(heard(&own), FlowAnswer::Challenge { flow: 1, .. }));
+    assert!(matches!(answer(&own), FlowAnswer::Challenge { flow: 1, .. }));
 
     own.send(&request(session, 0, proof)).unwrap();
-    assert_eq!(heard(&own), FlowAnswer::Accepted { flow: 0 });
+    assert_eq!(answer(&own), FlowAnswer::Accepted { flow: 0 });
     // A client whose acceptance was lost asks again; it arrives at the flow's own socket.
     own.send(&request(session, 0, proof)).unwrap();
-    assert_eq!(heard(&own), FlowAnswer::Accepted { flow: 0 });
+    assert_eq!(answer(&own), FlowAnswer::Accepted { flow: 0 });
     // The flow is taken: others get nothing.
     other.send(&request(session, 0, proof)).unwrap();
 
-    let second = stranger(&server);
+    let second = untrusted_socket(&server);
     set_up(&second, session, 1);
-    assert!(speaker.hear()["ready"].is_object());
+    assert!(client.receive()["ready"].is_object());
     for silent in [&junk, &wrong, &other] {
         assert_silent(silent);
     }
 
-    // The flows run beside strangers, and each has its own numbers.
+    // The flows run beside untrusted peers, and each has its own numbers.
     for message in ["start", "open"] {
-        speaker.say(&json!(message));
+        client.send(&json!(message));
     }
     for socket in [&own, &second] {
         let mut numbers = Vec::new();
@@ -131,19 +131,19 @@ fn strangers_get_no_answer_and_only_who_receives_gets_a_flow() {
     for silent in [&junk, &wrong, &other] {
         assert_silent(silent);
     }
-    drop(speaker);
-    server.assert_all_freed(PATIENCE);
+    drop(client);
+    server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }
 
 #[test]
 fn hand_made_loss_reordering_and_copies_are_counted() {
     let server = Server::start(&[]);
-    let (mut speaker, session) = waiting(&server, 1, "up");
-    let socket = stranger(&server);
+    let (mut client, session) = waiting(&server, 1, "up");
+    let socket = untrusted_socket(&server);
     set_up(&socket, session, 0);
-    assert!(speaker.hear()["ready"].is_object());
-    speaker.say(&json!("start"));
+    assert!(client.receive()["ready"].is_object());
+    client.send(&json!("start"));
     let datagram = |number: u64, in_window: bool| {
         let stamp = (u64::from(in_window) << 63) | (number * 1_000_000);
         let bytes = [&number.to_be_bytes()[..], &stamp.to_be_bytes(), &[7; 984]].concat();
@@ -161,9 +161,9 @@ fn hand_made_loss_reordering_and_copies_are_counted() {
         socket.send(&[]).unwrap();
         assert_eq!(socket.recv(&mut [0; 9]).unwrap(), 0);
     }
-    speaker.say(&json!("stop"));
+    client.send(&json!("stop"));
     let report = loop {
-        let message = speaker.hear();
+        let message = client.receive();
         assert!(!message.is_null(), "no report: {:#?}", server.log());
         if message["report"].is_object() {
             break message;
@@ -177,8 +177,8 @@ fn hand_made_loss_reordering_and_copies_are_counted() {
     assert_eq!((own("life/received"), own("life/expected")), (10, 13));
     assert_eq!((own("window/received"), own("window/duplicates")), (7, 2));
     assert_eq!((own("window/reordered"), own("window/distance_max")), (1, 3));
-    drop(speaker);
-    server.assert_all_freed(PATIENCE);
+    drop(client);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn noise_at_the_udp_port_does_not_disturb_a_run() {
     let server = Server::start(&[]);
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let noisy = stranger(&server);
+        let noisy = untrusted_socket(&server);
         let ended = &ended;
         scope.spawn(move || {
             while !ended.load(Ordering::Relaxed) {
@@ -201,7 +201,7 @@ fn noise_at_the_udp_port_does_not_disturb_a_run() {
         assert_eq!(outcome.status, 0, "{outcome:#?}");
         assert_eq!(count(&outcome.json, "/udp/datagrams/lost"), 0);
     });
-    server.assert_all_freed(PATIENCE);
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::namespaces::busy_connections;
 use super::path::Path;
 use super::process::Client;
-use super::{PATIENCE, at, eventually, list, text};
+use super::{TIMEOUT, at, eventually, list, text};
 
 /// Within so long a fault has to end all runs, on a machine that they keep busy.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -54,12 +54,12 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Runs under way.
 #[derive(Debug)]
-pub(crate) struct Crowd<'a> {
+pub(crate) struct MixedRuns<'a> {
     path: &'a Path,
     runs: Vec<(String, Client)>,
 }
 
-impl<'a> Crowd<'a> {
+impl<'a> MixedRuns<'a> {
     /// Starts them all, and comes back when the last has been measuring for a while.
     pub(crate) fn start(path: &'a Path, kinds: Vec<String>) -> Self {
         let start = |options: String| {
@@ -89,7 +89,7 @@ impl<'a> Crowd<'a> {
         let many = |options: &str| if options.contains("-P 2") { 2 } else { 1 };
         let expected: usize = self.runs.iter().map(|(options, _)| many(options)).sum();
         let mut found = Vec::new();
-        let all = eventually(PATIENCE, || {
+        let all = eventually(TIMEOUT, || {
             found = busy_connections(self.path.place.as_deref(), self.path.server.port);
             found.len() == expected
         });
@@ -100,7 +100,7 @@ impl<'a> Crowd<'a> {
     /// Waits until nothing moves on any connection any more.
     pub(crate) fn wait_until_stuck(&self) {
         let mut before = Vec::new();
-        let stuck = eventually(PATIENCE, || {
+        let stuck = eventually(TIMEOUT, || {
             let now = busy_connections(self.path.place.as_deref(), self.path.server.port);
             let same = !now.is_empty() && now == before;
             before = now;
