@@ -322,7 +322,8 @@ fn it_starts_as_netserver_does_and_ends_by_a_signal() {
     assert_eq!(status.trim(), "podperf", "the executable's name, which argv[0] does not change");
     send(daemon, nix::sys::signal::Signal::SIGTERM);
     assert!(client.dropped(), "a server that ends takes its clients along");
-    assert!(eventually(TIMEOUT, || !std::path::Path::new(&format!("/proc/{daemon}/fd/1")).exists()));
+    let output = format!("/proc/{daemon}/fd/1");
+    assert!(eventually(TIMEOUT, || !std::path::Path::new(&output).exists()));
 }
 
 /// The process that listens on a port, by the socket's inode.
