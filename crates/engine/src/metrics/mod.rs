@@ -1,5 +1,5 @@
-//! What is read on each end: counters at an instant ([`sample`]), facts that hold for the whole run
-//! ([`facts`]), and the latency histogram ([`latency`]).
+//! What is read on each end: counters at an instant, facts that hold for the whole run, and what
+//! will spoil a measurement.
 //!
 //! Enters: /proc, /sys, cgroup, netdev and socket state, below roots that tests replace by
 //! fixtures. Leaves: plain serialisable records of counters since boot; differences are taken in

@@ -1,6 +1,6 @@
 //! What was typed: the subcommands of `kubectl podperf` and their options.
 //!
-//! Enters: a command line. Leaves: [`Settings`] that hold together, or an error that says what is
+//! Enters: a command line. Leaves: `Settings` that hold together, or an error that says what is
 //! allowed, before the cluster hears anything.
 
 use std::path::PathBuf;
@@ -177,7 +177,8 @@ pub(crate) struct NodeArgs {
     /// Choose the servers' node among those with these labels (k=v,…)
     #[arg(long, value_name = "LABELS")]
     pub(crate) server_selector: Option<String>,
-    /// Taints that the pods tolerate: KEY[=VALUE][:EFFECT], or '*' for all; may be repeated
+    /// Taints that the pods tolerate: KEY or KEY=VALUE, either with :EFFECT behind it, or '*' for
+    /// all; may be repeated
     #[arg(long = "toleration", value_name = "TAINT")]
     pub(crate) tolerations: Vec<String>,
     /// Choose two nodes of different zones
