@@ -19,7 +19,7 @@ pub mod signals;
 pub mod test_kind;
 pub mod wire;
 
-use options::{ExitMessage, Parsed};
+use options::{ExitMessage, ParseStop};
 
 /// What podperf is called as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,16 +52,13 @@ impl Program {
 }
 
 fn netperf(words: &[OsString]) -> u8 {
-    match options::netperf(words) {
-        Ok(Parsed::Run(options)) => client::run(&options),
-        Ok(Parsed::Print { out, status }) => {
-            print(&ExitMessage { out, status, ..ExitMessage::default() })
-        }
-        Ok(Parsed::List(format)) => {
+    match options::netperf(words, output::is_name) {
+        Ok(options) => client::run(&options),
+        Err(ParseStop::Exit(message)) => print(&message),
+        Err(ParseStop::List(format)) => {
             let out = output::listing(format);
             print(&ExitMessage { out, status: 1, ..ExitMessage::default() })
         }
-        Err(refusal) => print(&refusal),
     }
 }
 

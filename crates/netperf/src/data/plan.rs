@@ -1,4 +1,4 @@
-//! A job as a plan for the engine, and the manner it is gone about in.
+//! A job as a plan for the engine, and what it does otherwise than podperf between two of its own.
 
 use std::time::Duration;
 

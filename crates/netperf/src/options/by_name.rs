@@ -3,7 +3,7 @@
 //! Enters: a name, and the options that bear on it. Leaves: the test and its shape.
 
 use super::ExitMessage;
-use super::data::Hints;
+use super::partial::Hints;
 use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestShape};
 
 const TESTS: [(&str, NetperfTest); 12] = [

@@ -4,77 +4,18 @@
 
 use std::ffi::OsString;
 
-use super::confidence::Goal;
-use super::data::{self, Hints};
+use super::partial::{ParseStop, PartialOptions};
 use super::words::Words;
-use super::{ExitMessage, Format, Options, Pace, PerEnd, by_name, global, rules, usage};
-
-/// What a command line asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Parsed {
-    /// A test.
-    Run(Box<Options>),
-    /// A text on standard output.
-    Print {
-        /// The text.
-        out: String,
-        /// Exit status.
-        status: u8,
-    },
-    /// The list of selectors in the manner of this format, then exit status 1.
-    List(Format),
-}
-
-/// Options being read: those that are settled, and parts of those that are not.
-#[derive(Default)]
-pub(super) struct PartialOptions {
-    pub(super) options: Options,
-    pub(super) test: Option<String>,
-    pub(super) goal: Goal,
-    pub(super) burst: PerEnd<Option<u32>>,
-    pub(super) pause: PerEnd<Option<std::time::Duration>>,
-    pub(super) hints: Hints,
-}
-
-/// Why reading stops early.
-pub(super) enum ParseStop {
-    Done(Parsed),
-    Refused(ExitMessage),
-}
-
-impl From<ExitMessage> for ParseStop {
-    fn from(refusal: ExitMessage) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl ExitMessage {
-    /// One line on standard error, exit status 1.
-    pub(super) fn because(why: impl std::fmt::Display) -> Self {
-        Self { err: format!("netperf: {why}\n"), status: 1, ..Self::default() }
-    }
-
-    /// The same with the usage behind it.
-    pub(super) fn usage(why: impl std::fmt::Display) -> Self {
-        Self { err: format!("netperf: {why}\n\n{}", usage::NETPERF), status: 1, ..Self::default() }
-    }
-}
+use super::{ExitMessage, Options, Pace, by_name, data, global, rules};
 
 /// Reads the words after the program's name.
 ///
-/// # Errors
+/// `is_figure` tells whether a word names a figure that can be selected.
 ///
-/// The [`ExitMessage`] of a command line that cannot be carried out.
-pub fn netperf(words: &[OsString]) -> Result<Parsed, ExitMessage> {
-    match read(words) {
-        Ok(options) => Ok(Parsed::Run(Box::new(options))),
-        Err(ParseStop::Done(parsed)) => Ok(parsed),
-        Err(ParseStop::Refused(refusal)) => Err(refusal),
-    }
-}
-
-fn read(words: &[OsString]) -> Result<Options, ParseStop> {
-    let mut partial = PartialOptions::default();
+/// # Errors
+/// When there is nothing to run: the [`ParseStop`] says what is printed instead.
+pub fn netperf(words: &[OsString], is_figure: fn(&str) -> bool) -> Result<Box<Options>, ParseStop> {
+    let mut partial = PartialOptions::new(is_figure);
     let mut global = Words::new(words.iter().cloned());
     global::scan(&mut global, &mut partial)?;
     if let Some(name) = &partial.test {
@@ -82,7 +23,7 @@ fn read(words: &[OsString]) -> Result<Options, ParseStop> {
     }
     data::scan(&mut Words::new(global.rest()), &mut partial)?;
     partial.options.command_line = command_line(words);
-    settle(partial).map_err(ParseStop::Refused)
+    Ok(Box::new(settle(partial)?))
 }
 
 fn command_line(words: &[OsString]) -> String {

@@ -6,8 +6,8 @@
 use podperf_model::AddressFamily;
 use std::time::Duration;
 
-use super::client::{ParseStop, PartialOptions};
 use super::global::{host, port, wrong};
+use super::partial::{ParseStop, PartialOptions, Transfer};
 use super::words::{Word, Words, both, first, put};
 use super::{ExitMessage, Format, number, selection, usage};
 use crate::test_kind::Protocol;
@@ -20,32 +20,6 @@ const CLIENT_PORTS: (u16, u16) = (5000, 65535);
 /// Names of congestion control and a UUID on the wire and in its output.
 const MAX_ALGORITHM_BYTES: usize = 15;
 const MAX_UUID_BYTES: usize = 37;
-
-/// What bears on the shape of a test.
-#[derive(Debug, Default)]
-pub(super) struct Hints {
-    /// `-d`.
-    pub(super) direction: Option<Transfer>,
-    /// `-T`, or else `-t`.
-    pub(super) protocol: Option<Protocol>,
-    /// `-t`.
-    pub(super) socket: Option<Protocol>,
-    /// `-c`.
-    pub(super) connections: bool,
-    /// `-m` and `-M`: netperf sends, netperf receives.
-    pub(super) sizes: Transfer,
-    /// `-r`.
-    pub(super) transactions: bool,
-}
-
-/// Whether netperf sends and whether it receives.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Transfer {
-    pub(super) sends: bool,
-    pub(super) receives: bool,
-    /// With a connection each.
-    pub(super) connects: bool,
-}
 
 /// Reads the set.
 pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
@@ -117,7 +91,8 @@ fn selected(
     partial: &mut PartialOptions,
 ) -> Result<(), ParseStop> {
     let word = words.value_if(|word| !word.starts_with('-'));
-    selection::choose(format, word.as_deref(), &mut partial.options.data.selection)
+    let selection = &mut partial.options.data.selection;
+    selection::choose(format, word.as_deref(), selection, partial.is_figure)
 }
 
 fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(), String> {

@@ -7,7 +7,7 @@ use podperf_model::AddressFamily;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use super::client::{ParseStop, Parsed, PartialOptions};
+use super::partial::{ParseStop, PartialOptions};
 use super::words::{self, Word, Words, both, first, put};
 use super::{ExitMessage, PerEnd, Unit, number, usage};
 
@@ -77,7 +77,7 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
             .into());
         }
         'V' => {
-            return Err(ParseStop::Done(Parsed::Print { out: usage::version(), status: 0 }));
+            return Err(ExitMessage { out: usage::version(), ..ExitMessage::default() }.into());
         }
         'h' => {
             let err = usage::NETPERF.to_owned();
@@ -93,7 +93,7 @@ fn long_flag(name: &str, partial: &mut PartialOptions) -> Result<(), ParseStop> 
         "json" => partial.options.json = true,
         "help" => {
             let out = usage::NETPERF.to_owned();
-            return Err(ParseStop::Done(Parsed::Print { out, status: 0 }));
+            return Err(ExitMessage { out, ..ExitMessage::default() }.into());
         }
         _ => return Err(ExitMessage::usage(format!("unrecognized option '--{name}'")).into()),
     }

@@ -10,6 +10,7 @@ mod data;
 mod defaults;
 mod global;
 mod number;
+mod partial;
 mod rules;
 mod selection;
 mod server;
@@ -22,7 +23,8 @@ mod tests;
 use podperf_model::AddressFamily;
 use std::time::Duration;
 
-pub use self::client::{Parsed, netperf};
+pub use self::client::netperf;
+pub use self::partial::ParseStop;
 pub use self::server::{ServerOptions, netserver};
 use super::test_kind::{NetperfTest, TestLength, TestShape};
 use podperf_engine::workload::compat::Pace;

@@ -6,9 +6,8 @@
 use std::fs;
 use std::io::Read as _;
 
-use super::client::{ParseStop, Parsed};
+use super::partial::ParseStop;
 use super::{ExitMessage, Format, Selection};
-use crate::output::is_name;
 
 /// netperf has room for so many blocks of lines.
 const MAX_BLOCKS: usize = 4;
@@ -20,24 +19,25 @@ pub(super) fn choose(
     format: Format,
     word: Option<&str>,
     selection: &mut Option<Selection>,
+    is_figure: fn(&str) -> bool,
 ) -> Result<(), ParseStop> {
     let earlier = selection.take().and_then(|selection| selection.blocks);
     let blocks = match word.map(str::trim) {
         None | Some("") => earlier,
-        Some("?") => return Err(ParseStop::Done(Parsed::List(format))),
-        Some(word) => Some(blocks(word)?),
+        Some("?") => return Err(ParseStop::List(format)),
+        Some(word) => Some(blocks(word, is_figure)?),
     };
     *selection = Some(Selection { format, blocks });
     Ok(())
 }
 
-fn blocks(word: &str) -> Result<Vec<Vec<String>>, ExitMessage> {
+fn blocks(word: &str, is_figure: fn(&str) -> bool) -> Result<Vec<Vec<String>>, ExitMessage> {
     let alone = !word.contains([',', ';']) && !word.contains(char::is_whitespace);
     let blocks: Vec<Vec<String>> = if word.eq_ignore_ascii_case("all") {
         vec![vec!["ALL".to_owned()]]
-    } else if alone && !is_name(word) {
+    } else if alone && !is_figure(word) {
         let text = read(word).map_err(|error| missing(word, &error))?;
-        text.lines().map(line_of_file).collect()
+        text.lines().map(|line| line_of_file(line, is_figure)).collect()
     } else {
         word.split(';').map(names).collect()
     };
@@ -64,12 +64,12 @@ fn names(block: &str) -> Vec<String> {
 }
 
 /// Names, or header texts with their blanks, between commas.
-fn line_of_file(line: &str) -> Vec<String> {
+fn line_of_file(line: &str, is_figure: fn(&str) -> bool) -> Vec<String> {
     let parts = line.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
         .flat_map(|part| {
             let names = names(part);
-            if names.iter().all(|name| is_name(name)) { names } else { vec![part.to_owned()] }
+            if names.iter().all(|name| is_figure(name)) { names } else { vec![part.to_owned()] }
         })
         .collect()
 }

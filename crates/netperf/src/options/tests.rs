@@ -15,9 +15,13 @@ fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
 }
 
+fn netperf(words: &[OsString]) -> Result<Box<Options>, ParseStop> {
+    super::netperf(words, crate::output::is_name)
+}
+
 fn run(words: &[OsString]) -> Options {
     match netperf(words) {
-        Ok(Parsed::Run(options)) => *options,
+        Ok(options) => *options,
         other => panic!("{words:?}: {other:?}"),
     }
 }
@@ -31,7 +35,7 @@ fn quiet(line: &str) -> Options {
 
 fn refusal(line: &str) -> ExitMessage {
     match netperf(&words(line)) {
-        Err(refusal) => refusal,
+        Err(ParseStop::Exit(refusal)) => refusal,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -139,8 +143,8 @@ fn omni_goes_where_netperf_goes() {
 
 #[test]
 fn figures_are_selected_by_list_or_file() {
-    assert_eq!(netperf(&words("-- -k ?")), Ok(Parsed::List(Format::KeyValue)));
-    assert_eq!(netperf(&words("-- -O ? -D")), Ok(Parsed::List(Format::Human)));
+    assert_eq!(netperf(&words("-- -k ?")), Err(ParseStop::List(Format::KeyValue)));
+    assert_eq!(netperf(&words("-- -O ? -D")), Err(ParseStop::List(Format::Human)));
     let blocks = |line: &str| quiet(line).data.selection.unwrap().blocks.unwrap();
     assert_eq!(
         blocks("-- -O throughput,elapsed_time;uuid"),
@@ -199,11 +203,16 @@ fn podperfs_own_options() {
 
 #[test]
 fn questions_are_answered() {
-    let Ok(Parsed::Print { out, status }) = netperf(&words("-V")) else { panic!("no text") };
+    let Err(ParseStop::Exit(ExitMessage { out, status, .. })) = netperf(&words("-V")) else {
+        panic!("no text")
+    };
     assert!(out.starts_with("Netperf version 2.7.1\npodperf version ") && status == 0);
     assert!(refusal("-h").err.starts_with("Usage: netperf "));
     assert!(refusal("-- -h").err.starts_with("Usage: netperf [options] -- "));
-    assert!(matches!(netperf(&words("--help")), Ok(Parsed::Print { status: 0, .. })));
+    assert!(matches!(
+        netperf(&words("--help")),
+        Err(ParseStop::Exit(ExitMessage { status: 0, .. }))
+    ));
     for text in [usage::NETPERF, usage::TEST, usage::NETSERVER] {
         assert!(text.lines().all(|line| line.chars().count() <= 100));
     }
