@@ -297,7 +297,8 @@ fn response(order: &Order, data_socket: &DataSocket) -> OmniResponse {
         receive_size,
         send_buffer: granted.send_buffer.map_or(-1, word),
         send_size,
-        widths: [ring(request.receive_ring[2]), ring(request.send_ring[2])],
+        receive_width: ring(request.receive_ring[2]),
+        send_width: ring(request.send_ring[2]),
         flags: if granted.no_delay { NO_DELAY } else { 0 }
             | if order.measure_cpu { MEASURE_CPU } else { 0 },
         cpu_rate: if order.measure_cpu { 100.0 } else { 0.0 },

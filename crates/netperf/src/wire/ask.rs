@@ -4,7 +4,7 @@
 use podperf_model::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{WireMessage, kind};
+use super::{Field as _, WireMessage, kind};
 use crate::test_kind::Protocol;
 
 /// The server's data socket has TCP_NODELAY.
@@ -120,53 +120,8 @@ impl OmniRequest {
     #[must_use]
     pub fn write(&self) -> WireMessage {
         let mut message = WireMessage::of(kind::OMNI);
-        let words = [
-            (4, self.cpu),
-            (8, self.send_buffer),
-            (12, self.send_size),
-            (28, self.request_size),
-            (32, self.receive_buffer),
-            (36, self.receive_size),
-            (52, self.response_size),
-            (64, self.test_length),
-            (76, -1),
-            (80, -1),
-            (84, -1),
-            (96, self.socket_type),
-            (152, self.priority),
-            (156, self.tos),
-        ];
-        words.into_iter().for_each(|(at, word)| message.put_int(at, word));
-        let family = match self.family {
-            None => 0,
-            Some(AddressFamily::V4) => 4,
-            Some(AddressFamily::V6) => 6,
-        };
-        let protocol = match self.protocol {
-            None => 0,
-            Some(Protocol::Tcp) => 6,
-            Some(Protocol::Udp) => 17,
-        };
-        let words = [
-            (16, self.send_ring[0]),
-            (20, self.send_ring[1]),
-            (24, self.send_ring[2]),
-            (40, self.receive_ring[0]),
-            (44, self.receive_ring[1]),
-            (48, self.receive_ring[2]),
-            (56, self.flags),
-            (68, self.copy_avoidance[0]),
-            (72, self.copy_avoidance[1]),
-            (88, self.data_port.into()),
-            (92, family),
-            (100, protocol),
-            (104, self.direction),
-            (108, self.client_port.into()),
-            (112, self.pace[0]),
-            (116, self.pace[1]),
-        ];
-        words.into_iter().for_each(|(at, word)| message.put(at, word));
-        message.put_float(60, self.cpu_rate);
+        put(self, &mut message);
+        [-1; 3].write(&mut message, 76);
         put_address(&mut message, 120, self.client_address);
         put_address(&mut message, 136, self.server_address);
         message.put_text(160, 16, &self.congestion_control);
@@ -177,47 +132,45 @@ impl OmniRequest {
     /// From the wire. What is out of range stands as it came: whoever acts on it has bounds.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        let ring = |at| [message.word(at), message.word(at + 4), message.word(at + 8)];
-        let port = |at| u16::try_from(message.word(at)).unwrap_or(0);
-        let family = match message.word(92) {
-            4 => Some(AddressFamily::V4),
-            6 => Some(AddressFamily::V6),
-            _ => None,
-        };
+        let request = get(message, Self::default());
         Self {
-            cpu: message.int(4),
-            send_buffer: message.int(8),
-            send_size: message.int(12),
-            send_ring: ring(16),
-            request_size: message.int(28),
-            receive_buffer: message.int(32),
-            receive_size: message.int(36),
-            receive_ring: ring(40),
-            response_size: message.int(52),
-            flags: message.word(56),
-            cpu_rate: message.float(60),
-            test_length: message.int(64),
-            copy_avoidance: [message.word(68), message.word(72)],
-            data_port: port(88),
-            family,
-            socket_type: message.int(96),
-            protocol: match message.word(100) {
-                6 => Some(Protocol::Tcp),
-                17 => Some(Protocol::Udp),
-                _ => None,
-            },
-            direction: message.word(104),
-            client_port: port(108),
-            pace: [message.word(112), message.word(116)],
-            client_address: address(message, 120, family),
-            server_address: address(message, 136, family),
-            priority: message.int(152),
-            tos: message.int(156),
+            client_address: address(message, 120, request.family),
+            server_address: address(message, 136, request.family),
             congestion_control: message.text(160, 16),
             fill_file: message.text(176, 32),
+            ..request
         }
     }
 }
+
+fields!(
+    put,
+    get,
+    OmniRequest {
+        cpu: 4,
+        send_buffer: 8,
+        send_size: 12,
+        send_ring: 16,
+        request_size: 28,
+        receive_buffer: 32,
+        receive_size: 36,
+        receive_ring: 40,
+        response_size: 52,
+        flags: 56,
+        cpu_rate: 60,
+        test_length: 64,
+        copy_avoidance: 68,
+        data_port: 88,
+        family: 92,
+        socket_type: 96,
+        protocol: 100,
+        direction: 104,
+        client_port: 108,
+        pace: 112,
+        priority: 152,
+        tos: 156,
+    }
+);
 
 /// IPv4 takes the first four bytes as they are. IPv6 is copied into words that are then swapped
 /// with the rest of the message, so that on the wire each group of four bytes is reversed.

@@ -3,6 +3,21 @@
 //! Every message, both ways, is 656 bytes: a type, a word of its own meaning, and data. Words are
 //! big-endian. Unused bytes hold whatever the sender had there.
 
+/// Defines how a record is written and read: each field at its byte offset. What is not named stays
+/// as it is.
+macro_rules! fields {
+    ($write:ident, $read:ident, $record:ident { $($field:ident: $at:literal),* $(,)? }) => {
+        fn $write(record: &$record, message: &mut $crate::wire::WireMessage) {
+            $($crate::wire::Field::write(&record.$field, message, $at);)*
+        }
+
+        fn $read(message: &$crate::wire::WireMessage, mut record: $record) -> $record {
+            $(record.$field = $crate::wire::Field::read(message, $at);)*
+            record
+        }
+    };
+}
+
 pub mod ask;
 pub mod classic;
 pub mod native;
@@ -11,6 +26,10 @@ pub mod reply;
 mod tests;
 
 use std::io::{self, Read, Write};
+
+use podperf_model::AddressFamily;
+
+use crate::test_kind::Protocol;
 
 /// Bytes of a message.
 pub const MESSAGE_BYTES: usize = 656;
@@ -101,15 +120,6 @@ impl WireMessage {
         f32::from_bits(self.word(at))
     }
 
-    /// The IEEE double at a byte offset.
-    ///
-    /// # Panics
-    /// When it is not inside the message: offsets are constants of the format.
-    #[must_use]
-    pub fn double(&self, at: usize) -> f64 {
-        f64::from_be_bytes(self.0[at..at + 8].try_into().expect("eight bytes"))
-    }
-
     /// Text that ends at a NUL or after `most` bytes.
     #[must_use]
     pub fn text(&self, at: usize, most: usize) -> String {
@@ -131,11 +141,6 @@ impl WireMessage {
     /// Writes an IEEE single.
     pub fn put_float(&mut self, at: usize, value: f32) {
         self.put(at, value.to_bits());
-    }
-
-    /// Writes an IEEE double.
-    pub fn put_double(&mut self, at: usize, value: f64) {
-        self.0[at..at + 8].copy_from_slice(&value.to_be_bytes());
     }
 
     /// Writes text, cut so that a NUL stays behind it.
@@ -160,5 +165,96 @@ impl WireMessage {
     /// What the connection says.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&self.0)
+    }
+}
+
+/// A value with a place in a message, which takes whole words.
+pub(crate) trait Field: Sized {
+    /// Bytes that it takes.
+    const BYTES: usize = 4;
+
+    fn read(message: &WireMessage, at: usize) -> Self;
+
+    fn write(&self, message: &mut WireMessage, at: usize);
+}
+
+/// Implements [`Field`] of numbers for their big-endian bytes.
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Field for $number {
+            const BYTES: usize = size_of::<$number>();
+
+            fn read(message: &WireMessage, at: usize) -> Self {
+                let bytes = &message.0[at..at + Self::BYTES];
+                Self::from_be_bytes(bytes.try_into().expect("offsets are inside the message"))
+            }
+
+            fn write(&self, message: &mut WireMessage, at: usize) {
+                message.0[at..at + Self::BYTES].copy_from_slice(&self.to_be_bytes());
+            }
+        }
+    )*};
+}
+
+numbers!(i32, u32, u64, f32, f64);
+
+impl<T: Field, const COUNT: usize> Field for [T; COUNT] {
+    fn read(message: &WireMessage, at: usize) -> Self {
+        std::array::from_fn(|index| T::read(message, at + index * T::BYTES))
+    }
+
+    fn write(&self, message: &mut WireMessage, at: usize) {
+        for (index, value) in self.iter().enumerate() {
+            value.write(message, at + index * T::BYTES);
+        }
+    }
+}
+
+/// A port in a word of its own; 0 where it is none.
+impl Field for u16 {
+    fn read(message: &WireMessage, at: usize) -> Self {
+        Self::try_from(message.word(at)).unwrap_or(0)
+    }
+
+    fn write(&self, message: &mut WireMessage, at: usize) {
+        message.put(at, (*self).into());
+    }
+}
+
+impl Field for Option<AddressFamily> {
+    fn read(message: &WireMessage, at: usize) -> Self {
+        match message.word(at) {
+            4 => Some(AddressFamily::V4),
+            6 => Some(AddressFamily::V6),
+            _ => None,
+        }
+    }
+
+    fn write(&self, message: &mut WireMessage, at: usize) {
+        let family = match self {
+            None => 0,
+            Some(AddressFamily::V4) => 4,
+            Some(AddressFamily::V6) => 6,
+        };
+        message.put(at, family);
+    }
+}
+
+impl Field for Option<Protocol> {
+    fn read(message: &WireMessage, at: usize) -> Self {
+        match message.word(at) {
+            6 => Some(Protocol::Tcp),
+            17 => Some(Protocol::Udp),
+            _ => None,
+        }
+    }
+
+    fn write(&self, message: &mut WireMessage, at: usize) {
+        let protocol = match self {
+            None => 0,
+            Some(Protocol::Tcp) => 6,
+            Some(Protocol::Udp) => 17,
+        };
+        message.put(at, protocol);
     }
 }

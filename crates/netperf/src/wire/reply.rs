@@ -15,8 +15,10 @@ pub struct OmniResponse {
     pub send_buffer: i32,
     /// Bytes of each send; what was asked, where the server does not send.
     pub send_size: i32,
-    /// Ring widths: receive, send.
-    pub widths: [i32; 2],
+    /// Width of the receive ring.
+    pub receive_width: i32,
+    /// Width of the send ring.
+    pub send_width: i32,
     /// [`super::ask::NO_DELAY`] in force, [`super::ask::MEASURE_CPU`] agreed.
     pub flags: u32,
     /// 100 where CPU is measured.
@@ -34,42 +36,35 @@ impl OmniResponse {
     #[must_use]
     pub fn write(&self) -> WireMessage {
         let mut message = WireMessage::of(kind::OMNI_RESPONSE);
-        let words = [
-            (4, self.errno),
-            (8, self.receive_buffer),
-            (12, self.receive_size),
-            (16, self.widths[0]),
-            (20, self.send_buffer),
-            (24, self.send_size),
-            (28, self.widths[1]),
-            (72, self.priority),
-            (76, self.tos),
-        ];
-        words.into_iter().for_each(|(at, word)| message.put_int(at, word));
-        message.put(32, self.flags);
-        message.put_float(36, self.cpu_rate);
-        message.put(52, self.data_port.into());
+        put_response(self, &mut message);
         message
     }
 
     /// From the wire.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        Self {
-            errno: message.int(4),
-            receive_buffer: message.int(8),
-            receive_size: message.int(12),
-            widths: [message.int(16), message.int(28)],
-            send_buffer: message.int(20),
-            send_size: message.int(24),
-            flags: message.word(32),
-            cpu_rate: message.float(36),
-            data_port: u16::try_from(message.word(52)).unwrap_or(0),
-            priority: message.int(72),
-            tos: message.int(76),
-        }
+        get_response(message, Self::default())
     }
 }
+
+fields!(
+    put_response,
+    get_response,
+    OmniResponse {
+        errno: 4,
+        receive_buffer: 8,
+        receive_size: 12,
+        receive_width: 16,
+        send_buffer: 20,
+        send_size: 24,
+        send_width: 28,
+        flags: 32,
+        cpu_rate: 36,
+        data_port: 52,
+        priority: 72,
+        tos: 76,
+    }
+);
 
 /// The results of an omni test.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -117,29 +112,7 @@ impl OmniResults {
     #[must_use]
     pub fn write(&self) -> WireMessage {
         let mut message = WireMessage::of(kind::OMNI_RESULTS);
-        let words = [
-            (4, self.errno),
-            (20, self.receive_buffer),
-            (36, self.send_buffer),
-            (88, self.peak_cpu),
-            (112, self.retransmits),
-        ];
-        words.into_iter().for_each(|(at, word)| message.put_int(at, word));
-        put_long(&mut message, 8, self.bytes_received);
-        put_long(&mut message, 24, self.bytes_sent);
-        let words = [
-            (16, self.receive_calls),
-            (32, self.send_calls),
-            (44, self.transactions),
-            (80, self.cpu_method),
-            (84, self.cpus),
-        ];
-        words.into_iter().for_each(|(at, word)| message.put(at, word));
-        message.put_float(48, self.elapsed_seconds);
-        for (at, percent) in (52..).step_by(4).zip(self.cpu_percent) {
-            message.put_float(at, percent);
-        }
-        message.put_float(92, self.peak_percent);
+        put_results(self, &mut message);
         message.put_text(276, 16, &self.congestion_control);
         message
     }
@@ -147,32 +120,29 @@ impl OmniResults {
     /// From the wire. Where CPU was not asked for, the CPU fields hold leftovers.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        Self {
-            errno: message.int(4),
-            bytes_received: long(message, 8),
-            receive_calls: message.word(16),
-            receive_buffer: message.int(20),
-            bytes_sent: long(message, 24),
-            send_calls: message.word(32),
-            send_buffer: message.int(36),
-            transactions: message.word(44),
-            elapsed_seconds: message.float(48),
-            cpu_percent: std::array::from_fn(|place| message.float(52 + 4 * place)),
-            cpu_method: message.word(80),
-            cpus: message.word(84),
-            peak_cpu: message.int(88),
-            peak_percent: message.float(92),
-            retransmits: message.int(112),
-            congestion_control: message.text(276, 16),
-        }
+        let congestion_control = message.text(276, 16);
+        get_results(message, Self { congestion_control, ..Self::default() })
     }
 }
 
-/// Two words, the high one first.
-fn put_long(message: &mut WireMessage, at: usize, value: u64) {
-    message.0[at..at + 8].copy_from_slice(&value.to_be_bytes());
-}
-
-fn long(message: &WireMessage, at: usize) -> u64 {
-    u64::from(message.word(at)) << 32 | u64::from(message.word(at + 4))
-}
+fields!(
+    put_results,
+    get_results,
+    OmniResults {
+        errno: 4,
+        bytes_received: 8,
+        receive_calls: 16,
+        receive_buffer: 20,
+        bytes_sent: 24,
+        send_calls: 32,
+        send_buffer: 36,
+        transactions: 44,
+        elapsed_seconds: 48,
+        cpu_percent: 52,
+        cpu_method: 80,
+        cpus: 84,
+        peak_cpu: 88,
+        peak_percent: 92,
+        retransmits: 112,
+    }
+);
