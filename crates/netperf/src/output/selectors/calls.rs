@@ -1,124 +1,31 @@
 //! Calls, bytes and buffers of either end.
 
-use super::Selector;
+use super::{Selector, minus_one};
 use crate::output::units;
 use crate::output::view::{TestEnd, View};
 
-/// An end's calls, bytes and buffers.
-macro_rules! calls {
-    ($side:expr, $prefix:literal, $end:literal) => {
-        &[
-            Selector::end(
-                $side,
-                concat!($prefix, "_SEND_CALLS"),
-                [$end, "Send", "Calls", ""],
-                |view, side| view.end(side).counters.send_calls.to_string(),
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_RECV_CALLS"),
-                [$end, "Recv", "Calls", ""],
-                |view, side| view.end(side).counters.receive_calls.to_string(),
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_BYTES_PER_RECV"),
-                [$end, "Bytes", "Per", "Recv"],
-                bytes_per_receive,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_BYTES_PER_SEND"),
-                [$end, "Bytes", "Per", "Send"],
-                bytes_per_send,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_BYTES_SENT"),
-                [$end, "Bytes", "Sent", ""],
-                |view, side| view.end(side).counters.bytes_sent.to_string(),
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_BYTES_RECVD"),
-                [$end, "Bytes", "Received", ""],
-                |view, side| view.end(side).counters.bytes_received.to_string(),
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_BYTES_XFERD"),
-                [$end, "Bytes", "Xferred", ""],
-                transferred,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_SEND_OFFSET"),
-                [$end, "Send", "Offset", ""],
-                offset,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_RECV_OFFSET"),
-                [$end, "Recv", "Offset", ""],
-                offset,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_SEND_ALIGN"),
-                [$end, "Send", "Alignment", ""],
-                align,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_RECV_ALIGN"),
-                [$end, "Recv", "Alignment", ""],
-                align,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_SEND_WIDTH"),
-                [$end, "Send", "Width", ""],
-                send_width,
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_RECV_WIDTH"),
-                [$end, "Recv", "Width", ""],
-                receive_width,
-            ),
-            Selector::fixed(
-                concat!($prefix, "_SEND_DIRTY_COUNT"),
-                [$end, "Send", "Dirty", "Count"],
-                "-1",
-            ),
-            Selector::fixed(
-                concat!($prefix, "_RECV_DIRTY_COUNT"),
-                [$end, "Recv", "Dirty", "Count"],
-                "-1",
-            ),
-            Selector::fixed(
-                concat!($prefix, "_RECV_CLEAN_COUNT"),
-                [$end, "Recv", "Clean", "Count"],
-                "-1",
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_NODELAY"),
-                [$end, "NODELAY", "", ""],
-                |view, side| u8::from(view.end(side).no_delay).to_string(),
-            ),
-            Selector::end(
-                $side,
-                concat!($prefix, "_CORK"),
-                [$end, "Cork", "", ""],
-                |view, side| u8::from(view.end(side).cork).to_string(),
-            ),
-        ]
-    };
+both_ends! { LOCAL "LOCAL_", REMOTE "REMOTE_";
+    "SEND_CALLS" ["Send", "Calls", ""] |view, side| view.end(side).counters.send_calls.to_string();
+    "RECV_CALLS" ["Recv", "Calls", ""]
+        |view, side| view.end(side).counters.receive_calls.to_string();
+    "BYTES_PER_RECV" ["Bytes", "Per", "Recv"] bytes_per_receive;
+    "BYTES_PER_SEND" ["Bytes", "Per", "Send"] bytes_per_send;
+    "BYTES_SENT" ["Bytes", "Sent", ""] |view, side| view.end(side).counters.bytes_sent.to_string();
+    "BYTES_RECVD" ["Bytes", "Received", ""]
+        |view, side| view.end(side).counters.bytes_received.to_string();
+    "BYTES_XFERD" ["Bytes", "Xferred", ""] transferred;
+    "SEND_OFFSET" ["Send", "Offset", ""] offset;
+    "RECV_OFFSET" ["Recv", "Offset", ""] offset;
+    "SEND_ALIGN" ["Send", "Alignment", ""] align;
+    "RECV_ALIGN" ["Recv", "Alignment", ""] align;
+    "SEND_WIDTH" ["Send", "Width", ""] send_width;
+    "RECV_WIDTH" ["Recv", "Width", ""] receive_width;
+    "SEND_DIRTY_COUNT" ["Send", "Dirty", "Count"] minus_one;
+    "RECV_DIRTY_COUNT" ["Recv", "Dirty", "Count"] minus_one;
+    "RECV_CLEAN_COUNT" ["Recv", "Clean", "Count"] minus_one;
+    "NODELAY" ["NODELAY", "", ""] |view, side| u8::from(view.end(side).no_delay).to_string();
+    "CORK" ["Cork", "", ""] |view, side| u8::from(view.end(side).cork).to_string();
 }
-
-pub(super) static LOCAL: &[Selector] = calls!(TestEnd::Local, "LOCAL", "Local");
-pub(super) static REMOTE: &[Selector] = calls!(TestEnd::Remote, "REMOTE", "Remote");
 
 fn per_call(bytes: u64, calls: u64) -> String {
     format!("{:.2}", units::per(units::float(bytes), units::float(calls)))

@@ -8,198 +8,67 @@ use crate::test_kind::Protocol;
 use podperf_engine::workload::compat::Pace;
 use podperf_model::AddressFamily;
 
-pub(super) static BUFFERS: &[Selector] = &[
-    Selector::end(
-        TestEnd::Local,
-        "LSS_SIZE_REQ",
-        ["Local", "Send Socket", "Size", "Requested"],
-        send_buffer_asked,
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LSS_SIZE",
-        ["Local", "Send Socket", "Size", "Initial"],
-        |view, side| initial(view.end(side).send_buffer),
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LSS_SIZE_END",
-        ["Local", "Send Socket", "Size", "Final"],
-        |view, side| last(view.end(side).send_buffer),
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LSR_SIZE_REQ",
-        ["Local", "Recv Socket", "Size", "Requested"],
-        receive_buffer_asked,
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LSR_SIZE",
-        ["Local", "Recv Socket", "Size", "Initial"],
-        |view, side| initial(view.end(side).receive_buffer),
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LSR_SIZE_END",
-        ["Local", "Recv Socket", "Size", "Final"],
-        |view, side| last(view.end(side).receive_buffer),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSS_SIZE_REQ",
-        ["Remote", "Send Socket", "Size", "Requested"],
-        send_buffer_asked,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSS_SIZE",
-        ["Remote", "Send Socket", "Size", "Initial"],
-        |view, side| initial(view.end(side).send_buffer),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSS_SIZE_END",
-        ["Remote", "Send Socket", "Size", "Final"],
-        |view, side| last(view.end(side).send_buffer),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSR_SIZE_REQ",
-        ["Remote", "Recv Socket", "Size", "Requested"],
-        receive_buffer_asked,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSR_SIZE",
-        ["Remote", "Recv Socket", "Size", "Initial"],
-        |view, side| initial(view.end(side).receive_buffer),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "RSR_SIZE_END",
-        ["Remote", "Recv Socket", "Size", "Final"],
-        |view, side| last(view.end(side).receive_buffer),
-    ),
-];
+both_ends! { LOCAL_BUFFERS "L", REMOTE_BUFFERS "R";
+    "SS_SIZE_REQ" ["Send Socket", "Size", "Requested"] send_buffer_asked;
+    "SS_SIZE" ["Send Socket", "Size", "Initial"] |view, side| initial(view.end(side).send_buffer);
+    "SS_SIZE_END" ["Send Socket", "Size", "Final"] |view, side| last(view.end(side).send_buffer);
+    "SR_SIZE_REQ" ["Recv Socket", "Size", "Requested"] receive_buffer_asked;
+    "SR_SIZE" ["Recv Socket", "Size", "Initial"]
+        |view, side| initial(view.end(side).receive_buffer);
+    "SR_SIZE_END" ["Recv Socket", "Size", "Final"] |view, side| last(view.end(side).receive_buffer);
+}
 
-pub(super) static SIZES: &[Selector] = &[
-    Selector::end(TestEnd::Local, "LOCAL_SEND_SIZE", ["Local", "Send", "Size", ""], send_size),
-    Selector::end(TestEnd::Local, "LOCAL_RECV_SIZE", ["Local", "Recv", "Size", ""], receive_size),
-    Selector::end(TestEnd::Remote, "REMOTE_SEND_SIZE", ["Remote", "Send", "Size", ""], send_size),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_RECV_SIZE",
-        ["Remote", "Recv", "Size", ""],
-        receive_size,
-    ),
-    Selector::test("REQUEST_SIZE", ["Request", "Size", "Bytes", ""], |view| {
+both_ends! { LOCAL_SIZES "LOCAL_", REMOTE_SIZES "REMOTE_";
+    "SEND_SIZE" ["Send", "Size", ""] send_size;
+    "RECV_SIZE" ["Recv", "Size", ""] receive_size;
+}
+
+rows! { TRANSACTION_SIZES;
+    test "REQUEST_SIZE" ["Request", "Size", "Bytes", ""] |view| {
         let size = view.exchanges().then_some(view.options.data.request_bytes);
         Some(whole(size).to_string())
-    }),
-    Selector::test("RESPONSE_SIZE", ["Response", "Size", "Bytes", ""], |view| {
+    };
+    test "RESPONSE_SIZE" ["Response", "Size", "Bytes", ""] |view| {
         let size = view.exchanges().then_some(view.options.data.response_bytes);
         Some(whole(size).to_string())
-    }),
-];
+    };
+}
 
-pub(super) static RATES: &[Selector] = &[
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_SEND_THROUGHPUT",
-        ["Local", "Send", "Throughput", ""],
-        |view, side| format!("{:.2}", view.send_rate(side)),
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_RECV_THROUGHPUT",
-        ["Local", "Recv", "Throughput", ""],
-        |view, side| format!("{:.2}", view.receive_rate(side)),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_SEND_THROUGHPUT",
-        ["Remote", "Send", "Throughput", ""],
-        |view, side| format!("{:.2}", view.send_rate(side)),
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_RECV_THROUGHPUT",
-        ["Remote", "Recv", "Throughput", ""],
-        |view, side| format!("{:.2}", view.receive_rate(side)),
-    ),
-];
+both_ends! { LOCAL_RATES "LOCAL_", REMOTE_RATES "REMOTE_";
+    "SEND_THROUGHPUT" ["Send", "Throughput", ""]
+        |view, side| format!("{:.2}", view.send_rate(side));
+    "RECV_THROUGHPUT" ["Recv", "Throughput", ""]
+        |view, side| format!("{:.2}", view.receive_rate(side));
+}
 
-/// As asked for, not as used.
-pub(super) static ADDRESSES: &[Selector] = &[
-    Selector::end(TestEnd::Local, "SOURCE_PORT", ["Source", "Port", "", ""], port),
-    Selector::test("SOURCE_ADDR", ["Source", "Address", "", ""], source),
-    Selector::test("SOURCE_FAMILY", ["Source", "Family", "", ""], source_family),
-    Selector::end(TestEnd::Remote, "DEST_PORT", ["Destination", "Port", "", ""], port),
-    Selector::test("DEST_ADDR", ["Destination", "Address", "", ""], destination),
-    Selector::test("DEST_FAMILY", ["Destination", "Family", "", ""], destination_family),
-];
+// As asked for, not as used.
+rows! { ADDRESSES;
+    local "SOURCE_PORT" ["Source", "Port", "", ""] port;
+    test "SOURCE_ADDR" ["Source", "Address", "", ""] source;
+    test "SOURCE_FAMILY" ["Source", "Family", "", ""] source_family;
+    remote "DEST_PORT" ["Destination", "Port", "", ""] port;
+    test "DEST_ADDR" ["Destination", "Address", "", ""] destination;
+    test "DEST_FAMILY" ["Destination", "Family", "", ""] destination_family;
+}
 
-pub(super) static INTERVALS: &[Selector] = &[
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_INTERVAL_USECS",
-        ["Local", "Interval", "Usecs", ""],
-        pace_us,
-    ),
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_INTERVAL_BURST",
-        ["Local", "Interval", "Burst", ""],
-        pace_burst,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_INTERVAL_USECS",
-        ["Remote", "Interval", "Usecs", ""],
-        pace_us,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_INTERVAL_BURST",
-        ["Remote", "Interval", "Burst", ""],
-        pace_burst,
-    ),
-];
+both_ends! { LOCAL_INTERVALS "LOCAL_", REMOTE_INTERVALS "REMOTE_";
+    "INTERVAL_USECS" ["Interval", "Usecs", ""] pace_us;
+    "INTERVAL_BURST" ["Interval", "Burst", ""] pace_burst;
+}
 
-pub(super) static SOCKETS: &[Selector] = &[
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_SOCKET_PRIO",
-        ["Local", "Socket", "Priority", ""],
-        priority,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_SOCKET_PRIO",
-        ["Remote", "Socket", "Priority", ""],
-        priority,
-    ),
-    Selector::end(TestEnd::Local, "LOCAL_SOCKET_TOS", ["Local", "Socket", "TOS", ""], tos),
-    Selector::end(TestEnd::Remote, "REMOTE_SOCKET_TOS", ["Remote", "Socket", "TOS", ""], tos),
-    Selector::end(
-        TestEnd::Local,
-        "LOCAL_CONG_CONTROL",
-        ["Local", "Congestion", "Control", "Algorithm"],
-        congestion_control,
-    ),
-    Selector::end(
-        TestEnd::Remote,
-        "REMOTE_CONG_CONTROL",
-        ["Remote", "Congestion", "Control", "Algorithm"],
-        congestion_control,
-    ),
-    Selector::end(TestEnd::Local, "LOCAL_FILL_FILE", ["Local", "Fill", "File", ""], fill),
-    Selector::end(TestEnd::Remote, "REMOTE_FILL_FILE", ["Remote", "Fill", "File", ""], fill),
-    Selector::test("COMMAND_LINE", ["Command", "Line", "", ""], |view| {
-        Some(format!("\"{}\"", view.options.command_line))
-    }),
-];
+rows! { SOCKETS;
+    local "LOCAL_SOCKET_PRIO" ["Local", "Socket", "Priority", ""] priority;
+    remote "REMOTE_SOCKET_PRIO" ["Remote", "Socket", "Priority", ""] priority;
+    local "LOCAL_SOCKET_TOS" ["Local", "Socket", "TOS", ""] tos;
+    remote "REMOTE_SOCKET_TOS" ["Remote", "Socket", "TOS", ""] tos;
+    local "LOCAL_CONG_CONTROL" ["Local", "Congestion", "Control", "Algorithm"] congestion_control;
+    remote "REMOTE_CONG_CONTROL" ["Remote", "Congestion", "Control", "Algorithm"]
+        congestion_control;
+    local "LOCAL_FILL_FILE" ["Local", "Fill", "File", ""] fill;
+    remote "REMOTE_FILL_FILE" ["Remote", "Fill", "File", ""] fill;
+    test "COMMAND_LINE" ["Command", "Line", "", ""]
+        |view| Some(format!("\"{}\"", view.options.command_line));
+}
 
 fn asked(view: &View<'_>, side: TestEnd) -> Buffers {
     match side {

@@ -2,6 +2,28 @@
 //!
 //! One file a subject. Order and titles are netperf's; three percentiles are ours.
 
+/// Defines a table of figures: whose each is, its name, its title and where its value comes from.
+macro_rules! rows {
+    ($table:ident; $($kind:ident $name:literal [$($word:literal),*] $value:expr;)*) => {
+        pub(super) static $table: &[Selector] =
+            &[$(Selector::$kind($name, [$($word),*], $value)),*];
+    };
+}
+
+/// Defines two tables of the same figures: of netperf's end and of netserver's, whose names begin
+/// with either prefix.
+macro_rules! both_ends {
+    (
+        $local:ident $l:literal, $remote:ident $r:literal;
+        $($name:literal [$($word:literal),*] $value:expr;)*
+    ) => {
+        pub(super) static $local: &[Selector] =
+            &[$(Selector::local(concat!($l, $name), ["Local", $($word),*], $value)),*];
+        pub(super) static $remote: &[Selector] =
+            &[$(Selector::remote(concat!($r, $name), ["Remote", $($word),*], $value)),*];
+    };
+}
+
 mod calls;
 mod cost;
 mod ends;
@@ -31,10 +53,10 @@ enum Source {
     /// The test; absent where there is no such thing.
     Test(fn(&View<'_>) -> Option<String>),
     /// One end of it.
-    End(TestEnd, fn(&View<'_>, TestEnd) -> String),
-    /// Nothing: netperf no longer finds it out.
-    Fixed(&'static str),
+    End(TestEnd, OfEnd),
 }
+
+type OfEnd = fn(&View<'_>, TestEnd) -> String;
 
 impl Selector {
     const fn test(
@@ -45,17 +67,12 @@ impl Selector {
         Self { name, words, source: Source::Test(value) }
     }
 
-    const fn end(
-        side: TestEnd,
-        name: &'static str,
-        words: [&'static str; 4],
-        value: fn(&View<'_>, TestEnd) -> String,
-    ) -> Self {
-        Self { name, words, source: Source::End(side, value) }
+    const fn local(name: &'static str, words: [&'static str; 4], value: OfEnd) -> Self {
+        Self { name, words, source: Source::End(TestEnd::Local, value) }
     }
 
-    const fn fixed(name: &'static str, words: [&'static str; 4], value: &'static str) -> Self {
-        Self { name, words, source: Source::Fixed(value) }
+    const fn remote(name: &'static str, words: [&'static str; 4], value: OfEnd) -> Self {
+        Self { name, words, source: Source::End(TestEnd::Remote, value) }
     }
 
     /// The title in one line.
@@ -68,7 +85,6 @@ impl Selector {
         match self.source {
             Source::Test(value) => value(view),
             Source::End(side, value) => Some(value(view, side)),
-            Source::Fixed(value) => Some(value.to_owned()),
         }
     }
 
@@ -82,10 +98,18 @@ static NONE: Selector = Selector::test("OUTPUT_NONE", [" ", "", "", ""], |_| Som
 
 /// What `all` shows, in its blocks: what netperf shows, as readers count columns.
 static BLOCKS: [&[&[Selector]]; 4] = [
-    &[test_figures::RESULT, ends::BUFFERS, ends::SIZES],
+    &[
+        test_figures::RESULT,
+        ends::LOCAL_BUFFERS,
+        ends::REMOTE_BUFFERS,
+        ends::LOCAL_SIZES,
+        ends::REMOTE_SIZES,
+        ends::TRANSACTION_SIZES,
+    ],
     &[cost::LOCAL, cost::REMOTE, test_figures::CONFIDENCE],
     &[
-        ends::RATES,
+        ends::LOCAL_RATES,
+        ends::REMOTE_RATES,
         cost::LOCAL_CPUS,
         cost::REMOTE_CPUS,
         ends::ADDRESSES,
@@ -93,16 +117,35 @@ static BLOCKS: [&[&[Selector]]; 4] = [
         calls::REMOTE,
     ],
     &[
-        system::SYSTEMS,
+        system::LOCAL_SYSTEMS,
+        system::REMOTE_SYSTEMS,
         system::LOCAL_DEVICES,
         system::REMOTE_DEVICES,
-        ends::INTERVALS,
+        ends::LOCAL_INTERVALS,
+        ends::REMOTE_INTERVALS,
         system::SECURITY,
         test_figures::TAGS,
         latency::NETPERFS,
         ends::SOCKETS,
     ],
 ];
+
+/// What netperf shows where it no longer finds something out.
+fn gone(_: &View<'_>, _: TestEnd) -> String {
+    "Deprecated".to_owned()
+}
+
+fn no_id(_: &View<'_>, _: TestEnd) -> String {
+    "0xfffffffe".to_owned()
+}
+
+fn zero(_: &View<'_>, _: TestEnd) -> String {
+    "0".to_owned()
+}
+
+fn minus_one(_: &View<'_>, _: TestEnd) -> String {
+    "-1".to_owned()
+}
 
 fn of_netperf() -> impl Iterator<Item = &'static Selector> {
     BLOCKS.iter().copied().flatten().copied().flatten()
