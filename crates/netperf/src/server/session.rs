@@ -153,22 +153,7 @@ impl Session<'_> {
         let extensions = std::mem::take(&mut self.extensions);
         let reservation = self.reservation.take();
         let streams = extensions.streams;
-        let opened = self.order(dialect, message, streams).and_then(|order| {
-            let addresses = (self.control.local, self.control.peer);
-            let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
-            let opened = match reservation.filter(|_| lasts) {
-                Some(reservation) => data_socket::reserved(&order, addresses.0, reservation),
-                None => {
-                    let ports = self.context.options.data_ports.as_ref();
-                    data_socket::open(&order, addresses, ports)
-                }
-            };
-            let data_socket = opened.map_err(|error| {
-                self.log(&format!("open a data socket: {error}"));
-                error.raw_os_error().unwrap_or(libc::EIO)
-            })?;
-            Ok((order, data_socket))
-        });
+        let opened = self.open(dialect, message, streams, reservation);
         let (order, data_socket) = match opened {
             Ok(opened) => opened,
             Err(errno) => {
@@ -218,6 +203,29 @@ impl Session<'_> {
         };
         self.send(&dialect.results(&results))?;
         Ok(true)
+    }
+
+    /// Opens the data socket of a request; the errno of one that is refused.
+    fn open(
+        &self,
+        dialect: Dialect,
+        message: &WireMessage,
+        streams: u32,
+        reservation: Option<DataReservation>,
+    ) -> Result<(Order, DataSocket), i32> {
+        let order = self.order(dialect, message, streams)?;
+        let addresses = (self.control.local, self.control.peer);
+        let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
+        let ports = self.context.options.data_ports.as_ref();
+        let opened = match reservation.filter(|_| lasts) {
+            Some(reservation) => data_socket::reserved(&order, addresses.0, reservation),
+            None => data_socket::open(&order, addresses, ports),
+        };
+        let data_socket = opened.map_err(|error| {
+            self.log(&format!("open a data socket: {error}"));
+            error.raw_os_error().unwrap_or(libc::EIO)
+        })?;
+        Ok((order, data_socket))
     }
 
     /// The order of a request, as far as this server follows it.
