@@ -1,5 +1,5 @@
-//! The access that the launcher needs, in one table: `plan` shows it as Roles, and it is asked of the
-//! API server before anything is created.
+//! The access that the launcher needs, in one table: `plan` shows it as Roles, and it is asked of
+//! the API server before anything is created.
 
 use serde_json::{Value, json};
 
@@ -51,8 +51,8 @@ pub(crate) const RULES: [AccessRule; 8] = [
     ),
 ];
 
-/// Rules for the whole cluster: all of it can be done without, by naming nodes and a namespace that is
-/// there.
+/// Rules for the whole cluster: all of it can be done without, by naming nodes and a namespace that
+/// is there.
 pub(crate) const CLUSTER_RULES: [AccessRule; 2] = [
     rule("", "nodes", &["get", "list"], NeededFor::Optional),
     rule("", "namespaces", &["create", "get", "delete"], NeededFor::Optional),

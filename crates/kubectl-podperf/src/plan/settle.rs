@@ -1,4 +1,5 @@
-//! How options that were given take the place of a preset's defaults, and what does not go together.
+//! How options that were given take the place of a preset's defaults, and what does not go
+//! together.
 
 use std::time::Duration;
 

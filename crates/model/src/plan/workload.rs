@@ -75,7 +75,8 @@ impl Workload {
         if let Self::Rr(rr) = self { Some(rr) } else { None }
     }
 
-    /// The connections that it opens and closes for each transaction: none of its connections lasts.
+    /// The connections that it opens and closes for each transaction: none of its connections
+    /// lasts.
     #[must_use]
     pub const fn short_lived(&self) -> Option<&CrrPlan> {
         if let Self::Crr(crr) = self { Some(crr) } else { None }

@@ -26,21 +26,21 @@ use podperf_model::error::{Kind, Result};
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
 
-/// For the client's data to come, at the least, and beyond the length of the test.
+/// For the client's data to come, beyond the length of the test.
 const DATA_TIMEOUT: Duration = Duration::from_secs(60);
-/// So much later than its time a test is ended whose client has no source to say that it is over,
-/// or whose word was lost.
+/// Time that a test may take beyond its own where its client cannot say that it is over, or where
+/// what it said may be lost.
 const GRACE_TIME: Duration = Duration::from_secs(1);
-/// So much later a test is broken off.
+/// Time beyond a test's own after which it is broken off.
 const MAX_EXCESS: Duration = Duration::from_secs(60);
-/// A count of connections is looked at this often.
+/// Between two looks at a count of connections.
 const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 /// What netperf sends, over and over.
 const PAYLOAD: &[u8] = b"netperf\0";
 /// A UDP response that has not come; this end waits for none.
 const UNUSED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a test is conducted with.
+/// What a test needs beside its order and its data socket.
 pub(super) struct TestContext<'a> {
     pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
@@ -107,7 +107,7 @@ pub(super) fn run_test(
 }
 
 /// What a client does to end a test is no failure of it: it closes a connection that it has had
-/// enough of, with bytes still on their source.
+/// enough of, with bytes still under way.
 fn judge(order: &Order, mut totals: Totals) -> Outcome {
     if order.shape.direction == TestDirection::Receive {
         let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
@@ -231,7 +231,7 @@ fn overtime(order: &Order) -> bool {
     !sends && (order.shape.protocol == Protocol::Udp || !order.shape.direction.lasts())
 }
 
-/// Looks at a test under source where its end is not all that matters: reads the CPU when the time
+/// Looks at a test under way where its end is not all that matters: reads the CPU when the time
 /// is over, of a test that waits for its end longer, and counts transactions whose connections do
 /// not last.
 struct Gauge<'a> {
