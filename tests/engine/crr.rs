@@ -16,7 +16,6 @@ use crate::support::{
     TIMEOUT, at, codes, count, eventually, free_port, histogram, list, number, root, text,
 };
 
-const LIMIT: Duration = Duration::from_secs(10);
 /// What is measured before a fault.
 const MEASURED: Duration = Duration::from_millis(800);
 const LONG: &[&str] = &["-t", "30", "-O", "0.1", "-i", "0.1", "-J"];
@@ -107,7 +106,7 @@ fn a_server_that_dies_ends_the_run_with_what_was_measured() {
         let client = Client::start(&[&["crr", &server.target()], LONG, layout].concat());
         server.wait_mid_run(MEASURED);
         server.kill();
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &["podperf: error: ", "127.0.0.1:"]);
         assert_eq!(text(&outcome.json, "/status"), "incomplete");
         assert!(count(&outcome.json, "/transactions/count") > 0, "{:#}", outcome.json);
@@ -123,13 +122,13 @@ fn a_client_that_dies_or_is_stopped_leaves_nothing_behind() {
         let client = Client::start(&args);
         server.wait_mid_run(Duration::from_millis(300));
         drop(client);
-        server.assert_all_freed(LIMIT);
+        server.assert_all_freed(TIMEOUT);
         let client = Client::start(&args);
         server.wait_mid_run(MEASURED);
         client.signal(Signal::SIGSTOP);
-        server.assert_all_freed(LIMIT);
+        server.assert_all_freed(TIMEOUT);
         client.signal(Signal::SIGCONT);
-        client.wait(LIMIT).assert_failed(4, &["podperf: error: "]);
+        client.wait(TIMEOUT).assert_failed(4, &["podperf: error: "]);
     }
     server.assert_serves();
 }
@@ -142,7 +141,7 @@ fn a_signal_ends_a_run_in_order() {
             let client = Client::start(&[&["crr", &server.target()], LONG, layout, wait].concat());
             server.wait_mid_run(MEASURED);
             client.signal(Signal::SIGINT);
-            let outcome = client.wait(LIMIT);
+            let outcome = client.wait(TIMEOUT);
             outcome.assert_failed(130, &["SIGINT"]);
             connections_conserved(&outcome.json, 2);
             server.assert_all_freed(TIMEOUT);
@@ -169,7 +168,7 @@ fn a_fixed_port_takes_the_run_and_nobody_else() {
         let refused = podperf_json(&["crr", &server.target(), "-n", "1", "-J"]);
         refused.assert_failed(3, &["in use", &number, "--data-port"]);
         client.signal(Signal::SIGINT);
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(130, &["SIGINT"]);
         let json = &outcome.json;
         assert_eq!(text(json, "/streams/0/socket/client/peer"), format!("127.0.0.1:{port}"));
@@ -241,7 +240,7 @@ fn spinning_ends_with_a_signal_a_stopped_server_and_a_killed_one() {
         } else {
             server.signal(Signal::SIGSTOP);
         }
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &["podperf: error: "]);
         assert!(count(&outcome.json, "/transactions/count") > 0);
         if !kill {
@@ -274,7 +273,7 @@ fn busy_polling_is_granted_to_those_who_may_and_says_where_it_polls_nothing() {
     ordinary.args(without).arg(program.get_program());
     ordinary.env_remove("PODPERF_TOKEN");
     let args = ["rr", &target, "-n", "10", "-J", "--wait", "busy-poll=50"];
-    let refused = Client::launch(ordinary, &args).wait(LIMIT);
+    let refused = Client::launch(ordinary, &args).wait(TIMEOUT);
     if refused.status != 0 {
         refused.assert_failed(3, &["SO_BUSY_POLL", "not permitted", "CAP_NET_ADMIN"]);
     } else {

@@ -159,7 +159,7 @@ fn a_peer_that_is_killed_ends_a_run_by_any_method() {
         let client = Client::start(&args);
         server.wait_mid_run(Duration::from_millis(500));
         server.kill();
-        let outcome = client.wait(Duration::from_secs(10));
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &[&target]);
         assert_eq!(text(&outcome.json, "/status"), "incomplete", "{row:?}");
     }
@@ -176,7 +176,7 @@ fn senders_that_are_blocked_stop_by_any_method() {
             let client = Client::start(&args);
             server.wait_mid_run(Duration::from_millis(500));
             server.signal(Signal::SIGSTOP);
-            let outcome = client.wait(Duration::from_secs(10));
+            let outcome = client.wait(TIMEOUT);
             outcome.assert_failed(4, &["silent for 1.0 s"]);
             server.signal(Signal::SIGCONT);
             server.assert_all_freed(TIMEOUT);

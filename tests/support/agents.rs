@@ -77,9 +77,11 @@ impl Coordinator {
 
     /// An agent of step `step` is in its window: it has brought an interval.
     pub(crate) fn wait_mid_run(&self, step: u32) {
-        self.wait_for("beat with a rate", |record| {
-            matches!(record, LogRecord::Heartbeat { step: Some(number), bits_per_second: Some(_), .. }
-                if *number == step)
+        self.wait_for("heartbeat with a rate", |record| match record {
+            LogRecord::Heartbeat { step: Some(number), bits_per_second, .. } => {
+                *number == step && bits_per_second.is_some()
+            }
+            _ => false,
         });
     }
 

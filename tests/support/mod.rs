@@ -14,9 +14,10 @@ pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod wire;
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -107,9 +108,19 @@ pub(crate) fn histogram_at(json: &Value, pointer: &str) -> Histogram<u64> {
         .expect("the histogram is V2, deflated")
 }
 
-/// A port that nobody listens on.
+/// A port that nobody uses, by TCP or UDP: below those that the kernel gives out, so that no
+/// connection takes it meanwhile.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: &u16| {
+        let address = (Ipv4Addr::LOCALHOST, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
+    let next = || {
+        let number = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed);
+        u16::try_from(10_000 + number % 20_000).expect("below 30,000")
+    };
+    std::iter::repeat_with(next).take(20_000).find(free).expect("a port is free")
 }
 
 /// Tests that need root say so and return when there is none.

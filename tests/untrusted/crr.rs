@@ -11,8 +11,6 @@ use crate::support::process::{Client, Server};
 use crate::support::wire::is_dropped;
 use crate::support::{TIMEOUT, at, codes, count, eventually, free_port};
 
-const LIMIT: Duration = Duration::from_secs(10);
-
 #[test]
 fn connections_that_ask_nothing_or_break_off_do_not_disturb_a_run() {
     let port = free_port();
@@ -31,7 +29,7 @@ fn connections_that_ask_nothing_or_break_off_do_not_disturb_a_run() {
             assert!(is_dropped(&mut stream), "the server waits for more");
         }
         client.signal(Signal::SIGINT);
-        let outcome = client.wait(LIMIT);
+        let outcome = client.wait(TIMEOUT);
         outcome.assert_failed(130, &["SIGINT"]);
         assert_eq!(count(&outcome.json, "/connections/server/broken"), 1, "{:#}", outcome.json);
     }
@@ -66,7 +64,7 @@ fn untrusted_peers_that_keep_a_connection_open_do_not_hold_a_worker() {
             for peer in &mut peers {
                 peer.write_all(part).unwrap();
             }
-            let outcome = client.wait(LIMIT);
+            let outcome = client.wait(TIMEOUT);
             let json = &outcome.json;
             assert_eq!(outcome.status, 0, "{layout:?} {wait}: {outcome:#?}");
             assert_eq!(count(json, "/transactions/count"), 400, "{layout:?} {wait}");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{Server, podperf_json};
 use crate::support::wire::{WireClient, plan};
-use crate::support::{TIMEOUT, at, count, text};
+use crate::support::{TIMEOUT, at, count, free_port, text};
 
 /// A plan of `flows` flows of datagrams.
 fn udp_plan(flows: u32, direction: &str) -> Value {
@@ -207,8 +207,8 @@ fn noise_at_the_udp_port_does_not_disturb_a_run() {
 #[test]
 fn a_taken_udp_port_leaves_tcp_serving_and_is_named() {
     // A port that is free for TCP and taken for UDP.
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(address) = taken.local_addr().unwrap() else { panic!("IPv4") };
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let _taken = UdpSocket::bind(address).unwrap();
     let port = address.port().to_string();
     let server = Server::start(&["-p", &port]);
     let target = server.target();
