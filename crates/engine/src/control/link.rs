@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer};
+use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Between two heartbeats: several within any sensible peer timeout.
@@ -27,9 +28,9 @@ const MAX_QUEUED_MESSAGES: usize = 256;
 pub trait LinkMessage: Serialize + DeserializeOwned + Send + 'static {
     /// Largest on the wire, in bytes.
     const MAX_BYTES: u32;
-    /// The one that says nothing but "still there".
+    /// Makes the one that means nothing but "still there".
     fn heartbeat() -> Self;
-    /// Is it that one?
+    /// Tells whether it is that one.
     fn is_heartbeat(&self) -> bool;
 }
 
@@ -74,7 +75,7 @@ impl Link {
         peer: &str,
         peer_timeout: Duration,
     ) -> Result<(Self, Receiver<Result<In>>)> {
-        let (tell, incoming) = bounded(MAX_QUEUED_MESSAGES);
+        let (items, incoming) = bounded(MAX_QUEUED_MESSAGES);
         let (quit, quitting) = bounded(0);
         let mut link = Self {
             stream: Arc::new(stream),
@@ -89,7 +90,7 @@ impl Link {
             read::<In>(&stream, &peer, peer_timeout, |item| {
                 // An owner that drops the link may have stopped taking messages before.
                 select! {
-                    send(tell, item) -> taken => taken.is_ok(),
+                    send(items, item) -> taken => taken.is_ok(),
                     recv(quitted) -> _ => false,
                 }
             });
@@ -109,7 +110,7 @@ impl Link {
             .name(name.to_owned())
             .stack_size(256 << 10)
             .spawn(body)
-            .map_err(|error| Error::new(Kind::Unmeasured, "start a control thread", error))?;
+            .during("start a control thread")?;
         self.threads.push(thread);
         Ok(())
     }
@@ -145,12 +146,12 @@ fn send<Out: LinkMessage>(
     framing::write(stream, message, Instant::now() + peer_timeout)
 }
 
-/// Reads to the end of the connection, or until `tell` says that nobody listens any more.
+/// Reads to the end of the connection, or until `deliver` says that nobody listens any more.
 fn read<In: LinkMessage>(
     stream: &TcpStream,
     peer: &str,
     peer_timeout: Duration,
-    tell: impl Fn(Result<In>) -> bool,
+    deliver: impl Fn(Result<In>) -> bool,
 ) {
     loop {
         let silence = Instant::now() + peer_timeout;
@@ -163,18 +164,19 @@ fn read<In: LinkMessage>(
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 let seconds = peer_timeout.as_secs_f64();
-                let silent = io::Error::other(format!("the peer was silent for {seconds:.1} s"));
+                let cause = format!("the peer was silent for {seconds:.1} s");
+                let silent = io::Error::new(io::ErrorKind::TimedOut, cause);
                 Err(lost("read the control connection to", peer, &silent))
             }
             Err(error) => Err(lost("read the control connection to", peer, &error)),
         };
         let last = item.is_err();
-        if !tell(item) || last {
+        if !deliver(item) || last {
             return;
         }
     }
 }
 
 fn lost(operation: &str, peer: &str, error: &io::Error) -> Error {
-    Error::new(Kind::Incomplete, operation, error).with_peer(peer)
+    Error::system(Kind::Incomplete, operation, error).with_peer(peer)
 }

@@ -1,4 +1,5 @@
-//! What the ends tell each other. Unknown fields are ignored, unknown messages refused.
+//! The messages that the ends of a run send each other. Unknown fields are ignored, unknown
+//! messages refused.
 //!
 //! Each message is an object with its name as the only key: such objects are read straight
 //! through, while a tag inside would have serde buffer them and lose the numeric keys of maps.

@@ -1,4 +1,4 @@
-//! What a connection says before it is worth a thread: its preamble and, if it is a control
+//! Reads what a connection says before it is worth a thread: its preamble and, if it is a control
 //! connection, the handshake.
 //!
 //! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
@@ -26,7 +26,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Before a wrong proof is refused, so that guessing takes time.
 const WRONG_PROOF_DELAY: Duration = Duration::from_millis(300);
 
-/// What a server tells those who have proved nothing yet.
+/// What a server is to those who have proved nothing yet.
 pub struct ServerIdentity<'a> {
     /// The shared secret; absent: anybody is welcome.
     pub token: Option<&'a Token>,

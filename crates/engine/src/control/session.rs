@@ -9,11 +9,11 @@ use podperf_model::error::{Code, Error, Kind, Result};
 /// How far a session has come, seen from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing said.
+    /// The client has sent nothing.
     New,
-    /// Said hello; must prove that it knows the token.
+    /// The client has sent its hello, and must prove that it knows the token.
     Unproved,
-    /// May ask for a run.
+    /// The client may ask for a run.
     Welcome,
     /// The plan is accepted; streams are being connected.
     Preparing,
@@ -30,8 +30,8 @@ pub enum State {
 }
 
 impl State {
-    /// The state after `message`. `token`: the server asks for one; `counted`: the run ends by a
-    /// count, so its window opens with the start.
+    /// Computes the state after `message`. `token`: the server asks for one; `counted`: the run
+    /// ends by a count, so its window opens with the start.
     ///
     /// # Errors
     /// When the message may not come now.
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// The message's name, without what it carries.
+/// Names the message, without what it carries.
 const fn name(message: &FromClient) -> &'static str {
     match message {
         FromClient::Hello(_) => "hello",

@@ -11,8 +11,8 @@ use sha2::Sha256;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Role;
 
-/// Shortest secret accepted, in bytes.
-const SHORTEST: usize = 8;
+/// Of a secret.
+const MIN_TOKEN_BYTES: usize = 8;
 
 /// A secret known to both ends.
 #[derive(Clone)]
@@ -25,23 +25,23 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// From a file's or a variable's text; white space around it does not count.
+    /// Takes it from a file's or a variable's text; white space around it does not count.
     ///
     /// # Errors
     /// When it is shorter than eight bytes, which is no secret.
     pub fn from_text(text: &str) -> Result<Self> {
         let text = text.trim();
-        if text.len() < SHORTEST {
+        if text.len() < MIN_TOKEN_BYTES {
             return Err(Error::new(
                 Kind::Usage,
                 "invalid token",
-                format!("it has {} bytes, at least {SHORTEST} are needed", text.len()),
+                format!("it has {} bytes, at least {MIN_TOKEN_BYTES} are needed", text.len()),
             ));
         }
         Ok(Self(text.as_bytes().to_vec()))
     }
 
-    /// What `role` sends to prove that it knows the token, in hexadecimal.
+    /// Computes what `role` sends to prove that it knows the token, in hexadecimal.
     #[must_use]
     pub fn prove(&self, role: Role, client_nonce: &str, server_nonce: &str) -> String {
         let bytes = self.mac(role, client_nonce, server_nonce).finalize().into_bytes();

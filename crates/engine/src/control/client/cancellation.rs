@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, at, bounded, select};
 
 use super::Target;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::{Context as _, During as _};
 
-/// For a call that meets its own deadline to say what it waited for.
-const GRACE: Duration = Duration::from_millis(200);
+/// For a call that reaches its own deadline to say what it waited for.
+const DEADLINE_GRACE: Duration = Duration::from_millis(200);
 
 /// What a client's calls are bound by.
 #[derive(Debug, Clone, Copy)]
@@ -38,21 +39,25 @@ impl Cancellation<'_> {
         deadline: Instant,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let failed = |kind, cause: &str| Error::new(kind, step, cause).with_peer(peer);
-        let (tell, done) = bounded(1);
+        let failed = |kind, cause| Error::new(kind, step, cause).with_peer(peer);
+        let (result_sender, done) = bounded(1);
         Builder::new()
             .name("podperf-connect".into())
             // Nobody listens any more when the wait was ended.
-            .spawn(move || _ = tell.send(work()))
-            .map_err(|error| failed(Kind::Unmeasured, &error.to_string()))?;
+            .spawn(move || _ = result_sender.send(work()))
+            .during(step)
+            .with_peer(peer)?;
         select! {
             recv(done) -> result => {
-                result.unwrap_or_else(|_| Err(failed(Kind::Unmeasured, "a panic")))
+                let panicked = failed(Kind::Unmeasured, "a panic").with_code(Code::Internal);
+                result.unwrap_or(Err(panicked))
             }
             recv(self.stop) -> kind => {
                 Err(failed(kind.unwrap_or(Kind::Interrupted), "a signal ended the run"))
             }
-            recv(at(deadline + GRACE)) -> _ => Err(failed(Kind::Unmeasured, "no answer in time")),
+            recv(at(deadline + DEADLINE_GRACE)) -> _ => {
+                Err(failed(Kind::Unmeasured, "no answer in time").with_code(Code::Timeout))
+            }
         }
     }
 }

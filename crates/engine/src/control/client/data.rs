@@ -1,5 +1,5 @@
 //! The data connections of a run, or its flows of datagrams, open and tuned; or, where each
-//! transaction opens its own, the proof that the way is open.
+//! transaction opens its own, the proof that its port is open.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -11,7 +11,8 @@ use crate::net::SessionId;
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::Context as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Close, CrrPlan, FlowRole, Plan, Role};
 use podperf_model::result::run::SocketFacts;
 
@@ -37,14 +38,16 @@ pub(super) fn open(
 ) -> Result<Data> {
     if let Some(crr) = plan.workload.short_lived() {
         let port = port.ok_or_else(|| {
-            let cause = "the server told no port for connections";
-            Error::new(Kind::Unmeasured, "prepare the run at", cause).with_peer(peer)
+            let cause = "the server named no port for connections";
+            Error::new(Kind::Unmeasured, "prepare the run at", cause)
+                .with_code(Code::Protocol)
+                .with_peer(peer)
         })?;
-        return meet(plan, crr, peer, port, bind, deadline);
+        return try_port(plan, crr, peer, port, bind, deadline);
     }
     if plan.workload.is_udp() {
         let sockets = flows::open(peer, bind, (session, plan.lasting_connections()), deadline)?;
-        let granted = datagram::tune_all(&sockets, plan).map_err(|error| error.with_peer(peer))?;
+        let granted = datagram::tune_all(&sockets, plan).with_peer(peer)?;
         return Ok(Data { sockets, granted, way: None });
     }
     let streams =
@@ -54,15 +57,16 @@ pub(super) fn open(
         let sends = plan.flow_role(Role::Client, id) == FlowRole::Send;
         socket::after_connect(&stream, &plan.socket, sends)
             .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.client.wait))
-            .map_err(|error| error.with_peer(peer).with_stream(id))?;
+            .with_peer(peer)
+            .with_stream(id)?;
         data.granted.push(socket::granted(&stream));
         data.sockets.push(stream.into());
     }
     Ok(data)
 }
 
-/// Tries the way with one connection, whose socket stands for all.
-fn meet(
+/// Tries the port with one connection, whose socket stands for all.
+fn try_port(
     plan: &Plan,
     crr: &CrrPlan,
     peer: SocketAddr,

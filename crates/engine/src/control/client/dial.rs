@@ -13,22 +13,25 @@ use crate::control::framing;
 use crate::control::preamble::Preamble;
 use crate::net::SessionId;
 use crate::transport::{short_lived, socket};
-use podperf_model::AddressFamily;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
+use podperf_model::{AddressFamily, Context as _, During as _};
 
 /// Connections that are opened at once: enough that a long path costs a round trip and not a
 /// round trip each, few enough for a server's backlog.
-const AT_ONCE: usize = 128;
+const MAX_CONCURRENT_CONNECTS: usize = 128;
 
-/// The addresses of `host` that `target` allows.
+/// Looks up the addresses of `host` that `target` allows.
 ///
 /// # Errors
 /// When the name has none.
 pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
     let name = format!("{host}:{}", target.port);
-    let failed = |cause: String| Error::new(Kind::Unmeasured, "resolve", cause).with_peer(host);
-    let all = (host, target.port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let all = (host, target.port)
+        .to_socket_addrs()
+        .during("resolve")
+        .map_err(|error| error.with_code(Code::NameResolution))
+        .with_peer(host)?;
     let wanted = |address: &SocketAddr| match target.family {
         None => true,
         Some(AddressFamily::V4) => address.is_ipv4(),
@@ -49,7 +52,10 @@ pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
             Some(AddressFamily::V6) => "IPv6",
             None => "usable",
         };
-        return Err(failed(format!("{name} has no {family} address, only [{}]", seen.join(", "))));
+        let cause = format!("{name} has no {family} address, only [{}]", seen.join(", "));
+        return Err(Error::new(Kind::Unmeasured, "resolve", cause)
+            .with_code(Code::NameResolution)
+            .with_peer(host));
     }
     Ok(allowed)
 }
@@ -66,7 +72,7 @@ pub(super) fn control(
     let mut last = None;
     for (tried, &address) in addresses.iter().enumerate() {
         let failed = |error: &io::Error| {
-            Error::new(Kind::Unmeasured, "connect control connection to", error)
+            Error::system(Kind::Unmeasured, "connect control connection to", error)
                 .with_peer(address)
                 .with_remedy(remedy(error))
         };
@@ -101,7 +107,7 @@ pub(super) fn streams(
 ) -> Result<Vec<TcpStream>> {
     let mut open = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
-    for batch in ids.chunks(AT_ONCE) {
+    for batch in ids.chunks(MAX_CONCURRENT_CONNECTS) {
         open.extend(some_streams(address, bind, plan, (session, batch), deadline)?);
     }
     Ok(open)
@@ -152,16 +158,17 @@ fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<So
     Ok(socket)
 }
 
-/// A data connection that cannot be opened; with a remedy where the kernel lacks what was asked.
+/// Names a data connection that cannot be opened; with a remedy where the kernel lacks what was
+/// asked.
 pub(super) fn failed(error: &io::Error, plan: &SocketPlan, address: SocketAddr) -> Error {
     if plan.mptcp && socket::lacks_mptcp(error) {
-        return Error::new(Kind::Unmeasured, "make a socket of Multipath TCP to", error)
+        return Error::system(Kind::Unmeasured, "make a socket of Multipath TCP to", error)
             .with_peer(address)
             .with_remedy(
                 "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out",
             );
     }
-    Error::new(Kind::Unmeasured, "connect to", error).with_peer(address)
+    Error::system(Kind::Unmeasured, "connect to", error).with_peer(address)
 }
 
 /// Waits until a connection that is being opened is open.
@@ -181,7 +188,7 @@ pub(super) fn wait_connected(socket: &Socket, deadline: Instant) -> io::Result<(
     }
 }
 
-/// What helps against a connection that cannot be opened.
+/// Suggests what helps against a connection that cannot be opened.
 pub(super) fn remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => "start `podperf serve` there, or name its port with -p",

@@ -13,9 +13,9 @@ use crate::net::SessionId;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Flows set up at once, so that neither end's queue overflows.
-const AT_ONCE: usize = 64;
+const MAX_CONCURRENT_FLOWS: usize = 64;
 /// Between two requests for a flow that was not answered.
-const REPEAT: Duration = Duration::from_millis(50);
+const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Sets up `count` flows with `address`.
 ///
@@ -29,19 +29,19 @@ pub(super) fn open(
 ) -> Result<Vec<Socket>> {
     let mut all = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
-    for batch in ids.chunks(AT_ONCE) {
-        let flows: Result<Vec<Flow>> =
-            batch.iter().map(|&id| Flow::open(address, bind, id)).collect();
+    for batch in ids.chunks(MAX_CONCURRENT_FLOWS) {
+        let flows: Result<Vec<PendingFlow>> =
+            batch.iter().map(|&id| PendingFlow::open(address, bind, id)).collect();
         let mut flows = flows?;
         while flows.iter().any(|flow| !flow.accepted) {
             for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
                 flow.request(session).map_err(|error| flow.failed(address, &error))?;
             }
-            let repeat = Instant::now() + REPEAT;
+            let repeat = Instant::now() + REQUEST_INTERVAL;
             while flows.iter().any(|flow| !flow.accepted) && Instant::now() < repeat {
                 wait(&flows, repeat);
                 for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
-                    flow.listen(session).map_err(|error| flow.failed(address, &error))?;
+                    flow.read_answers(session).map_err(|error| flow.failed(address, &error))?;
                 }
             }
             if let Some(flow) = flows.iter().find(|flow| !flow.accepted)
@@ -60,24 +60,24 @@ pub(super) fn open(
 }
 
 /// Waits until a flow has an answer, or until `until`.
-fn wait(flows: &[Flow], until: Instant) {
+fn wait(flows: &[PendingFlow], until: Instant) {
     let waiting = flows.iter().filter(|flow| !flow.accepted);
     let mut fds: Vec<PollFd<'_>> =
         waiting.map(|flow| PollFd::new(flow.socket.as_fd(), PollFlags::POLLIN)).collect();
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-    // Whatever it says, the sockets are looked at next.
+    // Whatever it returns, the sockets are read next.
     let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
 }
 
 /// One flow that is being set up.
-struct Flow {
+struct PendingFlow {
     socket: Socket,
     id: u32,
     proof: Proof,
     accepted: bool,
 }
 
-impl Flow {
+impl PendingFlow {
     fn open(address: SocketAddr, bind: Option<IpAddr>, id: u32) -> Result<Self> {
         let open = || {
             let domain = Domain::for_address(address);
@@ -103,7 +103,7 @@ impl Flow {
     }
 
     /// Takes every answer that is there.
-    fn listen(&mut self, session: SessionId) -> io::Result<()> {
+    fn read_answers(&mut self, session: SessionId) -> io::Result<()> {
         let mut bytes = [0; ANSWER_BYTES + 1];
         loop {
             let length = match (&mut &self.socket).read(&mut bytes) {
@@ -133,7 +133,7 @@ fn failed(id: u32, address: SocketAddr, error: &io::Error) -> Error {
               server"
         }
     };
-    Error::new(Kind::Unmeasured, "set up a flow of datagrams with", error)
+    Error::system(Kind::Unmeasured, "set up a flow of datagrams with", error)
         .with_peer(address)
         .with_stream(id)
         .with_remedy(remedy)

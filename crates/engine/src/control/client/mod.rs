@@ -85,7 +85,7 @@ impl Target {
     }
 }
 
-/// Where a caller takes part in a run.
+/// The points where a caller takes part in a run.
 pub struct Hooks<'a> {
     /// Sees every interval as it ends.
     pub watch: &'a mut dyn FnMut(&Interval),
@@ -106,7 +106,7 @@ pub fn measure(
     measure_with(plan, target, Hooks { watch, before_start: &mut || Ok(()) }, stop)
 }
 
-/// The same, for a caller who says when it starts.
+/// Does the same for a caller who says when it starts.
 pub fn measure_with(
     plan: &CheckedPlan,
     target: &Target,
@@ -305,7 +305,7 @@ struct Agreement<'a> {
 
 impl Agreement<'_> {
     fn send(&self, message: &FromClient) -> Result<()> {
-        self.link.send(message).map_err(|error| error.with_kind(Kind::Unmeasured))
+        self.link.send(message).with_kind(Kind::Unmeasured)
     }
 
     /// Waits until the server accepts the plan; returns the session its streams belong to, and the

@@ -12,7 +12,7 @@ use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
 use podperf_model::result::end_result::EndResult;
@@ -191,7 +191,8 @@ impl ClientRun<'_, '_> {
         self.until_even_if_broken(until, |run| run.server.report.is_some());
         if self.server.report.is_none() && !self.server_lost {
             let cause = "no report in time";
-            let error = Error::new(Kind::Incomplete, "read the report of", cause);
+            let error =
+                Error::new(Kind::Incomplete, "read the report of", cause).with_code(Code::Timeout);
             self.fail(error.with_peer(self.context.peer));
         }
         RunOutcome {
@@ -279,7 +280,7 @@ impl ClientRun<'_, '_> {
             | FromServer::Ready(_) => {
                 let error =
                     Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
-                self.lose(error.with_peer(self.context.peer));
+                self.lose(error.with_code(Code::Protocol).with_peer(self.context.peer));
             }
         }
     }
@@ -296,9 +297,11 @@ impl ClientRun<'_, '_> {
             });
         } else if !by_count && !self.broken && !self.stopping {
             let cause = "the stream ended before the run did";
-            self.fail(
-                Error::new(Kind::Incomplete, "receive at", cause).with_peer(peer).with_stream(flow),
-            );
+            let error = Error::new(Kind::Incomplete, "receive at", cause)
+                .with_code(Code::ConnectionLost)
+                .with_peer(peer)
+                .with_stream(flow);
+            self.fail(error);
         }
     }
 

@@ -33,7 +33,7 @@ struct PortServer<'a> {
     threads: ClientThreads<'a>,
     /// Disconnected when the server ends.
     closed: Receiver<()>,
-    /// Told when a session is over.
+    /// Sent to when a session is over.
     done: Sender<()>,
 }
 

@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Sender, bounded};
 
 use super::{ServeOptions, Server};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::During as _;
+use podperf_model::error::{Kind, Result};
 
 /// A server in a thread of its own. It ends, with every run that it has, when it is dropped.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl BackgroundServer {
             .name("podperf-serve".into())
             // What goes wrong there reaches the client over the connection.
             .spawn(move || _ = server.run(&|_: &str| {}, &stopped))
-            .map_err(|error| Error::new(Kind::Unmeasured, "start the server's thread", error))?;
+            .during("start the server's thread")?;
         Ok(Self { address, stop, thread: Some(thread) })
     }
 

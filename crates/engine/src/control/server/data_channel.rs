@@ -25,7 +25,7 @@ use podperf_model::result::run::SocketFacts;
 /// From the plan to its last stream; a client gives up earlier by its own timeout.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The way of a session's data. The session counts as long as this lives.
+/// Where a session's data comes in. The session counts as long as this lives.
 pub(super) struct DataChannel {
     streams: StreamReservation,
     /// Of connections that do not last, until the engine has it.
@@ -69,7 +69,7 @@ impl DataChannel {
         Ok(Self { streams, port, flows })
     }
 
-    /// The port that the client is told.
+    /// The port of the run, which the client is to know.
     pub(super) fn port(&self) -> Option<u16> {
         self.port.as_ref().map(|port| port.number)
     }

@@ -12,7 +12,7 @@ use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
 
@@ -41,6 +41,7 @@ pub(super) fn serve_run(
         opened: None,
         closed: false,
     };
+    let failed = |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
     let end = loop {
         select! {
             recv(incoming) -> message => match message {
@@ -50,7 +51,7 @@ pub(super) fn serve_run(
                     Err(error) => break Err(error),
                 },
                 Ok(Err(error)) => break Err(error),
-                Err(_) => break Err(Error::new(Kind::Incomplete, "serve", "the client left")),
+                Err(_) => break failed(Code::ConnectionLost, "the client left"),
             },
             recv(run.engine.events()) -> ended => {
                 if let Ok(ended) = ended
@@ -65,11 +66,11 @@ pub(super) fn serve_run(
                 }
             }
             recv(context.closed) -> _ => {
-                break Err(Error::new(Kind::Incomplete, "serve", "the server is ending"));
+                break failed(Code::Signal, "the server is ending");
             }
             recv(at(deadline)) -> _ => {
                 let cause = "the run outlasted its plan and the server's cap";
-                break Err(Error::new(Kind::Incomplete, "serve", cause));
+                break failed(Code::Timeout, cause);
             }
         }
     };
@@ -105,7 +106,7 @@ struct ServerRun<'a> {
     state: State,
     channel: DataChannel,
     counted: bool,
-    /// When the next reading is due.
+    /// The time that the next reading is due.
     next: Option<Instant>,
     opened: Option<Instant>,
     closed: bool,

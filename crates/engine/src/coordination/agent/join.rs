@@ -29,14 +29,14 @@ struct JoinError {
 /// Tries until the coordinator lets this agent in; its connection, and the coordinator's name.
 ///
 /// # Errors
-/// What the last attempt met; a refusal at once.
+/// That of the last attempt; a refusal at once.
 pub(super) fn join(
     options: &AgentOptions<'_>,
     log: Log<'_>,
     stop: &Receiver<Kind>,
 ) -> Result<(TcpStream, String)> {
     let deadline = Instant::now() + options.join_timeout;
-    let mut told = String::new();
+    let mut logged = String::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let connect_timeout = left.clamp(Duration::from_millis(1), ATTEMPT_TIMEOUT);
@@ -52,9 +52,9 @@ pub(super) fn join(
             );
         }
         let line = Error { remedy: None, ..error }.to_string();
-        if told != line {
+        if logged != line {
             log(&format!("not joined yet: {line}; trying again"));
-            told = line;
+            logged = line;
         }
         select! {
             recv(after(RETRY_INTERVAL)) -> _ => {}

@@ -13,13 +13,13 @@ use podperf_model::error::{Code, Error, Kind, Result};
 
 /// From the gate to the coordinator's start. Below what a server gives a prepared run.
 const GATE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Messages on their way to the coordinator.
+/// Messages that wait to be sent to the coordinator.
 const MAX_QUEUED_MESSAGES: usize = 64;
 
 /// Why an agent takes no part any more.
 #[derive(Debug)]
 pub(super) enum AgentEnd {
-    /// The coordinator said so.
+    /// The coordinator has finished.
     Done,
     Signal(Kind),
     /// The coordinator is gone, or wants it no more.
@@ -103,7 +103,7 @@ impl Agent<'_> {
         loop {
             let ending = select! {
                 recv(outgoing) -> message => match message {
-                    // A connection that is gone is told by what comes in.
+                    // A connection that is gone is noticed by what comes in.
                     Ok(message) => {
                         let _ = self.link.send(&message);
                         None

@@ -1,4 +1,4 @@
-//! `podperf agent`: measures when it is its turn.
+//! `podperf agent`: measures when the coordinator says so.
 //!
 //! Enters: an agent's config, whose words have become plans and targets, and where the coordinator
 //! is. Leaves: results, to the coordinator. What decides when to stop, the coordinator or a signal,
@@ -103,7 +103,7 @@ impl Agent<'_> {
         if let Err(error) = self.link.send(&FromAgent::Ready) {
             return self.lost(error);
         }
-        (self.log)("ready; waiting for its turn");
+        (self.log)("ready; waiting for the coordinator");
         loop {
             select! {
                 recv(self.incoming) -> message => match message {

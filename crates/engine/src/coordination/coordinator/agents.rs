@@ -1,4 +1,4 @@
-//! Who takes part, and what comes from them.
+//! The agents of a schedule, and what comes from them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(super) struct AgentState {
 pub(super) enum AgentEvent {
     Signal(Kind),
     Join(JoinEvent),
-    /// An agent, by its number, has said something.
+    /// A message of an agent, by its number.
     Message(usize, FromAgent),
     /// An agent's connection is gone.
     Lost(usize, Error),
@@ -52,7 +52,7 @@ pub(super) enum AgentEvent {
 pub(super) struct Agents(pub(super) Vec<AgentState>);
 
 impl AgentState {
-    /// Why it cannot take part in `test`; none: it can.
+    /// Tells why it cannot take part in `test`; none: it can.
     pub(super) fn absence(&self, test: &str) -> Option<String> {
         match &self.connection {
             ConnectionState::Expected => Some("it has not joined".into()),

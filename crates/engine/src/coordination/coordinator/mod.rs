@@ -1,8 +1,8 @@
-//! `podperf coordinate`: tells agents whose turn it is, and logs what they bring.
+//! `podperf coordinate`: has agents carry out a schedule, and logs what they bring.
 //!
 //! Enters: a schedule, and agents that join. Leaves: records on standard output, in the
 //! schedule's order; for every agent of every step either its result or why there is none. While
-//! a step runs it sleeps, but for a beat every two seconds.
+//! a step runs it sleeps, but for a heartbeat every two seconds.
 
 mod agents;
 mod join;
@@ -27,7 +27,7 @@ use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Expect;
 use podperf_model::run_log::LogRecord;
 use podperf_model::schedule::{Schedule, Step};
-use run_log::{BEAT_INTERVAL, RunLog, StepStatus, short};
+use run_log::{HEARTBEAT_INTERVAL, RunLog, StepStatus, short};
 
 /// For agents to take the last message and leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -72,8 +72,9 @@ pub fn coordinate(
     let joining = JoinListener::start(listener, options.token.clone())?;
     let agents = Agents::expect(&schedule.agents);
     let peer_timeout = options.peer_timeout;
-    let beat = Instant::now() + BEAT_INTERVAL;
-    Coordinator { schedule, agents, run_log, log, stop, peer_timeout, beat }.carry_out(joining)
+    let heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
+    Coordinator { schedule, agents, run_log, log, stop, peer_timeout, heartbeat_due }
+        .carry_out(joining)
 }
 
 /// A schedule under way.
@@ -85,17 +86,17 @@ struct Coordinator<'a> {
     stop: &'a Receiver<Kind>,
     /// How long an agent may be silent.
     peer_timeout: Duration,
-    /// When the next beat is due.
-    beat: Instant,
+    /// The time that the next heartbeat is due.
+    heartbeat_due: Instant,
 }
 
 impl Coordinator<'_> {
     fn carry_out(mut self, joining: JoinListener) -> Result<u8> {
-        let mut signal = self.gather(&joining)?;
+        let mut signal = self.wait_for_agents(&joining)?;
         // Nobody else is waited for, and connections are not to cost anything while a step runs.
         drop(joining);
-        let all_came = self.agents.0.iter().all(|agent| agent.absence("").is_none());
-        let nobody = !self.agents.any_joined();
+        let all_joined = self.agents.0.iter().all(|agent| agent.absence("").is_none());
+        let none_joined = !self.agents.any_joined();
         let schedule = self.schedule;
         for (number, step) in (1..).zip(&schedule.steps) {
             match signal {
@@ -105,7 +106,7 @@ impl Coordinator<'_> {
         }
         let cause = match signal {
             Some(kind) => Some(ended_by(kind)),
-            None if nobody => Some(self.nobody_came()),
+            None if none_joined => Some(self.nobody_joined()),
             None if !self.agents.any_joined() => Some("no agent is left".to_owned()),
             None => None,
         };
@@ -114,20 +115,20 @@ impl Coordinator<'_> {
         let status = self.run_log.exit_status();
         Ok(match signal {
             Some(kind) => kind.exit_status(),
-            None if nobody => Kind::Unmeasured.exit_status(),
+            None if none_joined => Kind::Unmeasured.exit_status(),
             // A schedule may consist of probes alone.
-            None if status == 0 && !all_came => Kind::Incomplete.exit_status(),
+            None if status == 0 && !all_joined => Kind::Incomplete.exit_status(),
             None => status,
         })
     }
 
-    fn nobody_came(&self) -> String {
+    fn nobody_joined(&self) -> String {
         format!("no agent joined within {} s", self.schedule.join_seconds)
     }
 
     /// Waits until all agents have joined and probed, or their time is up. The signal that ended
     /// it, if one did.
-    fn gather(&mut self, joining: &JoinListener) -> Result<Option<Kind>> {
+    fn wait_for_agents(&mut self, joining: &JoinListener) -> Result<Option<Kind>> {
         let seconds = self.schedule.join_seconds;
         let deadline = Instant::now() + Duration::from_secs(seconds.into());
         while self.agents.0.iter().any(AgentState::is_awaited) {
@@ -210,7 +211,7 @@ impl Coordinator<'_> {
         }
     }
 
-    /// Logs what came of a probe, and leaves out what hangs on it.
+    /// Logs what came of a probe, and leaves out the tests that depend on it.
     fn probed(&mut self, number: usize, probed: Probed) -> Result<()> {
         let Probed { path, address, expect, met, seconds, cause, tests } = probed;
         let (path, address) = (short(&path), short(&address));
@@ -230,7 +231,7 @@ impl Coordinator<'_> {
         self.run_log.write(&LogRecord::Probed { agent, path, address, expect, met, seconds, cause })
     }
 
-    /// The next event, with beats as they are due.
+    /// Waits for the next event, with heartbeats as they are due.
     fn event(
         &mut self,
         joining: Option<&Receiver<JoinEvent>>,
@@ -238,19 +239,19 @@ impl Coordinator<'_> {
         now: Option<&StepStatus>,
     ) -> Result<AgentEvent> {
         loop {
-            let event = self.agents.next(self.stop, joining, until.min(self.beat));
+            let event = self.agents.next(self.stop, joining, until.min(self.heartbeat_due));
             let early = matches!(event, AgentEvent::Time) && Instant::now() < until;
             if !early {
                 return Ok(event);
             }
-            if Instant::now() >= self.beat {
-                self.run_log.beat(now)?;
-                self.beat = Instant::now() + BEAT_INTERVAL;
+            if Instant::now() >= self.heartbeat_due {
+                self.run_log.heartbeat(now)?;
+                self.heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
             }
         }
     }
 
-    /// An agent is gone.
+    /// Notes that an agent is gone.
     fn lose(&mut self, number: usize, cause: &str) -> Result<()> {
         let agent = &mut self.agents.0[number];
         agent.connection = ConnectionState::Gone(format!("the agent is lost: {cause}"));
@@ -259,7 +260,7 @@ impl Coordinator<'_> {
         self.run_log.write(&LogRecord::Lost { agent, cause: short(cause) })
     }
 
-    /// A step that is not carried out.
+    /// Logs a step that is not carried out.
     fn leave_out(&mut self, (number, step): (u32, &Step), cause: &str) -> Result<()> {
         for agent in &step.agents {
             self.run_log.outcome((number, step), agent, Err(cause.to_owned()))?;

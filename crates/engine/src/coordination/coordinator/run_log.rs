@@ -8,12 +8,12 @@ use podperf_model::result::run::Status;
 use podperf_model::run_log::{self, EncodedRun, LogRecord, ResultKey, SCHEMA};
 use podperf_model::schedule::Step;
 
-/// Between two beats.
-pub(super) const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two heartbeats.
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// Of a text of an agent's in a record: no record is split by a container's runtime.
 const MAX_TEXT_BYTES: usize = 600;
 
-/// The step under way, as a beat shows it.
+/// The step under way, as a heartbeat shows it.
 #[derive(Debug, Clone)]
 pub(super) struct StepStatus {
     pub(super) number: u32,
@@ -55,8 +55,8 @@ impl<'a> RunLog<'a> {
         run_log::write(self.output, record).map_err(failed)
     }
 
-    /// Writes a beat.
-    pub(super) fn beat(&mut self, now: Option<&StepStatus>) -> Result<()> {
+    /// Writes a heartbeat.
+    pub(super) fn heartbeat(&mut self, now: Option<&StepStatus>) -> Result<()> {
         self.write(&LogRecord::Heartbeat {
             elapsed_seconds: self.began.elapsed().as_secs_f64(),
             step: now.map(|now| now.number),
@@ -68,7 +68,7 @@ impl<'a> RunLog<'a> {
         })
     }
 
-    /// Writes what came of one agent's part of a step: its result, or why there is none.
+    /// Writes what came of one agent in a step: its result, or why there is none.
     pub(super) fn outcome(
         &mut self,
         (number, step): (u32, &Step),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Coordinator;
 use super::agents::AgentEvent;
-use super::run_log::BEAT_INTERVAL;
+use super::run_log::HEARTBEAT_INTERVAL;
 use super::run_log::StepStatus;
 use crate::coordination::message::{FromAgent, FromCoordinator};
 use podperf_model::error::{Kind, Result};
@@ -39,7 +39,7 @@ struct StepParticipant {
 }
 
 impl StepParticipant {
-    /// One that has done nothing yet.
+    /// Makes one that has done nothing yet.
     const fn of(agent: usize) -> Self {
         Self {
             agent,
@@ -82,12 +82,12 @@ impl StepRun<'_> {
         self.participants.iter().all(|participant| participant.state == ParticipantState::Back)
     }
 
-    /// All stand at the gate.
+    /// Whether all stand at the gate.
     fn all_ready(&self) -> bool {
         self.participants.iter().all(|participant| participant.state == ParticipantState::Ready)
     }
 
-    /// Who came back before the start, where there can be no common start any more.
+    /// Finds who came back before the start, where there can be no common start any more.
     fn broken_off(&self) -> Option<usize> {
         let started = self
             .participants
@@ -124,7 +124,7 @@ impl StepRun<'_> {
             FromAgent::Failed { step, cause } if step == self.number => {
                 participant.back(Err(cause))
             }
-            // Of a step that was given up, or no part of a step.
+            // Of a step that was given up, or of none.
             _ => {}
         }
     }
@@ -169,7 +169,7 @@ impl Coordinator<'_> {
         Ok(signal)
     }
 
-    /// For each agent of the step why it has no part in it, if one of them cannot take part: what
+    /// Tells for each agent of the step why it is left out, if one of them cannot take part: what
     /// the others measure without it would not be what was asked.
     fn absences(&self, step: &Step) -> Option<Vec<String>> {
         let of = |name: &String| {
@@ -257,15 +257,15 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// A beat at the step's start or end.
+    /// Writes a heartbeat at the step's start or end.
     fn show(&mut self, run: &StepRun<'_>) -> Result<()> {
-        self.beat = Instant::now() + BEAT_INTERVAL;
-        self.run_log.beat(Some(&run.status()))
+        self.heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
+        self.run_log.heartbeat(Some(&run.status()))
     }
 }
 
 impl StepRun<'_> {
-    /// Who is not back.
+    /// Lists who is not back.
     fn away(&self) -> Vec<usize> {
         let away = self
             .participants
@@ -275,7 +275,7 @@ impl StepRun<'_> {
     }
 }
 
-/// What is said of those that could have measured.
+/// Explains why those are left out that could have measured.
 fn left_out(agent: &str, cause: &str) -> String {
     format!("left out because of {agent}: {cause}")
 }
