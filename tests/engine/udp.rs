@@ -121,7 +121,7 @@ fn an_open_loop_of_requests_tells_its_pacing() {
             (count(json, "/schedule/lateness/count"), count(json, "/schedule/inter_send/count"));
         assert!(late > 400 && gaps.abs_diff(late) <= 2, "{late} sends, {gaps} gaps");
         let max = count(json, "/schedule/max_lateness_ns");
-        assert_eq!(count(json, "/schedule/lateness/max"), max);
+        assert_eq!(count(json, "/schedule/lateness/max_ns"), max);
         let gap = number(json, "/schedule/inter_send/mean_ns");
         assert!((gap - 4e6).abs() < 4e5, "{gap} ns between sends of a flow, asked for 4 ms");
     }
