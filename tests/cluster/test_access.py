@@ -2,18 +2,18 @@
 
 import unittest
 
-import bed
-from bed import BRIEF, kubectl, launch, measure
+import two_nodes
+from two_nodes import BRIEF, kubectl, launch, measure
 
 
 class Access(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        bed.bed()
-        rbac = str(bed.ROOT / "k8s" / "rbac")
+        two_nodes.cluster()
+        rbac = str(two_nodes.ROOT / "k8s" / "rbac")
         kubectl("apply", "-k", rbac)
         cls.addClassCleanup(kubectl, "delete", "-k", rbac)
-        cls.kubeconfig = bed.kubeconfig_of("podperf-launcher", "podperf")
+        cls.kubeconfig = two_nodes.kubeconfig_of("podperf-launcher", "podperf")
         cls.named = ["--client-node", "node1", "--server-node", "node2"]
 
     def test_it_is_enough_for_a_run(self):
@@ -30,7 +30,7 @@ class Access(unittest.TestCase):
         return kubectl("get", "jobs,pods,services,networkpolicies", "-n", "podperf", "-o", "name")
 
     def test_without_the_nodes_they_have_to_be_named(self):
-        nodes = str(bed.ROOT / "k8s" / "rbac" / "nodes.yaml")
+        nodes = str(two_nodes.ROOT / "k8s" / "rbac" / "nodes.yaml")
         kubectl("delete", "-f", nodes)
         self.addCleanup(kubectl, "apply", "-f", nodes)
         one = ["--scenarios", "pod", "--tests", "tcp_rr", *BRIEF]
@@ -41,7 +41,7 @@ class Access(unittest.TestCase):
         run = measure(*one, *self.named, kubeconfig=self.kubeconfig)
         self.assertEqual(run.status, 0, run)
         self.assertEqual(self.left(), "")
-        run = launch("preflight", "--image", bed.IMAGE, "--scenarios", "pod", *self.named,
+        run = launch("preflight", "--image", two_nodes.IMAGE, "--scenarios", "pod", *self.named,
                      kubeconfig=self.kubeconfig)
         self.assertEqual(run.status, 0, run)
         self.assertIn("may not list nodes: the run does without", run.out)
@@ -54,7 +54,7 @@ class Scale(unittest.TestCase):
         self.assertEqual(run.status, 0, run)
         self.assertEqual(run.document["status"], "complete")
         self.assertRegex(run.err, r"deleted 1 Job, 100 NetworkPolicies, 50\d Services, \d+ pods")
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import signal
 import time
 import unittest
 
-import bed
-import things
-from bed import BRIEF, IMAGE, Launcher, kubectl, launch, measure, script
+import two_nodes
+import own_objects
+from two_nodes import BRIEF, IMAGE, Launcher, kubectl, launch, measure, script
 
 # Long enough that something can happen meanwhile.
 LONG = ["--scenarios", "host,pod", "--tests", "tcp_stream", "-P", "1", "-t", "4s", "-O", "100ms",
@@ -16,8 +16,8 @@ READY = ["--ready-timeout", "20s"]
 MEASURING = r"(?m)^1/\d+ "
 
 
-def mess(kind, name):
-    """Something that a test put in the cluster, taken away whatever becomes of the test."""
+def removal(kind, name):
+    """Takes away an object of a test, whatever becomes of the test."""
     return lambda: kubectl("delete", kind, name, "--ignore-not-found", "--wait=false", check=False)
 
 
@@ -28,19 +28,19 @@ class Failure(unittest.TestCase):
         for reason in reasons:
             self.assertIn(reason, run.err, run)
         self.assertLess(run.seconds, seconds, run)
-        self.assertEqual(bed.leftovers(), [], run)
+        self.assertEqual(two_nodes.leftovers(), [], run)
 
 
 class BeforeAnythingIsMeasured(Failure):
     def test_one_node_alone(self):
-        bed.bed()
+        two_nodes.cluster()
         kubectl("cordon", "node2")
         self.addCleanup(kubectl, "uncordon", "node2")
         run = measure(*LONG)
         self.ends(run, 3, "node2: it is cordoned", "two different usable nodes", seconds=30)
 
     def test_a_node_that_was_named_and_is_cordoned(self):
-        bed.bed()
+        two_nodes.cluster()
         kubectl("cordon", "node1")
         self.addCleanup(kubectl, "uncordon", "node1")
         run = measure(*LONG, "--client-node", "node1", "--server-node", "node2")
@@ -59,46 +59,46 @@ class BeforeAnythingIsMeasured(Failure):
         self.ends(run, 3, "ImagePullBackOff", "localhost/nosuch:1", "load the image", seconds=90)
 
     def test_a_quota_that_denies_the_pods(self):
-        bed.bed()
+        two_nodes.cluster()
         kubectl("create", "namespace", "tight")
-        self.addCleanup(mess("namespace", "tight"))
+        self.addCleanup(removal("namespace", "tight"))
         kubectl("create", "quota", "few", "-n", "tight", "--hard=pods=2")
         run = measure(*LONG, "-n", "tight")
         self.assertEqual(run.status, 3, run)
         self.assertIn("exceeded quota: few", run.err)
         self.assertIn("ResourceQuota", run.err)
         self.assertLess(run.seconds, 60)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_a_quota_that_denies_any_pod(self):
-        bed.bed()
+        two_nodes.cluster()
         kubectl("create", "namespace", "full")
-        self.addCleanup(mess("namespace", "full"))
+        self.addCleanup(removal("namespace", "full"))
         kubectl("create", "quota", "none", "-n", "full", "--hard=pods=0")
         run = measure(*LONG, "-n", "full")
         self.ends(run, 3, "exceeded quota: none", seconds=30)
 
     def test_an_account_that_may_create_no_pods(self):
-        kubeconfig = bed.account("nopods", [
+        kubeconfig = two_nodes.account("nopods", [
             {"apiGroups": ["batch"], "resources": ["jobs"],
              "verbs": ["create", "get", "list", "delete"]},
             {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list"]},
         ])
-        self.addCleanup(mess("namespace", "nopods"))
+        self.addCleanup(removal("namespace", "nopods"))
         run = measure(*LONG, "-n", "nopods", kubeconfig=kubeconfig)
         self.ends(run, 3, "this account may not", "create pods", "delete pods", seconds=30)
 
     def test_a_kubelet_that_has_stopped(self):
-        bed.bed()
+        two_nodes.cluster()
         script("stop", "kubelet", "node2")
-        self.addCleanup(bed.kubelet, "node2")
+        self.addCleanup(two_nodes.kubelet, "node2")
         run = measure(*LONG, *READY)
         self.ends(run, 3, "on node node2", "not within 20s", seconds=150)
 
     def test_an_api_server_that_is_not_there(self):
-        bed.bed()
-        self.addCleanup(things.caught_up)
-        self.addCleanup(bed.api_server)
+        two_nodes.cluster()
+        self.addCleanup(own_objects.caught_up)
+        self.addCleanup(two_nodes.api_server)
         script("stop", "apiserver")
         run = measure(*LONG)
         self.assertEqual(run.status, 3, run)
@@ -132,7 +132,7 @@ class WhileItIsMeasured(Failure):
 
     def test_a_server_that_crashes(self):
         launcher = self.start(run_id="crashed")
-        bed.kill_container("podperf-crashed-server-0", "serve -p")
+        two_nodes.kill_container("podperf-crashed-server-0", "serve -p")
         run = launcher.end(90)
         self.ends(run, 4, "podperf-crashed-server-0 on node node2", "exit code 137", seconds=90)
         self.part_is_kept(run)
@@ -146,37 +146,37 @@ class WhileItIsMeasured(Failure):
 
     def test_an_api_server_that_is_away_for_20_s(self):
         launcher = self.start(run_id="away")
-        self.addCleanup(things.caught_up)
+        self.addCleanup(own_objects.caught_up)
         script("stop", "apiserver")
         time.sleep(20)
-        bed.api_server()
+        two_nodes.api_server()
         run = launcher.end(150)
         self.ends(run, 0, seconds=150)
         self.assertEqual(run.document["status"], "complete")
 
     def test_an_api_server_that_stays_away_leaves_a_run_to_collect(self):
         launcher = self.start("--api-timeout", "8s", run_id="unseen")
-        self.addCleanup(things.caught_up)
-        self.addCleanup(bed.api_server)
+        self.addCleanup(own_objects.caught_up)
+        self.addCleanup(two_nodes.api_server)
         script("stop", "apiserver")
         run = launcher.end(120)
         self.assertEqual(run.status, 4, run)
         self.part_is_kept(run)
         self.assertIn("kubectl podperf collect unseen", run.err)
-        bed.api_server()
+        two_nodes.api_server()
         collected = launch("collect", "unseen", "-o", "json")
         self.assertEqual(collected.status, 0, collected)
         self.assertEqual(collected.document["status"], "complete")
         self.assertEqual(launch("destroy", "unseen").status, 0)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
         # Nor does a controller that was still behind make anything anew.
-        things.caught_up()
-        self.assertEqual(bed.leftovers(), [])
+        own_objects.caught_up()
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_a_kubelet_of_the_servers_node_that_stops(self):
         launcher = self.start(run_id="kubelet")
         script("stop", "kubelet", "node2")
-        self.addCleanup(bed.kubelet, "node2")
+        self.addCleanup(two_nodes.kubelet, "node2")
         run = launcher.end(240)
         # Its containers run on, so everything is measured; nobody confirms that they end.
         self.ends(run, 0, "do not answer", "podperf-kubelet-server-0", seconds=240)
@@ -208,14 +208,14 @@ class WhileItIsMeasured(Failure):
         launcher.wait_for(r"(?m)^1/\d+ ")
         launcher.process.kill()
         launcher.end(10)
-        end = time.monotonic() + bed.GONE
+        end = time.monotonic() + two_nodes.DELETION_TIMEOUT_S
         selector = ["-l", "app.kubernetes.io/managed-by=podperf", "-n", "podperf"]
         while kubectl("get", "jobs,pods,services", "-o", "name", *selector).strip():
             self.assertLess(time.monotonic(), end, "objects outlive their time to live")
             time.sleep(1)
         listed = launch("destroy")
         self.assertIn("no run has left anything", listed.out)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
 
 class Steps(Failure):
@@ -237,7 +237,7 @@ class Steps(Failure):
         self.assertIn("kubectl podperf destroy later", listed.out)
         gone = launch("destroy", "later")
         self.assertIn("deleted 1 Job", gone.out)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
         missing = launch("collect", "later")
         self.assertEqual(missing.status, 3, missing)
         self.assertIn("there is none of that name", missing.err)
@@ -248,13 +248,13 @@ class Steps(Failure):
         for path in ("host", "pod", "clusterip"):
             self.assertRegex(run.out, rf"(?m)^ok +path {path} \(client.*answers at ")
         self.assertNotIn("FAILED", run.out)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_preflight_fails_where_a_run_would(self):
         run = launch("preflight", "--image", "localhost/nosuch:1", "--pull-policy", "Never")
         self.assertEqual(run.status, 3, run)
         self.assertRegex(run.out, r"(?m)^FAILED +.*ErrImageNeverPull")
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_plan_touches_nothing_and_its_manifests_are_taken(self):
         before = kubectl("get", "all,networkpolicies,namespaces", "-A", "-o", "name")
@@ -262,7 +262,7 @@ class Steps(Failure):
         self.assertEqual(run.status, 0, run)
         self.assertEqual(kubectl("get", "all,networkpolicies,namespaces", "-A", "-o", "name"),
                          before)
-        with open(f"{bed.bed().directory.name}/plan.yaml", "w", encoding="utf-8") as file:
+        with open(f"{two_nodes.cluster().directory.name}/plan.yaml", "w", encoding="utf-8") as file:
             file.write(run.out)
         taken = kubectl("apply", "--dry-run=client", "--validate=true", "-f", file.name)
         for object_ in ("role.rbac", "namespace/podperf", "job.batch/podperf-planned",
@@ -275,16 +275,18 @@ class Presets(Failure):
         run = launch("run", "--preset", "quick", "--image", IMAGE, "--out-dir", "quick", "-n",
                      "fresh")
         self.ends(run, 0, "namespace fresh", seconds=180)
-        self.assertEqual(bed.leftovers("fresh"), [])
+        self.assertEqual(two_nodes.leftovers("fresh"), [])
         widest = max(len(line) for line in run.out.splitlines())
         self.assertLessEqual(widest, 120)
         for word in ("tcp_stream: goodput", "tcp_rr: latency", "vs host", "softirq", "stddev"):
             self.assertIn(word, run.out)
-        files = bed.command("find", f"{bed.bed().directory.name}/quick", "-type", "f")
+        files = two_nodes.command("find", f"{two_nodes.cluster().directory.name}/quick",
+                                  "-type", "f")
         for name in ("result.json", "summary.json", "summary.md", "summary.txt", "cluster.json",
                      "manifests.yaml", "samples/0001-"):
             self.assertIn(f"quick/{name}", files)
-        with open(f"{bed.bed().directory.name}/quick/result.json", encoding="utf-8") as file:
+        name = f"{two_nodes.cluster().directory.name}/quick/result.json"
+        with open(name, encoding="utf-8") as file:
             self.assertEqual(json.load(file)["schema"], "podperf.cluster/v1")
 
 

@@ -4,25 +4,25 @@ import json
 import time
 import unittest
 
-import bed
-from bed import kubectl
+import two_nodes
+from two_nodes import kubectl
 
 
 class Kustomize(unittest.TestCase):
     def test_server_and_clients_measure_between_two_nodes(self):
-        bed.bed()
-        self.addCleanup(bed.leftovers)
-        self.addCleanup(kubectl, "delete", "-k", str(bed.ROOT / "k8s"))
-        kubectl("apply", "-k", str(bed.ROOT / "k8s"))
+        two_nodes.cluster()
+        self.addCleanup(two_nodes.leftovers)
+        self.addCleanup(kubectl, "delete", "-k", str(two_nodes.ROOT / "k8s"))
+        kubectl("apply", "-k", str(two_nodes.ROOT / "k8s"))
         end = time.monotonic() + 150
         while True:
-            jobs = bed.objects("jobs")
+            jobs = two_nodes.objects("jobs")
             if jobs and all(job["status"].get("succeeded") for job in jobs):
                 break
             self.assertFalse([job for job in jobs if job["status"].get("failed")], jobs)
             self.assertLess(time.monotonic(), end, "the Jobs do not complete")
             time.sleep(1)
-        pods = bed.objects("pods")
+        pods = two_nodes.objects("pods")
         nodes = {"job-name" in pod["metadata"]["labels"]: pod["spec"]["nodeName"] for pod in pods}
         self.assertEqual(len(set(nodes.values())), 2, nodes)
         documents = []

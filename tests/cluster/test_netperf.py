@@ -7,9 +7,9 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import bed
-from bed import kubectl
-from things import apply, pod, translated
+import two_nodes
+from two_nodes import kubectl
+from own_objects import apply, pod, translated
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "netperf"))
 import clients  # noqa: E402
@@ -60,12 +60,12 @@ def service(name, *ports):
 
 def listens(name, port):
     """Whether a TCP port of the pod is open, asked from the node that it is on."""
-    (found,) = [item for item in bed.objects("pods", namespace=NAMESPACE)
+    (found,) = [item for item in two_nodes.objects("pods", namespace=NAMESPACE)
                 if item["metadata"]["name"] == name]
     address = found["status"].get("podIP")
     ask = ["timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]
     try:
-        bed.in_network(found["spec"]["nodeName"], *ask, timeout=10)
+        two_nodes.in_network(found["spec"]["nodeName"], *ask, timeout=10)
     except AssertionError:
         return None
     return address
@@ -78,7 +78,7 @@ def remove(*names):
 class Netperf(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        bed.bed()
+        two_nodes.cluster()
         cls.addClassCleanup(kubectl, "delete", "--ignore-not-found", "namespace", NAMESPACE)
         apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         cls.addClassCleanup(remove, f"pod/{SERVER}", f"pod/{CLIENT}", f"service/{SERVICE}",
@@ -91,14 +91,14 @@ class Netperf(unittest.TestCase):
               pod(NAMESPACE, CLIENT, "node1", ["netserver", "-D", "-p", "12866"]))
         kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s",
                 f"pod/{SERVER}", f"pod/{CLIENT}")
-        cls.address = bed.until(lambda: listens(SERVER, CONTROL), lambda:
-                                "netserver does not listen: "
-                                + kubectl("logs", "-n", NAMESPACE, SERVER, check=False), 30)
+        cls.address = two_nodes.until(lambda: listens(SERVER, CONTROL), lambda:
+                                      "netserver does not listen: "
+                                      + kubectl("logs", "-n", NAMESPACE, SERVER, check=False), 30)
         for name, ports in ((SERVICE, 3), (CONTROL_ONLY, 1)):
-            bed.until(lambda: translated("node1", NAMESPACE, name) == ports, lambda:
-                      f"kube-proxy of node1 does not translate the {ports} ports of {name}", 60)
+            two_nodes.until(lambda: translated("node1", NAMESPACE, name) == ports, lambda:
+                            f"kube-proxy of node1 does not translate {ports} ports of {name}", 60)
         cls.services = {item["metadata"]["name"]: item["spec"]["clusterIP"]
-                        for item in bed.objects("services", namespace=NAMESPACE)}
+                        for item in two_nodes.objects("services", namespace=NAMESPACE)}
 
     def exec_(self, words, check=True):
         """What a command prints in the client's pod."""
@@ -110,9 +110,9 @@ class Netperf(unittest.TestCase):
 
     def crossing(self, words):
         """What a command prints, and the bytes that went to the other node meanwhile."""
-        before = bed.device_bytes("node1")[OVERLAY]
+        before = two_nodes.device_bytes("node1")[OVERLAY]
         out = self.exec_(words)
-        return out, bed.device_bytes("node1")[OVERLAY] - before
+        return out, two_nodes.device_bytes("node1")[OVERLAY] - before
 
     def check_cilium(self, test, address, *more):
         out, sent = self.crossing(cilium(address, test, *more))
@@ -162,8 +162,8 @@ class Netperf(unittest.TestCase):
         # to the pod's address. (kube-proxy's own counters begin anew whenever it writes its rules.)
         for protocol, port, least in (("tcp", CONTROL, len(CILIUM_TESTS)), ("tcp", DATA, 2),
                                       ("udp", DATA, 1)):
-            lines = bed.in_network("node1", "conntrack", "-L", "-p", protocol, "--orig-dst",
-                                   self.services[SERVICE], "--dport", str(port)).splitlines()
+            lines = two_nodes.in_network("node1", "conntrack", "-L", "-p", protocol, "--orig-dst",
+                                         self.services[SERVICE], "--dport", str(port)).splitlines()
             with self.subTest(protocol, port=port):
                 self.assertGreaterEqual(len(lines), least)
                 for line in lines:

@@ -2,15 +2,16 @@
 
 import unittest
 
-import bed
-from bed import BRIEF, measure
+import two_nodes
+from two_nodes import BRIEF, measure
 
 ALL = ("host,pod,same-node,clusterip,nodeport,nodeport-other,pod-host,host-pod,hairpin,policies")
 
 
 def sent(place, before):
     """Bytes that each device of a node has sent since."""
-    return {name: count - before.get(name, 0) for name, count in bed.device_bytes(place).items()}
+    now = two_nodes.device_bytes(place)
+    return {name: count - before.get(name, 0) for name, count in now.items()}
 
 
 class EveryPath(unittest.TestCase):
@@ -25,15 +26,15 @@ class EveryPath(unittest.TestCase):
             raise AssertionError(str(cls.run_))
         cls.document = cls.run_.document
         service = "podperf-every-server-0"
-        cls.connections = {place: bed.service_connections(place, service)
+        cls.connections = {place: two_nodes.service_connections(place, service)
                            for place in ("node1", "node2")}
-        cls.hairpin = bed.service_connections("node1", "podperf-every-hairpin-0")
-        cls.services = len(bed.objects("services"))
-        cls.policies = len(bed.objects("networkpolicies"))
-        cls.destroyed = bed.launch("destroy", "every")
-        cls.left = bed.leftovers()
+        cls.hairpin = two_nodes.service_connections("node1", "podperf-every-hairpin-0")
+        cls.services = len(two_nodes.objects("services"))
+        cls.policies = len(two_nodes.objects("networkpolicies"))
+        cls.destroyed = two_nodes.launch("destroy", "every")
+        cls.left = two_nodes.leftovers()
 
-    def test_it_is_complete_and_ran_in_an_order_drawn_by_lot(self):
+    def test_it_is_complete_and_ran_in_a_random_order(self):
         self.assertEqual(self.document["status"], "complete")
         self.assertEqual(self.document["errors"], [])
         samples = self.document["samples"]
@@ -123,7 +124,7 @@ class WhatTheDevicesCount(unittest.TestCase):
     """Bytes go by the devices that a path's name promises."""
 
     def run_path(self, path, *more):
-        before = bed.device_bytes("node1")
+        before = two_nodes.device_bytes("node1")
         run = measure("--scenarios", path, "--tests", "tcp_stream", *BRIEF, *more)
         self.assertEqual(run.status, 0, run)
         moved = sent("node1", before)
@@ -196,17 +197,17 @@ class Several(unittest.TestCase):
 
     def test_a_given_address_is_measured_through(self):
         # In the place of an ingress on node2, made once the run's Service is there to lead to.
-        run = bed.Launcher("run", "-o", "json", "--image", bed.IMAGE, "--run-id", "given",
-                           "--scenarios", "pod,via", "--via", "192.0.2.2:5300", "--tests",
-                           "tcp_stream,tcp_rr", *BRIEF, "--samples", "1")
-        address = bed.cluster_address("podperf-given-server-0")
-        with bed.Proxy("node2", 5300, address, 5210) as proxy:
+        run = two_nodes.Launcher("run", "-o", "json", "--image", two_nodes.IMAGE, "--run-id",
+                                 "given", "--scenarios", "pod,via", "--via", "192.0.2.2:5300",
+                                 "--tests", "tcp_stream,tcp_rr", *BRIEF, "--samples", "1")
+        address = two_nodes.cluster_address("podperf-given-server-0")
+        with two_nodes.Proxy("node2", 5300, address, 5210) as proxy:
             run = run.end(120)
         self.assertEqual(run.status, 0, run)
         self.assertEqual({sample["path"] for sample in run.document["samples"]}, {"pod", "via"})
         # Three probes, and a control connection with data connections for each of two samples.
         self.assertGreaterEqual(proxy.connections, 3 + 3 + 2)
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_a_path_that_does_not_answer_is_left_out_and_named(self):
         run = measure("--scenarios", "pod,via", "--via", "192.0.2.1:9", "--tests", "tcp_rr", *BRIEF,
@@ -215,7 +216,7 @@ class Several(unittest.TestCase):
         told = " ".join(error["cause"] for error in run.document["errors"])
         self.assertIn("192.0.2.1:9 does not answer", told)
         self.assertEqual({s["path"] for s in run.document["samples"] if s["runs"]}, {"pod"})
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
     def test_a_family_that_the_cluster_lacks_is_left_out_with_its_reason(self):
         run = measure("--scenarios", "host,pod,clusterip", "--ip-family", "both", "--tests",
@@ -225,7 +226,7 @@ class Several(unittest.TestCase):
         self.assertIn("has no IPv6 address", told)
         measured = {s["path"] for s in run.document["samples"] if s["runs"]}
         self.assertEqual(measured, {"host", "pod", "clusterip"})
-        self.assertEqual(bed.leftovers(), [])
+        self.assertEqual(two_nodes.leftovers(), [])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import re
 import time
 from pathlib import Path
 
-import bed
-from bed import kubectl
+import two_nodes
+from two_nodes import DELETION_TIMEOUT_S, kubectl
 
 NODES = ("node1", "node2")
 CANARY = "canary"
@@ -22,16 +22,16 @@ def pod(namespace, name, node, command):
             "enableServiceLinks": False, "terminationGracePeriodSeconds": 1,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
-                "name": "netperf", "image": bed.IMAGE, "imagePullPolicy": "Never",
+                "name": "netperf", "image": two_nodes.IMAGE, "imagePullPolicy": "Never",
                 "command": command,
                 "securityContext": {"allowPrivilegeEscalation": False,
                                     "readOnlyRootFilesystem": True,
                                     "capabilities": {"drop": ["ALL"]}}}]}}
 
 
-def apply(*things):
-    file = Path(bed.bed().directory.name) / "things.json"
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": things}),
+def apply(*objects):
+    file = Path(two_nodes.cluster().directory.name) / "objects.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
                     encoding="utf-8")
     kubectl("apply", "-f", str(file))
 
@@ -49,24 +49,25 @@ def caught_up():
     backoff of a Reflector in Kubernetes' client-go)."""
     name = f"{CANARY}-{time.monotonic_ns()}"
     meta = {"name": name, "namespace": "default"}
-    say = ["/podperf", "--version"]
-    pods = [pod("default", f"{name}-{node}", node, say) for node in NODES]
+    command = ["/podperf", "--version"]
+    pods = [pod("default", f"{name}-{node}", node, command) for node in NODES]
     apply({"apiVersion": "v1", "kind": "Service", "metadata": meta,
            "spec": {"ports": [{"port": 9}]}},
           {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta,
            "subsets": [{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 9}]}]},
-          job("default", f"{name}-job", NODES[0], say), *pods)
+          job("default", f"{name}-job", NODES[0], command), *pods)
     try:
-        bed.until(lambda: not late(name),
-                  lambda: f"has not caught up: {', '.join(late(name))}", bed.GONE)
+        two_nodes.until(lambda: not late(name),
+                        lambda: f"has not caught up: {', '.join(late(name))}", DELETION_TIMEOUT_S)
     finally:
         kubectl("delete", "-n", "default", f"service/{name}", f"job/{name}-job",
                 *[f"pod/{name}-{node}" for node in NODES])
-    bed.until(lambda: not of_job(name), lambda: "the garbage collector has not caught up", bed.GONE)
+    two_nodes.until(lambda: not of_job(name), lambda: "the garbage collector has not caught up",
+                    DELETION_TIMEOUT_S)
 
 
 def canaries(name):
-    return [item for item in bed.objects("pods", namespace="default")
+    return [item for item in two_nodes.objects("pods", namespace="default")
             if item["metadata"]["name"].startswith(name)]
 
 
@@ -88,6 +89,6 @@ def translated(node, namespace, service):
     """Ports of a Service that kube-proxy's rules on a node translate: a Service has no rule of this
     kind before it has an endpoint, and kube-proxy writes its rules only after that, and at intervals
     (iptables.minSyncPeriod, 1 s unless said)."""
-    rules = bed.in_network(node, "iptables-save", "-t", "nat")
+    rules = two_nodes.in_network(node, "iptables-save", "-t", "nat")
     comment = re.compile(rf'--comment "?{namespace}/{service}[:" ]')
     return sum(1 for line in rules.splitlines() if comment.search(line) and "-j DNAT" in line)

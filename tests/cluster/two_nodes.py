@@ -1,4 +1,4 @@
-"""The project's test cluster, the launcher run against it, and what the two leave behind.
+"""A cluster of two nodes, the launcher run against it, and what the two leave behind.
 
 One cluster serves all tests of a run: started by the first that needs it, taken away at exit.
 """
@@ -23,7 +23,7 @@ BRIEF = ["-t", "500ms", "-O", "100ms", "-P", "2", "--rr-flows", "1"]
 
 # A pod goes when its containers have been removed, and a kubelet may look for dead ones but once a
 # minute (ContainerGCPeriod in Kubernetes' pkg/kubelet/kubelet.go).
-GONE = 180  # seconds
+DELETION_TIMEOUT_S = 180
 
 
 def command(*words, timeout=120, check=True, **more):
@@ -42,7 +42,7 @@ def script(verb, *words, **more):
 
 def kubectl(*words, **more):
     if words[0] == "delete":
-        more.setdefault("timeout", GONE)
+        more.setdefault("timeout", DELETION_TIMEOUT_S)
     return script("kubectl", *words, **more)
 
 
@@ -84,16 +84,16 @@ class Launcher:
     """A call of the launcher under way."""
 
     def __init__(self, *words, kubeconfig=None):
-        kubeconfig = kubeconfig or bed().kubeconfig
+        kubeconfig = kubeconfig or cluster().kubeconfig
         self.words = words
         self.out, self.err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
         self.begun = time.monotonic()
         # ip netns exec becomes the launcher, so that a signal meets the launcher itself.
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", f"{PREFIX}-cp", "env", f"KUBECONFIG={kubeconfig}",
-             bed().launcher, *words],
+             cluster().launcher, *words],
             stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err, text=True,
-            cwd=bed().directory.name)
+            cwd=cluster().directory.name)
 
     def stop(self):
         """Ends it, whatever became of the test, and lets it clean up."""
@@ -150,8 +150,8 @@ def measure(*words, seconds=180, kubeconfig=None):
     return launch("run", "-o", "json", *words, seconds=seconds, kubeconfig=kubeconfig)
 
 
-class Bed:
-    """The cluster."""
+class TwoNodes:
+    """The cluster that scripts/cluster starts, with the image loaded."""
 
     def __init__(self):
         self.launcher = os.environ.get("PODPERF_LAUNCHER",
@@ -175,14 +175,14 @@ class Bed:
         self.directory.cleanup()
 
 
-_bed = None
+_cluster = None
 
 
-def bed():
-    global _bed
-    if _bed is None:
-        _bed = Bed()
-    return _bed
+def cluster():
+    global _cluster
+    if _cluster is None:
+        _cluster = TwoNodes()
+    return _cluster
 
 
 def cluster_address(service, namespace="podperf"):
@@ -216,12 +216,12 @@ class Proxy:
 
 def account(name, rules):
     """A service account with a Role of these rules in a namespace of its own; its kubeconfig."""
-    bed()
+    cluster()
     kubectl("create", "namespace", name)
     kubectl("create", "serviceaccount", name, "-n", name)
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
             "metadata": {"name": name, "namespace": name}, "rules": rules}
-    file = Path(bed().directory.name) / f"{name}.role.json"
+    file = Path(cluster().directory.name) / f"{name}.role.json"
     file.write_text(json.dumps(role), encoding="utf-8")
     kubectl("apply", "-f", str(file))
     kubectl("create", "rolebinding", name, "-n", name, f"--role={name}",
@@ -234,18 +234,18 @@ def account(name, rules):
 
 
 def kubeconfig_of(account_name, namespace):
-    """A kubeconfig by which one is a service account and nobody else."""
+    """A kubeconfig of a service account."""
     def named():
         return json.loads(kubectl("get", "serviceaccount", account_name, "-n", namespace, "-o",
                                   "json")).get("secrets")
     (name, *_) = until(named, lambda: f"{account_name} gets no token", 30)
     secret = json.loads(kubectl("get", "secret", name["name"], "-n", namespace, "-o", "json"))
     token = base64.b64decode(secret["data"]["token"]).decode()
-    file = Path(bed().directory.name) / f"{account_name}.kubeconfig"
-    config = Path(bed().kubeconfig).read_text(encoding="utf-8")
+    file = Path(cluster().directory.name) / f"{account_name}.kubeconfig"
+    config = Path(cluster().kubeconfig).read_text(encoding="utf-8")
     config, found = re.subn(r"(?m)\btoken: *[^\s,}]+", f"token: {token}", config)
     if found != 1:
-        raise AssertionError(f"{bed().kubeconfig} has not one token")
+        raise AssertionError(f"{cluster().kubeconfig} has not one token")
     file.write_text(config, encoding="utf-8")
     return str(file)
 
@@ -297,7 +297,7 @@ def kubelet(node):
 
 def leftovers(namespace=None):
     """What podperf has left; a namespace that it made is waited for on its way out."""
-    end = time.monotonic() + GONE
+    end = time.monotonic() + DELETION_TIMEOUT_S
     while True:
         left = []
         for kind in ("jobs", "pods", "services", "networkpolicies", "configmaps"):
