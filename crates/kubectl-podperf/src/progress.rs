@@ -1,5 +1,5 @@
-//! What the launcher says while it works: a line that renews itself on a terminal, plain lines
-//! elsewhere. Results never go this way.
+//! The progress that the launcher shows on standard error: a line that is renewed on a terminal,
+//! plain lines elsewhere. Results never go this way.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Without a terminal, a step under way is told no more often than this.
-const SPACING: Duration = Duration::from_secs(15);
+/// Least time between two lines about a step under way, where there is no terminal.
+const MIN_NOTE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Says how things stand.
+/// Writes the progress.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     quiet: bool,
     bar: Option<ProgressBar>,
-    begun: Instant,
-    told: RefCell<Instant>,
+    started: Instant,
+    last_note: RefCell<Instant>,
 }
 
 impl ProgressLine {
@@ -30,10 +30,10 @@ impl ProgressLine {
             bar
         });
         let now = Instant::now();
-        Self { quiet, bar, begun: now, told: RefCell::new(now) }
+        Self { quiet, bar, started: now, last_note: RefCell::new(now) }
     }
 
-    /// Something that stands: it stays on the screen.
+    /// Writes a line that stays on the screen.
     pub(crate) fn note(&self, text: &str) {
         let text = text.replace(char::is_control, " ");
         if let Some(bar) = &self.bar {
@@ -42,20 +42,20 @@ impl ProgressLine {
             // Nobody has to listen.
             let _ = writeln!(io::stderr(), "{text}");
         }
-        *self.told.borrow_mut() = Instant::now();
+        *self.last_note.borrow_mut() = Instant::now();
     }
 
-    /// What is being waited for right now.
+    /// Shows what is waited for right now.
     pub(crate) fn wait(&self, text: &str) {
-        let elapsed = self.begun.elapsed().as_secs();
+        let elapsed = self.started.elapsed().as_secs();
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{elapsed} s  {}", text.replace(char::is_control, " ")));
-        } else if !self.quiet && self.told.borrow().elapsed() >= SPACING {
+        } else if !self.quiet && self.last_note.borrow().elapsed() >= MIN_NOTE_INTERVAL {
             self.note(&format!("{elapsed} s  {text}"));
         }
     }
 
-    /// Makes room for a result.
+    /// Clears the line, to make room for a result.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -113,7 +113,7 @@ pub(crate) fn placement() -> NodePlacement {
 }
 
 /// The part of each client, with nothing to do.
-pub(crate) fn idle_part(replica: Replica<ClientRole>) -> AgentConfig {
+pub(crate) fn idle_config(replica: Replica<ClientRole>) -> AgentConfig {
     AgentConfig { agent: replica.agent(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
 }
 

@@ -4,10 +4,10 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 
-use crate::cluster::api::{ApiFailure, Cluster};
+use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
 use crate::plan::layout::RunLayout;
 use crate::plan::rbac::{AccessRule, RULES};
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Asks whether everything is granted that this run cannot do without.
 ///
@@ -22,9 +22,8 @@ pub(crate) async fn check(cluster: &Cluster, layout: &RunLayout) -> Result<()> {
         let allowed = allowed(cluster, rule, verb, Some(&cluster.namespace)).await?;
         Ok((!allowed).then(|| format!("{verb} {}", rule.resource)))
     });
-    let answers = futures::future::try_join_all(asked)
-        .await
-        .map_err(|failure: ApiFailure| failure.of("ask what this account may do"))?;
+    let answers =
+        futures::future::try_join_all(asked).await.during("ask what this account may do")?;
     let missing: Vec<String> = answers.into_iter().flatten().collect();
     if missing.is_empty() {
         return Ok(());
@@ -32,11 +31,12 @@ pub(crate) async fn check(cluster: &Cluster, layout: &RunLayout) -> Result<()> {
     let cause = format!("this account may not: {}", missing.join(", "));
     let remedy = "have the Role of `kubectl podperf plan` bound to it (k8s/rbac has it)";
     Err(Error::new(Kind::Unmeasured, "create objects in namespace", cause)
+        .with_code(Code::Unauthorized)
         .with_peer(&cluster.namespace)
         .with_remedy(remedy))
 }
 
-/// One question.
+/// Asks about one verb of one rule.
 pub(crate) async fn allowed(
     cluster: &Cluster,
     rule: &AccessRule,

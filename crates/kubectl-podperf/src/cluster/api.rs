@@ -1,7 +1,7 @@
-//! The API server: requests with a deadline each, repeated while it is away.
+//! Requests to the API server, with a deadline each, repeated while it does not answer.
 //!
-//! Enters: objects and names. Leaves: what the API server said, or a [`ApiFailure`] that tells a
-//! refusal, which stands, from an absence, which passes.
+//! Enters: objects and names. Leaves: the answer, or an [`ApiFailure`]: a refusal, which is final,
+//! or an API server out of reach.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -19,14 +19,15 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::plan::options::ClusterArgs;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::Context as _;
+use podperf_model::error::{Code, Error, Kind, Result};
 
-/// For one request; the API server's own limit is a minute.
-const REQUEST: Duration = Duration::from_secs(15);
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Time limit of one request; the API server's own is a minute.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause between two tries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Kinds of object that stand in a namespace.
+/// A kind of object that belongs to a namespace.
 pub(crate) trait NamespacedObject:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -50,32 +51,47 @@ impl<K> NamespacedObject for K where
 pub(crate) enum ApiFailure {
     /// The API server's answer.
     Refused { code: u16, reason: String, message: String },
-    /// No answer for as long as the launcher waits for one.
-    Away { cause: String, patience: Duration },
+    /// No answer for as long as requests were repeated.
+    Unreachable { cause: String, retry_time: Duration },
 }
 
 impl ApiFailure {
-    pub(crate) const fn is(&self, wanted: u16) -> bool {
+    pub(crate) const fn has_status(&self, wanted: u16) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == wanted)
     }
 
     /// As an error of `operation`.
-    pub(crate) fn of(self, operation: impl Into<String>) -> Error {
+    pub(crate) fn during(self, operation: impl Into<String>) -> Error {
         match self {
             Self::Refused { message, reason, code } => {
-                let error = Error::new(Kind::Unmeasured, operation, &message);
+                let denied = matches!(code, 401 | 403);
+                let error = Error::new(Kind::Unmeasured, operation, &message)
+                    .with_code(if denied { Code::Unauthorized } else { Code::Refused });
                 match remedy(code, &reason, &message) {
                     Some(remedy) => error.with_remedy(remedy),
                     None => error,
                 }
             }
-            Self::Away { cause, patience } => {
-                let patience = humantime::format_duration(patience);
-                let cause = format!("the API server has not answered for {patience}: {cause}");
+            Self::Unreachable { cause, retry_time } => {
+                let retry_time = humantime::format_duration(retry_time);
+                let cause = format!("the API server has not answered for {retry_time}: {cause}");
                 Error::new(Kind::Unmeasured, operation, cause)
+                    .with_code(Code::Unreachable)
                     .with_remedy("check the kubeconfig, or raise --api-timeout")
             }
         }
+    }
+}
+
+/// Names the operation during which a request failed.
+pub(crate) trait DuringRequest<T> {
+    /// The failure as an error of `operation`.
+    fn during(self, operation: impl Into<String>) -> Result<T>;
+}
+
+impl<T> DuringRequest<T> for Result<T, ApiFailure> {
+    fn during(self, operation: impl Into<String>) -> Result<T> {
+        self.map_err(|failure| failure.during(operation))
     }
 }
 
@@ -103,7 +119,8 @@ fn remedy(code: u16, reason: &str, message: &str) -> Option<&'static str> {
 pub(crate) struct Cluster {
     client: Client,
     pub(crate) namespace: String,
-    patience: Duration,
+    /// How long a request is repeated while nobody answers.
+    retry_time: Duration,
     /// The API server's version.
     pub(crate) version: String,
 }
@@ -128,37 +145,38 @@ impl Cluster {
         let mut cluster = Self {
             client,
             namespace: args.namespace.clone(),
-            // A wrong address is to be told at once; an outage is waited for later.
-            patience: args.api_timeout.min(REQUEST),
+            // A wrong address is reported at once; an outage later on is waited for.
+            retry_time: args.api_timeout.min(REQUEST_TIMEOUT),
             version: String::new(),
         };
         let version = cluster
-            .patiently(|| cluster.client.apiserver_version())
+            .with_retries(|| cluster.client.apiserver_version())
             .await
-            .map_err(|failure| failure.of("connect to the API server").with_peer(&server))?;
+            .during("connect to the API server")
+            .with_peer(&server)?;
         cluster.version = version.git_version;
-        cluster.patience = args.api_timeout;
+        cluster.retry_time = args.api_timeout;
         Ok(cluster)
     }
 
     /// For tests: one that answers by `client`.
     #[cfg(test)]
-    pub(crate) fn of(client: Client, namespace: &str, patience: Duration) -> Self {
+    pub(crate) fn of(client: Client, namespace: &str, retry_time: Duration) -> Self {
         let (namespace, version) = (namespace.to_owned(), "v1.34.0".to_owned());
-        Self { client, namespace, patience, version }
+        Self { client, namespace, retry_time, version }
     }
 
-    /// Repeats a request until it is answered or patience is at its end.
-    async fn patiently<T, F, A>(&self, request: F) -> Result<T, ApiFailure>
+    /// Repeats a request until it is answered or the time for retries is over.
+    async fn with_retries<T, F, A>(&self, request: F) -> Result<T, ApiFailure>
     where
         F: Fn() -> A,
         A: Future<Output = kube::Result<T>>,
     {
-        let end = Instant::now() + self.patience;
+        let end = Instant::now() + self.retry_time;
         loop {
-            let cause = match timeout(REQUEST, request()).await {
+            let cause = match timeout(REQUEST_TIMEOUT, request()).await {
                 Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(kube::Error::Api(status))) if !passes(status.code) => {
+                Ok(Err(kube::Error::Api(status))) if !is_transient(status.code) => {
                     let (code, reason) = (status.code, status.reason.clone());
                     return Err(ApiFailure::Refused {
                         code,
@@ -167,12 +185,12 @@ impl Cluster {
                     });
                 }
                 Ok(Err(error)) => chain(&error),
-                Err(_) => format!("no answer within {} s", REQUEST.as_secs()),
+                Err(_) => format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
             };
-            if Instant::now() + PAUSE >= end {
-                return Err(ApiFailure::Away { cause, patience: self.patience });
+            if Instant::now() + RETRY_INTERVAL >= end {
+                return Err(ApiFailure::Unreachable { cause, retry_time: self.retry_time });
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -196,13 +214,13 @@ impl Cluster {
 
     pub(crate) async fn namespace(&self) -> Result<Option<Namespace>, ApiFailure> {
         let api = Api::<Namespace>::all(self.client.clone());
-        self.patiently(|| api.get_opt(&self.namespace)).await
+        self.with_retries(|| api.get_opt(&self.namespace)).await
     }
 
     pub(crate) async fn delete_namespace(&self) -> Result<(), ApiFailure> {
         let api = Api::<Namespace>::all(self.client.clone());
         let parameters = DeleteParams::background();
-        gone(self.patiently(|| api.delete(&self.namespace, &parameters)).await)
+        ignore_not_found(self.with_retries(|| api.delete(&self.namespace, &parameters)).await)
     }
 
     pub(crate) async fn get<K: NamespacedObject>(
@@ -210,7 +228,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<K>, ApiFailure> {
         let api = self.api::<K>();
-        self.patiently(|| api.get_opt(name)).await
+        self.with_retries(|| api.get_opt(name)).await
     }
 
     pub(crate) async fn list<K: NamespacedObject>(
@@ -218,7 +236,7 @@ impl Cluster {
         selector: &str,
     ) -> Result<Vec<K>, ApiFailure> {
         let (api, parameters) = (self.api::<K>(), ListParams::default().labels(selector));
-        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+        Ok(self.with_retries(|| api.list(&parameters)).await?.items)
     }
 
     /// What is in other namespaces: for the fingerprint, which does without.
@@ -232,20 +250,20 @@ impl Cluster {
             None => Api::all(client),
         };
         let parameters = ListParams::default();
-        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+        Ok(self.with_retries(|| api.list(&parameters)).await?.items)
     }
 
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ApiFailure> {
         let api = Api::<Node>::all(self.client.clone());
         let parameters = ListParams::default();
-        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+        Ok(self.with_retries(|| api.list(&parameters)).await?.items)
     }
 
     /// Events of one object.
     pub(crate) async fn events(&self, name: &str) -> Result<Vec<Event>, ApiFailure> {
         let api = self.api::<Event>();
         let parameters = ListParams::default().fields(&format!("involvedObject.name={name}"));
-        Ok(self.patiently(|| api.list(&parameters)).await?.items)
+        Ok(self.with_retries(|| api.list(&parameters)).await?.items)
     }
 
     /// Deletes one object; one that is gone already is no failure. `grace` is a pod's time to end.
@@ -256,7 +274,7 @@ impl Cluster {
     ) -> Result<(), ApiFailure> {
         let api = self.api::<K>();
         let parameters = DeleteParams { grace_period_seconds: grace, ..DeleteParams::background() };
-        gone(self.patiently(|| api.delete(name, &parameters)).await)
+        ignore_not_found(self.with_retries(|| api.delete(name, &parameters)).await)
     }
 
     /// Deletes all that a selector matches, in one request.
@@ -266,7 +284,7 @@ impl Cluster {
     ) -> Result<(), ApiFailure> {
         let (api, which) = (self.api::<K>(), ListParams::default().labels(selector));
         let parameters = DeleteParams::background();
-        gone(self.patiently(|| api.delete_collection(&parameters, &which)).await)
+        ignore_not_found(self.with_retries(|| api.delete_collection(&parameters, &which)).await)
     }
 
     /// The last lines of a container's log.
@@ -277,7 +295,7 @@ impl Cluster {
             tail_lines: Some(5),
             ..LogParams::default()
         };
-        self.patiently(|| api.logs(pod, &parameters)).await
+        self.with_retries(|| api.logs(pod, &parameters)).await
     }
 
     /// A container's log from its beginning, line by line, until it ends. One try.
@@ -290,10 +308,10 @@ impl Cluster {
         let api = self.api::<Pod>();
         let container = Some(container.to_owned());
         let parameters = LogParams { container, follow, ..LogParams::default() };
-        match timeout(REQUEST, api.log_stream(pod, &parameters)).await {
+        match timeout(REQUEST_TIMEOUT, api.log_stream(pod, &parameters)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(chain(&error)),
-            Err(_) => Err(format!("no answer within {} s", REQUEST.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
         }
     }
 
@@ -304,7 +322,7 @@ impl Cluster {
     {
         let (api, parameters) =
             (Api::<K>::all_with(self.client.clone(), &()), PostParams::default());
-        self.patiently(|| api.create(&parameters, object)).await
+        self.with_retries(|| api.create(&parameters, object)).await
     }
 }
 
@@ -324,11 +342,11 @@ where
             message: format!("the manifest is not of its kind: {error}"),
         })?;
     let parameters = PostParams { dry_run: dry, ..PostParams::default() };
-    let created = cluster.patiently(|| api.create(&parameters, &object)).await;
+    let created = cluster.with_retries(|| api.create(&parameters, &object)).await;
     let name = object.meta().name.clone().unwrap_or_default();
     match created {
-        Err(failure) if failure.is(409) && !dry => {
-            let there = cluster.patiently(|| api.get(&name)).await?;
+        Err(failure) if failure.has_status(409) && !dry => {
+            let there = cluster.with_retries(|| api.get(&name)).await?;
             // The API server and webhooks may have added labels of their own.
             let labels = |object: &K| object.meta().labels.clone().unwrap_or_default();
             let has = labels(&there);
@@ -339,14 +357,14 @@ where
     }
 }
 
-/// A code that another try may not meet: overload, and what a proxy in front says.
-const fn passes(code: u16) -> bool {
+/// Whether another try may not meet this code: overload, and what a proxy in front says.
+const fn is_transient(code: u16) -> bool {
     matches!(code, 429 | 500 | 502 | 503 | 504)
 }
 
-fn gone<T>(answer: Result<T, ApiFailure>) -> Result<(), ApiFailure> {
+fn ignore_not_found<T>(answer: Result<T, ApiFailure>) -> Result<(), ApiFailure> {
     match answer {
-        Err(failure) if !failure.is(404) => Err(failure),
+        Err(failure) if !failure.has_status(404) => Err(failure),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
-//! Takes a run out of the cluster, and says what it deleted.
+//! Deletes a run from the cluster, and says what was deleted.
 //!
 //! Everything is found by its labels, so it does not matter how far a run came. Deleting is
-//! repeated until a look finds nothing, because a request under way when a run is broken off may
+//! repeated until nothing is found, because a request under way when a run is broken off may
 //! still create something.
 
 use std::collections::BTreeMap;
@@ -13,19 +13,19 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster, NamespacedObject};
+use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _, NamespacedObject};
 use crate::plan::node;
 use crate::progress::ProgressLine;
 use podperf_model::error::{Error, Kind, Result};
 
-/// For everything to be gone: a kubelet and the controllers may look for changes but once a minute
-/// after the API server was away.
-const LIMIT: Duration = Duration::from_secs(150);
-/// A pod whose node does not answer is struck off after this.
-const FORCE_AFTER: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(500);
-const AT_ONCE: usize = 16;
-/// For a pod to end; the engine ends at once.
+/// Time limit for everything to be gone: a kubelet and the controllers may look for changes but
+/// once a minute after the API server was away.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(150);
+/// Time after which a pod whose node does not answer is deleted by force.
+const FORCE_DELETE_AFTER: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_CONCURRENT_REQUESTS: usize = 16;
+/// Time that a pod has to end; the engine ends at once.
 const GRACE_SECONDS: u32 = 3;
 
 /// What was deleted, by kind.
@@ -33,7 +33,7 @@ const GRACE_SECONDS: u32 = 3;
 pub(crate) struct Deleted {
     pub(crate) objects: BTreeMap<&'static str, usize>,
     /// Pods whose node does not answer: their containers may go on until it does.
-    pub(crate) struck_off: Vec<String>,
+    pub(crate) force_deleted: Vec<String>,
     pub(crate) namespace: bool,
 }
 
@@ -49,8 +49,8 @@ impl Deleted {
             return "nothing to delete".to_owned();
         }
         let mut sentence = format!("deleted {}", parts.join(", "));
-        if !self.struck_off.is_empty() {
-            let pods = self.struck_off.join(", ");
+        if !self.force_deleted.is_empty() {
+            let pods = self.force_deleted.join(", ");
             sentence = format!(
                 "{sentence}; the nodes of {pods} do not answer, so their containers may run on \
                  until their kubelets are back"
@@ -78,49 +78,50 @@ pub(crate) async fn delete(
     selector: &str,
     progress: &ProgressLine,
 ) -> Result<Deleted> {
-    let failed = |failure: ApiFailure| failure.of(format!("delete what is labelled {selector}"));
+    let operation = format!("delete what is labelled {selector}");
     let mut deleted = Deleted::default();
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut most: BTreeMap<&'static str, usize> = BTreeMap::new();
     loop {
         // All is looked at before anything is deleted: once the Job is gone, so is what it owns.
-        let jobs = there::<Job>(cluster, selector).await.map_err(failed)?;
-        let policies = there::<NetworkPolicy>(cluster, selector).await.map_err(failed)?;
-        let services = there::<Service>(cluster, selector).await.map_err(failed)?;
-        let pods = pods(cluster, selector).await.map_err(failed)?;
+        let jobs = find::<Job>(cluster, selector).await.during(&operation)?;
+        let policies = find::<NetworkPolicy>(cluster, selector).await.during(&operation)?;
+        let services = find::<Service>(cluster, selector).await.during(&operation)?;
+        let pods = pods(cluster, selector).await.during(&operation)?;
         let found =
             [("Job", &jobs), ("NetworkPolicy", &policies), ("Service", &services), ("pod", &pods)];
         for (kind, names) in found {
             let known = most.entry(kind).or_default();
             *known = (*known).max(names.len());
         }
-        delete_each::<Job>(cluster, &jobs, None).await.map_err(failed)?;
+        delete_each::<Job>(cluster, &jobs, None).await.during(&operation)?;
         // Where its Job was gone before, nobody else may come for a pod.
         let job_known = most.get("Job").is_some_and(|count| *count > 0);
         let ours = pods.iter().filter(|pod| !(pod.of_job && job_known));
-        delete_each::<Pod>(cluster, ours, Some(GRACE_SECONDS)).await.map_err(failed)?;
-        strike_off_idle(cluster, &pods).await.map_err(failed)?;
-        delete_each::<Service>(cluster, &services, None).await.map_err(failed)?;
+        delete_each::<Pod>(cluster, ours, Some(GRACE_SECONDS)).await.during(&operation)?;
+        force_delete_idle(cluster, &pods).await.during(&operation)?;
+        delete_each::<Service>(cluster, &services, None).await.during(&operation)?;
         if !policies.is_empty() {
             // In one request, however many they are.
-            cluster.delete_all::<NetworkPolicy>(selector).await.map_err(failed)?;
+            cluster.delete_all::<NetworkPolicy>(selector).await.during(&operation)?;
         }
         let left: usize = found.iter().map(|(_, names)| names.len()).sum();
         if left == 0 {
             break;
         }
         progress.wait(&format!("cleaning up: {left} objects are still there"));
-        if begun.elapsed() >= FORCE_AFTER {
-            strike_off(cluster, selector, &mut deleted).await.map_err(failed)?;
+        if started.elapsed() >= FORCE_DELETE_AFTER {
+            force_delete_unconfirmed(cluster, selector, &mut deleted).await.during(&operation)?;
         }
-        if begun.elapsed() >= LIMIT {
+        if started.elapsed() >= CLEANUP_TIMEOUT {
             let names: Vec<&str> =
                 found.iter().flat_map(|(_, names)| names.iter().map(|it| &*it.name)).collect();
-            let cause = format!("still there after {} s: {}", LIMIT.as_secs(), names.join(", "));
+            let cause =
+                format!("still there after {} s: {}", CLEANUP_TIMEOUT.as_secs(), names.join(", "));
             return Err(Error::new(Kind::Incomplete, "clean up", cause)
                 .with_remedy("try `kubectl podperf destroy` again"));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     deleted.objects = most.into_iter().filter(|(_, count)| *count > 0).collect();
     Ok(deleted)
@@ -140,26 +141,26 @@ struct FoundObject {
 }
 
 /// Everything of one kind.
-async fn there<K: NamespacedObject>(
+async fn find<K: NamespacedObject>(
     cluster: &Cluster,
     selector: &str,
 ) -> Result<Vec<FoundObject>, ApiFailure> {
     let found: Vec<K> = match cluster.list(selector).await {
         // Who may not see this kind has made none of it.
-        Err(failure) if failure.is(403) => return Ok(Vec::new()),
+        Err(failure) if failure.has_status(403) => return Ok(Vec::new()),
         other => other?,
     };
-    let there = |object: K| {
+    let found_object = |object: K| {
         let meta = object.meta();
         let ending = meta.deletion_timestamp.is_some();
         meta.name.clone().map(|name| FoundObject { name, ending, idle: false, of_job: false })
     };
-    Ok(found.into_iter().filter_map(there).collect())
+    Ok(found.into_iter().filter_map(found_object).collect())
 }
 
 async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<FoundObject>, ApiFailure> {
     let found: Vec<Pod> = cluster.list(selector).await?;
-    let there = |pod: Pod| {
+    let found_object = |pod: Pod| {
         let ending = pod.metadata.deletion_timestamp.is_some();
         let statuses = pod.status.and_then(|status| status.container_statuses);
         let runs = |status: &ContainerStatus| {
@@ -172,13 +173,13 @@ async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<FoundObject>, Api
         let of_job = owners.any(|owner| owner.kind == "Job" && owner.controller == Some(true));
         pod.metadata.name.map(|name| FoundObject { name, ending, idle, of_job })
     };
-    Ok(found.into_iter().filter_map(there).collect())
+    Ok(found.into_iter().filter_map(found_object).collect())
 }
 
 /// A kubelet may take a minute to confirm the end of a pod that has ended or never began: it looks
 /// for dead containers as seldom (ContainerGCPeriod). Nothing of it is left running, so it is not
 /// waited for.
-async fn strike_off_idle(cluster: &Cluster, pods: &[FoundObject]) -> Result<(), ApiFailure> {
+async fn force_delete_idle(cluster: &Cluster, pods: &[FoundObject]) -> Result<(), ApiFailure> {
     for pod in pods.iter().filter(|pod| pod.idle && pod.ending) {
         cluster.delete::<Pod>(&pod.name, Some(0)).await?;
     }
@@ -194,14 +195,14 @@ async fn delete_each<K: NamespacedObject>(
     let open = found.into_iter().filter(|object| !object.ending);
     let answers: Vec<Result<(), ApiFailure>> = stream::iter(open)
         .map(|object| cluster.delete::<K>(&object.name, grace))
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(MAX_CONCURRENT_REQUESTS)
         .collect()
         .await;
     answers.into_iter().collect()
 }
 
-/// Strikes off pods whose node is not ready: nobody there will ever confirm that they ended.
-async fn strike_off(
+/// Deletes pods by force whose node is not ready: it will not confirm that they ended.
+async fn force_delete_unconfirmed(
     cluster: &Cluster,
     selector: &str,
     deleted: &mut Deleted,
@@ -218,8 +219,8 @@ async fn strike_off(
         });
         if dead {
             cluster.delete::<Pod>(&name, Some(0)).await?;
-            if !deleted.struck_off.contains(&name) {
-                deleted.struck_off.push(name);
+            if !deleted.force_deleted.contains(&name) {
+                deleted.force_deleted.push(name);
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Brings a run into the cluster: the Job that owns everything, servers, Services, policies, and
-//! last the clients, which are told where their servers are.
+//! last the clients, whose configuration names the addresses of their servers.
 //!
 //! Every wait has the deadline `--ready-timeout` and ends with the reason in words.
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::access;
-use crate::cluster::api::{ApiFailure, Cluster, NamespacedObject};
+use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _, NamespacedObject};
 use crate::cluster::endpoints;
 use crate::cluster::namespace;
 use crate::cluster::ready::{self, PodWaiter};
@@ -32,12 +32,12 @@ use podperf_model::error::Result;
 use podperf_model::result::cluster::ClusterPlan;
 use podperf_model::schedule::{AgentConfig, Schedule, Step};
 
-/// Between two looks at the pods.
-const LOOK: Duration = Duration::from_millis(400);
-/// Requests under way at once, where there are hundreds of objects.
-const AT_ONCE: usize = 16;
+/// Time between two tries of a dry run.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// Requests under way at once: there may be hundreds of objects.
+const MAX_CONCURRENT_REQUESTS: usize = 16;
 
-/// A run that is in the cluster.
+/// A run that was brought into the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Deployed {
     /// Its coordinator's pod.
@@ -67,7 +67,7 @@ impl Deployment<'_> {
     ///
     /// # Errors
     /// Naming what does not come up and why. What was created is left for the clean-up.
-    pub(crate) async fn carry_out(self) -> Result<Deployed> {
+    pub(crate) async fn deploy(self) -> Result<Deployed> {
         let Self { cluster, settings, layout, progress, .. } = self;
         namespace::ensure(cluster, settings, layout, progress).await?;
         access::check(cluster, layout).await?;
@@ -122,7 +122,7 @@ impl Deployment<'_> {
             let kind = object["kind"].as_str().unwrap_or_default();
             format!("create {kind} {}", object["metadata"]["name"].as_str().unwrap_or_default())
         };
-        self.cluster.create(object, false).await.map_err(|failure| failure.of(what()))
+        self.cluster.create(object, false).await.during(what())
     }
 
     /// One pod of each kind, asked of the API server without being made: pod security, quotas and
@@ -149,15 +149,15 @@ impl Deployment<'_> {
                     Ok(_) => break,
                     // A namespace just made gets its service account a moment later.
                     Err(failure) if is_namespace_new(&failure) && Instant::now() < end => {}
-                    Err(failure) => return Err(failure.of(format!("create pod {name}"))),
+                    Err(failure) => return Err(failure.during(format!("create pod {name}"))),
                 }
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
         Ok(())
     }
 
-    /// Services and policies.
+    /// Creates Services and policies.
     async fn objects(&self, builder: &ManifestBuilder<'_>, sent: &mut Vec<Value>) -> Result<()> {
         let mut services = builder.background();
         for replica in &self.layout.services {
@@ -172,14 +172,14 @@ impl Deployment<'_> {
             }
         }
         let policies = builder.policies();
-        if services.len() + policies.len() > AT_ONCE {
+        if services.len() + policies.len() > MAX_CONCURRENT_REQUESTS {
             let (services, policies) = (services.len(), policies.len());
             self.progress
                 .note(&format!("creating {services} Services and {policies} NetworkPolicies"));
         }
         stream::iter(&services)
             .map(|object| self.create::<Service>(object))
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT_REQUESTS)
             .try_for_each(|_| futures::future::ready(Ok(())))
             .await?;
         // The one that admits is to be the last, so they come one after the other.
@@ -191,21 +191,21 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// A Service with addresses of a family; none where the cluster has no such addresses.
+    /// Creates a Service with addresses of a family; none where the cluster has no such addresses.
     async fn of_family(&self, service: Value, family: AddressFamily) -> Result<Option<Value>> {
         match self.cluster.create::<Service>(&service, false).await {
             Ok(_) => Ok(Some(service)),
-            Err(failure) if failure.is(422) => {
+            Err(failure) if failure.has_status(422) => {
                 let name = service["metadata"]["name"].as_str().unwrap_or_default();
-                let why = failure.of(format!("create {} Service {name}", family.name()));
+                let why = failure.during(format!("create {} Service {name}", family.name()));
                 self.progress.note(&why.to_string());
                 Ok(None)
             }
-            Err(failure) => Err(failure.of("create a Service")),
+            Err(failure) => Err(failure.during("create a Service")),
         }
     }
 
-    /// Clients, and servers that are clients too.
+    /// Creates clients, and servers that are clients too; returns the paths that have no address.
     async fn clients(
         &self,
         builder: &ManifestBuilder<'_>,
@@ -239,11 +239,8 @@ impl Deployment<'_> {
         let mut services = BTreeMap::new();
         if !self.layout.services.is_empty() {
             let selector = labels::selector(&self.settings.run_id);
-            let listed: Vec<Service> = self
-                .cluster
-                .list(&selector)
-                .await
-                .map_err(|failure| failure.of("look at the Services"))?;
+            let listed: Vec<Service> =
+                self.cluster.list(&selector).await.during("look at the Services")?;
             services = listed
                 .into_iter()
                 .filter_map(|service| {
@@ -261,7 +258,7 @@ fn is_namespace_new(failure: &ApiFailure) -> bool {
              if message.contains("serviceaccount") && message.contains("not found"))
 }
 
-/// What all pods of a run know, and nobody else.
+/// A secret that the pods of a run share.
 fn random_token() -> String {
     let mut bytes = [0_u8; 16];
     if getrandom::fill(&mut bytes).is_err() {

@@ -1,4 +1,4 @@
-//! Waits until Services lead somewhere.
+//! Waits until Services have endpoints.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster};
+use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
 use crate::plan::layout::{Replica, RunLayout};
 use crate::plan::manifest::service_name;
 use crate::plan::path::ServerRole;
@@ -14,9 +14,9 @@ use crate::plan::settings::Settings;
 use crate::plan::targets::{self, KnownAddresses};
 use crate::progress::ProgressLine;
 use podperf_model::AddressFamily;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
-const LOOK: Duration = Duration::from_millis(400);
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
 /// Waits for an endpoint behind each Service whose server runs.
 ///
@@ -46,9 +46,9 @@ pub(crate) async fn wait(
     while !open.is_empty() {
         let mut without = Vec::new();
         for name in open {
-            let found = has_endpoint(cluster, &name).await.map_err(|failure| {
-                failure.of(format!("look at the endpoints of Service {name}"))
-            })?;
+            let found = has_endpoint(cluster, &name)
+                .await
+                .during(format!("look at the endpoints of Service {name}"))?;
             if !found {
                 without.push(name);
             }
@@ -63,13 +63,15 @@ pub(crate) async fn wait(
                 humantime::format_duration(settings.deadlines.ready_timeout),
                 open.join(", ")
             );
-            return Err(Error::new(Kind::Unmeasured, "wait for the Services", cause).with_remedy(
-                "the pods are ready, so look at the controller of endpoints; or raise \
-                 --ready-timeout",
-            ));
+            return Err(Error::new(Kind::Unmeasured, "wait for the Services", cause)
+                .with_code(Code::Timeout)
+                .with_remedy(
+                    "the pods are ready, so look at the controller of endpoints; or raise \
+                     --ready-timeout",
+                ));
         }
         progress.wait(&format!("{} Services have no endpoint yet", open.len()));
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
@@ -100,7 +102,7 @@ async fn has_endpoint(cluster: &Cluster, service: &str) -> Result<bool, ApiFailu
                 conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
             }));
         }
-        Err(failure) if failure.is(404) || failure.is(403) => {}
+        Err(failure) if failure.has_status(404) || failure.has_status(403) => {}
         Err(failure) => return Err(failure),
     }
     let endpoints: Option<Endpoints> = cluster.get(service).await?;

@@ -1,7 +1,7 @@
 //! Follows a run by the log of its coordinator, and watches its pods meanwhile.
 //!
 //! The log is the run's record, so a connection that breaks costs nothing: it is read again from
-//! its beginning, and what was known already passes by. What came in stays with the caller even
+//! its beginning, and what is known already is skipped. What came in stays with the caller even
 //! where following is broken off.
 
 use std::cell::RefCell;
@@ -24,16 +24,16 @@ use podperf_model::result::cluster::ProbeFacts;
 use podperf_model::result::run::Run;
 use podperf_model::run_log::{Item, LogRecord, Reader};
 
-/// A coordinator says something every two seconds; silent for longer, the connection is dead.
-const SILENCE: Duration = Duration::from_secs(20);
-/// Between two tries to read the log.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks at the pods.
-const LOOK: Duration = Duration::from_secs(2);
-/// For a step under way to end once a pod of the run has failed: peers notice within 5 s.
-const WIND_UP: Duration = Duration::from_secs(12);
+/// Silence after which a connection is dead: a coordinator logs something every two seconds.
+const LOG_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause between two tries to read the log.
+const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two checks of the pods.
+const POD_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Time for the step under way to end once a pod has failed: peers notice within 5 s.
+const STEP_END_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// What is followed.
+/// Reads the log of one run, and watches its pods.
 pub(crate) struct LogFollower<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) run_id: &'a str,
@@ -41,8 +41,9 @@ pub(crate) struct LogFollower<'a> {
     pub(crate) coordinator: &'a str,
     /// Pods that have to be there until the end.
     pub(crate) pods: Vec<String>,
+    /// How long the log may be out of reach.
     pub(crate) retry_time: Duration,
-    /// Time of one step, for telling what is left.
+    /// Time of one step, to estimate what is left.
     pub(crate) step_time: Duration,
     pub(crate) progress: &'a ProgressLine,
 }
@@ -102,7 +103,7 @@ impl LogFollower<'_> {
                     )));
             }
             self.progress.wait(&format!("reading the log again: {cause}"));
-            sleep(PAUSE).await;
+            sleep(RECONNECT_INTERVAL).await;
         }
     }
 
@@ -117,7 +118,7 @@ impl LogFollower<'_> {
         pin_mut!(log);
         let mut lines = log.lines();
         loop {
-            match timeout(SILENCE, lines.next()).await {
+            match timeout(LOG_SILENCE_TIMEOUT, lines.next()).await {
                 Ok(Some(Ok(line))) => {
                     if let Some(item) = reader.line(&line) {
                         self.take(item, state);
@@ -125,7 +126,7 @@ impl LogFollower<'_> {
                 }
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(None) => return Ok(()),
-                Err(_) => return Err(format!("silent for {} s", SILENCE.as_secs())),
+                Err(_) => return Err(format!("silent for {} s", LOG_SILENCE_TIMEOUT.as_secs())),
             }
             if follow && state.borrow().finished.is_some() {
                 return Ok(());
@@ -133,7 +134,7 @@ impl LogFollower<'_> {
         }
     }
 
-    /// The coordinator ended without its last word.
+    /// The error of a coordinator that ended without its last record; none while it runs.
     async fn coordinator_ended(&self, cause: &str) -> Option<Error> {
         let failed = |cause: &str| {
             Error::new(Kind::Incomplete, "follow the coordinator in pod", cause)
@@ -143,7 +144,9 @@ impl LogFollower<'_> {
             Ok(None) => Some(failed("the pod is gone; did somebody delete it?")),
             Ok(Some(pod)) => match pod_health::health(&pod) {
                 PodHealth::Failed(why) => Some(failed(&why)),
-                PodHealth::Ended => Some(failed(&format!("it ended without a last word; {cause}"))),
+                PodHealth::Ended => {
+                    Some(failed(&format!("it ended without its last record; {cause}")))
+                }
                 PodHealth::Ready | PodHealth::Waiting(_) => None,
             },
             Err(_) => None,
@@ -179,7 +182,7 @@ impl LogFollower<'_> {
             LogRecord::Joined { agent } => self.progress.wait(&format!("{agent} has joined")),
             LogRecord::Probed { agent, path, address, expect, met, seconds, cause } => {
                 if !met {
-                    let cause = cause.as_deref().unwrap_or("no cause told");
+                    let cause = cause.as_deref().unwrap_or("no cause given");
                     self.progress.note(&format!("path {path}, {agent} to {address}: {cause}"));
                 }
                 let probe = ProbeFacts { path, agent, address, expect, met, seconds, cause };
@@ -223,14 +226,14 @@ impl LogFollower<'_> {
     /// Returns when a pod of the run has failed or is gone, once the step under way had its time.
     async fn watch_pods(&self, state: &RefCell<LogState>) -> Error {
         loop {
-            sleep(LOOK).await;
+            sleep(POD_POLL_INTERVAL).await;
             let selector = labels::selector(self.run_id);
             // The log's reader decides when an API server has been away for too long.
             let Ok(pods) = self.cluster.list::<Pod>(&selector).await else { continue };
             let Some(error) = self.failed_pod(&pods).await else { continue };
             self.progress.note(&error.to_string());
             let results = state.borrow().results.len();
-            let end = Instant::now() + WIND_UP;
+            let end = Instant::now() + STEP_END_TIMEOUT;
             while Instant::now() < end && state.borrow().results.len() == results {
                 sleep(Duration::from_millis(200)).await;
             }
@@ -251,7 +254,7 @@ impl LogFollower<'_> {
                 return Some(Error::new(Kind::Incomplete, "run pod", cause).with_peer(name));
             }
             if let PodHealth::Failed(why) = pod_health::health(pod) {
-                let why = self.with_last_words(name, pod, why).await;
+                let why = self.with_last_lines(name, pod, why).await;
                 return Some(ready::failed(name, pod, &why).with_kind(Kind::Incomplete));
             }
         }
@@ -259,13 +262,13 @@ impl LogFollower<'_> {
     }
 
     /// The status has the last lines of a container that failed, unless it had none to give.
-    async fn with_last_words(&self, name: &str, pod: &Pod, why: String) -> String {
+    async fn with_last_lines(&self, name: &str, pod: &Pod, why: String) -> String {
         if why.contains("its last lines") {
             return why;
         }
         let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
         let Some(container) = container else { return why };
-        let tail = timeout(LOOK, self.cluster.log_tail(name, &container.name)).await;
+        let tail = timeout(POD_POLL_INTERVAL, self.cluster.log_tail(name, &container.name)).await;
         match tail {
             Ok(Ok(tail)) if !tail.trim().is_empty() => {
                 format!("{why}; its last lines: {}", pod_health::last_lines(&tail))

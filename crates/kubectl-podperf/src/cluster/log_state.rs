@@ -1,11 +1,11 @@
-//! What the log of a coordinator has told so far, as plain data.
+//! What was read from the log of a coordinator, as plain data.
 
 use std::collections::BTreeMap;
 
 use podperf_model::result::cluster::ProbeFacts;
 use podperf_model::result::run::Run;
 
-/// What a coordinator's log has told so far.
+/// What was read from a coordinator's log so far.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
     /// By step and agent.
@@ -13,12 +13,12 @@ pub(crate) struct LogState {
     /// Why there is no result, by step and agent (none: of the whole step).
     pub(crate) missing: BTreeMap<(u32, Option<String>), String>,
     pub(crate) probes: Vec<ProbeFacts>,
-    /// Agents that went before their time.
+    /// Agents that were lost, each with the cause.
     pub(crate) lost: Vec<(String, String)>,
-    /// The coordinator has said its last word: why it broke off, if it did.
+    /// The coordinator has written its last record: why it ended early, if it did.
     pub(crate) finished: Option<Option<String>>,
     /// Steps of the schedule.
     pub(crate) steps: u32,
-    /// The log is not to be had, and the run may go on without anybody reading it.
+    /// The log cannot be read, and the run may go on meanwhile.
     pub(crate) unreachable: bool,
 }

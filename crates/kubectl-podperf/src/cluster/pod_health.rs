@@ -1,15 +1,15 @@
-//! Why a pod does not run, in words: pure functions over its status and its events.
+//! Whether a pod runs, and if not why: pure functions over its status and its events.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 
-/// How a pod stands.
+/// The health of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PodHealth {
     /// All its containers are ready.
     Ready,
-    /// Not yet; the words say what for, where the pod tells.
+    /// Not ready yet, with what it waits for, where the pod tells.
     Waiting(String),
-    /// It will not come to anything.
+    /// It will not run, with the reason.
     Failed(String),
     /// All its containers ended well.
     Ended,
@@ -26,10 +26,10 @@ const FINAL: [&str; 7] = [
     "CrashLoopBackOff",
 ];
 
-/// Lines of a container's last words that are told.
-const LAST_LINES: usize = 4;
+/// Lines of a container's log that stand in an error.
+const MAX_LAST_LINES: usize = 4;
 
-/// How `pod` stands.
+/// The health of `pod`.
 pub(crate) fn health(pod: &Pod) -> PodHealth {
     let Some(status) = &pod.status else { return PodHealth::Waiting("not looked at yet".into()) };
     // A mesh may have put containers before podperf's own.
@@ -69,14 +69,14 @@ pub(crate) fn health(pod: &Pod) -> PodHealth {
     }
     let scheduled = condition("PodScheduled").is_some_and(|one| one.status == "True");
     if scheduled && containers.is_empty() {
-        let told = "scheduled, and its kubelet says nothing of it (does the kubelet run?)";
-        return PodHealth::Waiting(told.to_owned());
+        let text = "scheduled, and its kubelet says nothing of it (does the kubelet run?)";
+        return PodHealth::Waiting(text.to_owned());
     }
     let phase = status.phase.as_deref().unwrap_or("Pending");
     PodHealth::Waiting(format!("{phase}, not ready"))
 }
 
-/// A container that ended badly, with its last words.
+/// What a container that failed says of it, with its last lines.
 fn crash(container: &ContainerStatus) -> Option<String> {
     let ended = container.state.as_ref()?.terminated.as_ref()?;
     if ended.exit_code == 0 {
@@ -94,7 +94,7 @@ fn crash(container: &ContainerStatus) -> Option<String> {
 /// The last lines of a text, as one.
 pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ")
+    lines[lines.len().saturating_sub(MAX_LAST_LINES)..].join(" | ")
 }
 
 fn waits(container: &ContainerStatus) -> Option<(&str, String)> {

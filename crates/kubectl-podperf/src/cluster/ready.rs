@@ -1,4 +1,4 @@
-//! Waits for pods, and says of those that do not come up why not.
+//! Waits for pods, and says why those that do not come up do not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster};
+use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
 use crate::cluster::pod_health::{self, PodHealth};
 use crate::plan::labels::{self, role};
 use crate::plan::layout::COORDINATOR_PORT;
@@ -14,12 +14,12 @@ use crate::plan::node;
 use crate::plan::settings::Settings;
 use crate::plan::targets;
 use crate::progress::ProgressLine;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
-/// Between two looks at the pods.
-const LOOK: Duration = Duration::from_millis(400);
+/// Time between two checks of the pods.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
-/// The pods of a run on their way up.
+/// Waits for the pods of a run.
 pub(crate) struct PodWaiter<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) settings: &'a Settings,
@@ -33,11 +33,7 @@ impl PodWaiter<'_> {
         let limit = self.settings.deadlines.ready_timeout;
         let end = Instant::now() + limit;
         loop {
-            let pods: Vec<Pod> = self
-                .cluster
-                .list(&selector)
-                .await
-                .map_err(|failure| failure.of("look at the pods"))?;
+            let pods: Vec<Pod> = self.cluster.list(&selector).await.during("look at the pods")?;
             let pods: BTreeMap<String, Pod> = pods
                 .into_iter()
                 .filter_map(|pod| Some((pod.metadata.name.clone()?, pod)))
@@ -63,7 +59,7 @@ impl PodWaiter<'_> {
             if Instant::now() >= end {
                 return Err(self.late(expected, &pods, &waiting, limit).await);
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -74,13 +70,13 @@ impl PodWaiter<'_> {
         match pod_health::refused(&events) {
             Some(why) => {
                 Err(ApiFailure::Refused { code: 403, reason: "FailedCreate".into(), message: why }
-                    .of(format!("create the pod of Job {name}")))
+                    .during(format!("create the pod of Job {name}")))
             }
             None => Ok(()),
         }
     }
 
-    /// Who is not ready, and why.
+    /// The error that names the pods that are not ready, and why.
     async fn late(
         &self,
         expected: usize,
@@ -112,6 +108,7 @@ impl PodWaiter<'_> {
         let cause =
             format!("not within {}: {}", humantime::format_duration(limit), reasons.join("; "));
         Error::new(Kind::Unmeasured, "wait for the pods", cause)
+            .with_code(Code::Timeout)
             .with_remedy("mend what is named, or raise --ready-timeout")
     }
 }
@@ -132,7 +129,7 @@ pub(crate) fn coordinator(pods: &BTreeMap<String, Pod>) -> Result<(String, Strin
     })
 }
 
-/// A pod that will not come to anything.
+/// The error of a pod that will not run.
 pub(crate) fn failed(name: &str, pod: &Pod, why: &str) -> Error {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     let node = node.map_or_else(String::new, |node| format!(" on node {node}"));

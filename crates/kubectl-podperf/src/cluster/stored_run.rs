@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::api::Cluster;
+use crate::cluster::api::{Cluster, DuringRequest as _};
 use crate::cluster::verify;
 use crate::plan::labels::{self, role};
 use crate::plan::node;
@@ -36,10 +36,8 @@ impl StoredRun {
                 .with_peer(&cluster.namespace)
                 .with_remedy("`kubectl podperf destroy` lists the runs that are there")
         };
-        let job: Option<Job> = cluster
-            .get(&labels::job_name(run_id))
-            .await
-            .map_err(|failure| failure.of(format!("look up run {run_id}")))?;
+        let job: Option<Job> =
+            cluster.get(&labels::job_name(run_id)).await.during(format!("look up run {run_id}"))?;
         let job = job.ok_or_else(|| failed("there is none of that name"))?;
         let annotations = job.metadata.annotations.unwrap_or_default();
         let plan = annotations.get(labels::PLAN).and_then(|text| serde_json::from_str(text).ok());
@@ -51,10 +49,8 @@ impl StoredRun {
             .and_then(|env| env.into_iter().find(|one| one.name == "PODPERF_SCHEDULE"))
             .and_then(|one| serde_json::from_str(&one.value.unwrap_or_default()).ok());
         let schedule = schedule.ok_or_else(|| failed("its Job has no schedule of this version"))?;
-        let pods: Vec<Pod> = cluster
-            .list(&labels::selector(run_id))
-            .await
-            .map_err(|failure| failure.of("look at the pods"))?;
+        let pods: Vec<Pod> =
+            cluster.list(&labels::selector(run_id)).await.during("look at the pods")?;
         let pods: BTreeMap<String, Pod> =
             pods.into_iter().filter_map(|pod| Some((pod.metadata.name.clone()?, pod))).collect();
         let coordinator = pods.iter().find(|(_, pod)| role(pod) == "coordinator");

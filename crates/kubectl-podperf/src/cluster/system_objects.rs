@@ -17,11 +17,11 @@ impl SystemObjects {
     /// Reads them; what is not to be had says why.
     pub(crate) async fn read(cluster: &Cluster) -> Self {
         let why = |failure: ApiFailure| match failure {
-            failure if failure.is(403) => "this account may not list it".to_owned(),
-            failure => failure.of("list").cause,
+            failure if failure.has_status(403) => "this account may not list it".to_owned(),
+            failure => failure.during("list").cause,
         };
         let mut daemon_sets = cluster.list_in::<DaemonSet>(None).await;
-        if daemon_sets.as_ref().is_err_and(|failure| failure.is(403)) {
+        if daemon_sets.as_ref().is_err_and(|failure| failure.has_status(403)) {
             // Most plugins are where the system is.
             daemon_sets = cluster.list_in::<DaemonSet>(Some(SYSTEM_NAMESPACE)).await;
         }

@@ -48,7 +48,7 @@ pub(crate) fn placement(
     }
 }
 
-/// What is told of a pod.
+/// The facts about a pod for the document.
 pub(crate) fn facts(name: &str, pod: &Pod) -> PodFacts {
     let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
     let containers = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();

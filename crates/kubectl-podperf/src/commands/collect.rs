@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::finish::{finish, timed_out};
-use super::signal::{Interrupts, ended_by};
+use super::signal::{Interrupts, signal_error};
 use crate::cluster::api::Cluster;
 use crate::cluster::follow::LogFollower;
 use crate::cluster::log_state::LogState;
@@ -40,9 +40,9 @@ pub(super) async fn run(args: CollectArgs, command: Vec<String>) -> Result<u8> {
         progress: &progress,
     };
     let log = RefCell::new(LogState::default());
-    let broken_off = tokio::select! {
+    let ended_early_by = tokio::select! {
         ended = follow(&follower, &log, args.no_wait) => ended.err(),
-        kind = interrupts.first() => Some(ended_by(kind)),
+        kind = interrupts.first() => Some(signal_error(kind)),
         timeout = passed(args.timeout) => Some(timed_out(timeout)),
     };
     let log = log.into_inner();
@@ -57,7 +57,7 @@ pub(super) async fn run(args: CollectArgs, command: Vec<String>) -> Result<u8> {
         settings: None,
         without_address: &[],
         log: &log,
-        broken_off,
+        ended_early_by,
     });
     (run.command, run.started_at) = (command, stored.started_at);
     let remedy = format!("kubectl podperf destroy {} -n {}", args.run, cluster.namespace);

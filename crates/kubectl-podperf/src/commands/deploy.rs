@@ -4,7 +4,7 @@ use tokio::time::sleep;
 
 use super::finish::timed_out;
 use super::prepared::PreparedRun;
-use super::signal::{Interrupts, ended_by};
+use super::signal::{Interrupts, signal_error};
 use crate::plan::options::DeployArgs;
 use crate::progress::ProgressLine;
 use crate::result::results;
@@ -19,7 +19,7 @@ pub(super) async fn run(args: DeployArgs) -> Result<u8> {
     prepared.announce(&progress);
     let ended = tokio::select! {
         ended = prepared.deploy(prepared.steps(), &progress) => ended.map(|_| ()),
-        kind = interrupts.first() => Err(ended_by(kind)),
+        kind = interrupts.first() => Err(signal_error(kind)),
         () = sleep(prepared.timeout) => Err(timed_out(prepared.timeout)),
     };
     if let Err(error) = ended {

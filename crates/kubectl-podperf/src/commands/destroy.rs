@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
-use crate::cluster::api::{ApiFailure, Cluster};
+use crate::cluster::api::{Cluster, DuringRequest as _};
 use crate::cluster::cleanup;
 use crate::cluster::namespace;
 use crate::plan::labels::{INSTANCE, MANAGED_BY, selector};
@@ -46,12 +46,12 @@ pub(crate) async fn run(args: DestroyArgs) -> Result<u8> {
 
 /// Runs that left something, with the number of their Jobs, pods and Services.
 async fn runs(cluster: &Cluster, selector: &str) -> Result<BTreeMap<String, usize>> {
-    let failed = |failure: ApiFailure| failure.of("look for runs");
-    let jobs: Vec<Job> = cluster.list(selector).await.map_err(failed)?;
-    let pods: Vec<Pod> = cluster.list(selector).await.map_err(failed)?;
+    let operation = "look for runs";
+    let jobs: Vec<Job> = cluster.list(selector).await.during(operation)?;
+    let pods: Vec<Pod> = cluster.list(selector).await.during(operation)?;
     let services: Vec<Service> = match cluster.list(selector).await {
-        Err(failure) if failure.is(403) => Vec::new(),
-        other => other.map_err(failed)?,
+        Err(failure) if failure.has_status(403) => Vec::new(),
+        other => other.during(operation)?,
     };
     let metas = jobs
         .into_iter()

@@ -70,7 +70,7 @@ fn summary(prepared: &PreparedRun) -> String {
     line(
         "samples",
         format!(
-            "{samples}: {} rows, {} each, in an order drawn by lot (seed {})",
+            "{samples}: {} rows, {} each, in a random order (seed {})",
             rows.len(),
             settings.samples,
             settings.seed
@@ -101,7 +101,7 @@ fn manifests(prepared: &PreparedRun) -> Vec<serde_json::Value> {
         settings,
         layout,
         placement: &prepared.placement,
-        token: "(drawn by lot)",
+        token: "(random)",
         owner_uid: None,
         lifetime_seconds: prepared.timeout.as_secs(),
     };

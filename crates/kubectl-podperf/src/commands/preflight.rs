@@ -7,8 +7,9 @@ use tokio::time::sleep;
 
 use super::finish::timed_out;
 use super::prepared::PreparedRun;
-use super::signal::{Interrupts, ended_by};
+use super::signal::{Interrupts, signal_error};
 use crate::cluster::access;
+use crate::cluster::api::DuringRequest as _;
 use crate::cluster::follow::LogFollower;
 use crate::cluster::log_state::LogState;
 use crate::plan::options::RunArgs;
@@ -18,7 +19,7 @@ use crate::result::results;
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::Expect;
 
-/// For pods to start and paths to answer.
+/// Time limit for pods to start and paths to answer.
 const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// One thing that was checked.
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let log = RefCell::new(LogState::default());
     let ended = tokio::select! {
         ended = probe(&prepared, &log, &progress) => ended,
-        kind = interrupts.first() => Err(ended_by(kind)),
+        kind = interrupts.first() => Err(signal_error(kind)),
         () = sleep(PREFLIGHT_TIMEOUT) => Err(timed_out(PREFLIGHT_TIMEOUT)),
     };
     let cleaned = prepared.clean_up(&progress).await;
@@ -118,7 +119,7 @@ async fn optional_access(prepared: &PreparedRun) -> Result<Vec<PreflightCheck>> 
         for verb in rule.verbs {
             let allowed = access::allowed(&prepared.cluster, rule, verb, namespace)
                 .await
-                .map_err(|failure| failure.of("ask what this account may do"))?;
+                .during("ask what this account may do")?;
             if !allowed {
                 checks.push(PreflightCheck {
                     what: "access".into(),

@@ -37,12 +37,12 @@ impl PreparedRun {
         let cluster = Cluster::connect(&settings.cluster).await?;
         let layout = RunLayout::new(&settings);
         let needs = PlacementNeeds {
-            two_nodes: settings.scenarios.iter().any(|path| !path.server().on_client_node()),
+            two_nodes: settings.paths.iter().any(|path| !path.server().on_client_node()),
         };
         let placement = match cluster.nodes().await {
             Ok(nodes) => placement::choose(&nodes, &settings.placement, needs)?,
-            Err(failure) if failure.is(403) => placement::by_name(&settings.placement)?,
-            Err(failure) => return Err(failure.of("list the nodes")),
+            Err(failure) if failure.has_status(403) => placement::by_name(&settings.placement)?,
+            Err(failure) => return Err(failure.during("list the nodes")),
         };
         let objects = SystemObjects::read(&cluster).await;
         let facts = fingerprint::facts(&cluster.version, &placement, &objects);
@@ -80,7 +80,7 @@ impl PreparedRun {
             lifetime: self.lifetime(),
             progress,
         };
-        deployment.carry_out().await
+        deployment.deploy().await
     }
 
     /// Says which nodes were chosen, and how long it will take.

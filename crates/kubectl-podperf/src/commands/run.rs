@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::finish::{finish, timed_out};
 use super::plan;
 use super::prepared::PreparedRun;
-use super::signal::{Interrupts, ended_by};
+use super::signal::{Interrupts, signal_error};
 use crate::cluster::deploy::Deployed;
 use crate::cluster::follow::LogFollower;
 use crate::cluster::log_state::LogState;
@@ -41,13 +41,13 @@ pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     prepared.announce(&progress);
     let log = RefCell::new(LogState::default());
     let deployed = RefCell::new(None);
-    let broken_off = tokio::select! {
+    let ended_early_by = tokio::select! {
         ended = measure(&prepared, &deployed, &log, &progress, &results) => ended.err(),
-        kind = interrupts.first() => Some(ended_by(kind)),
+        kind = interrupts.first() => Some(signal_error(kind)),
         () = sleep(prepared.timeout) => Some(timed_out(prepared.timeout)),
     };
     let log = log.into_inner();
-    let mut run = document(&prepared, deployed.into_inner(), &log, broken_off);
+    let mut run = document(&prepared, deployed.into_inner(), &log, ended_early_by);
     (run.command, run.started_at) = (command, started_at);
     // What a run may yet bring home is not deleted for having been out of sight.
     let cleaned = if keep || log.unreachable {
@@ -100,7 +100,7 @@ fn document(
     prepared: &PreparedRun,
     deployed: Option<Deployed>,
     log: &LogState,
-    broken_off: Option<Error>,
+    ended_early_by: Option<Error>,
 ) -> ClusterRun {
     let deployed = deployed.unwrap_or_default();
     document::build(DocumentParts {
@@ -112,6 +112,6 @@ fn document(
         pods: &deployed.pods,
         without_address: &deployed.missing,
         log,
-        broken_off,
+        ended_early_by,
     })
 }

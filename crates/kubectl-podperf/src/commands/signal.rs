@@ -4,9 +4,10 @@ use std::future::Future;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 
-/// Both signals, watched from the start.
+/// Watches both signals from the start.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     interrupt: Signal,
@@ -19,12 +20,9 @@ impl Interrupts {
     /// # Errors
     /// When the system refuses a handler.
     pub(crate) fn watch() -> Result<Self> {
-        let watch = |kind| {
-            signal(kind).map_err(|error| Error::new(Kind::Unmeasured, "watch signals", error))
-        };
         Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt()).during("watch signals")?,
+            terminate: signal(SignalKind::terminate()).during("watch signals")?,
         })
     }
 
@@ -35,11 +33,11 @@ impl Interrupts {
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = work => done,
-            kind = self.first() => Err(ended_by(kind)),
+            kind = self.first() => Err(signal_error(kind)),
         }
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     pub(crate) async fn first(&mut self) -> Kind {
         tokio::select! {
             _ = self.interrupt.recv() => Kind::Interrupted,
@@ -49,7 +47,7 @@ impl Interrupts {
 }
 
 /// The error that a signal makes of what was under way.
-pub(crate) fn ended_by(kind: Kind) -> Error {
+pub(crate) fn signal_error(kind: Kind) -> Error {
     let cause = match kind {
         Kind::Terminated => "ended by SIGTERM",
         _ => "ended by SIGINT",

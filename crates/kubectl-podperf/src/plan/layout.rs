@@ -43,22 +43,21 @@ pub(crate) struct RunLayout {
 
 impl RunLayout {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let scenarios = &settings.scenarios;
+        let paths = &settings.paths;
         let pairs = settings.measure.pairs;
         let background = settings.measure.services;
-        let mut servers: BTreeSet<ServerRole> =
-            scenarios.iter().map(|path| path.server()).collect();
+        let mut servers: BTreeSet<ServerRole> = paths.iter().map(|path| path.server()).collect();
         if background > 0 {
             // Background Services need an endpoint, or the node has nothing to translate.
             servers.insert(ServerRole::Pod);
         }
-        let clients: BTreeSet<ClientRole> = scenarios.iter().map(|path| path.client()).collect();
-        let behind_service: BTreeSet<ServerRole> = scenarios
+        let clients: BTreeSet<ClientRole> = paths.iter().map(|path| path.client()).collect();
+        let behind_service: BTreeSet<ServerRole> = paths
             .iter()
             .filter(|path| path.address_kind() != AddressKind::Direct)
             .map(|path| path.server())
             .collect();
-        let node_ports = scenarios.iter().any(|path| {
+        let node_ports = paths.iter().any(|path| {
             matches!(path.address_kind(), AddressKind::NodePort | AddressKind::NodePortOther)
         });
         Self {
@@ -71,11 +70,7 @@ impl RunLayout {
                 .tests
                 .iter()
                 .any(|test| matches!(test, TestKind::UdpStream | TestKind::UdpRr)),
-            policies: if scenarios.contains(&NetworkPath::Policies) {
-                settings.policies
-            } else {
-                0
-            },
+            policies: if paths.contains(&NetworkPath::Policies) { settings.policies } else { 0 },
             idle_policies: settings.measure.idle_policies,
             background,
         }
@@ -83,7 +78,7 @@ impl RunLayout {
 
     /// The agents of one row's steps: a client a pair.
     pub(crate) fn agents(&self, row: test_plan::TestRow) -> Vec<String> {
-        let role = row.path.scenario.client();
+        let role = row.path.network_path.client();
         let replicas = self.clients.iter().filter(|replica| replica.role == role);
         replicas.map(|replica| replica.agent()).collect()
     }

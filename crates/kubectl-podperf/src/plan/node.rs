@@ -27,7 +27,7 @@ pub(crate) fn label<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     node.metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-/// What is told of a node.
+/// The facts about a node for the document.
 pub(crate) fn facts(node: &Node) -> NodeFacts {
     let status = node.status.as_ref();
     let addresses = status.and_then(|status| status.addresses.as_deref()).unwrap_or_default();

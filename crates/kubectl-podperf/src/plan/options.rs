@@ -1,7 +1,7 @@
-//! What was typed: the subcommands of `kubectl podperf` and their options.
+//! The subcommands of `kubectl podperf` and their options.
 //!
-//! Enters: a command line. Leaves: `Settings` that hold together, or an error that says what is
-//! allowed, before the cluster hears anything.
+//! Enters: a command line. Leaves: its options, each of them valid, or an error that says what is
+//! allowed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::plan::test_kind::TestKind;
 use crate::plan::values::{pair, run_id, slowdown, time, tolerance};
 use podperf_model::units::{BitRate, Bytes, parse_count};
 
-/// The image that `container/build` makes unless told otherwise.
+/// The image that `container/build` makes unless another name is given.
 const IMAGE: &str = "localhost/podperf:dev";
 
 /// Measures what a cluster's network carries and what it costs, between two of its nodes.
@@ -31,9 +31,9 @@ Examples:
   kubectl podperf run --preset quick               host and pod network side by side, in 3 minutes
   kubectl podperf run --scenarios host,pod,clusterip,nodeport -P 1,8 -t 10
   kubectl podperf plan --preset paper              what would be done, and what it needs
-  kubectl podperf deploy --preset paper            … start it, and go home
+  kubectl podperf deploy --preset paper            … start it, and leave it running
   kubectl podperf collect RUN                      … what it measured
-  kubectl podperf destroy RUN                      … and away with it
+  kubectl podperf destroy RUN                      … delete its objects
 
 Exit status: 0 all was measured; 1 a path is slower than the baseline by more than --max-slowdown;
 2 usage; 3 nothing could be measured; 4 a part is missing; 5 a deadline passed; 130 or 143 ended by
@@ -55,7 +55,7 @@ pub(crate) enum LauncherCommand {
     Destroy(DestroyArgs),
 }
 
-/// How to reach the cluster.
+/// Options that say which cluster.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct ClusterArgs {
@@ -68,33 +68,33 @@ pub(crate) struct ClusterArgs {
     /// Namespace of all objects; made, and deleted in the end, where it does not exist
     #[arg(short, long, value_name = "NAME", default_value = "podperf")]
     pub(crate) namespace: String,
-    /// The API server may be away for so long before the launcher gives up
+    /// Time for which the API server may be unreachable before the launcher gives up
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time)]
     pub(crate) api_timeout: Duration,
 }
 
-/// What is measured.
+/// Options that say what is measured.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Measurement")]
 pub(crate) struct MeasurementArgs {
-    /// A set of defaults; options that are given win
+    /// Set of defaults; options that are given take precedence
     #[arg(long, value_enum, default_value = "default")]
     pub(crate) preset: Preset,
-    /// Paths, with a comma between them [default: host,pod]
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "PATH,…")]
-    pub(crate) scenarios: Vec<NetworkPath>,
+    /// Paths to measure, with a comma between them [default: host,pod]
+    #[arg(long = "scenarios", value_enum, value_delimiter = ',', value_name = "PATH,…")]
+    pub(crate) paths: Vec<NetworkPath>,
     /// Measure a path to this HOST:PORT as well: an ingress, a Gateway or a load balancer that
     /// leads to port 5210 of the run's Service (see --run-id)
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) via: Option<String>,
-    /// Tests, with a comma between them [default: tcp_stream,tcp_rr]
+    /// Tests to run, with a comma between them [default: tcp_stream,tcp_rr]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TEST,…")]
     pub(crate) tests: Vec<TestKind>,
-    /// Streams, each number in turn [default: 1,2,4,8,16,32]
+    /// Numbers of streams, each measured in turn [default: 1,2,4,8,16,32]
     #[arg(short = 'P', long, value_delimiter = ',', value_name = "N,…",
           value_parser = parse_count::<u32>)]
     pub(crate) streams: Vec<u32>,
-    /// Flows of request/response tests, each number in turn [default: 1,16]
+    /// Numbers of flows of request/response tests, each measured in turn [default: 1,16]
     #[arg(long, value_delimiter = ',', value_name = "N,…", value_parser = parse_count::<u32>)]
     pub(crate) rr_flows: Vec<u32>,
     /// Length of one window [default: 60s]
@@ -103,10 +103,10 @@ pub(crate) struct MeasurementArgs {
     /// Warm-up before each window, not counted [default: 5s]
     #[arg(short = 'O', long, value_name = "TIME", value_parser = time)]
     pub(crate) warmup: Option<Duration>,
-    /// Samples of each row, in an order drawn by lot [default: 5]
+    /// Samples of each row, in a random order [default: 5]
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>)]
     pub(crate) samples: Option<u32>,
-    /// Seed of that order [default: drawn by lot]
+    /// Seed of that order [default: a random number]
     #[arg(long, value_name = "N", value_parser = parse_count::<u64>)]
     pub(crate) seed: Option<u64>,
     /// Bytes of one send call of a stream [default: 128K; datagrams: what the path takes]
@@ -161,7 +161,7 @@ pub(crate) enum IpFamily {
     Both,
 }
 
-/// Where the pods run.
+/// Options that choose the nodes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Placement")]
 pub(crate) struct NodeArgs {
@@ -192,18 +192,18 @@ pub(crate) struct NodeArgs {
     pub(crate) cpus: u32,
 }
 
-/// How the pods are made.
+/// Options of the pods.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pods")]
 pub(crate) struct PodArgs {
     /// The engine's image
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, env = "PODPERF_IMAGE")]
     pub(crate) image: String,
-    /// When the nodes fetch it
+    /// When the nodes fetch the image
     #[arg(long, value_name = "WHEN", default_value = "IfNotPresent",
           value_parser = ["Always", "IfNotPresent", "Never"])]
     pub(crate) pull_policy: String,
-    /// Secret with the registry's password
+    /// Secret with the password of the image's registry
     #[arg(long, value_name = "NAME")]
     pub(crate) pull_secret: Option<String>,
     /// Priority class of the pods
@@ -228,28 +228,29 @@ pub(crate) struct PodArgs {
     /// Label of the namespace, for a mesh (k=v); may be repeated
     #[arg(long = "namespace-label", value_name = "K=V", value_parser = pair)]
     pub(crate) namespace_labels: Vec<(String, String)>,
-    /// Name of the run, part of every object's name [default: drawn by lot]
+    /// Name of the run, part of every object's name [default: a random name]
     #[arg(long, value_name = "NAME", value_parser = run_id)]
     pub(crate) run_id: Option<String>,
 }
 
-/// How long to wait.
+/// Options that limit how long is waited.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Deadlines")]
 pub(crate) struct DeadlineArgs {
-    /// For the whole command [default: half as long again as the plan takes, and 3 minutes]
+    /// Time limit of the whole command [default: half as long again as the plan takes, and 3
+    /// minutes]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
-    /// For pods to start, and for every path to answer
+    /// Time limit for pods to start, and for every path to answer
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = time)]
     pub(crate) ready_timeout: Duration,
 }
 
-/// Where the result goes.
+/// Options of the result.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct ResultArgs {
-    /// What stands on standard output
+    /// Form of the result on standard output
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
     pub(crate) output: OutputForm,
     /// Directory for the documents, manifests and tables [default: podperf-RUN]
@@ -275,7 +276,7 @@ pub(crate) enum OutputForm {
     Json,
 }
 
-/// What is done, wherever its result goes.
+/// Options of all commands that start pods.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WorkArgs {
     #[command(flatten)]
@@ -300,10 +301,10 @@ pub(crate) struct RunArgs {
     pub(crate) work: WorkArgs,
     #[command(flatten)]
     pub(crate) output: ResultArgs,
-    /// Leave all objects in the cluster; they go once their time to live is over
+    /// Leave all objects in the cluster; they are deleted when their time to live (--ttl) is over
     #[arg(long, help_heading = "Pods")]
     pub(crate) keep: bool,
-    /// Objects go so long after the run has ended, if nothing deletes them before
+    /// Time after the end of the run when its objects are deleted, if nothing deletes them before
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time,
           help_heading = "Deadlines")]
     pub(crate) ttl: Duration,
@@ -316,7 +317,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub(crate) work: WorkArgs,
-    /// Objects, and with them all that was measured, go so long after the run has ended
+    /// Time after the end of the run when its objects, and all that was measured, are deleted
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time,
           help_heading = "Deadlines")]
     pub(crate) ttl: Duration,
@@ -327,7 +328,7 @@ pub(crate) struct DeployArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CollectArgs {
-    /// The run
+    /// Name of the run
     #[arg(value_name = "RUN", value_parser = run_id)]
     pub(crate) run: String,
     #[command(flatten)]
@@ -337,17 +338,17 @@ pub(crate) struct CollectArgs {
     /// Do not wait for the end of the run: take what there is
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// For the whole command [default: none]
+    /// Time limit of the whole command [default: none]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DestroyArgs {
-    /// The run; left out: lists the runs whose objects are there
+    /// The run; without one, lists the runs whose objects are there
     #[arg(value_name = "RUN", value_parser = run_id)]
     pub(crate) run: Option<String>,
-    /// Every run of the namespace
+    /// Delete every run of the namespace
     #[arg(long, conflicts_with = "run")]
     pub(crate) all: bool,
     #[command(flatten)]

@@ -22,14 +22,14 @@ pub(crate) struct NodePlacement {
     pub(crate) tolerations: Vec<Toleration>,
 }
 
-/// What the placement has to fulfil beside what was typed.
+/// What the placement has to fulfil beside the options.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlacementNeeds {
     /// Some path leads to another node.
     pub(crate) two_nodes: bool,
 }
 
-/// Chooses.
+/// Chooses the nodes.
 ///
 /// # Errors
 /// When no pair fits, with each node and what speaks against it.

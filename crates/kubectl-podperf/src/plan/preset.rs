@@ -26,7 +26,7 @@ pub(crate) enum Preset {
 
 /// What a preset says.
 pub(super) struct PresetDefaults {
-    pub(super) scenarios: &'static [NetworkPath],
+    pub(super) paths: &'static [NetworkPath],
     pub(super) tests: &'static [TestKind],
     pub(super) streams: &'static [u32],
     pub(super) rr_flows: &'static [u32],
@@ -41,7 +41,7 @@ impl Preset {
         use NetworkPath::{ClusterIp, Hairpin, Host, NodePort, NodePortOther, Pod, Policies};
         use TestKind::{TcpCrr, TcpRr, TcpStream};
         let base = PresetDefaults {
-            scenarios: &[Host, Pod],
+            paths: &[Host, Pod],
             tests: &[TcpStream, TcpRr],
             streams: &[1, 2, 4, 8, 16, 32],
             rr_flows: &[1, 16],
@@ -76,7 +76,7 @@ impl Preset {
                 ..base
             },
             Self::Services => PresetDefaults {
-                scenarios: &[Host, Pod, ClusterIp, NodePort, NodePortOther, Hairpin],
+                paths: &[Host, Pod, ClusterIp, NodePort, NodePortOther, Hairpin],
                 tests: &[TcpStream, TcpRr, TcpCrr],
                 streams: &[1, 8],
                 rr_flows: &[1],
@@ -85,7 +85,7 @@ impl Preset {
                 ..base
             },
             Self::Policies => PresetDefaults {
-                scenarios: &[Host, Pod, Policies],
+                paths: &[Host, Pod, Policies],
                 tests: &[TcpStream, TcpRr, TcpCrr],
                 streams: &[1, 8],
                 rr_flows: &[1],

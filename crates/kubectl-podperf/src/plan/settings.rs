@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) quiet: bool,
     pub(crate) run_id: String,
     pub(crate) seed: u64,
-    pub(crate) scenarios: Vec<NetworkPath>,
+    pub(crate) paths: Vec<NetworkPath>,
     pub(crate) tests: Vec<TestKind>,
     pub(crate) streams: Vec<u32>,
     pub(crate) rr_flows: Vec<u32>,

@@ -12,8 +12,7 @@ use crate::plan::test_plan;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::schedule::host_and_port;
 
-/// Most of anything that is counted: past it a run would take days, or a specification be too
-/// large.
+/// Most steps of a run: past it, it would take days, or its specification be too large.
 const MAX_STEPS: usize = 2_000;
 /// Linux takes 128 KiB for one variable (MAX_ARG_STRLEN, execve(2)).
 const MAX_SPECIFICATION_BYTES: usize = 120_000;
@@ -21,17 +20,17 @@ const MAX_PAIRS: u32 = 32;
 const MAX_OBJECTS: u32 = 10_000;
 
 impl WorkArgs {
-    /// What was typed, with the preset's defaults and everything that does not go together refused.
-    /// Objects stay for `ttl`; `quiet` says that nobody is told how it goes.
+    /// Fills in the preset's defaults, and refuses what does not go together. Objects stay for `ttl`;
+    /// `quiet` suppresses progress.
     pub(crate) fn settle(self, ttl: Duration, quiet: bool) -> Result<Settings> {
         let Self { cluster, measure, placement, pods, deadlines, tolerance } = self;
         let defaults = measure.preset.defaults();
-        let scenarios = scenarios(&measure, &defaults);
-        let policies = policies(&measure, &defaults, &scenarios);
+        let paths = paths(&measure, &defaults);
+        let policies = policies(&measure, &defaults, &paths);
         let settings = Settings {
             run_id: pods.run_id.clone().unwrap_or_else(random_name),
             seed: measure.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
-            scenarios,
+            paths,
             tests: given(&measure.tests, defaults.tests),
             streams: given(&measure.streams, defaults.streams),
             rr_flows: given(&measure.rr_flows, defaults.rr_flows),
@@ -65,14 +64,14 @@ fn given<T: Copy + PartialEq>(typed: &[T], defaults: &[T]) -> Vec<T> {
 }
 
 /// The paths: those named, and those that another option asks for.
-fn scenarios(measure: &MeasurementArgs, defaults: &PresetDefaults) -> Vec<NetworkPath> {
-    let mut paths = given(&measure.scenarios, defaults.scenarios);
-    for (asked, scenario) in [
+fn paths(measure: &MeasurementArgs, defaults: &PresetDefaults) -> Vec<NetworkPath> {
+    let mut paths = given(&measure.paths, defaults.paths);
+    for (asked, path) in [
         (measure.via.is_some(), NetworkPath::Via),
         (measure.policies.is_some_and(|policies| policies > 0), NetworkPath::Policies),
     ] {
-        if asked && !paths.contains(&scenario) {
-            paths.push(scenario);
+        if asked && !paths.contains(&path) {
+            paths.push(path);
         }
     }
     // The baseline first, the others in the order of the list of paths.
@@ -106,7 +105,7 @@ fn check(settings: &Settings) -> Result<()> {
         let time = humantime::format_duration(settings.deadlines.ready_timeout);
         return Err(Error::usage("--ready-timeout", time, "allowed: 1s or more"));
     }
-    let paths = &settings.scenarios;
+    let paths = &settings.paths;
     if paths.contains(&NetworkPath::Via) && measure.via.is_none() {
         return Err(Error::usage("--scenarios", "via", "needs --via HOST:PORT, where it leads"));
     }
@@ -166,7 +165,7 @@ fn agent_config_bytes(settings: &Settings, role: ClientRole) -> usize {
     let via = settings.measure.via.as_deref().unwrap_or_default();
     let target = if via.len() > longest.len() { via } else { longest };
     let rows =
-        test_plan::rows(settings).into_iter().filter(|row| row.path.scenario.client() == role);
+        test_plan::rows(settings).into_iter().filter(|row| row.path.network_path.client() == role);
     let sizes = rows.map(|row| {
         let entry = (row.id(), row.id(), test_plan::words(settings, row, target));
         serde_json::to_string(&entry).map_or(0, |text| text.len())

@@ -1,4 +1,4 @@
-//! Which address each client measures against, once pods and Services have theirs: pure functions.
+//! Finds the address that each client measures against, once pods and Services have theirs.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use podperf_model::AddressFamily;
 use podperf_model::plan::Expect;
 use podperf_model::schedule::{AgentConfig, PathProbe};
 
-/// Addresses as the API server has them.
+/// The addresses of a run's pods and Services, as the API server has them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownAddresses {
     /// By name of the pod.
@@ -57,7 +57,7 @@ pub(crate) fn agent_config(
     };
     let mut missing = Vec::new();
     let rows = test_plan::rows(settings);
-    let own = |path: &PathByFamily| path.scenario.client() == replica.role;
+    let own = |path: &PathByFamily| path.network_path.client() == replica.role;
     for path in test_plan::paths(settings).into_iter().filter(own) {
         let target = match target(settings, known, path, replica.pair) {
             Ok(target) => target,
@@ -76,7 +76,7 @@ pub(crate) fn agent_config(
             expect: Expect::Answer,
             tests: rows.iter().map(|row| row.id()).collect(),
         });
-        if path.scenario == NetworkPath::Policies && layout.policies > 0 {
+        if path.network_path == NetworkPath::Policies && layout.policies > 0 {
             config.probes.extend(denied(&target));
         }
     }
@@ -101,7 +101,7 @@ fn target(
     path: PathByFamily,
     pair: u32,
 ) -> Result<String, String> {
-    let replica = Replica { role: path.scenario.server(), pair };
+    let replica = Replica { role: path.network_path.server(), pair };
     let pod_name = replica.pod(&settings.run_id);
     let pod = || known.pods.get(&pod_name).ok_or_else(|| format!("there is no pod {pod_name}"));
     let ip_family = path.family.map(AddressFamily::name);
@@ -124,7 +124,7 @@ fn target(
         let port = service()?.node_port.ok_or("the Service has no node port")?;
         Ok(join(&address(addresses, of)?, port))
     };
-    match path.scenario.address_kind() {
+    match path.network_path.address_kind() {
         AddressKind::Direct if replica.role == ServerRole::Host => {
             let addresses = &pod()?.host_addresses;
             Ok(join(&address(addresses, "the server's node")?, replica.port(settings)))

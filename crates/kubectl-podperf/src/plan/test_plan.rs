@@ -1,5 +1,5 @@
-//! What is measured on a path: tests, rows, the words of the engine's command line, and the order
-//! of the samples.
+//! The rows of a run, the words of the engine's command line for each, and the order of the
+//! samples.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use podperf_model::schedule::Step;
 /// A path and the family of its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PathByFamily {
-    pub(crate) scenario: NetworkPath,
+    pub(crate) network_path: NetworkPath,
     /// Absent: the cluster's first.
     pub(crate) family: Option<AddressFamily>,
 }
@@ -24,8 +24,8 @@ impl PathByFamily {
     /// `pod`, and `pod-v6` where both families are measured or the sixth alone.
     pub(crate) fn name(self) -> String {
         match self.family {
-            Some(AddressFamily::V6) => format!("{}-v6", self.scenario.name()),
-            _ => self.scenario.name(),
+            Some(AddressFamily::V6) => format!("{}-v6", self.network_path.name()),
+            _ => self.network_path.name(),
         }
     }
 }
@@ -62,9 +62,9 @@ pub(crate) fn paths(settings: &Settings) -> Vec<PathByFamily> {
     };
     let mut paths = Vec::new();
     for &family in families {
-        for &scenario in &settings.scenarios {
-            let family = if scenario == NetworkPath::Via { None } else { family };
-            let path = PathByFamily { scenario, family };
+        for &network_path in &settings.paths {
+            let family = if network_path == NetworkPath::Via { None } else { family };
+            let path = PathByFamily { network_path, family };
             if !paths.contains(&path) {
                 paths.push(path);
             }
@@ -77,7 +77,8 @@ pub(crate) fn paths(settings: &Settings) -> Vec<PathByFamily> {
 pub(crate) fn rows(settings: &Settings) -> Vec<TestRow> {
     let mut rows = Vec::new();
     for path in paths(settings) {
-        for &test in settings.tests.iter().filter(|test| test.passes(path.scenario.address_kind()))
+        for &test in
+            settings.tests.iter().filter(|test| test.passes(path.network_path.address_kind()))
         {
             let flows = if test.transacts() { &settings.rr_flows } else { &settings.streams };
             rows.extend(flows.iter().map(|&flows| TestRow { path, test, flows }));
@@ -91,7 +92,7 @@ pub(crate) fn left_out(settings: &Settings) -> Vec<(PathByFamily, TestKind)> {
     let pairs = paths(settings)
         .into_iter()
         .flat_map(|path| settings.tests.iter().map(move |&test| (path, test)));
-    pairs.filter(|(path, test)| !test.passes(path.scenario.address_kind())).collect()
+    pairs.filter(|(path, test)| !test.passes(path.network_path.address_kind())).collect()
 }
 
 /// The words of the engine's command line for one row against `target`.
@@ -158,14 +159,14 @@ pub(crate) fn check(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// The samples in the order of measuring: each round has every row once, in an order drawn by lot.
+/// The samples in the order of measuring: each round has every row once, in a random order.
 /// What changes with time then meets all rows alike.
 pub(crate) fn order(settings: &Settings, agents: impl Fn(TestRow) -> Vec<String>) -> Vec<Step> {
-    let mut lot = fastrand::Rng::with_seed(settings.seed);
+    let mut random = fastrand::Rng::with_seed(settings.seed);
     let mut rows = rows(settings);
     let mut steps = Vec::new();
     for sample in 1..=settings.samples {
-        lot.shuffle(&mut rows);
+        random.shuffle(&mut rows);
         steps.extend(rows.iter().map(|row| Step {
             test: row.id(),
             sample,

@@ -1,4 +1,4 @@
-//! Values of options that are the launcher's own, out of their words.
+//! Parses values of options that only the launcher has.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::plan::labels;
 use podperf_model::units::parse_duration;
 
 /// No run lasts longer.
-const TIME_MOST: Duration = Duration::from_secs(365 * 24 * 3600);
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// `key=value`, of a key that podperf has no use of its own for.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
@@ -22,7 +22,7 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 /// A time that can be added to others.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).map_err(|error| error.to_string())?;
-    if time > TIME_MOST { Err("allowed: at most 365days".to_owned()) } else { Ok(time) }
+    if time > MAX_TIME { Err("allowed: at most 365days".to_owned()) } else { Ok(time) }
 }
 
 fn percent(text: &str, fits: impl Fn(f64) -> bool) -> Option<f64> {

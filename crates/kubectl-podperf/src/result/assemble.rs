@@ -1,4 +1,4 @@
-//! Puts a run's document together from what its coordinator log.
+//! Puts together samples, errors and policies from what the coordinator's log told.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use podperf_model::result::cluster::{ClusterPlan, PolicyFacts, ProbeFacts, Sampl
 use podperf_model::result::run::Status;
 use podperf_model::schedule::Step;
 
-/// Errors told of one run; many samples may fail for one reason.
-const ERRORS_MOST: usize = 16;
+/// Errors in one document: many samples may fail for one reason.
+const MAX_ERRORS: usize = 16;
 
 /// One sample a step, in the order of the schedule, whether there is a result or not.
 pub(crate) fn samples(steps: &[Step], log: &LogState) -> Vec<Sample> {
@@ -52,9 +52,13 @@ fn sample(number: u32, step: &Step, log: &LogState) -> Sample {
     }
 }
 
-/// What went wrong, samples that miss for one reason drawn together.
-pub(crate) fn errors(broken_off: Option<Error>, log: &LogState, samples: &[Sample]) -> Vec<Error> {
-    let mut errors: Vec<Error> = broken_off.into_iter().collect();
+/// What went wrong, samples that are missing for one reason in one error.
+pub(crate) fn errors(
+    ended_early_by: Option<Error>,
+    log: &LogState,
+    samples: &[Sample],
+) -> Vec<Error> {
+    let mut errors: Vec<Error> = ended_early_by.into_iter().collect();
     for (agent, cause) in &log.lost {
         errors.push(Error::new(Kind::Incomplete, "keep the client", cause).with_peer(agent));
     }
@@ -81,7 +85,7 @@ pub(crate) fn errors(broken_off: Option<Error>, log: &LogState, samples: &[Sampl
             format!("measure path {path} ({} samples of {})", rows.len(), kinds.join(", "));
         errors.push(Error::new(kind, operation, why));
     }
-    errors.truncate(ERRORS_MOST);
+    errors.truncate(MAX_ERRORS);
     errors
 }
 

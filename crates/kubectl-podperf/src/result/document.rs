@@ -30,14 +30,14 @@ pub(crate) struct DocumentParts<'a> {
     /// Paths that have no address here.
     pub(crate) without_address: &'a [MissingPath],
     pub(crate) log: &'a LogState,
-    pub(crate) broken_off: Option<Error>,
+    pub(crate) ended_early_by: Option<Error>,
 }
 
-/// The document of a run, by what its coordinator's log told.
+/// Builds the document of a run out of its coordinator's log.
 pub(crate) fn build(parts: DocumentParts<'_>) -> ClusterRun {
     let DocumentParts { run_id, plan, mut facts, steps, log, .. } = parts;
     let samples = assemble::samples(steps, log);
-    let mut errors = assemble::errors(parts.broken_off, log, &samples);
+    let mut errors = assemble::errors(parts.ended_early_by, log, &samples);
     errors.extend(parts.without_address.iter().map(without_address));
     fingerprint::add_measured(&mut facts, &samples);
     let pods: Vec<PodFacts> =

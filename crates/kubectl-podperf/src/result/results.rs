@@ -12,10 +12,11 @@ use serde_json::Value;
 use crate::plan::options::{OutputForm, ResultArgs};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::ClusterRun;
+use podperf_model::{Context as _, During as _};
 use podperf_report::cluster::{json, markdown, text};
 use podperf_report::json as run_json;
 
-/// A directory that can be written.
+/// The directory of the results, which can be written.
 #[derive(Debug)]
 pub(crate) struct ResultsDirectory {
     directory: PathBuf,
@@ -37,7 +38,7 @@ impl ResultsDirectory {
         Ok(Self { directory, form: output.output })
     }
 
-    /// Nothing came of it: the directory goes, unless something is in it.
+    /// Removes the directory, unless something is in it.
     pub(crate) fn discard(&self) {
         let _ = fs::remove_dir(&self.directory);
     }
@@ -95,7 +96,8 @@ impl ResultsDirectory {
         let mut paste = Vec::new();
         let made = text::render(run, &mut table);
         made.and_then(|()| markdown::render(run, &mut paste))
-            .map_err(|error| failed("render the tables", &error))?;
+            .during("render the tables")
+            .with_kind(Kind::Incomplete)?;
         self.file("summary.txt", &table)?;
         self.file("summary.md", &paste)
     }
@@ -105,12 +107,9 @@ impl ResultsDirectory {
         let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
         parent
             .and_then(|()| fs::write(&path, bytes))
-            .map_err(|error| failed(&format!("write the result to '{}'", path.display()), &error))
+            .during(format!("write the result to '{}'", path.display()))
+            .with_kind(Kind::Incomplete)
     }
-}
-
-fn failed(operation: &str, error: &io::Error) -> Error {
-    Error::new(Kind::Incomplete, operation, error)
 }
 
 fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
@@ -156,7 +155,7 @@ pub(crate) fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Re
     let mut to = BufWriter::new(io::stdout().lock());
     match write(&mut to).and_then(|()| to.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(failed("write to standard output", &error))
+            Err(Error::system(Kind::Incomplete, "write to standard output", &error))
         }
         _ => Ok(()),
     }

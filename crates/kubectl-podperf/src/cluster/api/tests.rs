@@ -46,13 +46,13 @@ async fn an_object_of_somebody_else_stays_a_refusal() {
             _ => there(&labels),
         });
         let failure = server.cluster.create::<Service>(&wanted(), false).await.unwrap_err();
-        assert!(failure.is(409));
-        let text = failure.of("create Service s").to_string();
+        assert!(failure.has_status(409));
+        let text = failure.during("create Service s").to_string();
         assert!(text.contains("create Service s") && text.contains("already exists"), "{text}");
     }
     // Asked without making, it is no answer that was lost.
     let server = Server::new(|_, _| taken());
-    assert!(server.cluster.create::<Service>(&wanted(), true).await.unwrap_err().is(409));
+    assert!(server.cluster.create::<Service>(&wanted(), true).await.unwrap_err().has_status(409));
     assert_eq!(server.asked().len(), 1);
     assert!(server.asked()[0].contains("dryRun=All"), "{:?}", server.asked());
 }
@@ -63,7 +63,7 @@ async fn a_manifest_that_is_not_of_its_kind_is_not_sent() {
     let mut wrong = wanted();
     wrong["spec"]["selector"] = json!("everything");
     let failure = server.cluster.create::<Service>(&wrong, false).await.unwrap_err();
-    assert!(failure.of("create").to_string().contains("not of its kind"));
+    assert!(failure.during("create").to_string().contains("not of its kind"));
     assert!(server.asked().is_empty());
 }
 
@@ -81,14 +81,14 @@ async fn an_api_server_that_is_away_for_a_while_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_has_its_end_and_says_so() {
-    let begun = Instant::now();
+async fn retries_end_and_say_so() {
+    let started = Instant::now();
     let server = Server::new(|_, _| refusal(503, "ServiceUnavailable", "apiserver is starting"));
     let failure = server.cluster.get::<Service>("s").await.unwrap_err();
-    // The test's patience is 3 s, half a second between two tries.
-    assert!(begun.elapsed() <= Duration::from_secs(3), "{:?}", begun.elapsed());
+    // The test retries for 3 s, half a second between two tries.
+    assert!(started.elapsed() <= Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(server.asked().len(), 6);
-    let text = failure.of("look up Service s").to_string();
+    let text = failure.during("look up Service s").to_string();
     for part in
         ["look up Service s", "not answered for 3s", "apiserver is starting", "--api-timeout"]
     {
@@ -101,7 +101,7 @@ async fn a_refusal_stands_and_is_not_repeated() {
     for code in [400, 401, 403, 404, 405, 409, 422] {
         let server = Server::new(move |_, _| refusal(code, "Refused", "no"));
         let failure = server.cluster.list::<Service>("a=b").await.unwrap_err();
-        assert!(failure.is(code), "{failure:?}");
+        assert!(failure.has_status(code), "{failure:?}");
         assert_eq!(server.asked().len(), 1, "{code}");
     }
     let server = Server::new(|_, _| refusal(404, "NotFound", "no"));
@@ -111,7 +111,7 @@ async fn a_refusal_stands_and_is_not_repeated() {
     assert!(server.cluster.delete::<Service>("s", None).await.is_ok());
     assert!(server.cluster.delete_all::<Service>("a=b").await.is_ok());
     let closed = Server::new(|_, _| refusal(403, "Forbidden", "no"));
-    assert!(closed.cluster.delete::<Service>("s", None).await.unwrap_err().is(403));
+    assert!(closed.cluster.delete::<Service>("s", None).await.unwrap_err().has_status(403));
 }
 
 #[test]
@@ -147,11 +147,11 @@ fn a_refusal_brings_what_helps_against_it() {
             reason: "Forbidden".to_owned(),
             message: message.to_owned(),
         };
-        let error = failure.of("create pod p");
+        let error = failure.during("create pod p");
         assert_eq!((error.kind, &*error.cause), (Kind::Unmeasured, message));
         assert!(error.remedy.as_deref().unwrap_or_default().contains(remedy), "{error}");
     }
     let reason = String::new();
     let other = ApiFailure::Refused { code: 422, reason, message: "spec: invalid".to_owned() };
-    assert_eq!(other.of("create").remedy, None);
+    assert_eq!(other.during("create").remedy, None);
 }

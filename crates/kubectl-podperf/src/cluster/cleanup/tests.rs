@@ -11,9 +11,9 @@ use crate::testing::{Server, node_json, refusal, strings};
 
 #[test]
 fn what_was_deleted_becomes_a_sentence() {
-    let of = |objects: &[(&'static str, usize)], struck_off: &[&str], namespace: bool| Deleted {
+    let of = |objects: &[(&'static str, usize)], force_deleted: &[&str], namespace: bool| Deleted {
         objects: objects.iter().copied().collect(),
-        struck_off: strings(struck_off),
+        force_deleted: strings(force_deleted),
         namespace,
     };
     for (deleted, sentence) in [
@@ -48,19 +48,19 @@ fn place(path: &str) -> (String, Option<String>) {
 
 /// A namespace with these objects, from which what is deleted goes at once.
 fn filled(objects: &[(&str, &str)]) -> Server {
-    let there: Vec<(String, String)> =
+    let find: Vec<(String, String)> =
         objects.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect();
-    let there = Mutex::new(there);
+    let find = Mutex::new(find);
     Server::new(move |(method, path, _), _| {
-        let mut there = there.lock().unwrap();
+        let mut find = find.lock().unwrap();
         let (kind, name) = place(path);
         if method == "DELETE" {
-            there.retain(|(own, called)| {
+            find.retain(|(own, called)| {
                 *own != kind || name.as_ref().is_some_and(|name| name != called)
             });
             return (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}));
         }
-        list(there.iter().filter(|(own, _)| *own == kind).map(|(_, it)| object(it)).collect())
+        list(find.iter().filter(|(own, _)| *own == kind).map(|(_, it)| object(it)).collect())
     })
 }
 
@@ -170,14 +170,18 @@ fn stuck_pod(ready: &'static str, container_id: &'static str, state: Value) -> S
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_whose_node_does_not_answer_is_struck_off() {
+async fn a_pod_whose_node_does_not_answer_is_deleted_by_force() {
     let progress = ProgressLine::new(true);
-    let begun = Instant::now();
+    let started = Instant::now();
     let server = stuck("Unknown");
     let deleted = delete(&server.cluster, "run=r1", &progress).await.unwrap();
-    assert!(begun.elapsed() >= FORCE_AFTER, "{:?}", begun.elapsed());
-    assert!(begun.elapsed() < FORCE_AFTER + Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert_eq!(deleted.struck_off, ["p"]);
+    assert!(started.elapsed() >= FORCE_DELETE_AFTER, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < FORCE_DELETE_AFTER + Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(deleted.force_deleted, ["p"]);
     assert!(deleted.sentence("n").contains("deleted 1 pod; the nodes of p do not answer"));
 }
 
@@ -186,9 +190,9 @@ async fn a_pod_that_never_began_or_has_ended_is_not_waited_for() {
     let ended = json!({"terminated": {"exitCode": 137}});
     for (id, state) in [("", json!({"waiting": {}})), ("containerd://1", ended)] {
         let server = stuck_pod("True", id, state);
-        let begun = Instant::now();
+        let started = Instant::now();
         let deleted = delete(&server.cluster, "run=r1", &ProgressLine::new(true)).await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         assert_eq!(deleted.unwrap().sentence("n"), "deleted 1 pod");
     }
 }
@@ -196,9 +200,13 @@ async fn a_pod_that_never_began_or_has_ended_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_go_is_named_when_the_time_is_over() {
     let progress = ProgressLine::new(true);
-    let begun = Instant::now();
+    let started = Instant::now();
     let error = delete(&stuck("True").cluster, "run=r1", &progress).await.unwrap_err();
-    assert!(begun.elapsed() < LIMIT + Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        started.elapsed() < CLEANUP_TIMEOUT + Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(error.kind, Kind::Incomplete);
     let text = error.to_string();
     assert!(text.contains("still there after 150 s: p") && text.contains("destroy"), "{text}");

@@ -75,11 +75,11 @@ async fn endpoints_stand_in_where_there_are_no_slices() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_leads_nowhere_is_named_when_the_time_is_over() {
-    let begun = Instant::now();
+    let started = Instant::now();
     let api = Api::new(|_, _| list(json!([])));
     let line = "--scenarios clusterip --pairs 2 --ready-timeout 3";
     let refusal = waited(&api, line, &KnownAddresses::default()).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     for part in [
         "no endpoint within 3s behind podperf-r1-server-0, podperf-r1-server-1",
         "controller of endpoints",

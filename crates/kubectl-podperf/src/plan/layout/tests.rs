@@ -71,7 +71,7 @@ fn ports_and_pods_follow_from_tests_and_paths() {
 fn agents_of_a_step_are_the_clients_of_its_path() {
     let (settings, layout) = laid_out("--scenarios host,pod,hairpin --pairs 2 -P 1");
     for row in test_plan::rows(&settings) {
-        let wanted = match row.path.scenario {
+        let wanted = match row.path.network_path {
             NetworkPath::Host => ["client-host-0", "client-host-1"],
             NetworkPath::Hairpin => ["hairpin-0", "hairpin-1"],
             _ => ["client-0", "client-1"],

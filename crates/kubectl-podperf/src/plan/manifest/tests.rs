@@ -20,7 +20,7 @@ use crate::plan::layout::Replica;
 
 use crate::plan::path::{ClientRole, ServerRole};
 use crate::plan::test_plan;
-use crate::testing::{EVERY_PATH, idle_part, laid_out, placement};
+use crate::testing::{EVERY_PATH, idle_config, laid_out, placement};
 use podperf_model::schedule::AgentConfig;
 use restricted::broken_rules;
 
@@ -56,7 +56,7 @@ fn objects(line: &str) -> Vec<Value> {
     let servers = layout.servers.iter().filter(|replica| replica.role != ServerRole::Hairpin);
     objects.extend(servers.map(|replica| builder.server(*replica, None)));
     for replica in &layout.clients {
-        let part = idle_part(*replica);
+        let part = idle_config(*replica);
         objects.push(if replica.role == ClientRole::Hairpin {
             let replica = Replica { role: ServerRole::Hairpin, pair: replica.pair };
             builder.server(replica, Some((COORDINATOR, &part)))

@@ -7,7 +7,7 @@ use crate::plan::options::LauncherCli;
 use crate::testing::{settings, settled, typed};
 
 fn names(settings: &Settings) -> (String, String) {
-    let paths: Vec<String> = settings.scenarios.iter().map(|path| path.name()).collect();
+    let paths: Vec<String> = settings.paths.iter().map(|path| path.name()).collect();
     let tests: Vec<String> = settings.tests.iter().map(|test| test.name()).collect();
     (paths.join(","), tests.join(","))
 }

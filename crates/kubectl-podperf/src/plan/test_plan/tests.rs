@@ -176,9 +176,9 @@ proptest! {
         path in 0_usize..22,
     ) {
         let test = TestKind::value_variants()[test];
-        let scenario = NetworkPath::value_variants()[path / 2];
+        let network_path = NetworkPath::value_variants()[path / 2];
         let family = [None, Some(AddressFamily::V6)][path % 2];
-        let row = TestRow { path: PathByFamily { scenario, family }, test, flows };
+        let row = TestRow { path: PathByFamily { network_path, family }, test, flows };
         let id = row.id();
         prop_assert_eq!(parse_id(&id), Some((&*test.name(), flows, &*row.path.name())));
     }
@@ -200,7 +200,7 @@ fn a_plan_says_what_the_settings_say() {
     assert_eq!((plan.window_seconds, plan.warm_up_seconds), (10.0, 2.0));
     assert_eq!((plan.policies, plan.idle_policies, plan.background_services), (0, 6, 9));
     assert!((plan.tolerance_share - 0.03).abs() < 1e-12);
-    // What is told and what is sent are the same rows.
+    // The document and the schedule have the same rows.
     let planned: Vec<String> =
         plan.rows.iter().map(|row| format!("{}.{}@{}", row.test, row.flows, row.path)).collect();
     assert_eq!(planned, ids(&settings));

@@ -1,4 +1,4 @@
-//! Samples and errors of what a coordinator log.
+//! Samples and errors out of a coordinator's log.
 
 use super::*;
 use crate::testing::{laid_out, strings};
@@ -9,14 +9,14 @@ fn step(test: &str, sample: u32, agents: &[&str]) -> Step {
     Step { test: test.to_owned(), sample, agents: strings(agents), limit_seconds: 9 }
 }
 
-fn broken_off() -> Run {
+fn ended_early_by() -> Run {
     let mut run = streams(1.0);
     run.status = Status::Incomplete;
     run.errors = vec![Error::new(Kind::Incomplete, "read from", "connection reset")];
     run
 }
 
-fn told(results: Vec<(u32, &str, Run)>, missing: &[(u32, Option<&str>, &str)]) -> LogState {
+fn log_state(results: Vec<(u32, &str, Run)>, missing: &[(u32, Option<&str>, &str)]) -> LogState {
     let results = results.into_iter().map(|(step, agent, run)| ((step, agent.to_owned()), run));
     let missing = missing
         .iter()
@@ -33,11 +33,11 @@ fn every_step_is_a_sample_whether_there_is_a_result_or_not() {
         step("tcp_stream.8@pod", 3, &["client-0"]),
         step("tcp_stream.8@pod", 4, &["client-0"]),
     ];
-    let log = told(
+    let log = log_state(
         vec![
             (1, "client-0", streams(1.0)),
             (2, "client-1", requests(1.0)),
-            (5, "client-0", broken_off()),
+            (5, "client-0", ended_early_by()),
         ],
         &[(2, Some("client-0"), "refused"), (3, None, "the path did not answer")],
     );
@@ -63,7 +63,7 @@ fn every_step_is_a_sample_whether_there_is_a_result_or_not() {
 #[test]
 fn a_reason_of_ones_own_goes_before_that_of_the_step() {
     let steps = [step("tcp_rr.1@pod", 1, &["a", "b"])];
-    let log = told(Vec::new(), &[(1, None, "given up"), (1, Some("a"), "a's own")]);
+    let log = log_state(Vec::new(), &[(1, None, "given up"), (1, Some("a"), "a's own")]);
     let missing = samples(&steps, &log)[0].missing.clone();
     assert_eq!(missing.as_deref(), Some("a: a's own; b: given up"));
 }
@@ -76,7 +76,7 @@ fn samples_that_miss_for_one_reason_are_one_error() {
                 .map(|test| step(test, sample, &["c"]))
         })
         .collect();
-    let mut log = told(vec![(3, "c", streams(1.0))], &[]);
+    let mut log = log_state(vec![(3, "c", streams(1.0))], &[]);
     log.lost.push(("c".to_owned(), "it went away".to_owned()));
     log.finished = Some(Some("an agent is lost".to_owned()));
     let samples = samples(&steps, &log);
@@ -109,8 +109,8 @@ fn errors_do_not_grow_without_bound() {
     let steps: Vec<Step> = (1..=40).map(|n| step("tcp_rr.1@pod", n, &["c"])).collect();
     let reasons: Vec<String> = (1..=40).map(|n| format!("reason {n}")).collect();
     let missing: Vec<_> = (1..).zip(&reasons).map(|(n, why)| (n, None, why.as_str())).collect();
-    let log = told(Vec::new(), &missing);
-    assert_eq!(errors(None, &log, &samples(&steps, &log)).len(), ERRORS_MOST);
+    let log = log_state(Vec::new(), &missing);
+    assert_eq!(errors(None, &log, &samples(&steps, &log)).len(), MAX_ERRORS);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn document(plan: &ClusterPlan, samples: Vec<Sample>, errors: Vec<Error>) -> Clu
         settings: None,
         without_address: &[],
         log: &log,
-        broken_off: None,
+        ended_early_by: None,
     });
     run.summary = analysis::summarise(plan, &samples);
     run.status = if errors.is_empty() { Status::Complete } else { Status::Incomplete };
@@ -141,7 +141,7 @@ fn a_document_is_put_together_from_what_was_told() {
         };
         log.results.insert((number, step.agents[0].clone()), run);
     }
-    let parts = |broken_off: Option<Error>, log: &LogState| {
+    let parts = |ended_early_by: Option<Error>, log: &LogState| {
         build(DocumentParts {
             run_id: "r1",
             plan: &plan,
@@ -151,7 +151,7 @@ fn a_document_is_put_together_from_what_was_told() {
             settings: None,
             without_address: &[],
             log,
-            broken_off,
+            ended_early_by,
         })
     };
     let run = parts(None, &log);
@@ -176,13 +176,13 @@ fn a_document_is_put_together_from_what_was_told() {
     assert_eq!(back, run);
 }
 
-/// The document of a run of these settings, by what its clients' log log.
+/// The document of a run of these settings, by its coordinator's log.
 fn of_run(
     settings: &Settings,
     pods: &BTreeMap<String, Pod>,
     without_address: &[MissingPath],
     log: &LogState,
-    broken_off: Option<Error>,
+    ended_early_by: Option<Error>,
 ) -> ClusterRun {
     let layout = RunLayout::new(settings);
     build(DocumentParts {
@@ -194,7 +194,7 @@ fn of_run(
         pods,
         without_address,
         log,
-        broken_off,
+        ended_early_by,
     })
 }
 

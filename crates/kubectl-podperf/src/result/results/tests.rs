@@ -33,7 +33,7 @@ fn run() -> ClusterRun {
         settings: None,
         without_address: &[],
         log: &log,
-        broken_off: None,
+        ended_early_by: None,
     };
     let mut run = build(parts);
     run.samples = samples(&plan);

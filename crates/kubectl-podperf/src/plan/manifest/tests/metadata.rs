@@ -1,4 +1,4 @@
-//! What objects are called, owned by and labelled with, and what they are told.
+//! What objects are called, owned by and labelled with, and what their environment says.
 
 use super::*;
 
