@@ -22,7 +22,7 @@ use crate::plan::settings::Settings;
 use podperf_model::result::cluster::NodeFacts;
 use podperf_model::schedule::AgentConfig;
 
-/// What `run` and these words ask for, or the sentence of its refusal.
+/// The options of `run` with these words, or the sentence of its refusal.
 pub(crate) fn typed(line: &str) -> Result<RunArgs, String> {
     let words = ["kubectl-podperf", "run"].into_iter().chain(line.split_whitespace());
     match LauncherCli::try_parse_from(words).map_err(|error| error.to_string())?.command {
@@ -112,7 +112,7 @@ pub(crate) fn placement() -> NodePlacement {
     }
 }
 
-/// The part of each client, with nothing to do.
+/// The configuration of a client with nothing to do.
 pub(crate) fn idle_config(replica: Replica<ClientRole>) -> AgentConfig {
     AgentConfig { agent: replica.agent(), tests: [].into(), probes: Vec::new(), probe_seconds: 9 }
 }

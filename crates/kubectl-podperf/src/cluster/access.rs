@@ -4,7 +4,8 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 
-use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
+use crate::cluster::failure::{ApiFailure, DuringRequest as _};
 use crate::plan::layout::RunLayout;
 use crate::plan::rbac::{AccessRule, RULES};
 use podperf_model::error::{Code, Error, Kind, Result};

@@ -11,16 +11,17 @@ use futures::AsyncBufRead;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config, Resource};
+use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cluster::failure::{ApiFailure, DuringRequest as _, chain};
+use crate::cluster::kubeconfig;
 use crate::plan::options::ClusterArgs;
 use podperf_model::Context as _;
-use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::error::{Error, Kind, Result};
 
 /// Time limit of one request; the API server's own is a minute.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -46,74 +47,6 @@ impl<K> NamespacedObject for K where
 {
 }
 
-/// Why a request had no success.
-#[derive(Debug, Clone)]
-pub(crate) enum ApiFailure {
-    /// The API server's answer.
-    Refused { code: u16, reason: String, message: String },
-    /// No answer for as long as requests were repeated.
-    Unreachable { cause: String, retry_time: Duration },
-}
-
-impl ApiFailure {
-    pub(crate) const fn has_status(&self, wanted: u16) -> bool {
-        matches!(self, Self::Refused { code, .. } if *code == wanted)
-    }
-
-    /// As an error of `operation`.
-    pub(crate) fn during(self, operation: impl Into<String>) -> Error {
-        match self {
-            Self::Refused { message, reason, code } => {
-                let denied = matches!(code, 401 | 403);
-                let error = Error::new(Kind::Unmeasured, operation, &message)
-                    .with_code(if denied { Code::Unauthorized } else { Code::Refused });
-                match remedy(code, &reason, &message) {
-                    Some(remedy) => error.with_remedy(remedy),
-                    None => error,
-                }
-            }
-            Self::Unreachable { cause, retry_time } => {
-                let retry_time = humantime::format_duration(retry_time);
-                let cause = format!("the API server has not answered for {retry_time}: {cause}");
-                Error::new(Kind::Unmeasured, operation, cause)
-                    .with_code(Code::Unreachable)
-                    .with_remedy("check the kubeconfig, or raise --api-timeout")
-            }
-        }
-    }
-}
-
-/// Names the operation during which a request failed.
-pub(crate) trait DuringRequest<T> {
-    /// The failure as an error of `operation`.
-    fn during(self, operation: impl Into<String>) -> Result<T>;
-}
-
-impl<T> DuringRequest<T> for Result<T, ApiFailure> {
-    fn during(self, operation: impl Into<String>) -> Result<T> {
-        self.map_err(|failure| failure.during(operation))
-    }
-}
-
-/// What helps against a refusal.
-fn remedy(code: u16, reason: &str, message: &str) -> Option<&'static str> {
-    if message.contains("exceeded quota") {
-        return Some("raise the namespace's ResourceQuota, or measure in another with -n");
-    }
-    if message.contains("PodSecurity") || message.contains("PodSecurityPolicy") {
-        return Some(
-            "paths over the nodes' own network (host, pod-host, host-pod) need a namespace \
-             labelled pod-security.kubernetes.io/enforce=privileged; all others are admitted by \
-             the restricted level",
-        );
-    }
-    match (code, reason) {
-        (401, _) => Some("log in again, or name another user with --context"),
-        (403, _) => Some("grant the access that `kubectl podperf plan` lists (k8s/rbac has it)"),
-        _ => None,
-    }
-}
-
 /// A cluster that answers.
 #[derive(Clone)]
 pub(crate) struct Cluster {
@@ -137,7 +70,7 @@ impl Cluster {
     /// # Errors
     /// When there is no kubeconfig, or nobody answers.
     pub(crate) async fn connect(args: &ClusterArgs) -> Result<Self> {
-        let config = config(args).await?;
+        let config = kubeconfig::read(args).await?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|error| {
             Error::new(Kind::Unmeasured, "prepare the connection to", error).with_peer(&server)
@@ -159,7 +92,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// For tests: one that answers by `client`.
+    /// Makes one for tests that answers by `client`.
     #[cfg(test)]
     pub(crate) fn of(client: Client, namespace: &str, retry_time: Duration) -> Self {
         let (namespace, version) = (namespace.to_owned(), "v1.34.0".to_owned());
@@ -239,7 +172,7 @@ impl Cluster {
         Ok(self.with_retries(|| api.list(&parameters)).await?.items)
     }
 
-    /// What is in other namespaces: for the fingerprint, which does without.
+    /// Lists what is in other namespaces.
     pub(crate) async fn list_in<K: NamespacedObject>(
         &self,
         namespace: Option<&str>,
@@ -315,7 +248,7 @@ impl Cluster {
         }
     }
 
-    /// Asks something that is no object of a namespace, such as an access review.
+    /// Sends a request about something that is no object of a namespace, such as an access review.
     pub(crate) async fn ask<K>(&self, object: &K) -> Result<K, ApiFailure>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
@@ -367,41 +300,6 @@ fn ignore_not_found<T>(answer: Result<T, ApiFailure>) -> Result<(), ApiFailure> 
         Err(failure) if !failure.has_status(404) => Err(failure),
         _ => Ok(()),
     }
-}
-
-/// An error with what caused it: the outermost alone rarely says why.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
-async fn config(args: &ClusterArgs) -> Result<Config> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::new(Kind::Unmeasured, "read the kubeconfig", error)
-            .with_remedy("name one with --kubeconfig or KUBECONFIG")
-    };
-    let options = KubeConfigOptions { context: args.context.clone(), ..Default::default() };
-    if let Some(path) = &args.kubeconfig {
-        let file = Kubeconfig::read_from(path).map_err(|error| {
-            let error = chain(&error);
-            failed(&error).with_peer(path.display())
-        })?;
-        return Config::from_custom_kubeconfig(file, &options)
-            .await
-            .map_err(|error| failed(&chain(&error)));
-    }
-    if args.context.is_some() {
-        return Config::from_kubeconfig(&options).await.map_err(|error| failed(&chain(&error)));
-    }
-    Config::infer().await.map_err(|error| failed(&chain(&error)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _, NamespacedObject};
+use crate::cluster::api::{Cluster, NamespacedObject};
+use crate::cluster::failure::{ApiFailure, DuringRequest as _};
 use crate::plan::node;
 use crate::progress::ProgressLine;
 use podperf_model::error::{Error, Kind, Result};
@@ -28,7 +29,7 @@ const MAX_CONCURRENT_REQUESTS: usize = 16;
 /// Time that a pod has to end; the engine ends at once.
 const GRACE_SECONDS: u32 = 3;
 
-/// What was deleted, by kind.
+/// The objects that were deleted, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Deleted {
     pub(crate) objects: BTreeMap<&'static str, usize>,
@@ -38,7 +39,7 @@ pub(crate) struct Deleted {
 }
 
 impl Deleted {
-    /// As a sentence.
+    /// Describes it in one sentence.
     pub(crate) fn sentence(&self, namespace: &str) -> String {
         let mut parts: Vec<String> =
             self.objects.iter().map(|(kind, count)| counted(*count, kind)).collect();
@@ -60,7 +61,7 @@ impl Deleted {
     }
 }
 
-/// So many objects of a kind, in English.
+/// The number of objects of a kind, in English.
 fn counted(count: usize, kind: &str) -> String {
     match kind.strip_suffix('y') {
         _ if count == 1 => format!("1 {kind}"),
@@ -140,7 +141,7 @@ struct FoundObject {
     of_job: bool,
 }
 
-/// Everything of one kind.
+/// Finds everything of one kind.
 async fn find<K: NamespacedObject>(
     cluster: &Cluster,
     selector: &str,

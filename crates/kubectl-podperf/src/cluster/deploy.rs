@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::access;
-use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _, NamespacedObject};
+use crate::cluster::api::{Cluster, NamespacedObject};
 use crate::cluster::endpoints;
+use crate::cluster::failure::{ApiFailure, DuringRequest as _};
 use crate::cluster::namespace;
 use crate::cluster::ready::{self, PodWaiter};
 use crate::cluster::verify;
@@ -40,17 +41,17 @@ const MAX_CONCURRENT_REQUESTS: usize = 16;
 /// A run that was brought into the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Deployed {
-    /// Its coordinator's pod.
+    /// Name of the coordinator's pod.
     pub(crate) coordinator: String,
-    /// All its pods by name.
+    /// Pods by name.
     pub(crate) pods: BTreeMap<String, Pod>,
-    /// What was sent to the API server.
+    /// Objects as they were sent to the API server.
     pub(crate) manifests: Vec<Value>,
     /// Paths that have no address.
     pub(crate) missing: Vec<MissingPath>,
 }
 
-/// What a deployment is made from.
+/// Brings one run into the cluster.
 pub(crate) struct Deployment<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) settings: &'a Settings,
@@ -63,7 +64,7 @@ pub(crate) struct Deployment<'a> {
 }
 
 impl Deployment<'_> {
-    /// Deploys.
+    /// Creates everything and waits until it is ready.
     ///
     /// # Errors
     /// Naming what does not come up and why. What was created is left for the clean-up.
@@ -125,8 +126,8 @@ impl Deployment<'_> {
         self.cluster.create(object, false).await.during(what())
     }
 
-    /// One pod of each kind, asked of the API server without being made: pod security, quotas and
-    /// webhooks then refuse before anything is there to be cleaned up.
+    /// Tries one pod of each kind by dry run, so that pod security, quotas and webhooks refuse
+    /// before anything is there to be cleaned up.
     async fn dry_run(&self, builder: &ManifestBuilder<'_>) -> Result<()> {
         let config = AgentConfig {
             agent: String::new(),
@@ -232,7 +233,7 @@ impl Deployment<'_> {
         Ok(missing)
     }
 
-    /// Addresses of pods, nodes and Services.
+    /// Looks up the addresses of pods, nodes and Services.
     async fn addresses(&self, pods: &BTreeMap<String, Pod>) -> Result<KnownAddresses> {
         let pods =
             pods.iter().map(|(name, pod)| (name.clone(), targets::pod_addresses(pod))).collect();

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
+use crate::cluster::failure::{ApiFailure, DuringRequest as _};
 use crate::plan::layout::{Replica, RunLayout};
 use crate::plan::manifest::service_name;
 use crate::plan::path::ServerRole;
@@ -91,7 +92,7 @@ fn can_have_endpoint(
     })
 }
 
-/// By EndpointSlices, or by Endpoints where there are none (before 1.21, or not to be read).
+/// Asks for EndpointSlices, or for Endpoints where there are none (before 1.21, or not to be read).
 async fn has_endpoint(cluster: &Cluster, service: &str) -> Result<bool, ApiFailure> {
     let selector = format!("kubernetes.io/service-name={service}");
     match cluster.list::<EndpointSlice>(&selector).await {

@@ -69,28 +69,28 @@ impl LogFollower<'_> {
         self.attach(&mut reader, state, false).await.map_err(|cause| {
             Error::new(Kind::Unmeasured, "read the log of pod", cause).with_peer(self.coordinator)
         })?;
-        self.damaged(reader, state);
+        self.take_damaged(reader, state);
         Ok(())
     }
 
     async fn read_on(&self, state: &RefCell<LogState>) -> Result<()> {
         let mut reader = Reader::new();
-        let mut away: Option<Instant> = None;
+        let mut unreachable_since: Option<Instant> = None;
         loop {
             let read_before = state.borrow().results.len();
             let ended = self.attach(&mut reader, state, true).await;
             if state.borrow().finished.is_some() {
-                self.damaged(reader, state);
+                self.take_damaged(reader, state);
                 return Ok(());
             }
             if state.borrow().results.len() > read_before || ended.is_ok() {
-                away = None;
+                unreachable_since = None;
             }
             let cause = ended.err().unwrap_or_else(|| "the log came to its end".to_owned());
             if let Some(error) = self.coordinator_ended(&cause).await {
                 return Err(error);
             }
-            let since = *away.get_or_insert_with(Instant::now);
+            let since = *unreachable_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= self.retry_time {
                 state.borrow_mut().unreachable = true;
                 let retry_time = humantime::format_duration(self.retry_time);
@@ -107,7 +107,7 @@ impl LogFollower<'_> {
         }
     }
 
-    /// One connection, from the log's beginning to where it breaks.
+    /// Reads one connection, from the log's beginning to where it breaks.
     async fn attach(
         &self,
         reader: &mut Reader,
@@ -153,7 +153,7 @@ impl LogFollower<'_> {
         }
     }
 
-    fn damaged(&self, reader: Reader, state: &RefCell<LogState>) {
+    fn take_damaged(&self, reader: Reader, state: &RefCell<LogState>) {
         for item in reader.finish() {
             self.take(item, state);
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use podperf_model::result::cluster::ProbeFacts;
 use podperf_model::result::run::Run;
 
-/// What was read from a coordinator's log so far.
+/// State of a run by its coordinator's log so far.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
-    /// By step and agent.
+    /// Results by step and agent.
     pub(crate) results: BTreeMap<(u32, String), Run>,
-    /// Why there is no result, by step and agent (none: of the whole step).
+    /// Reasons why there is no result, by step and agent (none: of the whole step).
     pub(crate) missing: BTreeMap<(u32, Option<String>), String>,
     pub(crate) probes: Vec<ProbeFacts>,
     /// Agents that were lost, each with the cause.

@@ -6,8 +6,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
 use crate::cluster::cleanup::Deleted;
+use crate::cluster::failure::DuringRequest as _;
 use crate::plan::labels;
 use crate::plan::layout::RunLayout;
 use crate::plan::manifest;

@@ -76,7 +76,7 @@ pub(crate) fn health(pod: &Pod) -> PodHealth {
     PodHealth::Waiting(format!("{phase}, not ready"))
 }
 
-/// What a container that failed says of it, with its last lines.
+/// Describes the end of a container that failed, with its last lines.
 fn crash(container: &ContainerStatus) -> Option<String> {
     let ended = container.state.as_ref()?.terminated.as_ref()?;
     if ended.exit_code == 0 {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::api::{ApiFailure, Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
+use crate::cluster::failure::{ApiFailure, DuringRequest as _};
 use crate::cluster::pod_health::{self, PodHealth};
 use crate::plan::labels::{self, role};
 use crate::plan::layout::COORDINATOR_PORT;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::api::{Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
+use crate::cluster::failure::DuringRequest as _;
 use crate::cluster::verify;
 use crate::plan::labels::{self, role};
 use crate::plan::node;

@@ -3,7 +3,8 @@
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::cluster::api::{ApiFailure, Cluster};
+use crate::cluster::api::Cluster;
+use crate::cluster::failure::ApiFailure;
 use crate::plan::rbac::SYSTEM_NAMESPACE;
 
 /// DaemonSets and ConfigMaps, or why they could not be read.

@@ -1,4 +1,4 @@
-//! What was asked for, held against what is there.
+//! Holds the pods against the placement and the options.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ const SERVER_SIDE: [&str; 3] = ["server", "server-host", "server-policed"];
 /// Containers that podperf asks for.
 const OWN_CONTAINERS: [&str; 4] = ["coordinator", "server", "denied", "client"];
 
-/// Every pod is on its node, and clients and servers are on two machines by their nodes' addresses.
+/// Checks that every pod is on its node, and that clients and servers are on two machines by their
+/// nodes' addresses.
 ///
 /// # Errors
 /// Naming the pod that is not.
@@ -85,7 +86,7 @@ pub(crate) fn facts(name: &str, pod: &Pod) -> PodFacts {
     }
 }
 
-/// A mesh was asked for, or is there without having been asked for.
+/// Warns where a mesh was asked for and is not there, or is there without having been asked for.
 pub(crate) fn mesh(pods: &[PodFacts], settings: &Settings) -> Option<Warning> {
     let asked = !settings.pods.pod_labels.is_empty()
         || !settings.pods.pod_annotations.is_empty()

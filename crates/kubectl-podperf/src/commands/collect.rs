@@ -20,7 +20,7 @@ use crate::result::fingerprint;
 use crate::result::results::ResultsDirectory;
 use podperf_model::error::Result;
 
-/// Carries it out; returns the exit status.
+/// Carries out `collect`; returns the exit status.
 pub(super) async fn run(args: CollectArgs, command: Vec<String>) -> Result<u8> {
     let progress = ProgressLine::new(args.output.quiet);
     let mut interrupts = Interrupts::watch()?;

@@ -10,7 +10,7 @@ use crate::progress::ProgressLine;
 use crate::result::results;
 use podperf_model::error::Result;
 
-/// Carries it out; returns the exit status.
+/// Carries out `deploy`; returns the exit status.
 pub(super) async fn run(args: DeployArgs) -> Result<u8> {
     let settings = args.work.settle(args.ttl, args.quiet)?;
     let progress = ProgressLine::new(settings.quiet);

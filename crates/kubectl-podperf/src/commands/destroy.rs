@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
-use crate::cluster::api::{Cluster, DuringRequest as _};
+use crate::cluster::api::Cluster;
 use crate::cluster::cleanup;
+use crate::cluster::failure::DuringRequest as _;
 use crate::cluster::namespace;
 use crate::plan::labels::{INSTANCE, MANAGED_BY, selector};
 use crate::plan::options::DestroyArgs;
@@ -14,7 +15,7 @@ use crate::progress::ProgressLine;
 use crate::result::results;
 use podperf_model::error::{Error, Kind, Result};
 
-/// Carries it out; returns the exit status.
+/// Carries out `destroy`; returns the exit status.
 pub(crate) async fn run(args: DestroyArgs) -> Result<u8> {
     let progress = ProgressLine::new(args.quiet);
     let cluster = Cluster::connect(&args.cluster).await?;

@@ -16,7 +16,7 @@ use podperf_model::AddressFamily;
 use podperf_model::error::Result;
 use podperf_model::schedule::Schedule;
 
-/// Carries it out; returns the exit status.
+/// Carries out `plan`; returns the exit status.
 pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let prepared = PreparedRun::new(args.work.settle(args.ttl, args.output.quiet)?).await?;
     let mut text = summary(&prepared);

@@ -9,7 +9,7 @@ use super::finish::timed_out;
 use super::prepared::PreparedRun;
 use super::signal::{Interrupts, signal_error};
 use crate::cluster::access;
-use crate::cluster::api::DuringRequest as _;
+use crate::cluster::failure::DuringRequest as _;
 use crate::cluster::follow::LogFollower;
 use crate::cluster::log_state::LogState;
 use crate::plan::options::RunArgs;
@@ -22,13 +22,13 @@ use podperf_model::plan::Expect;
 /// Time limit for pods to start and paths to answer.
 const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// One thing that was checked.
+/// The outcome of one check.
 struct PreflightCheck {
     what: String,
     found: Result<String, String>,
 }
 
-/// Carries it out; returns the exit status.
+/// Carries out `preflight`; returns the exit status.
 pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let settings = args.work.settle(args.ttl, args.output.quiet)?;
     let progress = ProgressLine::new(settings.quiet);
@@ -108,7 +108,7 @@ async fn probe(
     follower.until_finished(log).await
 }
 
-/// What a run does without, and says so.
+/// Checks access that a run does without.
 async fn optional_access(prepared: &PreparedRun) -> Result<Vec<PreflightCheck>> {
     let mut checks = Vec::new();
     let namespaced = rbac::RULES.iter().map(|rule| (rule, Some(&*prepared.cluster.namespace)));

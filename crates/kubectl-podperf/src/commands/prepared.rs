@@ -17,7 +17,7 @@ use podperf_model::error::Result;
 use podperf_model::result::cluster::{ClusterFacts, ClusterPlan};
 use podperf_model::schedule::Step;
 
-/// What the default of --timeout adds to the time that the samples take.
+/// Time that the default of --timeout adds to that of the samples.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(180);
 
 /// A run that has touched nothing in the cluster.
@@ -110,7 +110,7 @@ impl PreparedRun {
         Ok(())
     }
 
-    /// Where the run is when its objects stay in the cluster, and how long.
+    /// Describes where the run's objects stay in the cluster, and how long.
     pub(super) fn what_stays(&self) -> String {
         let (run, namespace) = (&self.settings.run_id, &self.cluster.namespace);
         let ttl = humantime::format_duration(self.settings.ttl);

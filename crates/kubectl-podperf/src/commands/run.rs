@@ -20,7 +20,7 @@ use podperf_model::error::{Error, Result};
 use podperf_model::result::cluster::ClusterRun;
 use podperf_model::result::run::Status;
 
-/// Carries it out; returns the exit status.
+/// Carries out `run`; returns the exit status.
 pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     if args.dry_run {
         return plan::run(args).await;
@@ -68,7 +68,7 @@ pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     finish(&run, &results, &progress, output.max_slowdown)
 }
 
-/// From nothing in the cluster to the last record of the coordinator's log.
+/// Deploys the run and follows it to the last record of the coordinator's log.
 async fn measure(
     prepared: &PreparedRun,
     deployed: &RefCell<Option<Deployed>>,

@@ -26,7 +26,7 @@ pub(crate) struct Replica<R> {
     pub(crate) pair: u32,
 }
 
-/// Everything that will be there.
+/// The objects of a run: servers, clients, Services and policies.
 #[derive(Debug, Clone)]
 pub(crate) struct RunLayout {
     pub(crate) servers: Vec<Replica<ServerRole>>,
@@ -83,7 +83,7 @@ impl RunLayout {
         replicas.map(|replica| replica.agent()).collect()
     }
 
-    /// Some pod uses its node's own network.
+    /// Whether some pod uses its node's own network.
     pub(crate) fn host_network(&self) -> bool {
         self.servers.iter().any(|replica| replica.role == ServerRole::Host)
             || self.clients.iter().any(|replica| replica.role == ClientRole::Host)

@@ -24,7 +24,7 @@ pub(crate) struct ManifestBuilder<'a> {
     pub(crate) layout: &'a RunLayout,
     pub(crate) placement: &'a NodePlacement,
     pub(crate) token: &'a str,
-    /// Of the Job that owns all else; absent before there is one.
+    /// Id of the Job that owns all else; absent before there is one.
     pub(crate) owner_uid: Option<String>,
     /// Seconds after which everything ends by itself.
     pub(crate) lifetime_seconds: u64,

@@ -270,9 +270,9 @@ pub(crate) struct ResultArgs {
 pub(crate) enum OutputForm {
     /// Tables of at most 120 columns.
     Table,
-    /// The same as Markdown, to paste.
+    /// The tables as Markdown, to paste.
     Markdown,
-    /// One document.
+    /// The document as JSON.
     Json,
 }
 
@@ -308,7 +308,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time,
           help_heading = "Deadlines")]
     pub(crate) ttl: Duration,
-    /// The same as `kubectl podperf plan`
+    /// Show what would be done, as `kubectl podperf plan` does
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

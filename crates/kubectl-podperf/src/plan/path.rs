@@ -33,7 +33,7 @@ pub(crate) enum NetworkPath {
     Via,
 }
 
-/// What a client is.
+/// The role of a client: where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ClientRole {
     /// In a pod on the clients' node.
@@ -44,7 +44,7 @@ pub(crate) enum ClientRole {
     Hairpin,
 }
 
-/// What a server is.
+/// The role of a server: where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ServerRole {
     /// In a pod on the servers' node.
@@ -59,23 +59,23 @@ pub(crate) enum ServerRole {
     Hairpin,
 }
 
-/// By which address a client reaches its server.
+/// The kind of address by which a client reaches its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressKind {
-    /// The server's own.
+    /// The address of the server itself.
     Direct,
-    /// Its Service's.
+    /// The cluster IP of its Service.
     ClusterIp,
     /// A port of the server's node.
     NodePort,
     /// The same port of another node.
     NodePortOther,
-    /// One that the user gave.
+    /// An address that the user gave.
     Given,
 }
 
 impl NetworkPath {
-    /// Its name, as typed.
+    /// Name on the command line and in documents.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }

@@ -25,7 +25,7 @@ pub(crate) struct NodePlacement {
 /// What the placement has to fulfil beside the options.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlacementNeeds {
-    /// Some path leads to another node.
+    /// Whether some path leads to another node.
     pub(crate) two_nodes: bool,
 }
 

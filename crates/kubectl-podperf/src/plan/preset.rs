@@ -24,7 +24,7 @@ pub(crate) enum Preset {
     Policies,
 }
 
-/// What a preset says.
+/// The defaults of one preset.
 pub(super) struct PresetDefaults {
     pub(super) paths: &'static [NetworkPath],
     pub(super) tests: &'static [TestKind],

@@ -11,17 +11,17 @@ pub(crate) struct AccessRule {
     pub(crate) group: &'static str,
     pub(crate) resource: &'static str,
     pub(crate) verbs: &'static [&'static str],
-    /// What a run has to have in it to need the rule.
+    /// Which runs need the rule.
     pub(crate) needed_for: NeededFor,
 }
 
-/// Which runs need a rule.
+/// The runs that need a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NeededFor {
     Always,
     Services,
     Policies,
-    /// Of use, but a run does without.
+    /// No run needs it, but it is of use.
     Optional,
 }
 

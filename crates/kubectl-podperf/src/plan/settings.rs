@@ -6,7 +6,7 @@ use crate::plan::options::{ClusterArgs, DeadlineArgs, MeasurementArgs, NodeArgs,
 use crate::plan::path::NetworkPath;
 use crate::plan::test_kind::TestKind;
 
-/// Everything about one run, settled.
+/// The settings of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) cluster: ClusterArgs,

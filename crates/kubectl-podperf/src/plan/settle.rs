@@ -20,8 +20,8 @@ const MAX_PAIRS: u32 = 32;
 const MAX_OBJECTS: u32 = 10_000;
 
 impl WorkArgs {
-    /// Fills in the preset's defaults, and refuses what does not go together. Objects stay for `ttl`;
-    /// `quiet` suppresses progress.
+    /// Fills in the preset's defaults, and refuses what does not go together. Objects stay for
+    /// `ttl`; `quiet` suppresses progress.
     pub(crate) fn settle(self, ttl: Duration, quiet: bool) -> Result<Settings> {
         let Self { cluster, measure, placement, pods, deadlines, tolerance } = self;
         let defaults = measure.preset.defaults();
@@ -79,7 +79,7 @@ fn paths(measure: &MeasurementArgs, defaults: &PresetDefaults) -> Vec<NetworkPat
     paths
 }
 
-/// None without the path that they are for, whatever the preset says.
+/// The number of policies: none without the path that they are for, whatever the preset says.
 fn policies(measure: &MeasurementArgs, defaults: &PresetDefaults, paths: &[NetworkPath]) -> u32 {
     if !paths.contains(&NetworkPath::Policies) {
         return 0;
@@ -159,7 +159,8 @@ fn specification_fits(settings: &Settings) -> Result<()> {
     Err(Error::new(Kind::Usage, "plan the run", cause))
 }
 
-/// What a client's part takes at most, with each row's name twice: at its words and at its probe.
+/// Most bytes of a client's configuration, with each row's name twice: at its words and at its
+/// probe.
 fn agent_config_bytes(settings: &Settings, role: ClientRole) -> usize {
     let longest = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
     let via = settings.measure.via.as_deref().unwrap_or_default();

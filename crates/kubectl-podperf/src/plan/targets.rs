@@ -16,18 +16,18 @@ use podperf_model::schedule::{AgentConfig, PathProbe};
 /// The addresses of a run's pods and Services, as the API server has them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownAddresses {
-    /// By name of the pod.
+    /// Pods by name.
     pub(crate) pods: BTreeMap<String, PodAddresses>,
-    /// By name of the Service.
+    /// Services by name.
     pub(crate) services: BTreeMap<String, ServiceAddresses>,
-    /// Of the node beside the server's.
+    /// Addresses of another node than the server's.
     pub(crate) other_node: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PodAddresses {
     pub(crate) addresses: Vec<String>,
-    /// Of its node.
+    /// Addresses of its node.
     pub(crate) host_addresses: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct ServiceAddresses {
 /// A path of a pair that has no address, and why.
 pub(crate) type MissingPath = (String, String);
 
-/// What one client has to do, and the paths that it cannot measure.
+/// The configuration of one client, and the paths that it cannot measure.
 pub(crate) fn agent_config(
     settings: &Settings,
     layout: &RunLayout,

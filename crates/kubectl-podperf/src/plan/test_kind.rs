@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::plan::path::AddressKind;
 
-/// What is measured.
+/// The kind of a test: what is measured on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum TestKind {
@@ -12,7 +12,7 @@ pub(crate) enum TestKind {
     TcpStream,
     /// Latency of requests and responses
     TcpRr,
-    /// The same with a connection each
+    /// Latency of requests and responses with a connection each
     TcpCrr,
     /// Loss and jitter of datagrams at a rate (--udp-rate)
     UdpStream,
@@ -21,7 +21,7 @@ pub(crate) enum TestKind {
 }
 
 impl TestKind {
-    /// Its name, as typed.
+    /// Name on the command line and in documents.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
@@ -30,9 +30,9 @@ impl TestKind {
         matches!(self, Self::TcpRr | Self::TcpCrr | Self::UdpRr)
     }
 
-    /// Connections that do not last, and datagrams, use the port number that the server has,
-    /// which a NodePort or a given address does not.
-    pub(super) const fn passes(self, address_kind: AddressKind) -> bool {
+    /// Whether the test works by this kind of address. Short-lived connections and datagrams use
+    /// the port number that the server has, which a NodePort or a given address does not.
+    pub(super) const fn can_use(self, address_kind: AddressKind) -> bool {
         match self {
             Self::TcpStream | Self::TcpRr => true,
             Self::TcpCrr | Self::UdpStream | Self::UdpRr => {

@@ -16,7 +16,7 @@ use podperf_model::schedule::Step;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PathByFamily {
     pub(crate) network_path: NetworkPath,
-    /// Absent: the cluster's first.
+    /// The family; absent: the cluster's first.
     pub(crate) family: Option<AddressFamily>,
 }
 
@@ -45,7 +45,7 @@ impl TestRow {
     }
 }
 
-/// Test, flows and path of such a name.
+/// Takes the name of a test in schedules apart: test, flows and path.
 pub(crate) fn parse_id(id: &str) -> Option<(&str, u32, &str)> {
     let (test, path) = id.split_once('@')?;
     let (test, flows) = test.rsplit_once('.')?;
@@ -73,12 +73,12 @@ pub(crate) fn paths(settings: &Settings) -> Vec<PathByFamily> {
     paths
 }
 
-/// The rows: every path with every test that passes it and every number of flows.
+/// The rows: every path with every test that can use it and every number of flows.
 pub(crate) fn rows(settings: &Settings) -> Vec<TestRow> {
     let mut rows = Vec::new();
     for path in paths(settings) {
         for &test in
-            settings.tests.iter().filter(|test| test.passes(path.network_path.address_kind()))
+            settings.tests.iter().filter(|test| test.can_use(path.network_path.address_kind()))
         {
             let flows = if test.transacts() { &settings.rr_flows } else { &settings.streams };
             rows.extend(flows.iter().map(|&flows| TestRow { path, test, flows }));
@@ -92,7 +92,7 @@ pub(crate) fn left_out(settings: &Settings) -> Vec<(PathByFamily, TestKind)> {
     let pairs = paths(settings)
         .into_iter()
         .flat_map(|path| settings.tests.iter().map(move |&test| (path, test)));
-    pairs.filter(|(path, test)| !test.passes(path.network_path.address_kind())).collect()
+    pairs.filter(|(path, test)| !test.can_use(path.network_path.address_kind())).collect()
 }
 
 /// The words of the engine's command line for one row against `target`.

@@ -13,7 +13,7 @@ use podperf_model::schedule::Step;
 /// Errors in one document: many samples may fail for one reason.
 const MAX_ERRORS: usize = 16;
 
-/// One sample a step, in the order of the schedule, whether there is a result or not.
+/// Makes one sample a step, in the order of the schedule, whether there is a result or not.
 pub(crate) fn samples(steps: &[Step], log: &LogState) -> Vec<Sample> {
     let numbered = (1_u32..).zip(steps);
     numbered.map(|(number, step)| sample(number, step, log)).collect()
@@ -52,7 +52,7 @@ fn sample(number: u32, step: &Step, log: &LogState) -> Sample {
     }
 }
 
-/// What went wrong, samples that are missing for one reason in one error.
+/// The errors of a run, samples that are missing for one reason in one error.
 pub(crate) fn errors(
     ended_early_by: Option<Error>,
     log: &LogState,
@@ -89,7 +89,7 @@ pub(crate) fn errors(
     errors
 }
 
-/// What is known of the policies.
+/// Facts about the policies, by what the denied probes met.
 pub(crate) fn policies(plan: &ClusterPlan, probes: &[ProbeFacts]) -> Option<PolicyFacts> {
     if plan.policies + plan.idle_policies == 0 {
         return None;

@@ -18,11 +18,11 @@ use podperf_model::result::run::{Status, Warning};
 use podperf_model::schedule::Step;
 use podperf_report::analysis::{self, Better};
 
-/// What a document is made from.
+/// The parts that a document is made from.
 pub(crate) struct DocumentParts<'a> {
     pub(crate) run_id: &'a str,
     pub(crate) plan: &'a ClusterPlan,
-    /// What was asked for; absent where another process asked.
+    /// The settings; absent where another process started the run.
     pub(crate) settings: Option<&'a Settings>,
     pub(crate) facts: ClusterFacts,
     pub(crate) steps: &'a [Step],
@@ -30,6 +30,7 @@ pub(crate) struct DocumentParts<'a> {
     /// Paths that have no address here.
     pub(crate) without_address: &'a [MissingPath],
     pub(crate) log: &'a LogState,
+    /// The error that ended the run before its time.
     pub(crate) ended_early_by: Option<Error>,
 }
 
@@ -83,7 +84,7 @@ fn not_enforced(policies: Option<&PolicyFacts>) -> Option<Warning> {
     })
 }
 
-/// 0, 1 with `max_slowdown`, 3, 4, 5, 130 or 143.
+/// The exit status: 0, 1 with `max_slowdown`, 3, 4, 5, 130 or 143.
 pub(crate) fn exit_status(run: &ClusterRun, max_slowdown: Option<f64>) -> u8 {
     let strongest = |kind: Kind| run.errors.iter().any(|error| error.kind == kind);
     for kind in [Kind::Interrupted, Kind::Terminated, Kind::Deadline] {
