@@ -10,7 +10,7 @@
 //!   ▲
 //! cluster   api ◀── deploy · targets · endpoints · verify · follow ─▶ LogState · cleanup
 //!   ▲
-//! result    assemble · fingerprint ─▶ document ─▶ results               one document, tables, files
+//! result    assemble · fingerprint ─▶ document ─▶ results              one document, tables, files
 //!   ▲
 //! commands  run · plan · preflight · deploy · collect · destroy
 //! ```

@@ -59,10 +59,10 @@ pub(crate) enum LauncherCommand {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct ClusterArgs {
-    /// Kubeconfig file [default: $KUBECONFIG, else ~/.kube/config, else the pod's own account]
+    /// Kubeconfig file. Default: $KUBECONFIG, else ~/.kube/config, else the pod's own account
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig [default: its current one]
+    /// Context of the kubeconfig. Default: its current one
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Namespace of all objects; made, and deleted in the end, where it does not exist
@@ -80,36 +80,36 @@ pub(crate) struct MeasurementArgs {
     /// Set of defaults; options that are given take precedence
     #[arg(long, value_enum, default_value = "default")]
     pub(crate) preset: Preset,
-    /// Paths to measure, with a comma between them [default: host,pod]
+    /// Paths to measure, with a comma between them. Default: host,pod
     #[arg(long = "scenarios", value_enum, value_delimiter = ',', value_name = "PATH,…")]
     pub(crate) paths: Vec<NetworkPath>,
     /// Measure a path to this HOST:PORT as well: an ingress, a Gateway or a load balancer that
     /// leads to port 5210 of the run's Service (see --run-id)
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) via: Option<String>,
-    /// Tests to run, with a comma between them [default: tcp_stream,tcp_rr]
+    /// Tests to run, with a comma between them. Default: tcp_stream,tcp_rr
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TEST,…")]
     pub(crate) tests: Vec<TestKind>,
-    /// Numbers of streams, each measured in turn [default: 1,2,4,8,16,32]
+    /// Numbers of streams, each measured in turn. Default: 1,2,4,8,16,32
     #[arg(short = 'P', long, value_delimiter = ',', value_name = "N,…",
           value_parser = parse_count::<u32>)]
     pub(crate) streams: Vec<u32>,
-    /// Numbers of flows of request/response tests, each measured in turn [default: 1,16]
+    /// Numbers of flows of request/response tests, each measured in turn. Default: 1,16
     #[arg(long, value_delimiter = ',', value_name = "N,…", value_parser = parse_count::<u32>)]
     pub(crate) rr_flows: Vec<u32>,
-    /// Length of one window [default: 60s]
+    /// Length of one window. Default: 60s
     #[arg(short = 't', long, value_name = "TIME", value_parser = time)]
     pub(crate) duration: Option<Duration>,
-    /// Warm-up before each window, not counted [default: 5s]
+    /// Warm-up before each window, not counted. Default: 5s
     #[arg(short = 'O', long, value_name = "TIME", value_parser = time)]
     pub(crate) warmup: Option<Duration>,
-    /// Samples of each row, in a random order [default: 5]
+    /// Samples of each row, in a random order. Default: 5
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>)]
     pub(crate) samples: Option<u32>,
-    /// Seed of that order [default: a random number]
+    /// Seed of that order. Default: a random number
     #[arg(long, value_name = "N", value_parser = parse_count::<u64>)]
     pub(crate) seed: Option<u64>,
-    /// Bytes of one send call of a stream [default: 128K; datagrams: what the path takes]
+    /// Bytes of one send call of a stream. Default: 128K; datagrams: what the path takes
     #[arg(long, value_name = "SIZE")]
     pub(crate) msg_size: Option<Bytes>,
     /// Bytes of a request
@@ -118,13 +118,13 @@ pub(crate) struct MeasurementArgs {
     /// Bytes of a response
     #[arg(long, value_name = "SIZE", default_value = "1")]
     pub(crate) resp_size: Bytes,
-    /// Requests a second over all flows, at fixed times [default: each after the last response]
+    /// Requests a second over all flows, at fixed times. Default: each after the last response
     #[arg(long, value_name = "RATE")]
     pub(crate) rr_rate: Option<String>,
     /// Bit rate of each flow of datagrams; 0: as fast as can be
     #[arg(long, value_name = "RATE", default_value = "1G")]
     pub(crate) udp_rate: BitRate,
-    /// TCP congestion control [default: the nodes']
+    /// TCP congestion control. Default: the nodes'
     #[arg(short = 'C', long, value_name = "NAME")]
     pub(crate) congestion: Option<String>,
     /// More options for every run of the engine, as one word ('-w 4M --pin none')
@@ -165,10 +165,10 @@ pub(crate) enum IpFamily {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Placement")]
 pub(crate) struct NodeArgs {
-    /// The node of the clients [default: chosen]
+    /// The node of the clients. Default: chosen
     #[arg(long, value_name = "NODE")]
     pub(crate) client_node: Option<String>,
-    /// The node of the servers [default: chosen]
+    /// The node of the servers. Default: chosen
     #[arg(long, value_name = "NODE")]
     pub(crate) server_node: Option<String>,
     /// Choose the clients' node among those with these labels (k=v,…)
@@ -228,7 +228,7 @@ pub(crate) struct PodArgs {
     /// Label of the namespace, for a mesh (k=v); may be repeated
     #[arg(long = "namespace-label", value_name = "K=V", value_parser = pair)]
     pub(crate) namespace_labels: Vec<(String, String)>,
-    /// Name of the run, part of every object's name [default: a random name]
+    /// Name of the run, part of every object's name. Default: a random name
     #[arg(long, value_name = "NAME", value_parser = run_id)]
     pub(crate) run_id: Option<String>,
 }
@@ -237,8 +237,8 @@ pub(crate) struct PodArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Deadlines")]
 pub(crate) struct DeadlineArgs {
-    /// Time limit of the whole command [default: half as long again as the plan takes, and 3
-    /// minutes]
+    /// Time limit of the whole command. Default: half as long again as the plan takes, and 3
+    /// minutes
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
     /// Time limit for pods to start, and for every path to answer
@@ -253,7 +253,7 @@ pub(crate) struct ResultArgs {
     /// Form of the result on standard output
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
     pub(crate) output: OutputForm,
-    /// Directory for the documents, manifests and tables [default: podperf-RUN]
+    /// Directory for the documents, manifests and tables. Default: podperf-RUN
     #[arg(long, value_name = "DIR")]
     pub(crate) out_dir: Option<PathBuf>,
     /// Exit with status 1 where a path is slower than the baseline by more than so many percent,
@@ -338,7 +338,7 @@ pub(crate) struct CollectArgs {
     /// Do not wait for the end of the run: take what there is
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Time limit of the whole command [default: none]
+    /// Time limit of the whole command. Default: none
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
 }

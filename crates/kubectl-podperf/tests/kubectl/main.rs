@@ -184,7 +184,7 @@ fn help_lists_every_option_of_a_run_with_its_default() {
         "--label",
         "--annotation",
         "--preset",
-        "[default: 1,2,4,8,16,32]",
+        "1,2,4,8,16,32",
         "[default: 120s]",
         "[default: IfNotPresent]",
     ];
