@@ -190,8 +190,8 @@ class WhileItIsMeasured(Failure):
         self.part_is_kept(run)
 
     def test_an_interrupt_while_pods_start(self):
-        launcher = Launcher("run", "-o", "json", "--image", "localhost/nosuch:1", "--run-id", "early",
-                            *LONG)
+        launcher = Launcher("run", "-o", "json", "--image", "localhost/nosuch:1", "--run-id",
+                            "early", *LONG)
         launcher.wait_for("waiting for servers")
         launcher.process.send_signal(signal.SIGTERM)
         run = launcher.end(60)
@@ -204,7 +204,8 @@ class WhileItIsMeasured(Failure):
 
     def test_a_launcher_that_is_killed_leaves_what_its_time_to_live_ends(self):
         launcher = Launcher("run", "--image", IMAGE, "--run-id", "orphan", "--ttl", "5s",
-                            "--scenarios", "host,clusterip", "--tests", "tcp_rr", *BRIEF, "--samples", "1")
+                            "--scenarios", "host,clusterip", "--tests", "tcp_rr", *BRIEF,
+                            "--samples", "1")
         launcher.wait_for(r"(?m)^1/\d+ ")
         launcher.process.kill()
         launcher.end(10)

@@ -146,7 +146,7 @@ fn every_refusal_is_a_usage_error() {
 }
 
 #[test]
-fn long_times_are_no_trouble() {
+fn long_times_are_accepted() {
     let year = "365days";
     let settled = settings(&format!(
         "-t 1day -O 1day --ready-timeout {year} --ttl {year} --timeout {year} --samples 1000 \
