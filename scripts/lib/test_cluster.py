@@ -139,8 +139,8 @@ class Shell(unittest.TestCase):
         self.directory = Path(directory.name)
 
     def shell(self, part, code):
-        return ["bash", "-c", "set -euo pipefail; say() { echo \"$@\"; }\n"
-                "cannot() { say \"$@\"; exit 3; }\n"
+        return ["bash", "-c", "set -euo pipefail; log() { echo \"$@\"; }\n"
+                "fail() { log \"$@\"; exit 3; }\n"
                 f"run=$1 cache=$1; bin=$cache/bin debian=$cache/debian\n. '{PARTS / part}'\n{code}",
                 "-", self.directory]
 

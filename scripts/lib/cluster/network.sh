@@ -20,7 +20,7 @@ _make_node_network() { # NODE OTHER
   at "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
   # Replies between two pods of one node have to pass the rules that redirected their requests.
   at "$1" sh -c 'echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables' 2>/dev/null ||
-    say "br_netfilter is missing: a Service's pods do not answer pods on their own node"
+    log "br_netfilter is missing: a Service's pods do not answer pods on their own node"
   ip -n "$prefix-cp" link add "$1" type veth peer name eth0 netns "$namespace"
   ip -n "$prefix-cp" link set "$1" master switch up
   ip -n "$namespace" -batch - <<END

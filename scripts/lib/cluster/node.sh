@@ -86,7 +86,7 @@ wait_for_containerd() { # NODE
 
 _inside() { # NODE NAME COMMAND...: launches it beside containerd
   local pid
-  pid=$(pid_of "$1-containerd") || cannot "$1's containerd is not running"
+  pid=$(pid_of "$1-containerd") || fail "$1's containerd is not running"
   launch "$1-$2" nsenter --target "$pid" --mount --uts --net -- "${@:3}"
 }
 
@@ -139,13 +139,13 @@ import_images() { # NODE FILE
   _ctr "$1" --namespace look images import --no-unpack "$2" >/dev/null || return 1
   mapfile -t names < <(_ctr "$1" --namespace look images ls -q)
   if [ ${#names[@]} = 0 ]; then
-    say "$2: no image in it has a name"
+    log "$2: no image in it has a name"
     return 1
   fi
   _ctr "$1" --namespace look images rm "${names[@]}" >/dev/null || return 1
   for name in "${names[@]}"; do
     if [[ $name != */* ]]; then
-      say "$2: '${name#*:}' is no full name of an image, as localhost/podperf:1 is"
+      log "$2: '${name#*:}' is no full name of an image, as localhost/podperf:1 is"
       return 1
     fi
   done

@@ -69,14 +69,14 @@ _within() { # SECONDS COMMAND...
 }
 
 wait_until() { # SECONDS WHAT COMMAND...
-  _within "$1" "${@:3}" || cannot "waited $1 s for $2, in vain"
+  _within "$1" "${@:3}" || fail "waited $1 s for $2, in vain"
 }
 
 # wait_for SECONDS NAME WHAT COMMAND...: waits no longer than the process NAME is running.
 wait_for() {
   _within "$1" _ended_or "$2" "${@:4}" && is_alive "$2" && return 0
-  is_alive "$2" || cannot "$2 ended by itself: $(tail -n 1 "$run/$2.log")"
-  cannot "waited $1 s for $3, in vain; see scripts/cluster logs"
+  is_alive "$2" || fail "$2 ended by itself: $(tail -n 1 "$run/$2.log")"
+  fail "waited $1 s for $3, in vain; see scripts/cluster logs"
 }
 
 _ended_or() { # NAME COMMAND...

@@ -34,12 +34,12 @@ need_tools() {
   need_command ip iproute2 && need_command iptables iptables && need_command conntrack conntrack &&
     need_command openssl openssl && need_command modprobe kmod || return 1
   _engines_are_there && return 0
-  say "fetching Debian's etcd, containerd, runc and CNI plugins to $debian"
+  log "fetching Debian's etcd, containerd, runc and CNI plugins to $debian"
   rm -rf "$debian"
   mkdir -p "$cache"
   unpack_packages "$debian" etcd-server containerd runc containernetworking-plugins &&
     _engines_are_there && return 0
-  say "etcd, containerd, runc and CNI plugins are needed, and Debian's could not be fetched"
+  log "etcd, containerd, runc and CNI plugins are needed, and Debian's could not be fetched"
   return 1
 }
 
@@ -50,7 +50,7 @@ _unpack_source() { # WORK
   fetch_source "$1/source" kubernetes || return 1
   archive=$1/source/kubernetes_$source_version.orig.tar.gz
   if [ ! -f "$archive" ]; then
-    say "the source package of Kubernetes $kubernetes is Debian 12's; here apt offers" \
+    log "the source package of Kubernetes $kubernetes is Debian 12's; here apt offers" \
       "$(basename "$1"/source/*.dsc)"
     return 1
   fi
@@ -65,9 +65,9 @@ _compile() { # WORK
   # Kubernetes 1.20 and Debian's compiler fit; a newer one may stand first in PATH.
   local -x PATH=/usr/lib/go/bin:$PATH
   cd "$1/go/src/k8s.io/kubernetes"
-  say "generating the OpenAPI definitions"
+  log "generating the OpenAPI definitions"
   make gen_openapi >"$1/make.log" 2>&1 || { tail -n 20 "$1/make.log" >&2; return 1; }
-  say "compiling Kubernetes $kubernetes"
+  log "compiling Kubernetes $kubernetes"
   mkdir "$1/bin"
   local packages=()
   for command in "${programs[@]}"; do
@@ -89,10 +89,10 @@ build() {
   mkdir -p "$cache"
   # Of two builds at once, the second finds the first one's work.
   exec 9>"$cache/lock"
-  flock -w 3600 9 || cannot "another build is at work in $cache for more than an hour"
+  flock -w 3600 9 || fail "another build is at work in $cache for more than an hour"
   need_tools || exit 3
   if is_built; then
-    say "Kubernetes is built already, in $bin"
+    log "Kubernetes is built already, in $bin"
     return 0
   fi
   for work in "go golang-go" "gcc gcc libc6-dev" "make make" "git git" "rsync rsync" "jq jq"; do
@@ -105,9 +105,9 @@ build() {
   trap "rm -rf '$work'" EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  _unpack_source "$work" || cannot "the source of Kubernetes could not be fetched"
-  (_compile "$work") || cannot "Kubernetes could not be compiled"
+  _unpack_source "$work" || fail "the source of Kubernetes could not be fetched"
+  (_compile "$work") || fail "Kubernetes could not be compiled"
   rm -rf "$bin"
   mv "$work/bin" "$bin"
-  say "Kubernetes $kubernetes is built, in $bin"
+  log "Kubernetes $kubernetes is built, in $bin"
 }
