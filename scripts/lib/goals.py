@@ -7,6 +7,7 @@ each goal and path: the ratio against the best peer of its test, with its interv
 import itertools
 from dataclasses import dataclass
 
+import peers
 import stats
 import suite
 
@@ -144,7 +145,8 @@ def compare(samples, paths, tests, seed):
         rounds = by_round(samples, path, test.name, measure.key)
         for subject, peer in itertools.product(test.subjects, test.peers):
             theirs = [figures[peer] for figures in rounds if peer in figures]
-            if not theirs:
+            # An earlier podperf is held against today's in the same way alone.
+            if not theirs or peer.removesuffix(peers.BEFORE) not in (peer, subject):
                 continue
             rows.append({"path": path, "test": test.name, "measure": measure.key,
                          "subject": subject, "peer": peer, "unit": measure.unit,

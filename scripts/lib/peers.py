@@ -35,6 +35,7 @@ PODPERF = {
     "podperf-epoll": ["--backend", "epoll", *ONE_WORKER],
     "podperf-uring": ["--backend", "uring", *ONE_WORKER],
 }
+BEFORE = "-before"  # behind a way: the same way of an earlier podperf
 # iperf3's ways: sendfile, receiving without copying (since 3.19), both, and podperf's long messages.
 IPERF3 = {
     "iperf3": [],
@@ -121,7 +122,7 @@ class Podperf(Tool):
 
     def options(self, target):
         """What this way adds."""
-        options = PODPERF[self.name]
+        options = PODPERF[self.name.removesuffix(BEFORE)]
         options = options[target.path] if isinstance(options, dict) else options
         cpus = f"{target.client_cpu},{target.server_cpu}"
         return [option.format(cpus=cpus) for option in options]
@@ -174,6 +175,15 @@ class Podperf(Tool):
                            for stream in figure("streams"))
             return replace(reading, work=received / (2 * EXCHANGE_BYTES))
         return reading
+
+
+class PodperfBefore(Podperf):
+    """An earlier podperf, used in one of the ways: what a change costs or gives."""
+
+    port = 25211
+
+    def called(self):
+        return "podperf-before"
 
 
 def datagrams(test):

@@ -3,7 +3,7 @@
 Enters: nothing. Leaves: the tests by name. peers.py says how each tool does them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import peers
 
@@ -31,6 +31,11 @@ class Test:
 
     def tools(self):
         return self.subjects + self.peers
+
+    def beside_before(self):
+        """The same test, with each of podperf's own ways of an earlier podperf among the peers."""
+        before = tuple(way + peers.BEFORE for way in self.subjects if way in peers.PODPERF)
+        return replace(self, peers=self.peers + before)
 
     def runs_on(self, path):
         return self.paths is None or path in self.paths

@@ -48,6 +48,22 @@ class Comparison(unittest.TestCase):
         self.assertEqual(len(pairs), 4)
         self.assertAlmostEqual(pairs["podperf-spin", "sockperf"], 30 / 11)
 
+    def test_an_earlier_podperf_is_held_against_today_s_in_the_same_way_alone(self):
+        test = suite.TESTS["rr1-pinned"].beside_before()
+        self.assertEqual(test.peers[-2:], ("podperf-before", "podperf-spin-before"))
+        figures = {"podperf": 9.0, "podperf-spin": 30.0, "podperf-before": 10.0,
+                   "podperf-spin-before": 20.0, "netperf": 5.0}
+        samples = [sample(tool, number, rate, "rr1-pinned")
+                   for tool, rate in figures.items() for number in range(7)]
+        rows = goals.compare(samples, ["veth"], [test], seed=1)
+        ratios = {(row["subject"], row["peer"]): row["ratio"] for row in rows
+                  if row["measure"] == "rate"}
+        self.assertEqual(ratios, {
+            ("podperf", "netperf"): 1.8, ("podperf-spin", "netperf"): 6.0,
+            ("podperf", "podperf-before"): 0.9, ("podperf-spin", "podperf-spin-before"): 1.5})
+        # podperf as netperf is no way of its own.
+        self.assertEqual(suite.TESTS["netperf-rr"].beside_before(), suite.TESTS["netperf-rr"])
+
     def test_no_loss_is_a_figure_and_no_ratio_is_made_of_it(self):
         def loss(ours, theirs):
             samples = [sample(tool, number, 0.2, "udp-loss", loss_percent=percent, jitter_us=1.0)
