@@ -114,7 +114,7 @@ def end(process):
 
 
 @contextlib.contextmanager
-def servers(namespace, commands, patience_seconds=10):
+def servers(namespace, commands, timeout_seconds=10):
     """Starts servers, (command, port) each, and waits until they listen; ends them afterwards."""
     started = []
     with tempfile.TemporaryFile() as log:
@@ -125,16 +125,16 @@ def servers(namespace, commands, patience_seconds=10):
                     stderr=subprocess.STDOUT, start_new_session=True,
                 )
                 started.append(process)
-                await_port(process, command, port, patience_seconds, log)
+                await_port(process, command, port, timeout_seconds, log)
             yield
         finally:
             for process in started:
                 end(process)
 
 
-def await_port(process, command, port, patience_seconds, log):
+def await_port(process, command, port, timeout_seconds, log):
     """Waits until a server listens; raises Failed with its last words when it does not."""
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     while not listens(process.pid, port):
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
@@ -152,7 +152,7 @@ class Outcome:
     busy_core_seconds: float  # whole machine, this script included
 
 
-def run(namespace, commands, patience_seconds):
+def run(namespace, commands, timeout_seconds):
     """Runs the clients at once; raises Failed when one fails or takes too long.
 
     CPU is read before the first starts and after the last has ended, so each tool's own start and
@@ -166,7 +166,7 @@ def run(namespace, commands, patience_seconds):
                 inside(namespace, command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, text=True, start_new_session=True,
             ))
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + timeout_seconds
         outputs = []
         for command, process in zip(commands, started):
             outputs.append(collect(command, process, deadline))
