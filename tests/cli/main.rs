@@ -1,5 +1,6 @@
 //! What needs no measurement: command lines, the rules of plans, the published schema, manifests.
 
+mod documents;
 mod manifests;
 mod plan;
 #[path = "../support/restricted.rs"]

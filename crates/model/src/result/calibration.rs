@@ -173,7 +173,7 @@ impl Machine {
 
     /// The first difference from the machine that `self` was taken on, in words.
     fn difference(&self, now: &Self) -> Option<String> {
-        fn wording<T: ToString>(value: Option<&T>) -> String {
+        fn shown<T: ToString>(value: Option<&T>) -> String {
             value.map_or_else(|| "unknown".to_owned(), T::to_string)
         }
         let cores = |quota: Option<f64>| {
@@ -181,8 +181,8 @@ impl Machine {
         };
         [
             ("podperf", self.podperf_version.clone(), now.podperf_version.clone()),
-            ("kernel", wording(self.kernel.as_ref()), wording(now.kernel.as_ref())),
-            ("CPU", wording(self.cpu_model.as_ref()), wording(now.cpu_model.as_ref())),
+            ("kernel", shown(self.kernel.as_ref()), shown(now.kernel.as_ref())),
+            ("CPU", shown(self.cpu_model.as_ref()), shown(now.cpu_model.as_ref())),
             ("CPUs allowed", self.cpus_allowed.to_string(), now.cpus_allowed.to_string()),
             ("CPU quota", cores(self.cpu_quota_cores), cores(now.cpu_quota_cores)),
         ]

@@ -1,4 +1,4 @@
-//! Constructed samples for tests alone: whole runs of the result's own test halves, scaled.
+//! Constructed samples for tests alone, out of the whole runs that the model makes for tests.
 
 use podperf_model::result::cluster::{ClusterPlan, PlannedRow, Sample};
 use podperf_model::result::run::{Bound, Run};
@@ -6,12 +6,12 @@ use podperf_model::result::testing::{rr_run, stream_run};
 
 /// Three paths, a stream test and a request/response test, `samples` of each row.
 pub fn plan(samples: u32) -> ClusterPlan {
-    let wording = |wording: &[&str]| wording.iter().map(|word| (*word).to_owned()).collect();
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     full(ClusterPlan {
         namespace: "podperf".to_owned(),
         image: "podperf:0.1.0".to_owned(),
-        paths: wording(&["host", "pod", "service"]),
-        tests: wording(&["tcp_stream", "tcp_rr"]),
+        paths: owned(&["host", "pod", "service"]),
+        tests: owned(&["tcp_stream", "tcp_rr"]),
         flows: vec![1, 8],
         samples,
         window_seconds: 10.0,
