@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Data connections of one test.
+pub const MAX_STREAMS: u32 = 10_000;
+/// Payload of a UDP datagram over IPv4 (RFC 768, RFC 791).
+pub const MAX_DATAGRAM_BYTES: u32 = 65_507;
+
 /// A test by the name it is asked for under (`-t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetperfTest {

@@ -361,32 +361,46 @@ fn report(shared: &Shared, reports: Vec<WorkerReport>) -> EndReport {
     let mut pacing: Option<Pacing> = None;
     let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
     for report in reports {
-        merge(&mut latency, report.latency, Latencies::merge);
-        merge(&mut service_time, report.service_time, Latencies::merge);
-        merge(&mut connect_time, report.connect_time, Latencies::merge);
-        merge(&mut pacing, report.pacing, Pacing::merge);
-        if let Some(part) = report.connections {
+        let WorkerReport {
+            latency: latencies,
+            service_time: service_times,
+            connect_time: connect_times,
+            connections,
+            schedule,
+            pacing: paced,
+            lost_transactions,
+            failed_sends,
+            datagrams,
+            flow_datagrams,
+            send: sent,
+            receive: received,
+        } = report;
+        merge(&mut latency, latencies, Latencies::merge);
+        merge(&mut service_time, service_times, Latencies::merge);
+        merge(&mut connect_time, connect_times, Latencies::merge);
+        merge(&mut pacing, paced, Pacing::merge);
+        if let Some(part) = connections {
             own.connections.get_or_insert_with(ConnectionUse::default).add(part);
         }
-        if let Some(part) = report.send {
+        if let Some(part) = sent {
             send.get_or_insert_default().add(part);
         }
-        if let Some(part) = report.receive {
+        if let Some(part) = received {
             receive.get_or_insert_default().add(part);
         }
-        if let Some(part) = report.schedule {
+        if let Some(part) = schedule {
             own.schedule = Some(own.schedule.unwrap_or_default().plus(part));
         }
-        if let Some(part) = report.datagrams {
+        if let Some(part) = datagrams {
             own.datagrams.get_or_insert_default().add(part);
         }
-        if let Some(part) = report.lost_transactions {
+        if let Some(part) = lost_transactions {
             *own.lost_transactions.get_or_insert_default() += part;
         }
-        if let Some(part) = report.failed_sends {
+        if let Some(part) = failed_sends {
             *own.failed_sends.get_or_insert_default() += part;
         }
-        for (flow, datagrams) in report.flow_datagrams {
+        for (flow, datagrams) in flow_datagrams {
             own.flows[flow].datagrams = Some(datagrams);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::data::Job;
 use crate::data::socket::{GrantedSocket, SocketRequest};
 use crate::options::{Buffers, Options, PerEnd};
-use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestLength};
+use crate::test_kind::{MAX_DATAGRAM_BYTES, NetperfTest, Protocol, TestDirection, TestLength};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, ROUTING, SERVER_RECEIVES,
     SERVER_SENDS,
@@ -15,8 +15,6 @@ use crate::wire::ask::{
 use podperf_model::AddressFamily;
 use podperf_model::plan::Role;
 
-/// Largest payload of a UDP datagram (RFC 768, RFC 791).
-const MAX_DATAGRAM_BYTES: u32 = 65_507;
 /// A UDP response that has not come after this time is lost, unless `-e` says otherwise.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 

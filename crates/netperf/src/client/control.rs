@@ -1,7 +1,7 @@
 //! netperf's control connection: one record there, one back, each with a deadline.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +60,7 @@ impl ControlClient {
     pub(super) fn send(&mut self, message: &WireMessage) -> Result<(), ExitMessage> {
         message.write(&mut self.stream).map_err(|error| {
             let err = format!("send_request: data send error: {error}\n");
-            ExitMessage { err, status: 1, ..ExitMessage::default() }
+            ExitMessage::failure(err)
         })
     }
 
@@ -175,8 +175,7 @@ pub(super) fn own_address(
     port: u16,
 ) -> Option<SocketAddr> {
     let fits = |own: &&SocketAddr| own.is_ipv4() == peer.is_ipv4();
-    let any: IpAddr =
-        if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any = AddressFamily::of(peer.ip()).unspecified();
     match own.and_then(|own| own.iter().find(fits)) {
         Some(own) => Some(SocketAddr::new(own.ip(), port)),
         None => (port != 0).then_some(SocketAddr::new(any, port)),

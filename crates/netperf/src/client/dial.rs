@@ -2,7 +2,7 @@
 //! known.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::options::ExitMessage;
 use crate::test_kind::{Protocol, TestShape};
 use crate::wire::native::{ClientMessage, ConnectionToken};
 use podperf_engine::transport::short_lived::{Connector, PortRange};
+use podperf_model::AddressFamily;
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_model::units::Bytes;
 
@@ -110,11 +111,7 @@ impl PreparedSockets {
 
 impl Route {
     fn from(&self) -> SocketAddr {
-        let any: IpAddr = if self.peer.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
+        let any = AddressFamily::of(self.peer).unspecified();
         SocketAddr::new(self.own.unwrap_or(any), self.own_port)
     }
 
@@ -182,5 +179,5 @@ fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
 fn failed(step: &str, error: &io::Error) -> ExitMessage {
     let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
     let err = format!("netperf: send_omni: {step} failed: {text}\n");
-    ExitMessage { err, status: 1, ..ExitMessage::default() }
+    ExitMessage::failure(err)
 }

@@ -34,7 +34,7 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
         // The socket that was kept never connected; the control connection goes the same way.
         granted.mss = session.control.mss();
     }
-    let family = if route.peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
+    let family = AddressFamily::of(route.peer);
     let client = prepared.local.or_else(|| route.own.map(|own| SocketAddr::new(own, 0)));
     let named = options.data.host.as_ref().map(|_| route.peer);
     let request = ask::of_server(options, family, client, named);
@@ -46,11 +46,7 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let port = if token.is_some() { session.control.peer.port() } else { response.data_port };
     let connected = prepared.connect(shape, &route, (port, token), &sockets)?;
     let job = ask::of_self(options, &granted, session.payload.clone(), timed);
-    let phase = DataPhase::prepare(job.clone(), connected).map_err(|error| ExitMessage {
-        err: format!("netperf: {error}\n"),
-        status: 1,
-        ..ExitMessage::default()
-    })?;
+    let phase = DataPhase::prepare(job.clone(), connected).map_err(ExitMessage::because)?;
     let totals = run_phase(options, session, phase);
     let results = results(options, session, &totals)?;
     let details =
@@ -134,8 +130,7 @@ fn results(
 /// connection.
 fn route(options: &Options, peer: SocketAddr) -> Result<Route, ExitMessage> {
     let data = &options.data;
-    let of_control = if peer.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
-    let family = data.family.or(Some(of_control));
+    let family = data.family.or_else(|| Some(AddressFamily::of(peer.ip())));
     let peer = match &data.host {
         Some(host) => control::resolve(host, 0, family)?[0].ip(),
         None => peer.ip(),
@@ -161,11 +156,7 @@ pub(super) fn payload(options: &Options) -> Result<Option<Arc<[u8]>>, ExitMessag
     match read {
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(bytes.into())),
-        Err(error) => Err(ExitMessage {
-            err: format!("netperf: open fill file '{name}': {error}\n"),
-            status: 1,
-            ..ExitMessage::default()
-        }),
+        Err(error) => Err(ExitMessage::because(format!("open fill file '{name}': {error}"))),
     }
 }
 

@@ -43,12 +43,8 @@ pub fn run(options: &Options) -> u8 {
 }
 
 fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
-    let failed = |error: podperf_model::Error| ExitMessage {
-        err: format!("netperf: {error}\n"),
-        status: 1,
-        ..ExitMessage::default()
-    };
-    let (stop_sender, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(failed)?;
+    let (stop_sender, stop) =
+        signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(ExitMessage::because)?;
     match options.test {
         NetperfTest::LocCpu => {
             let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -85,7 +81,7 @@ fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
              many netperfs instead\n",
             options.streams, control.peer
         );
-        return Err(ExitMessage { err, status: 1, ..ExitMessage::default() });
+        return Err(ExitMessage::failure(err));
     }
     let session = TestSession { control, payload, native, stop_sender, stop };
     measure(options, session, names)

@@ -77,7 +77,7 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
         }
         'h' => {
             let err = usage::TEST.to_owned();
-            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() }.into());
+            return Err(ExitMessage::failure(err).into());
         }
         _ if EFFECTLESS.contains(letter) => {}
         _ => note(partial, format!("invalid option -- '{letter}'")),

@@ -81,7 +81,7 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
         }
         'h' => {
             let err = usage::NETPERF.to_owned();
-            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() }.into());
+            return Err(ExitMessage::failure(err).into());
         }
         _ => return Err(ExitMessage::usage(format!("invalid option -- '{letter}'")).into()),
     }

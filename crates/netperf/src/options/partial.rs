@@ -73,12 +73,17 @@ impl From<ExitMessage> for ParseStop {
 
 impl ExitMessage {
     /// One line on standard error, exit status 1.
-    pub(super) fn because(why: impl std::fmt::Display) -> Self {
-        Self { err: format!("netperf: {why}\n"), status: 1, ..Self::default() }
+    pub(crate) fn because(why: impl std::fmt::Display) -> Self {
+        Self::failure(format!("netperf: {why}\n"))
+    }
+
+    /// A text on standard error, exit status 1.
+    pub(crate) fn failure(err: String) -> Self {
+        Self { err, status: 1, ..Self::default() }
     }
 
     /// The same with the usage behind it.
     pub(super) fn usage(why: impl std::fmt::Display) -> Self {
-        Self { err: format!("netperf: {why}\n\n{}", usage::NETPERF), status: 1, ..Self::default() }
+        Self::because(format!("{why}\n\n{}", usage::NETPERF.trim_end()))
     }
 }

@@ -3,12 +3,7 @@
 //! Enters: options read. Leaves: the first rule that they break, before any traffic.
 
 use super::Options;
-use crate::test_kind::{NetperfTest, Protocol, TestLength};
-
-/// Data connections of one run.
-const MAX_STREAMS: u32 = 10_000;
-/// Payload of a UDP datagram over IPv4.
-const MAX_DATAGRAM_BYTES: u32 = 65_507;
+use crate::test_kind::{MAX_DATAGRAM_BYTES, MAX_STREAMS, NetperfTest, Protocol, TestLength};
 
 /// The first rule that is broken.
 pub(super) fn check(options: &Options) -> Result<(), String> {

@@ -96,7 +96,7 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, ExitMessage> {
 }
 
 fn because(why: impl std::fmt::Display) -> ExitMessage {
-    ExitMessage { err: format!("netserver: {why}\n"), status: 1, ..ExitMessage::default() }
+    ExitMessage::failure(format!("netserver: {why}\n"))
 }
 
 fn with_usage(why: impl std::fmt::Display) -> ExitMessage {
@@ -123,7 +123,7 @@ fn flag(letter: char, options: &mut ServerOptions) -> Result<(), ExitMessage> {
         'V' => return Err(ExitMessage { out: usage::version(), ..ExitMessage::default() }),
         'h' => {
             let err = usage::NETSERVER.to_owned();
-            return Err(ExitMessage { err, status: 1, ..ExitMessage::default() });
+            return Err(ExitMessage::failure(err));
         }
         _ => return Err(with_usage(format!("invalid option -- '{letter}'"))),
     }

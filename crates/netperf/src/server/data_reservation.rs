@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::wire::native::{ConnectionToken, MAX_STREAMS};
+use crate::test_kind::MAX_STREAMS;
+use crate::wire::native::ConnectionToken;
 use podperf_engine::net::{Reservations, SessionId, StreamReservation, StreamSlots};
 
 /// All tests that wait for connections; each has its event written to when one comes.

@@ -6,7 +6,7 @@
 
 use podperf_model::AddressFamily;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::ops::RangeInclusive;
 
 use socket2::Socket;
@@ -152,13 +152,8 @@ fn on_port(
 /// Own addresses to be tried, the best first.
 fn addresses(order: &Order, local: SocketAddr) -> Vec<SocketAddr> {
     let own = local.ip().to_canonical();
-    let family = order
-        .family
-        .unwrap_or_else(|| if own.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 });
-    let any: IpAddr = match family {
-        AddressFamily::V4 => Ipv4Addr::UNSPECIFIED.into(),
-        AddressFamily::V6 => Ipv6Addr::UNSPECIFIED.into(),
-    };
+    let family = order.family.unwrap_or_else(|| AddressFamily::of(own));
+    let any = family.unspecified();
     let fits = |address: &IpAddr| address.is_ipv4() == any.is_ipv4();
     let best = order.server.or(Some(own)).filter(fits);
     best.into_iter().chain([any]).map(|address| scoped(address, local)).collect()
@@ -246,7 +241,7 @@ mod tests {
         assert!(address(&opened(&named, None).unwrap()).ip().is_unspecified());
         let other = order(|request| request.family = Some(AddressFamily::V6));
         if let Ok(data_socket) = opened(&other, None) {
-            assert_eq!(address(&data_socket).ip(), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+            assert_eq!(address(&data_socket).ip(), AddressFamily::V6.unspecified());
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::data::socket::SocketRequest;
 use crate::options::Buffers;
-use crate::test_kind::{Protocol, TestDirection, TestLength, TestShape};
+use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength, TestShape};
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
 };
@@ -18,8 +18,6 @@ use podperf_engine::workload::compat::Pace;
 
 /// Largest size of a call, a request or a response.
 const MAX_CALL_BYTES: i32 = 64 << 20;
-/// Largest payload of a datagram.
-pub(super) const MAX_DATAGRAM_BYTES: u32 = 65_507;
 /// Longest test.
 const MAX_TEST_SECONDS: i32 = 7 * 86_400;
 

@@ -12,12 +12,12 @@ use socket2::Socket;
 
 use super::control::ControlChannel;
 use super::data_socket::{DataSocket, DataSource};
-use super::order::{MAX_DATAGRAM_BYTES, Order};
+use super::order::Order;
 use super::wait_for_data::{DataWait, DataWaitError};
 use super::watch::beside;
 use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
 use crate::figures::{CpuPercent, Interim};
-use crate::test_kind::{Protocol, TestDirection, TestLength};
+use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
 use crate::wire::native::Extensions;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;

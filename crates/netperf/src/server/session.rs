@@ -12,11 +12,9 @@ use super::order::{Dialect, Order};
 use super::run_test::{self, Outcome, TestContext, run_test};
 use crate::data::Totals;
 use crate::figures::EndCounters;
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
-use crate::wire::native::{
-    ClientMessage, Details, Extensions, Identity, MAX_STREAMS, answer, token_answer,
-};
+use crate::wire::native::{ClientMessage, Details, Extensions, Identity, answer, token_answer};
 use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
 use crate::wire::{UNKNOWN, WireMessage, classic, kind};
 use podperf_engine::net::Log;

@@ -12,8 +12,6 @@ use podperf_model::latency::LatencyWire;
 
 /// The version of these messages.
 pub const PROTOCOL: u32 = 1;
-/// Most connections of one test.
-pub const MAX_STREAMS: u32 = 10_000;
 /// Most bytes of details.
 const MAX_DETAILS_BYTES: usize = 4 << 20;
 
@@ -55,7 +53,7 @@ pub enum ClientMessage {
 /// What a client wishes of a test that netperf's request has no place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extensions {
-    /// Connections, from 1 to [`MAX_STREAMS`].
+    /// Connections, from 1 to [`crate::test_kind::MAX_STREAMS`].
     pub streams: u32,
     /// The server's send or receive calls of a stream are timed, for [`Details::latency`].
     pub times_calls: bool,
