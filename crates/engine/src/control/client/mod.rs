@@ -348,8 +348,10 @@ impl Agreement<'_> {
                 let kind = signal.unwrap_or(Kind::Interrupted);
                 Err(failed(Code::Signal, "a signal ended the run").with_kind(kind))
             }
-            recv(crossbeam_channel::at(deadline)) -> _ => Err(failed(Code::Timeout, "no answer in time")
-                .with_remedy("raise --connect-timeout if the path is slow")),
+            recv(crossbeam_channel::at(deadline)) -> _ => {
+                let late = failed(Code::Timeout, "no answer in time");
+                Err(late.with_remedy("raise --connect-timeout if the path is slow"))
+            }
         }
     }
 

@@ -118,7 +118,9 @@ impl Agent<'_> {
                     Ok(Err(error)) => return self.lost(error),
                     Err(_) => return self.lost(self.closed()),
                 },
-                recv(self.stop) -> kind => return AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted)),
+                recv(self.stop) -> kind => {
+                    return AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted));
+                }
             }
         }
     }
