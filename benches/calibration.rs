@@ -28,7 +28,7 @@ use podperf_model::plan::{Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 use podperf_report::text::render_calibration;
 
-/// For the table at the end.
+/// The time budget of the table at the end.
 const TABLE_BUDGET: Duration = Duration::from_secs(45);
 
 /// The clock read and the histogram update that every transaction pays.

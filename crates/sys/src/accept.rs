@@ -12,7 +12,7 @@ use socket2::{SockAddr, Socket};
 /// else blocking; the listener decides whether this call waits.
 ///
 /// # Errors
-/// What accept4(2) says; `Unsupported` for a peer that is neither IPv4 nor IPv6.
+/// What accept4(2) returns; `Unsupported` for a peer that is neither IPv4 nor IPv6.
 pub fn accept(listener: impl AsFd, nonblocking: bool) -> io::Result<(Socket, SocketAddr)> {
     let fd = listener.as_fd().as_raw_fd();
     let flags = libc::SOCK_CLOEXEC | if nonblocking { libc::SOCK_NONBLOCK } else { 0 };

@@ -18,9 +18,8 @@ pub enum ForkedProcess {
 
 /// Makes a second process of this one, with everything that is open.
 ///
-/// # Errors
-/// What fork(2) says; `Unsupported` where this process has threads, which would not be copied. In
-/// the child, what keeps it from leaving the session or the streams of its parent.
+/// # Errors What fork(2) returns; `Unsupported` where this process has threads, which would not be
+/// copied. In the child, what keeps it from leaving the session or the streams of its parent.
 pub fn detach() -> io::Result<ForkedProcess> {
     // Locks that other threads hold would never be freed in the child.
     if std::fs::read_dir("/proc/self/task")?.count() > 1 {

@@ -11,7 +11,7 @@ use crate::option::{get, set};
 /// the path's MTU then fail with EMSGSIZE, or are fragmented.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_fragmentation(socket: impl AsFd, ipv6: bool, fragment: bool) -> io::Result<()> {
     let (level, option, value) = match (ipv6, fragment) {
         (false, false) => (libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
@@ -26,7 +26,7 @@ pub fn set_fragmentation(socket: impl AsFd, ipv6: bool, fragment: bool) -> io::R
 /// IPV6_MTU).
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<u32> {
     let (level, option) =
         if ipv6 { (libc::SOL_IPV6, libc::IPV6_MTU) } else { (libc::SOL_IP, libc::IP_MTU) };
@@ -38,7 +38,7 @@ pub fn path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<u32> {
 /// (SO_MEMINFO, Linux 4.12). The kernel's counter is 32 bits wide and wraps.
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn drops(socket: impl AsFd) -> io::Result<u32> {
     let info = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
     let info = get(socket, libc::SOL_SOCKET, SO_MEMINFO, info)?;
@@ -83,7 +83,7 @@ impl RecvBatch {
     /// the number of places; how many.
     ///
     /// # Errors
-    /// What recvmmsg(2) says; `WouldBlock` when there is none, at once or within SO_RCVTIMEO.
+    /// What recvmmsg(2) returns; `WouldBlock` when there is none, at once or within SO_RCVTIMEO.
     pub fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
         let rooms = self.memory.chunks_exact_mut(self.buffer_bytes);
         let places = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.control);
@@ -146,7 +146,7 @@ impl SendBatch {
     /// places for; how many the kernel took.
     ///
     /// # Errors
-    /// What sendmmsg(2) says of the first.
+    /// What sendmmsg(2) returns of the first.
     pub fn send(&mut self, socket: impl AsFd, bytes: &[u8], size: usize) -> io::Result<usize> {
         let mut count = 0;
         let places = self.headers.iter_mut().zip(&mut self.vectors);

@@ -9,7 +9,7 @@ const BUSY_POLL_BUDGET_PACKETS: u16 = 8;
 /// Lets epoll_wait(2) poll the devices behind its sockets for `us` microseconds before it sleeps.
 ///
 /// # Errors
-/// What ioctl(2) says: ENOTTY before Linux 6.9.
+/// What ioctl(2) returns: ENOTTY before Linux 6.9.
 pub fn set_busy_poll_us(epoll: impl AsFd, us: u32) -> io::Result<()> {
     let parameters = libc::epoll_params {
         busy_poll_usecs: us,

@@ -14,9 +14,8 @@ const FIRST_FD: u32 = 3;
 /// whatever else is open stays so for the other threads, and ends when they close it. What this
 /// thread opens from now on is its own alone.
 ///
-/// # Errors
-/// What close_range(2) says: ENOSYS before Linux 5.9, EPERM where a filter refuses it. The table is
-/// shared as before then.
+/// # Errors What close_range(2) returns: ENOSYS before Linux 5.9, EPERM where a filter refuses it.
+/// The table is shared as before then.
 pub fn separate<'fd>(kept: impl IntoIterator<Item = BorrowedFd<'fd>>) -> io::Result<()> {
     let number = |fd: BorrowedFd<'_>| u32::try_from(fd.as_raw_fd()).ok();
     let mut kept: Vec<u32> = kept.into_iter().filter_map(number).collect();

@@ -84,7 +84,7 @@ impl Pages {
     /// Maps `length` bytes (at least 1), zero, page-aligned and not shared with any allocation.
     ///
     /// # Errors
-    /// What mmap(2) says.
+    /// What mmap(2) returns.
     pub fn anonymous(length: usize) -> io::Result<Self> {
         Mapping::anonymous(length, 0).map(Self)
     }
@@ -151,7 +151,7 @@ impl TcpArea {
     /// stays open for as long as the area lives.
     ///
     /// # Errors
-    /// What mmap(2) says: ENODEV where the socket is not plain TCP or the kernel is older than
+    /// What mmap(2) returns: ENODEV where the socket is not plain TCP or the kernel is older than
     /// 4.18.
     pub fn new(socket: impl AsFd, length: usize) -> io::Result<Self> {
         let fd = socket.as_fd().as_raw_fd();
@@ -162,7 +162,7 @@ impl TcpArea {
     /// `rest.len()` bytes behind it. Never waits; nothing received is no error.
     ///
     /// # Errors
-    /// What getsockopt(2) says.
+    /// What getsockopt(2) returns.
     pub fn receive(&mut self, socket: impl AsFd, rest: &mut [u8]) -> io::Result<MappedReceive> {
         let mut call = ZerocopyReceive {
             address: self.0.start.as_ptr().addr() as u64,

@@ -24,7 +24,7 @@ const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
 /// A link with many virtual functions takes more than a page.
 const REPLY_BYTES: usize = 64 * 1024;
 
-/// What RTM_NEWLINK tells about a device.
+/// The facts of a device out of RTM_NEWLINK.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interface {
     /// Interface name (IFLA_IFNAME).

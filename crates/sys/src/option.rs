@@ -16,7 +16,7 @@ const MPTCP_INFO: libc::c_int = 1;
 /// needs CAP_NET_ADMIN.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_busy_poll_us(socket: impl AsFd, us: u32) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, us)
 }
@@ -24,7 +24,7 @@ pub fn set_busy_poll_us(socket: impl AsFd, us: u32) -> io::Result<()> {
 /// Reads SO_BUSY_POLL in microseconds.
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn busy_poll_us(socket: impl AsFd) -> io::Result<u32> {
     get(socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, 0)
 }
@@ -33,7 +33,7 @@ pub fn busy_poll_us(socket: impl AsFd) -> io::Result<u32> {
 /// Needs CAP_NET_ADMIN, and has an effect with gro_flush_timeout and napi_defer_hard_irqs set.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_prefer_busy_poll(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL, 1_u32)
 }
@@ -41,7 +41,7 @@ pub fn set_prefer_busy_poll(socket: impl AsFd) -> io::Result<()> {
 /// Reads SO_PREFER_BUSY_POLL.
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn prefer_busy_poll(socket: impl AsFd) -> io::Result<bool> {
     get(socket, libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL, 0_u32).map(|on| on != 0)
 }
@@ -50,7 +50,7 @@ pub fn prefer_busy_poll(socket: impl AsFd) -> io::Result<bool> {
 /// that can be polled, as over loopback.
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn incoming_napi_id(socket: impl AsFd) -> io::Result<u32> {
     get(socket, libc::SOL_SOCKET, libc::SO_INCOMING_NAPI_ID, 0)
 }
@@ -59,7 +59,7 @@ pub fn incoming_napi_id(socket: impl AsFd) -> io::Result<u32> {
 /// which can share one between different peers. Works for IPv6 sockets too.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_bind_address_no_port(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1_u32)
 }
@@ -75,7 +75,7 @@ pub fn speaks_mptcp(socket: impl AsFd) -> bool {
 /// 4.20 (socket(7)).
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_max_pacing_rate(socket: impl AsFd, bytes_per_second: u64) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, bytes_per_second)
 }
@@ -83,7 +83,7 @@ pub fn set_max_pacing_rate(socket: impl AsFd, bytes_per_second: u64) -> io::Resu
 /// Reads SO_MAX_PACING_RATE in bytes per second (u64::MAX: none).
 ///
 /// # Errors
-/// What getsockopt(2) says.
+/// What getsockopt(2) returns.
 pub fn max_pacing_rate(socket: impl AsFd) -> io::Result<u64> {
     get(socket, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, 0)
 }
@@ -99,7 +99,7 @@ pub fn probe_max_pacing_rate(bytes_per_second: u32) -> io::Result<u32> {
 /// Sets SO_ZEROCOPY (Linux 4.14), which MSG_ZEROCOPY needs.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_zerocopy(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1_u32)
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 /// tcp(7)): how many.
 ///
 /// # Errors
-/// What recv(2) says.
+/// What recv(2) returns.
 #[inline]
 pub fn discard(socket: impl AsFd, length: usize) -> io::Result<usize> {
     let fd = socket.as_fd().as_raw_fd();

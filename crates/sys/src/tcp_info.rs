@@ -1,4 +1,4 @@
-//! TCP_INFO (tcp(7)): what the kernel tells about one TCP socket.
+//! TCP_INFO (tcp(7)): what the kernel reports about one TCP socket.
 //!
 //! Enters: a socket. Leaves: `struct tcp_info` of linux/tcp.h. libc's copy ends before the counters
 //! of bytes and limits, so the layout stands here.

@@ -25,7 +25,7 @@ use podperf_model::error::{Code, During, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::units::Bytes;
 
-/// For a worker to prepare.
+/// How long a worker may take to prepare.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one worker used.

@@ -34,7 +34,7 @@ const CALL_BYTES: u64 = 256 << 20;
 /// Turns of all runs that there may be.
 const TURN_COUNTS: [u32; 3] = [1, 2, 3];
 
-/// Measures all of it within about `budget`, and tells of each part as it begins. A message on
+/// Measures all of it within about `budget`, and reports each part as it begins. A message on
 /// `stop` ends it.
 ///
 /// # Errors

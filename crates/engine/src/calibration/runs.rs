@@ -21,13 +21,13 @@ use podperf_model::result::calibration::{RrFloor, RunPlacement, StreamCeiling};
 use podperf_model::result::run::Run;
 use podperf_model::units::Bytes;
 
-/// A run of less time would say nothing.
+/// The shortest run that means something.
 pub const MIN_RUN: Duration = Duration::from_millis(150);
-/// More time would say no more.
+/// The longest run; more time would show no more.
 const MAX_RUN: Duration = Duration::from_millis(1500);
 /// Enough for a figure; what time is left beyond it goes to another turn.
 pub const USUAL_RUN: Duration = Duration::from_millis(500);
-/// For each step of a run in this process.
+/// How long each step of a run in this process may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A run to be made.
@@ -68,7 +68,7 @@ impl Figure {
     }
 }
 
-/// Asks one end for a way of waiting.
+/// Sets how one end waits.
 type SetWait = fn(&mut EndPlan);
 
 /// How both ends of a round trip may wait.

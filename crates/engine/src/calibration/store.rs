@@ -56,7 +56,7 @@ pub fn load(path: &Path) -> Result<Option<Calibration>, String> {
 /// Stores a record, in one step: whoever reads sees the old one or the new one.
 ///
 /// # Errors
-/// What the file system says.
+/// What the file system reports.
 pub fn save(record: &Calibration, path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

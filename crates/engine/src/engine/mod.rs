@@ -1,10 +1,11 @@
 //! One end's part of a run: prepare → start → window → stop.
 //!
-//! Enters: a plan, this end's role, and one connected socket a flow. Leaves: samples when asked
+//! Enters: a plan, this end's role, and one connected socket a flow. Leaves: readings when asked
 //! for, an event for each flow that ends by itself, and a report at the end. The engine knows
 //! neither the control connection nor the other end.
 
 pub mod placement;
+mod report;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -29,21 +30,18 @@ use crate::workload::crr::{ConnectionSetup, ConnectionSource};
 use crate::workload::gate::{Gate, Phase};
 use crate::workload::stream::auto::MethodChoice;
 use crate::workload::tally::Tally;
-use crate::workload::{FlowEnded, Pacing, Shared, WorkerReport};
+use crate::workload::{FlowEnded, Shared};
 use podperf_model::error::{During, Error, Result};
 use podperf_model::facts::HostFacts;
-use podperf_model::latency::Latencies;
 use podperf_model::plan::{FlowRole, Plan, Role, StopCondition};
 use podperf_model::reading::{FlowCounters, Reading};
-use podperf_model::result::end_result::{
-    ConnectionUse, EndFacts, EndReport, FlowReport, ReceiveUse, SendUse,
-};
+use podperf_model::result::end_result::{EndFacts, EndReport};
 use podperf_model::result::run::{PlacementFacts, SocketFacts};
 
-/// For workers to prepare: allocate, pin, register.
+/// How long workers may take to allocate, pin and register.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an engine is made from.
+/// What an engine needs.
 #[derive(Debug)]
 pub struct EngineSetup {
     /// What to do.
@@ -61,7 +59,7 @@ pub struct EngineSetup {
     pub host: HostFacts,
     /// Both ends are on one machine.
     pub same_machine: bool,
-    /// How it is gone about.
+    /// Departures from the usual, for other programs.
     pub compat: CompatOptions,
 }
 
@@ -82,7 +80,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the workers and waits until each has pinned itself, allocated and touched what it
-    /// needs, and stands at the gate.
+    /// needs, and waits at the gate.
     ///
     /// # Errors
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
@@ -131,7 +129,7 @@ impl Engine {
         &self.shared.plan
     }
 
-    /// What this end says before the start.
+    /// The facts about this end, known before the start.
     #[must_use]
     pub const fn facts(&self) -> &EndFacts {
         &self.facts
@@ -144,7 +142,7 @@ impl Engine {
     }
 
     /// Releases the workers. Where the run ends by a count there is no warm-up: the window opens
-    /// here, with the sample that is returned, before the first byte moves.
+    /// here, with the reading that is returned, before the first byte moves.
     pub fn start(&mut self) -> Option<Reading> {
         if matches!(self.shared.plan.stop_condition, StopCondition::Time { .. }) {
             self.shared.gate.start(Phase::WarmUp);
@@ -218,7 +216,7 @@ impl Engine {
         }
     }
 
-    /// Notes that a flow has ended; what went wrong, if it was not planned.
+    /// Records that a flow has ended; returns what went wrong, if it was not planned.
     pub fn note(&mut self, ended: FlowEnded) -> Option<Error> {
         self.ended += 1;
         let mut error = ended.failure?.into_error().with_stream(ended.flow);
@@ -244,7 +242,7 @@ impl Engine {
         self.ended >= self.shared.tallies.len()
     }
 
-    /// Senders and requesters stop, receivers read to the end. Flows go on telling their ends.
+    /// Senders and requesters stop, receivers read to the end. Events for their ends still come.
     pub fn wind_down(&mut self) {
         self.shared.gate.advance(Phase::Stop);
         for (id, socket) in (0..).zip(&self.shared.sockets) {
@@ -269,7 +267,7 @@ impl Engine {
         while Instant::now() < deadline && self.pool.running() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let mut report = report(&self.shared, self.pool.join());
+        let mut report = report::merge_reports(&self.shared, self.pool.join());
         if let Some(uses) = &mut report.connections {
             let roots = Roots::default();
             uses.time_wait_before = self.time_wait;
@@ -310,7 +308,7 @@ fn peer(socket: &Socket) -> io::Result<SocketAddr> {
     }
 }
 
-/// What the workers at the gate say of themselves.
+/// Where the workers run and how they wait.
 fn placement_facts(ready: &[worker::PlacedWorker], reason: String) -> PlacementFacts {
     let mut multiplexing: Vec<_> = ready.iter().map(|ready| ready.ready.multiplexing).collect();
     multiplexing.sort_unstable();
@@ -338,87 +336,5 @@ fn counters(tally: &Tally, udp: bool) -> FlowCounters {
         latency_sum_ns: count.latency_sum_ns,
         tcp: None,
         datagrams: udp.then_some(count.datagrams),
-    }
-}
-
-/// Merges what the workers brought home.
-fn report(shared: &Shared, reports: Vec<WorkerReport>) -> EndReport {
-    let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
-        let count = tally.read();
-        FlowReport {
-            id,
-            first_step_ns: count.first_step_ns,
-            bytes_sent: count.bytes_sent,
-            bytes_received: count.bytes_received,
-            send_calls: count.send_calls,
-            receive_calls: count.receive_calls,
-            drained: count.drained,
-            datagrams: None,
-        }
-    });
-    let mut own = EndReport { flows: flows.collect(), ..EndReport::default() };
-    let (mut latency, mut service_time, mut connect_time) = (None, None, None);
-    let mut pacing: Option<Pacing> = None;
-    let (mut send, mut receive): (Option<SendUse>, Option<ReceiveUse>) = (None, None);
-    for report in reports {
-        let WorkerReport {
-            latency: latencies,
-            service_time: service_times,
-            connect_time: connect_times,
-            connections,
-            schedule,
-            pacing: paced,
-            lost_transactions,
-            failed_sends,
-            datagrams,
-            flow_datagrams,
-            send: sent,
-            receive: received,
-        } = report;
-        merge(&mut latency, latencies, Latencies::merge);
-        merge(&mut service_time, service_times, Latencies::merge);
-        merge(&mut connect_time, connect_times, Latencies::merge);
-        merge(&mut pacing, paced, Pacing::merge);
-        if let Some(part) = connections {
-            own.connections.get_or_insert_with(ConnectionUse::default).add(part);
-        }
-        if let Some(part) = sent {
-            send.get_or_insert_default().add(part);
-        }
-        if let Some(part) = received {
-            receive.get_or_insert_default().add(part);
-        }
-        if let Some(part) = schedule {
-            own.schedule = Some(own.schedule.unwrap_or_default().plus(part));
-        }
-        if let Some(part) = datagrams {
-            own.datagrams.get_or_insert_default().add(part);
-        }
-        if let Some(part) = lost_transactions {
-            *own.lost_transactions.get_or_insert_default() += part;
-        }
-        if let Some(part) = failed_sends {
-            *own.failed_sends.get_or_insert_default() += part;
-        }
-        for (flow, datagrams) in flow_datagrams {
-            own.flows[flow].datagrams = Some(datagrams);
-        }
-    }
-    EndReport {
-        latency: latency.as_ref().map(Latencies::to_wire),
-        service_time: service_time.as_ref().map(Latencies::to_wire),
-        connect_time: connect_time.as_ref().map(Latencies::to_wire),
-        pacing: pacing.as_ref().map(Pacing::to_wire),
-        send,
-        receive,
-        ..own
-    }
-}
-
-fn merge<T>(whole: &mut Option<T>, part: Option<T>, add: fn(&mut T, &T)) {
-    match (whole.as_mut(), part) {
-        (Some(whole), Some(part)) => add(whole, &part),
-        (None, Some(part)) => *whole = Some(part),
-        (_, None) => {}
     }
 }

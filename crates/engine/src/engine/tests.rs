@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use super::*;
 use crate::transport::short_lived::{Connector, SessionListener};
 use crate::workload::testing::{ENDLESS, connections, datagrams, plan};
+use podperf_model::latency::Latencies;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
 use podperf_model::plan::{
     Close, CrrPlan, Direction, ReceiveMethod, RrPlan, SendMethod, SocketPlan, StreamPlan, Wait,

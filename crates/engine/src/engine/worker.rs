@@ -24,7 +24,7 @@ use podperf_sys::fd_table;
 /// Room for the loop and the system calls; buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
-/// A worker stands at the gate, on this CPU if it is pinned.
+/// A worker that is ready, on this CPU if it is pinned.
 #[derive(Debug, Clone)]
 pub(super) struct PlacedWorker {
     pub(super) cpu: Option<u32>,
@@ -43,7 +43,7 @@ pub(super) struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// Starts one thread a share.
+    /// Starts one thread a worker.
     pub(super) fn start(
         shared: &Arc<Shared>,
         assigned: Vec<WorkerFlows>,
@@ -67,7 +67,7 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// Waits until every worker stands at the gate; how each does.
+    /// Waits until every worker is ready, and returns what each reports.
     pub(super) fn wait_ready(&mut self, deadline: Instant) -> Result<Vec<PlacedWorker>> {
         let mut all = vec![None; self.threads.len()];
         for _ in 0..self.threads.len() {
@@ -85,8 +85,8 @@ impl WorkerPool {
         self.threads.iter().any(|thread| !thread.is_finished())
     }
 
-    /// Ends whatever still runs and collects what the workers bring home. A worker that panicked
-    /// has said so by an event and brings nothing.
+    /// Ends whatever still runs and collects the reports of the workers. A worker that panicked has
+    /// sent an event and reports nothing.
     pub(super) fn join(&mut self) -> Vec<WorkerReport> {
         self.cut_off()
     }
@@ -110,7 +110,7 @@ impl Drop for WorkerPool {
     }
 }
 
-/// One worker's life.
+/// Runs one worker from its pinning to its report.
 fn work(
     shared: &Shared,
     flows: &WorkerFlows,

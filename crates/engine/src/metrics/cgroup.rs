@@ -27,7 +27,7 @@ impl CgroupDirectory {
     }
 }
 
-/// What /proc/self says about groups.
+/// The cgroups that /proc/self names.
 struct Membership {
     /// Lines of /proc/self/cgroup: controllers (v2: none) and path.
     lines: Vec<(Vec<String>, String)>,

@@ -1,4 +1,4 @@
-//! How one flow fares, as TCP tells it.
+//! The state of one flow, as TCP reports it.
 //!
 //! Enters: a socket. Leaves: the part of TCP_INFO that the results keep.
 

@@ -1,4 +1,4 @@
-//! What the kernel says about itself: release, boot, how it accounts softirq time.
+//! Facts about the kernel: release, boot, how it accounts softirq time.
 //!
 //! Enters: /proc and the kernel's build configuration. Leaves: facts, or why there are none.
 

@@ -1,22 +1,23 @@
 //! Why the kernel refuses an io_uring, and what can be done about it.
 //!
-//! Enters: what the refused call said. Leaves: cause and remedy in words. Only /proc is read here.
+//! Enters: the error of the refused call. Leaves: cause and remedy in words. Only /proc is read
+//! here.
 
 use std::io;
 
 use crate::metrics::roots::Roots;
 use crate::metrics::source::number;
 
-/// A refusal, understood.
+/// Why an io_uring was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UringRefusal {
-    /// What stands behind it.
+    /// The cause.
     pub cause: &'static str,
     /// What can be done.
     pub remedy: &'static str,
 }
 
-/// Understands `error`, which one of the calls that set up a ring gave. The sysctl
+/// Explains `error`, which one of the calls that set up a ring gave. The sysctl
 /// kernel.io_uring_disabled stands in Documentation/admin-guide/sysctl/kernel.rst (Linux 6.6).
 #[must_use]
 pub fn diagnose(error: &io::Error, roots: &Roots) -> UringRefusal {

@@ -28,7 +28,7 @@ pub const SETUP_MAGIC: [u8; 8] = *b"podperf\n";
 const SEQUENCE_END: u64 = 1 << 62;
 /// Marks a datagram that was sent inside the sender's window; the rest of the stamp is time.
 const IN_WINDOW: u64 = 1 << 63;
-/// A worker looks at the gate this often while nothing can be sent or received.
+/// How long a call may wait before the worker reads the phase again.
 const SOCKET_TIMEOUT: Duration = Duration::from_millis(20);
 /// Datagrams of one sendmmsg: enough to make the call's own cost small.
 const DATAGRAMS_PER_SENDMMSG: usize = 32;
@@ -72,7 +72,7 @@ impl Header {
     }
 }
 
-/// Asks of a connected UDP socket what the plan says.
+/// Sets the options of a connected UDP socket that the plan asks for.
 fn tune(socket: &Socket, plan: &SocketPlan, fragment: bool) -> Result<()> {
     sizes(socket, plan)?;
     set_dscp(socket, plan, sends_ipv6(socket))?;
@@ -83,7 +83,7 @@ fn tune(socket: &Socket, plan: &SocketPlan, fragment: bool) -> Result<()> {
     set("SO_SNDTIMEO", "20 ms", socket.set_write_timeout(Some(SOCKET_TIMEOUT)))
 }
 
-/// Asks of the sockets of all flows what the plan asks of them, in order; what was granted.
+/// Sets the options of the sockets of all flows, in order, and reads back what was granted.
 ///
 /// # Errors
 /// Naming the flow and the option the kernel refused.
@@ -113,7 +113,7 @@ fn granted(socket: &Socket) -> SocketFacts {
     }
 }
 
-/// Drops at the socket's receive buffer so far; see [`drops`].
+/// Counts drops at the socket's receive buffer so far; see [`drops`].
 #[must_use]
 pub fn socket_drops(socket: &Socket) -> Option<u32> {
     drops(socket).ok()
@@ -244,7 +244,7 @@ impl<'a> DatagramSend<'a> {
     /// from `first` on. How many the kernel took.
     ///
     /// # Errors
-    /// What the system call says of the first.
+    /// What the system call returns of the first.
     #[inline]
     pub fn step(&mut self, flow: usize, count: usize, first: Header) -> io::Result<usize> {
         let bytes = &mut self.batch[..count * self.size];
@@ -315,10 +315,10 @@ impl<'a> DatagramReceive<'a> {
         self.offloaded
     }
 
-    /// Takes what is there on the worker's flow number `flow`: how many buffers.
+    /// Takes what is there on the worker's flow number `flow`, and returns how many buffers.
     ///
     /// # Errors
-    /// What the system call says; `WouldBlock` when there is nothing.
+    /// What the system call returns; `WouldBlock` when there is nothing.
     #[inline]
     pub fn step(&mut self, flow: usize) -> io::Result<usize> {
         self.batch.receive(self.sockets[flow])

@@ -1,5 +1,5 @@
 //! TCP_ZEROCOPY_RECEIVE: the kernel maps received pages into the program instead of copying them;
-//! what fills no page is read. Nothing touches what is mapped, so that it tells what the stack can
+//! what fills no page is read. Nothing touches what is mapped, so that it shows what the stack can
 //! carry, not what an application gets.
 
 use std::io::{self, Read as _};

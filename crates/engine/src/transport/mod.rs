@@ -1,7 +1,7 @@
 //! How bulk bytes move between a worker and the kernel.
 //!
 //! Enters: the connected sockets of one worker and a message size. Leaves: steps. A step is one
-//! system call for the plain methods and may be a batch for others. The method is chosen once,
+//! system call for simple methods and may be a batch for others. The method is chosen once,
 //! outside the loop, which is generic over it; a new one is one file, one variant in `plan`, and
 //! one match arm in `workload::stream`. Nothing here counts, waits for readiness or decides when
 //! to stop.
@@ -28,11 +28,11 @@ pub trait BulkSend {
     /// took.
     ///
     /// # Errors
-    /// What the system call says; `WouldBlock` on a non-blocking socket that is full.
+    /// What the system call returns; `WouldBlock` on a non-blocking socket that is full.
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize>;
 
     /// Called once, after the last step: waits until the kernel has let go of the worker's memory,
-    /// and tells how the bytes went; `bytes` is what all steps together handed over.
+    /// and reports how the bytes went; `bytes` is what all steps together handed over.
     fn finish(&mut self, bytes: u64) -> SendUse;
 }
 
@@ -41,10 +41,10 @@ pub trait BulkReceive {
     /// Takes what is there on the worker's flow number `flow`; 0 is the end of the stream.
     ///
     /// # Errors
-    /// What the system call says; `WouldBlock` on a non-blocking socket that is empty.
+    /// What the system call returns; `WouldBlock` on a non-blocking socket that is empty.
     fn step(&mut self, flow: usize) -> io::Result<usize>;
 
-    /// Called once, after the last step: how the bytes came; `bytes` is what all steps together
-    /// took.
+    /// Reports how the bytes came; called once, after the last step; `bytes` is what all steps
+    /// together took.
     fn finish(&mut self, bytes: u64) -> ReceiveUse;
 }

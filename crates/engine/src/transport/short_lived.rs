@@ -18,13 +18,13 @@ use podperf_model::error::{Context, During, Error, Kind, Result};
 use podperf_model::plan::{Close, SocketPlan, Wait};
 use podperf_sys as sys;
 
-/// A call that waits longer returns for a look at whether the run goes on.
+/// A call that waits longer returns, so that the worker reads whether the run goes on.
 const CALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a client opens connections.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    /// Whom to.
+    /// The server's address.
     pub to: SocketAddr,
     /// Own address.
     pub bind: Option<IpAddr>,
@@ -80,7 +80,7 @@ impl Connector {
     /// A socket with everything asked of it. One that blocks does so for 100 ms a call at the most.
     ///
     /// # Errors
-    /// What the system says, naming the option that it refuses.
+    /// What the system reports, naming the option that it refuses.
     pub fn socket(&self, nonblocking: bool) -> io::Result<Socket> {
         let kind = if nonblocking { Type::STREAM.nonblocking() } else { Type::STREAM };
         let socket = socket::open(self.to, self.plan.mptcp, kind)?;
@@ -108,7 +108,7 @@ impl Connector {
     /// Opens the connection, or goes on opening it.
     ///
     /// # Errors
-    /// What connect(2) says: `InProgress` or EALREADY while it takes longer.
+    /// What connect(2) returns: `InProgress` or EALREADY while it takes longer.
     pub fn connect(&self, socket: &Socket) -> io::Result<()> {
         match socket.connect(&SockAddr::from(self.to)) {
             Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Ok(()),
@@ -129,7 +129,7 @@ pub fn open_error(operation: &str, error: io::Error) -> Error {
 /// Binds to an address and leaves the port to connect(2).
 ///
 /// # Errors
-/// What bind(2) says.
+/// What bind(2) returns.
 pub fn bind_address(socket: &Socket, bind: IpAddr) -> io::Result<()> {
     // A kernel before 4.2 takes a port at once; there are fewer of them then.
     let _ = sys::option::set_bind_address_no_port(socket);
@@ -144,10 +144,10 @@ const fn any(to: SocketAddr) -> IpAddr {
     }
 }
 
-/// Lets no call wait longer than for a look at whether the run goes on.
+/// Limits how long a call may wait, so that the worker reads in time whether the run goes on.
 ///
 /// # Errors
-/// What setsockopt(2) says.
+/// What setsockopt(2) returns.
 pub fn set_call_timeouts(socket: &Socket) -> io::Result<()> {
     socket.set_read_timeout(Some(CALL_TIMEOUT))?;
     socket.set_write_timeout(Some(CALL_TIMEOUT))
@@ -171,12 +171,12 @@ pub struct SessionListener {
     from: Option<IpAddr>,
 }
 
-/// Who knocked.
+/// A connection that was accepted.
 #[derive(Debug)]
 pub enum AcceptedConnection {
-    /// The host that was expected.
+    /// From the host of the client.
     FromClient(Socket),
-    /// Another one; its connection is closed.
+    /// From another host; it is closed.
     FromElsewhere,
 }
 
@@ -229,7 +229,7 @@ impl SessionListener {
     /// Accepts one connection, which is non-blocking if asked.
     ///
     /// # Errors
-    /// What accept4(2) says; see [`not_yet`].
+    /// What accept4(2) returns; see [`not_yet`].
     pub fn accept(&self, nonblocking: bool) -> io::Result<AcceptedConnection> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
         let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
@@ -240,7 +240,7 @@ impl SessionListener {
         })
     }
 
-    /// Accepts nothing more; wakes whoever waits for a connection.
+    /// Ends accepting, and wakes whoever waits for a connection.
     pub fn shut(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }

@@ -14,11 +14,11 @@ use podperf_sys as sys;
 /// pace. See [`before_connect`].
 const PLAIN_CONGESTION_CONTROL: &str = "reno";
 
-/// Asks what has to be asked before a connection opens. Buffer sizes and segment size decide what
-/// goes into the SYN (tcp(7)). The congestion control is chosen here because one that paces marks
-/// the socket for pacing when it starts (`sk_pacing_status`, bbr_init in net/ipv4/tcp_bbr.c), and a
-/// later change to one that does not leaves the mark: measured, that costs throughput and brings
-/// retransmits of segments that were only out of order.
+/// Sets the options that have to be set before a connection opens. Buffer sizes and segment size
+/// decide what goes into the SYN (tcp(7)). The congestion control is chosen here because one that
+/// paces marks the socket for pacing when it starts (`sk_pacing_status`, bbr_init in
+/// net/ipv4/tcp_bbr.c), and a later change to one that does not leaves the mark: measured, that
+/// costs throughput and brings retransmits of segments that were only out of order.
 ///
 /// # Errors
 /// Naming the option the kernel refused.
@@ -33,7 +33,7 @@ pub fn listening(socket: &Socket) {
     let _ = socket.set_tcp_congestion(PLAIN_CONGESTION_CONTROL.as_bytes());
 }
 
-/// Asks of an accepted connection what [`before_connect`] asks on the other end.
+/// Sets on an accepted connection what [`before_connect`] sets on the other end.
 ///
 /// # Errors
 /// Naming the option the kernel refused.
@@ -44,8 +44,8 @@ pub fn accepted(stream: &TcpStream, plan: &SocketPlan) -> Result<()> {
     sizes(&socket, plan)
 }
 
-/// What a connection gets that asks for nothing: read off a fresh socket, because /proc may be
-/// another network namespace's.
+/// The congestion control of a connection that asks for none, read from a fresh socket, because
+/// /proc may be another network namespace's.
 fn default_congestion_control(stream: &TcpStream) -> Option<String> {
     let domain = Domain::for_address(stream.local_addr().ok()?);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).ok()?;
@@ -69,8 +69,8 @@ pub(super) fn sizes(socket: &Socket, plan: &SocketPlan) -> Result<()> {
     Ok(())
 }
 
-/// Asks the rest of a connected socket, on either end. `sends`: it carries a stream from here, so
-/// that pacing and corking apply.
+/// Sets the other options of a connected socket, on either end. `sends`: it carries a stream from
+/// here, so that pacing and corking apply.
 ///
 /// # Errors
 /// Naming the option the kernel refused.
@@ -92,7 +92,7 @@ pub fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Resu
     mark(&socket, plan, sends_ipv6(&socket))
 }
 
-/// Asks what holds for every packet of a TCP socket, connected or not; `ipv6`: its packets are.
+/// Sets what holds for every packet of a TCP socket, connected or not; `ipv6`: its packets are.
 ///
 /// # Errors
 /// Naming the option the kernel refused.
@@ -133,7 +133,7 @@ pub fn busy_poll(socket: &Socket, wait: Wait) -> Result<()> {
 /// A TCP socket for `address`, or one of Multipath TCP.
 ///
 /// # Errors
-/// What socket(2) says.
+/// What socket(2) returns.
 pub fn open(address: SocketAddr, mptcp: bool, kind: Type) -> io::Result<Socket> {
     let protocol = if mptcp { Protocol::MPTCP } else { Protocol::TCP };
     Socket::new(Domain::for_address(address), kind.cloexec(), Some(protocol))
@@ -152,7 +152,7 @@ pub fn lacks_mptcp(error: &io::Error) -> bool {
 /// it: one such serves TCP as well.
 ///
 /// # Errors
-/// What socket(2) says.
+/// What socket(2) returns.
 pub fn open_listener(address: SocketAddr, mptcp: bool) -> io::Result<Socket> {
     match open(address, mptcp, Type::STREAM) {
         Err(error) if mptcp && lacks_mptcp(&error) => open(address, false, Type::STREAM),
@@ -166,7 +166,7 @@ pub fn granted(stream: &TcpStream) -> SocketFacts {
     granted_to(&SockRef::from(stream))
 }
 
-/// The same of any socket; one that listens has no peer.
+/// Reads back what the kernel granted to any socket; one that listens has no peer.
 #[must_use]
 pub fn granted_to(socket: &Socket) -> SocketFacts {
     let text = |address: io::Result<SockAddr>| {

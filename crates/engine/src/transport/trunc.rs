@@ -1,4 +1,4 @@
-//! recv(2) with MSG_TRUNC: the kernel takes the bytes off the stream and copies nothing. It tells
+//! recv(2) with MSG_TRUNC: the kernel takes the bytes off the stream and copies nothing. It shows
 //! what the stack can carry, not what an application gets.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! MSG_ZEROCOPY: the kernel sends from the program's own pages and tells on the socket's error
+//! MSG_ZEROCOPY: the kernel sends from the program's own pages and reports on the socket's error
 //! queue when it has let go of them, and whether it copied them after all
 //! (Documentation/networking/msg_zerocopy.rst).
 //!
@@ -22,12 +22,12 @@ use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_sys::mapping::Pages;
 use podperf_sys::option::set_zerocopy;
 
-/// Sends on a flow between two looks at its error queue. The kernel joins reports of neighbouring
-/// sends, so that one look takes many.
+/// Sends on a flow after which its error queue is read. The kernel joins reports of neighbouring
+/// sends, so that one read takes many.
 const MAX_UNREAD_SENDS: u32 = 32;
-/// For reports to come that make room, when the kernel has none for another send.
+/// How long to wait for reports that make room, when the kernel has none for another send.
 const REPORT_WAIT: Duration = Duration::from_millis(10);
-/// For the reports that are still out when all is sent.
+/// How long to wait for the reports that are missing when all is sent.
 const LAST_REPORTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// linux/errqueue.h
 const SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
@@ -49,7 +49,7 @@ pub struct ZerocopySend<'a> {
 struct ZerocopyFlow<'a> {
     socket: &'a Socket,
     reports: Reports,
-    /// Sends since the last look at the error queue.
+    /// Sends since the error queue was last read.
     unread_sends: u32,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompatOptions {
     /// Senders and receivers of streams time each call, but not those by io_uring; the times of
-    /// calls in the window are the account's latencies.
+    /// calls in the window are the report's latencies.
     pub times_calls: bool,
     /// Sends or transactions come in bursts. Each flow then has a worker of its own, so that it can
     /// wait for its ticks. Streams by io_uring do not heed it.
@@ -16,12 +16,12 @@ pub struct CompatOptions {
     /// What is sent, repeated as needed; absent: podperf's pattern, which splice and zero copy send
     /// in any case.
     pub payload: Option<Arc<[u8]>>,
-    /// Who has ended a stream waits until the peer has ended it too.
+    /// An end that has ended a stream waits until the peer has ended it too.
     pub awaits_peer: bool,
     /// Flows of datagrams carry payload alone: no sequence numbers, no stamps, of any size, ended
     /// by three empty datagrams that nobody has to answer.
     pub unframed: bool,
-    /// Bare requests in flight on a flow; 0 stands for 1.
+    /// Unframed requests in flight on a flow; 0 stands for 1.
     pub in_flight: u32,
 }
 

@@ -27,7 +27,7 @@ pub enum Phase {
     Cut = 5,
 }
 
-/// Holds workers back until the common start, then tells them the phase.
+/// Holds workers until the common start, and publishes the phase of the run.
 #[derive(Debug, Default)]
 pub struct Gate {
     phase: CachePadded<AtomicU8>,
@@ -45,7 +45,7 @@ impl Gate {
         Self::default()
     }
 
-    /// Releases the workers. The clock of this end's samples starts here.
+    /// Releases the workers. The clock of this end's readings starts here.
     pub fn start(&self, phase: Phase) {
         self.origin.get_or_init(Instant::now);
         self.advance(phase);

@@ -1,8 +1,8 @@
 //! What one worker does with its flows, from the gate to the end.
 //!
-//! Enters: the run's shared state and the share of flows that is this worker's. Leaves: tallies as
+//! Enters: the run's shared state and the flows of this worker. Leaves: tallies as
 //! it goes, an [`FlowEnded`] for every flow that comes to an end by itself, and one
-//! [`WorkerReport`]. Inside the loops: the measured system call, one look at the gate, one update
+//! [`WorkerReport`]. Inside the loops: the measured system call, one read of the phase, one update
 //! of the flow's own tally, and for rr one clock read. Nothing else.
 
 pub mod compat;
@@ -55,15 +55,15 @@ pub struct Shared {
     pub connections: Option<ConnectionSetup>,
     /// One tally a flow, by flow id.
     pub tallies: Vec<Tally>,
-    /// Where ended flows are told.
+    /// Receives an event for each flow that ends.
     pub events: Sender<FlowEnded>,
     /// How this end's streams are sent, where that is found out during the warm-up.
     pub choice: MethodChoice,
-    /// How it is gone about.
+    /// Departures from the usual, for other programs.
     pub compat: CompatOptions,
 }
 
-/// The flows of one worker, all in the same role.
+/// The flows of one worker, all of one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerFlows {
     /// What the worker does on each of them.
@@ -116,7 +116,7 @@ impl From<Error> for FlowFailure {
     }
 }
 
-/// What a worker brings home.
+/// What a worker has measured, reported once at its end.
 #[derive(Debug, Default)]
 pub struct WorkerReport {
     /// Latencies of transactions that ended in the window.
@@ -133,7 +133,7 @@ pub struct WorkerReport {
     pub pacing: Option<Pacing>,
     /// Requests without a response in time.
     pub lost_transactions: Option<u64>,
-    /// Bare datagrams that the kernel refused to send.
+    /// Unframed datagrams that the kernel refused to send.
     pub failed_sends: Option<u64>,
     /// How datagrams were sent or received.
     pub datagrams: Option<DatagramUse>,
@@ -145,7 +145,7 @@ pub struct WorkerReport {
     pub receive: Option<ReceiveUse>,
 }
 
-/// How a worker stands at the gate: everything it needs is allocated, registered and probed.
+/// What a worker reports when it is ready: all that it needs is allocated, registered and probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerReady {
     /// How it waits for its flows.
@@ -167,7 +167,7 @@ impl WorkerReady {
 pub struct Worker<'a> {
     /// What all share.
     pub shared: &'a Shared,
-    /// What is its own.
+    /// The worker's own flows.
     pub flows: &'a WorkerFlows,
     /// Called once, when everything is prepared or something was refused; returns when the gate
     /// opens (false: refused, or stopped before that).
@@ -233,8 +233,8 @@ impl<'a> Worker<'a> {
         if (self.ready)(ready) { value } else { None }
     }
 
-    /// Tells that the worker's flow number `index` ended. An error after the stop is part of it. An
-    /// end of stream that comes of this end's own cut is not the peer's.
+    /// Reports that the worker's flow number `index` ended. An error after the stop belongs to it,
+    /// and an end of stream that this end's own cut caused is not the peer's.
     pub fn ended(&self, index: usize, result: Result<(), FlowFailure>) {
         if result.is_ok() && !self.gate().cut() {
             self.tally(index).drained();
@@ -267,7 +267,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Does the worker's part until the gate says stop or the flows end.
+/// Runs the worker's flows until the stop or their end.
 #[must_use]
 pub fn run(worker: &Worker<'_>) -> WorkerReport {
     let plan = &worker.shared.plan;
@@ -277,7 +277,7 @@ pub fn run(worker: &Worker<'_>) -> WorkerReport {
         (Workload::Crr(plan), ..) => crr::run(worker, plan),
         (Workload::Udp(plan), ..) => udp::run(worker, plan),
         (Workload::UdpRr(plan), ..) => udp::run_rr(worker, plan),
-        // Streams have no other parts.
+        // Streams have no other roles.
         (Workload::Stream(_), ..) => WorkerReport::default(),
     }
 }

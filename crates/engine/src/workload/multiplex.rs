@@ -80,7 +80,7 @@ impl Multiplex {
     /// Watches `sockets`, which become non-blocking.
     ///
     /// # Errors
-    /// What epoll_create1(2), epoll_ctl(2) or fcntl(2) say.
+    /// What epoll_create1(2), epoll_ctl(2) or fcntl(2) return.
     pub fn open(sockets: &[&Socket], interest: Interest) -> io::Result<Self> {
         let multiplex = Self::empty(sockets.len())?;
         for (number, socket) in sockets.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Multiplex {
     /// Watches nothing yet; there will be about `flows`.
     ///
     /// # Errors
-    /// What epoll_create1(2) says.
+    /// What epoll_create1(2) returns.
     pub fn empty(flows: usize) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let events = vec![EpollEvent::empty(); MAX_EVENTS.min(flows + 1)];
@@ -103,7 +103,7 @@ impl Multiplex {
     /// Watches one more socket, which must not block.
     ///
     /// # Errors
-    /// What epoll_ctl(2) says.
+    /// What epoll_ctl(2) returns.
     pub fn add(&self, socket: &Socket, flow: usize, interest: Interest) -> io::Result<()> {
         self.epoll.add(socket, EpollEvent::new(interest.flags(), flow as u64))?;
         Ok(())
@@ -132,7 +132,7 @@ impl Multiplex {
     /// Ends the next wait after `delay` (at least 1 ns).
     ///
     /// # Errors
-    /// What timerfd_settime(2) says.
+    /// What timerfd_settime(2) returns.
     pub fn wake_in(&self, delay: Duration) -> io::Result<()> {
         if let Some(timer) = &self.timer {
             let delay = delay.max(Duration::from_nanos(1));
@@ -144,7 +144,7 @@ impl Multiplex {
     /// Changes what `flow` is waited for.
     ///
     /// # Errors
-    /// What epoll_ctl(2) says.
+    /// What epoll_ctl(2) returns.
     pub fn watch(&self, socket: &Socket, flow: usize, interest: Interest) -> io::Result<()> {
         self.epoll.modify(socket, &mut EpollEvent::new(interest.flags(), flow as u64))?;
         Ok(())
@@ -159,7 +159,7 @@ impl Multiplex {
     /// Waits until a flow can go on, a timer runs out, or 100 ms pass; with `poll`, not at all.
     ///
     /// # Errors
-    /// What epoll_wait(2) says; an interruption is an empty answer.
+    /// What epoll_wait(2) returns; an interruption is an empty answer.
     pub fn wait(&mut self, poll: bool) -> io::Result<impl Iterator<Item = FlowReadiness> + '_> {
         let timeout = if poll { 0 } else { MAX_WAIT_MS };
         let count = match self.epoll.wait(&mut self.events, EpollTimeout::from(timeout)) {

@@ -1,8 +1,8 @@
 //! Bursts: so many operations at each tick of an interval timer, for other programs' notion of a
 //! rate.
 //!
-//! Enters: the worker's manner. Leaves: when the next operation may start. A tick that passes while
-//! its burst is still to come is not lost, but of several only one is kept.
+//! Enters: the worker's compatibility options. Leaves: when the next operation may start. A tick
+//! that passes while its burst is still to come is not lost, but of several only one is kept.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::compat::Pace;
 use super::gate::Gate;
 use super::schedule::wait_until;
 
-/// Longest sleep before another look at the gate.
+/// The longest sleep before the phase is read again.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The bursts of one flow.
@@ -25,7 +25,8 @@ pub(super) struct Bursts {
 }
 
 impl Bursts {
-    /// As the worker's manner says; nothing where it goes on without a pause.
+    /// The bursts that the compatibility options ask for; absent: the worker goes on without a
+    /// pause.
     pub(super) fn of(worker: &Worker<'_>) -> Option<Self> {
         let pace = worker.shared.compat.pace.filter(|pace| !pace.every.is_zero())?;
         Some(Self { pace, left: 0, tick: None })

@@ -14,7 +14,7 @@ use podperf_model::result::end_result::{PacingWire, ScheduleAdherence as Kept};
 /// microseconds.
 pub(super) const SPIN_BEFORE_DUE: Duration = Duration::from_micros(80);
 
-/// Longest sleep before another look at the gate.
+/// The longest sleep before the phase is read again.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A send later than this counts as late: twice the kernel's default timer slack (prctl(2)).
@@ -47,7 +47,7 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// Adds another worker's account.
+    /// Adds the measurements of another worker.
     pub fn merge(&mut self, other: &Self) {
         self.lateness.merge(&other.lateness);
         self.inter_send.merge(&other.inter_send);
@@ -60,7 +60,7 @@ impl Pacing {
     }
 }
 
-/// One worker's account of the schedules of its flows.
+/// How well one worker kept the schedules of its flows.
 #[derive(Debug, Default)]
 pub(super) struct ScheduleStats {
     pub(super) kept: Kept,

@@ -1,4 +1,4 @@
-//! What one flow has moved: written by its worker alone, read by the sampler.
+//! What one flow has moved: written by its worker alone, read by the engine.
 //!
 //! Each tally has its own cache lines, and an update is a plain load and store: with one writer
 //! no locked instruction is needed.

@@ -21,7 +21,7 @@ impl Stamp {
     }
 }
 
-/// Histograms and the schedule's account of one worker.
+/// Histograms and schedule statistics of one worker.
 #[derive(Debug)]
 pub(in crate::workload) struct TransactionStats {
     latency: Latencies,

@@ -1,4 +1,4 @@
-//! Which flows of a worker have not ended yet, and what is said and awaited at an end.
+//! Which flows of a worker have not ended yet, and what is sent and awaited at an end.
 
 use std::io::{ErrorKind, Read as _};
 use std::net::Shutdown;
@@ -12,7 +12,7 @@ pub(super) struct UnfinishedFlows<'a> {
     ends_streams: bool,
     flows: Vec<bool>,
     count: usize,
-    /// Ends are told only once the peer has ended its streams too.
+    /// An end is reported only once the peer has ended its streams too.
     awaits_peer: bool,
     /// Flows whose peer is waited for when all others have ended.
     awaiting: Vec<usize>,
@@ -51,7 +51,7 @@ impl<'a> UnfinishedFlows<'a> {
         }
         self.count -= 1;
         if self.ends_streams {
-            // The end of the stream; after a stop the engine may have said it already.
+            // The end of the stream; after a stop the engine may have sent it already.
             let _ = self.worker.socket(flow).shutdown(Shutdown::Write);
         }
         if self.awaits_peer && result.is_ok() {
@@ -68,16 +68,16 @@ impl<'a> UnfinishedFlows<'a> {
     }
 }
 
-/// The worker has to end its streams before its peer does, and is to see that the peer has.
+/// Whether the worker ends its streams before its peer does and waits until the peer has.
 fn awaits_peer(worker: &Worker<'_>) -> bool {
     worker.shared.compat.awaits_peer
         && matches!(worker.flows.role, FlowRole::Send | FlowRole::Request)
 }
 
-/// The end of a stream, said on a flow that has a worker to itself; where that is asked for, the
-/// peer's is waited for.
+/// Ends the stream of a flow that has a worker to itself; where that is asked for, waits until the
+/// peer has ended it too.
 pub(super) fn end_stream(worker: &Worker<'_>, flow: usize, whole: bool) {
-    // After a stop the engine may have said it already.
+    // After a stop the engine may have sent it already.
     let _ = worker.socket(flow).shutdown(Shutdown::Write);
     if whole && awaits_peer(worker) {
         await_peer(worker, flow);

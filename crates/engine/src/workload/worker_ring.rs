@@ -1,4 +1,4 @@
-//! Rings of workers: how one is opened, what a refusal becomes, and how long one is waited for.
+//! The io_uring of a worker: opening it, explaining a refusal, and waiting for completions.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) fn open(worker: &Worker<'_>, setup: RingSetup<'_>) -> Result<Ring, Ri
     Ring::open(&worker.sockets(), setup)
 }
 
-/// A refusal where io_uring was asked for by name.
+/// The error where io_uring was asked for by name and refused.
 pub(super) fn error(refused: &RingError) -> Error {
     let UringRefusal { cause, remedy } = diagnose(&refused.error, &Roots::default());
     let mut error = Error::system(Kind::Unmeasured, refused.call, &refused.error);
@@ -28,7 +28,7 @@ pub(super) fn error(refused: &RingError) -> Error {
     error.with_remedy(remedy)
 }
 
-/// A refusal where `substitute` stands in: which call, why, and what does it instead.
+/// The reason for a fallback to `substitute`: which call was refused, and why.
 pub(super) fn fallback(refused: &RingError, substitute: &str) -> String {
     let UringRefusal { cause, .. } = diagnose(&refused.error, &Roots::default());
     format!("{}: {}: {cause}; {substitute} stands in", refused.call, refused.error)
@@ -50,7 +50,7 @@ pub(super) fn round(ring: &mut Ring, batch: &mut Vec<Completion>) -> Result<(), 
     Ok(())
 }
 
-/// A completion that says nothing about the flow: the operation is to be repeated.
+/// Whether an operation is to be repeated: its completion says nothing about the flow.
 pub(super) fn is_transient(error: &io::Error) -> bool {
     // ENOBUFS: all buffers were taken; they are back once their completions have been read.
     const TRANSIENT: [i32; 4] = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECANCELED];

@@ -79,7 +79,7 @@ impl Completion {
     /// Bytes moved; 0 of a receive is the end of the stream.
     ///
     /// # Errors
-    /// What the operation says.
+    /// What the operation returned.
     pub fn bytes(&self) -> io::Result<usize> {
         usize::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }

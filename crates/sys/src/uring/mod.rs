@@ -30,7 +30,7 @@ const MAX_SUBMISSIONS: u32 = 1024;
 const MAX_COMPLETIONS: u32 = 32_768;
 /// IORING_SEND_ZC_REPORT_USAGE (include/uapi/linux/io_uring.h), Linux 6.2.
 const REPORT_USAGE_FLAG: u16 = 1 << 3;
-/// For what is under way to end once it has been cancelled.
+/// How long to wait for operations to end once they have been cancelled.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a ring is to serve.
@@ -47,13 +47,13 @@ pub struct RingSetup<'a> {
 /// What the kernel refused when a ring was set up.
 #[derive(Debug)]
 pub struct RingError {
-    /// Which call.
+    /// The call.
     pub call: &'static str,
-    /// What it said.
+    /// Its error.
     pub error: io::Error,
 }
 
-/// For `map_err`: which call.
+/// For `map_err`: the failure of `call`.
 fn refused(call: &'static str) -> impl Fn(io::Error) -> RingError {
     move |error| RingError { call, error }
 }
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Ring {
     }
 }
 
-/// A ring as modern as the kernel has it.
+/// Sets up a ring with the newest modes that the kernel has.
 ///
 /// # Errors
 /// What io_uring_setup(2) says, of the plainest ring where older kernels know no others.
@@ -176,7 +176,7 @@ impl Ring {
     /// [`SendMode::ZeroCopy`] a [`CompletionKind::Released`] may follow.
     ///
     /// # Errors
-    /// What io_uring_enter(2) says where room had to be made.
+    /// What io_uring_enter(2) returns where room had to be made.
     pub fn send(&mut self, socket: usize, length: usize, how: SendMode) -> io::Result<()> {
         let Some(memory) = &self.memory else { return Ok(()) };
         let length = u32::try_from(length.min(self.message_bytes)).unwrap_or(u32::MAX);
@@ -200,7 +200,7 @@ impl Ring {
     /// completion that says it is the last ([`Completion::more`]).
     ///
     /// # Errors
-    /// What io_uring_enter(2) says where room had to be made.
+    /// What io_uring_enter(2) returns where room had to be made.
     pub fn receive(&mut self, socket: usize) -> io::Result<()> {
         let file = Fixed(number(socket));
         let entry = if self.bundles {
@@ -214,7 +214,7 @@ impl Ring {
     /// Cancels whatever is under way; each operation still completes.
     ///
     /// # Errors
-    /// What io_uring_enter(2) says where room had to be made.
+    /// What io_uring_enter(2) returns where room had to be made.
     pub fn cancel_all(&mut self) -> io::Result<()> {
         let entry = opcode::AsyncCancel2::new(CancelBuilder::any()).build();
         self.push(&entry.user_data(tag(CompletionKind::Cancel, 0, 0)))
@@ -223,7 +223,7 @@ impl Ring {
     /// Makes room for `count` operations, so that they are handed over together.
     ///
     /// # Errors
-    /// What io_uring_enter(2) says.
+    /// What io_uring_enter(2) returns.
     pub fn make_room(&mut self, count: usize) -> io::Result<()> {
         let queue = self.ring.submission();
         let room = queue.capacity() - queue.len();
@@ -243,8 +243,8 @@ impl Ring {
 
     /// Hands over what was pushed, and waits for a completion.
     ///
-    /// # Errors
-    /// What io_uring_enter(2) says; neither a time that runs out nor an interruption is an error.
+    /// # Errors What io_uring_enter(2) returns; neither a time that runs out nor an interruption is
+    /// an error.
     pub fn enter(&mut self, wait: CompletionWait) -> io::Result<()> {
         let result = match wait {
             CompletionWait::Poll => {

@@ -89,7 +89,7 @@ impl ProvidedBuffers {
         }
     }
 
-    /// Tells the kernel of what was offered.
+    /// Publishes to the kernel what was offered.
     pub(super) fn publish(&self) {
         // SAFETY: the first slot of the ring, zeroed when mapped; only its address is computed.
         let tail = unsafe { BufRingEntry::tail(self.slots.start().cast()) };

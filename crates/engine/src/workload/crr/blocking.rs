@@ -1,4 +1,4 @@
-//! One connection at a time in a calling worker: calls that block, or that a spinning worker
+//! One connection at a time in a client worker: calls that block, or that a spinning worker
 //! repeats.
 
 use std::io::ErrorKind;
@@ -54,7 +54,8 @@ struct BlockingClient<'a> {
 }
 
 impl BlockingClient<'_> {
-    /// `begin` says when a transaction begins; absent: it does not.
+    /// Makes transactions one after the other. `begin` returns when the next begins; absent: there
+    /// is none.
     fn closed_loop(
         &mut self,
         mut begin: impl FnMut() -> Option<Instant>,

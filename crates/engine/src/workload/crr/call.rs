@@ -9,7 +9,7 @@ use super::ConnectionSetup;
 use crate::transport::short_lived::not_yet;
 use crate::workload::tally::Tally;
 
-/// Calls until there is an answer, or until the meeting is cut off.
+/// Repeats a call until there is an answer, or until the run is cut off.
 pub(super) fn until<T>(
     setup: &ConnectionSetup,
     mut call: impl FnMut() -> io::Result<T>,

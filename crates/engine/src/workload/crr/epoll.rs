@@ -1,4 +1,4 @@
-//! Several flows in one calling worker: each opens a connection that does not block, and goes on
+//! Several flows in one client worker: each opens a connection that does not block, and goes on
 //! whenever epoll says that something has changed.
 
 use std::cmp::Reverse;
@@ -140,7 +140,7 @@ impl ClientLoop<'_> {
         Ok(())
     }
 
-    /// Opens what is due. True: the next is so near that waiting would miss it.
+    /// Opens the connections that are due. True: the next is so near that waiting would miss it.
     fn open_what_is_due(&mut self) -> Result<bool, FlowFailure> {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
@@ -158,7 +158,7 @@ impl ClientLoop<'_> {
             if own.ended || self.worker.gate().stopped() {
                 continue;
             }
-            // A flow in trouble goes on with the transaction it has.
+            // A flow that backs off goes on with the transaction it has.
             if own.backoff.since.is_none() {
                 own.stamp = Stamp::closed_loop(now);
                 if let Some(schedule) = &mut own.schedule {
@@ -272,7 +272,7 @@ impl ClientLoop<'_> {
         self.worker.ended(flow, result);
     }
 
-    /// After the stop: flows without a connection end, and when the run is cut off, all.
+    /// Ends the flows without a connection, after the stop; all of them when the run is cut off.
     fn end_idle(&mut self) {
         let cut = self.setup.is_cut();
         for flow in 0..self.flows.len() {

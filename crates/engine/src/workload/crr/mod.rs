@@ -2,7 +2,7 @@
 //! accept from one listener.
 //!
 //! Enters: how to connect, or where to accept. Leaves: transactions in the flows' tallies, latency
-//! from before the connection to the last byte of the response, and an account of the connections.
+//! from before the connection to the last byte of the response, and counts of the connections.
 //! One flow a worker runs calls that block (or spin), several share a worker by epoll. The server
 //! does not know which flow a connection is of: the bytes of one worker's connections go to its
 //! own flows in turn, so that only sums over all flows compare with the client's.
@@ -33,10 +33,11 @@ use podperf_model::latency::Latencies;
 use podperf_model::plan::{CrrPlan, FlowRole};
 use podperf_model::result::end_result::ConnectionUse;
 
-/// First pause after a connection that could not be opened, and the longest.
+/// The first pause after a connection that could not be opened.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause; each is twice the one before.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// A flow that could open nothing for so long has failed.
+/// After so long without a connection a flow has failed.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the connections of one end come about.
@@ -48,19 +49,19 @@ pub enum ConnectionSource {
     Listen(SessionListener),
 }
 
-/// Where the ends of a run meet again and again.
+/// How the ends of a run set up connections that do not last.
 #[derive(Debug)]
 pub struct ConnectionSetup {
     source: ConnectionSource,
     peer: SocketAddr,
-    /// Whatever still waits gives up.
+    /// Set when whatever still waits has to give up.
     cut: AtomicBool,
     /// Each worker has one flow.
     one_flow_per_worker: bool,
 }
 
 impl ConnectionSetup {
-    /// A meeting with `peer`. `one_flow_per_worker`: each worker of this end has one flow.
+    /// Connections with `peer`. `one_flow_per_worker`: each worker of this end has one flow.
     #[must_use]
     pub const fn new(
         source: ConnectionSource,
@@ -70,7 +71,7 @@ impl ConnectionSetup {
         Self { source, peer, cut: AtomicBool::new(false), one_flow_per_worker }
     }
 
-    /// Whom with.
+    /// The other end's address.
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {
         self.peer
@@ -85,14 +86,14 @@ impl ConnectionSetup {
         }
     }
 
-    /// The run is over: a server accepts nothing more.
+    /// Ends accepting, when the run is over.
     pub fn close(&self) {
         if let ConnectionSource::Listen(listener) = &self.source {
             listener.shut();
         }
     }
 
-    /// Whatever still waits gives up within 100 ms.
+    /// Makes whatever still waits give up within 100 ms.
     pub fn cut_off(&self) {
         self.cut.store(true, Ordering::Relaxed);
         self.close();
@@ -103,7 +104,7 @@ impl ConnectionSetup {
     }
 }
 
-/// Connects or accepts, as the share says.
+/// Connects or accepts, by the role of the worker.
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
     let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
@@ -121,12 +122,12 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
         (ConnectionSource::Listen(listener), ..) => {
             serve::respond_to_many(worker, plan, listener, sizes)
         }
-        // A client has no other parts.
+        // A client has no other roles.
         (ConnectionSource::Connect(_), ..) => WorkerReport::default(),
     }
 }
 
-/// What one calling worker keeps of its transactions and connections.
+/// What one client worker records of its transactions and connections.
 struct CrrStats {
     transactions: TransactionStats,
     connect_time: Latencies,
@@ -142,7 +143,7 @@ impl CrrStats {
         }
     }
 
-    /// A connection that was begun at `begun` stands since `now`.
+    /// Records that a connection begun at `begun` stands since `now`.
     fn connected(&mut self, gate: &Gate, begun: Instant, now: Instant) {
         if gate.counting() {
             self.connect_time.record(nanoseconds(now - begun));
@@ -164,7 +165,7 @@ impl CrrStats {
     }
 }
 
-/// How long one flow has been waiting for a connection that it may open.
+/// Pauses between the attempts of one flow to open a connection.
 #[derive(Debug, Default)]
 struct Backoff {
     since: Option<Instant>,
@@ -172,8 +173,8 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// The next pause before another attempt; nothing: it has lasted too long, or trying again
-    /// helps nothing.
+    /// Returns the pause before the next attempt; nothing: it has lasted too long, or trying again
+    /// does not help.
     fn pause(&mut self, error: &io::Error, uses: &mut ConnectionUse) -> Option<Duration> {
         match error.raw_os_error()? {
             // No port is free, for this peer or at all.
@@ -200,8 +201,8 @@ fn connect_failure(error: io::Error) -> FlowFailure {
     short_lived::open_error("connect to", error).into()
 }
 
-/// What has to be there before the gate: a socket as each connection will have, so that what the
-/// kernel refuses is known.
+/// Opens a socket as each connection will have, so that what the kernel refuses is known before the
+/// start.
 fn open_trial_socket(connector: &Connector) -> Result<Socket> {
     let failed = |error| short_lived::open_error("prepare a connection to", error);
     connector.socket(true).map_err(failed).with_peer(connector.to)

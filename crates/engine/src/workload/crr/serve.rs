@@ -3,8 +3,8 @@
 //! With one flow, a worker serves one connection at a time, by calls that block (or spin). With
 //! several it serves many, by epoll; they share the listener, and the kernel wakes one of them for
 //! a connection. Nobody proves who he is on a connection that carries payload alone, so what keeps
-//! a worker waiting may be a stranger on the client's host: a worker of the first kind then becomes
-//! one of the second, and so does whoever shares the listener with it.
+//! a worker waiting may be another program on the client's host: a worker of the first kind then
+//! becomes one of the second, and so does whoever shares the listener with it.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
@@ -26,8 +26,8 @@ use podperf_model::result::run::Multiplexing;
 const LISTENER_SLOT: usize = usize::MAX - 1;
 /// Connections taken in a row before those that are open get their turn.
 const MAX_ACCEPTS_PER_WAKEUP: usize = 16;
-/// Calls that a spinning worker makes in vain before it looks after others too: some tenths of a
-/// second. One that blocks waits for 100 ms in a single call.
+/// Calls without progress that a spinning worker makes before it serves others too: some tenths of
+/// a second. One that blocks waits for 100 ms in a single call.
 const MAX_SPINNING_CALLS: u32 = 1 << 20;
 
 /// Serves one connection at a time until the stop, or until one keeps the worker waiting; from then
@@ -286,7 +286,8 @@ impl<'a> ServerConnections<'a> {
         }
     }
 
-    /// Goes on with one connection for so many calls in vain; what it then still waits for.
+    /// Serves one connection for at most so many calls without progress; returns what it then still
+    /// waits for.
     fn serve_repeatedly(&mut self, slot: usize, calls: u32) -> Option<Interest> {
         let mut waits_for = None;
         for _ in 0..calls {
@@ -296,7 +297,8 @@ impl<'a> ServerConnections<'a> {
         waits_for
     }
 
-    /// The client has all its responses and opens nothing more: who still has none is a stranger.
+    /// Closes the connections that have no response: the client has all of its own and opens
+    /// nothing more, so that they are another program's.
     fn drop_unanswered(&mut self) {
         for (slot, add) in self.open.iter_mut().enumerate() {
             if let Some(connection) = add.take_if(|connection| !connection.answered) {

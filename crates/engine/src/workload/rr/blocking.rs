@@ -36,7 +36,8 @@ pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> Worke
     stats.report()
 }
 
-/// `begin` says when a request goes out that follows what ended then; absent: it does not.
+/// Sends requests one after the other. `begin` returns when the next goes out after one that ended
+/// then; absent: there is none.
 fn closed_loop(
     worker: &Worker<'_>,
     flow: &mut BlockingFlow<'_>,
@@ -102,8 +103,8 @@ pub(super) fn respond(worker: &Worker<'_>, sizes: Sizes) {
     worker.ended(0, serve());
 }
 
-/// A worker that spins asks again; one that blocks was interrupted. However the run ends, the
-/// engine shuts the socket down in the end, and the call has an answer.
+/// Whether to call again: a worker that spins found nothing, or one that blocks was interrupted.
+/// However the run ends, the engine shuts the socket down in the end, and the call has an answer.
 #[inline]
 fn is_transient(error: &io::Error) -> bool {
     match error.kind() {
@@ -124,7 +125,7 @@ struct BlockingFlow<'a> {
 }
 
 impl<'a> BlockingFlow<'a> {
-    /// A flow that waits as planned: awake, its socket never blocks.
+    /// Prepares a flow that waits as planned: the socket of a worker that spins never blocks.
     fn prepare(
         worker: &Worker<'a>,
         outgoing: usize,

@@ -58,7 +58,7 @@ fn is_transient(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// The pipes of a worker and what they wait for.
+/// A worker's flows on one epoll instance.
 pub(super) struct EpollIo<'a> {
     multiplex: Multiplex,
     flows: Vec<EpollFlow<'a>>,

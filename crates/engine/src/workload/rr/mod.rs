@@ -19,11 +19,11 @@ use podperf_model::error::Result;
 use podperf_model::plan::{Backend, FlowRole, RrPlan};
 use podperf_model::result::run::Multiplexing;
 
-/// From so many flows a worker on, io_uring clearly moved more transactions than epoll: over veth,
-/// with one worker a side, each on a CPU of its own.
+/// From so many flows a worker on io_uring is used: it clearly moved more transactions than epoll:
+/// over veth, with one worker a side, each on a CPU of its own.
 const MIN_URING_FLOWS: usize = 8;
 
-/// Requests or responds, as the share says.
+/// Requests or responds, by the role of the worker.
 #[must_use]
 pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> WorkerReport {
     let sizes = Sizes::of(plan.request_bytes, plan.response_bytes);
@@ -67,7 +67,7 @@ pub fn run(worker: &Worker<'_>, plan: &RrPlan) -> WorkerReport {
     run_role(worker, plan, sizes, prepared)
 }
 
-/// The backend is to be io_uring.
+/// Whether io_uring is to move the bytes.
 fn wants_uring(worker: &Worker<'_>, backend: Backend) -> bool {
     match backend {
         // Polling devices is epoll's.
@@ -79,7 +79,7 @@ fn wants_uring(worker: &Worker<'_>, backend: Backend) -> bool {
     }
 }
 
-/// Plays the worker's part over a wire.
+/// Requests or responds over `io`, by the role of the worker.
 fn run_role<W: FlowIo>(
     worker: &Worker<'_>,
     plan: &RrPlan,

@@ -18,7 +18,7 @@ use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::RrPlan;
 
-/// Moves the bytes of a worker's flows.
+/// What moves the bytes of a worker's flows: epoll or io_uring.
 pub(super) trait FlowIo {
     /// Waits until some flow can go on; may come back early.
     fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure>;
@@ -26,7 +26,7 @@ pub(super) trait FlowIo {
     /// What has arrived on one of the flows that can go on. Absent: wait again.
     fn next(&mut self) -> Option<(usize, Result<ReceiveEvent, FlowFailure>)>;
 
-    /// When what [`Self::next`] tells of had arrived.
+    /// When what [`Self::next`] returns had arrived.
     fn now(&self) -> Instant;
 
     /// Issues `bytes` more on `flow`.
@@ -41,7 +41,7 @@ pub(super) trait FlowIo {
 pub(super) enum WaitMode {
     /// Return at once.
     Poll,
-    /// Sleep until something comes, or so long at the most where that is said.
+    /// Sleep until something comes, for at most so long where a time is given.
     Sleep(Option<Duration>),
 }
 
@@ -119,7 +119,7 @@ impl Traffic {
     }
 }
 
-/// A worker's flows over their wire.
+/// A worker's flows and what moves their bytes.
 struct OpenFlows<'a, W> {
     worker: &'a Worker<'a>,
     io: W,
@@ -277,8 +277,8 @@ impl<W: FlowIo> Requester<'_, W> {
         Ok(())
     }
 
-    /// Sends what is due. How long to wait until something else is: not at all where it
-    /// is so near that sleeping would miss it.
+    /// Sends what is due, and returns how to wait until something else is: not at all where that is
+    /// so near that sleeping would miss it.
     fn send_what_is_due(&mut self) -> WaitMode {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
@@ -304,7 +304,7 @@ impl<W: FlowIo> Requester<'_, W> {
         WaitMode::Sleep(None)
     }
 
-    /// Closed loop: asks at `now`, or at the tick that is to come.
+    /// Sends the next request in closed loop: now, or at the tick that is to come.
     fn send_in_time(&mut self, flow: usize, now: Instant) {
         if let Timing::Bursts(bursts) = &mut self.requests[flow].timing
             && let Some(due) = bursts.take(now)
@@ -321,7 +321,7 @@ impl<W: FlowIo> Requester<'_, W> {
         self.flows.send(flow, self.request);
     }
 
-    /// `count` responses are there: records them and asks again.
+    /// Records `count` responses, and sends the next requests.
     fn completed(&mut self, flow: usize, count: usize, stopped: bool) {
         let gate = self.flows.worker.gate();
         let now = self.flows.io.now();
@@ -350,7 +350,7 @@ impl<W: FlowIo> Requester<'_, W> {
         }
     }
 
-    /// After the stop: flows with nothing in flight end.
+    /// Ends the flows that have nothing in flight, after the stop.
     fn end_idle(&mut self) {
         for flow in 0..self.requests.len() {
             if self.flows.open.has(flow) && self.requests[flow].in_flight.is_empty() {

@@ -27,7 +27,7 @@ pub struct MethodChoice {
     made: OnceLock<Chosen>,
 }
 
-/// Why a run is too short to probe in; nothing where it is not.
+/// Why there is no probe in a run; absent: there is one.
 pub(super) fn why_no_probe(plan: &Plan) -> Option<&'static str> {
     match plan.stop_condition {
         StopCondition::Time { .. } if plan.warm_up.is_zero() => {
@@ -202,7 +202,7 @@ impl<'a> Auto<'a> {
         self.settle(method);
     }
 
-    /// Takes reports of zero-copy sends that came after its turn: unread, they would wake the
+    /// Reads reports of zero-copy sends that came after its turn: unread, they would wake the
     /// worker again and again.
     #[cold]
     fn read_reports(&mut self, flow: usize) {

@@ -47,7 +47,7 @@ pub(super) fn receive<R: BulkReceive>(worker: &Worker<'_>, multiplex: Multiplex,
     });
 }
 
-/// What a flow's step came to.
+/// The result of a flow's step.
 enum StepResult {
     Again,
     End,

@@ -81,7 +81,8 @@ fn receive<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerRe
     receive_by(worker, receiver).1
 }
 
-/// For the methods that other programs have too: each has a second copy of the loops.
+/// Sends by a method that other programs have too, of which there is a second copy of the loops:
+/// timed or paced.
 fn send_compat<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {
     if TimedAndPaced::<S>::is_plain(worker) {
         return send_by(worker, sender).1;
@@ -104,7 +105,7 @@ fn send_by<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> (Option<S>, W
     (Some(sender), report)
 }
 
-/// See [`send_compat`].
+/// Receives by a method that other programs have too; see [`send_compat`].
 fn receive_compat<R: BulkReceive>(worker: &Worker<'_>, receiver: Result<R>) -> WorkerReport {
     if TimedAndPaced::<R>::is_plain(worker) {
         return receive_by(worker, receiver).1;
@@ -133,7 +134,7 @@ fn receive_by<R: BulkReceive>(
     (Some(receiver), report)
 }
 
-/// Adds to a transport what several flows need to share the worker.
+/// Adds epoll to a transport where several flows share the worker.
 fn with_multiplex<T>(
     worker: &Worker<'_>,
     interest: Interest,

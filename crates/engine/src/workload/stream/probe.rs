@@ -13,11 +13,11 @@ use podperf_model::plan::SendMethod;
 
 /// Turns that each method gets; the first one warms caches and windows up and does not count.
 const TURNS_PER_METHOD: usize = 4;
-/// A turn is no longer than this; more would tell nothing more.
+/// The longest turn; a longer one would measure nothing more.
 const MAX_TURN: Duration = Duration::from_millis(25);
-/// Fewer calls in a turn tell nothing.
+/// A turn of fewer calls does not count.
 const MIN_CALLS: u64 = 4;
-/// Another method than `write` has to be so much cheaper.
+/// Another method is chosen when its cost is at most this share of `write`'s.
 const MAX_COST_RATIO: f64 = 0.9;
 /// Largest share of zero-copy sends that the kernel may have copied: those at the start, say.
 const MAX_COPIED_RATIO: f64 = 0.01;
@@ -29,7 +29,7 @@ pub(super) struct Chosen {
     pub(super) reason: String,
 }
 
-/// The turns of all methods.
+/// The timed turns of all methods.
 #[derive(Debug)]
 pub(super) struct MethodProbe {
     turn: Duration,
@@ -43,7 +43,7 @@ pub(super) struct MethodProbe {
     refusals: Vec<String>,
 }
 
-/// What the turns of one method told.
+/// What was measured in the turns of one method.
 #[derive(Debug, Clone, PartialEq)]
 struct Measured {
     method: SendMethod,
@@ -116,7 +116,7 @@ impl MethodProbe {
         None
     }
 
-    /// What the turns so far tell.
+    /// The choice after the turns so far.
     pub(super) fn cheapest(&self) -> Chosen {
         cheapest(&self.measured, &self.refusals)
     }

@@ -12,7 +12,7 @@ use crate::workload::{Worker, WorkerReport};
 use podperf_model::latency::Latencies;
 use podperf_model::result::end_result::{ReceiveUse, SendUse};
 
-/// Any transport, gone about as the worker's manner says.
+/// A transport whose calls are timed or paced.
 pub(super) struct TimedAndPaced<'a, T> {
     inner: T,
     gate: &'a Gate,
@@ -23,7 +23,7 @@ pub(super) struct TimedAndPaced<'a, T> {
 }
 
 impl<'a, T> TimedAndPaced<'a, T> {
-    /// The worker's manner says nothing that a transport has to heed.
+    /// Whether calls are neither timed nor paced.
     pub(super) const fn is_plain(worker: &Worker<'_>) -> bool {
         !worker.shared.compat.times_calls && worker.shared.compat.pace.is_none()
     }
@@ -34,7 +34,7 @@ impl<'a, T> TimedAndPaced<'a, T> {
         Self { inner, gate: worker.gate(), times, bursts }
     }
 
-    /// Adds to the worker's account what is known here.
+    /// Adds the times of the calls to the worker's report.
     pub(super) fn report(self, report: WorkerReport) -> WorkerReport {
         WorkerReport { latency: self.times, ..report }
     }
@@ -57,7 +57,7 @@ impl<T: BulkSend> BulkSend for TimedAndPaced<'_, T> {
         if let Some(bursts) = &mut self.bursts
             && bursts.pass(self.gate).is_none()
         {
-            // The stop: the loop that called sees it when it looks again.
+            // The stop: the loop that called reads it next.
             return Err(io::ErrorKind::Interrupted.into());
         }
         self.time(|inner| inner.step(flow, limit))

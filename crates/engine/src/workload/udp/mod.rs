@@ -25,16 +25,16 @@ use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::Multiplexing;
 
-/// Between two end markers.
+/// The time between two end markers.
 const END_MARKER_INTERVAL: Duration = Duration::from_millis(10);
-/// End markers sent at the most: answers may take this many gaps.
+/// End markers sent at most: answers may take this many intervals.
 const MAX_END_MARKERS: u32 = 30;
-/// After the end marker a receiver waits so long for datagrams that it overtook.
+/// How long a receiver waits after the end marker for datagrams that it overtook.
 const AFTER_END_TIMEOUT: Duration = Duration::from_millis(50);
-/// After the stop, a receiver that hears nothing for so long gives up waiting for the end marker.
+/// After the stop, a receiver gives up waiting for the end marker when nothing comes for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Streams datagrams, as the share says.
+/// Sends or receives streams of datagrams, by the role of the worker.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     match worker.flows.role {
         _ if worker.shared.compat.unframed => unframed::run(worker, plan),
@@ -43,7 +43,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     }
 }
 
-/// Requests or responds, as the share says.
+/// Requests or responds, by the role of the worker.
 pub(super) fn run_rr(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     match worker.flows.role {
         _ if worker.shared.compat.unframed => unframed::run_rr(worker, plan),
@@ -74,7 +74,7 @@ impl ReceiveWait {
         Ok((Self::Many(multiplex), Multiplexing::Epoll))
     }
 
-    /// Waits until a flow can receive, or a moment; which ones.
+    /// Waits until flows can receive, or 100 ms, and returns which.
     fn wait(&mut self, ready: &mut Vec<usize>) -> Result<(), FlowFailure> {
         ready.clear();
         match self {
@@ -103,14 +103,14 @@ impl EndState {
         Self { last_received: now, marked_at: None }
     }
 
-    /// An end marker came: answers it.
+    /// Notes an end marker and answers it.
     fn mark(&mut self, socket: &Socket, now: Instant) {
         self.marked_at.get_or_insert(now);
         // Another one comes if this answer is lost.
         let _ = socket.send(&[]);
     }
 
-    /// Whether the flow is over. False within: no end marker came.
+    /// Whether the flow is over; false inside: no end marker came.
     fn over(&self, now: Instant, stopped: bool) -> Option<bool> {
         match self.marked_at {
             Some(marked_at) => (now.duration_since(marked_at) >= AFTER_END_TIMEOUT).then_some(true),
@@ -138,7 +138,7 @@ fn send_end_markers(worker: &Worker<'_>, open: &[usize]) {
 
 /// Whether the peer has answered an end marker; late responses before it are passed over.
 fn answered(socket: &Socket) -> bool {
-    /// Passed over at the most.
+    /// Datagrams passed over at most.
     const MAX_LATE_DATAGRAMS: usize = 64;
     let mut discarded = [std::mem::MaybeUninit::uninit(); 64];
     for _ in 0..MAX_LATE_DATAGRAMS {

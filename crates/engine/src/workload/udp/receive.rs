@@ -127,7 +127,7 @@ impl DatagramReceiver<'_> {
         Ok(())
     }
 
-    /// The flow is over; `marked_at`: its sender said so.
+    /// Ends a flow that is over; `marked`: an end marker came.
     fn end_in_order(&mut self, flow: usize, marked_at: bool) -> bool {
         if marked_at {
             return self.end(flow, Ok(()));

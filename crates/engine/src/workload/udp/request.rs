@@ -23,7 +23,7 @@ pub(super) trait RequestSource {
     /// How many transactions of a flow are lost, because nothing came for the timeout.
     fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64>;
 
-    /// Says on each of the flows that nothing more comes.
+    /// Sends end markers on each of the flows.
     fn send_end_markers(worker: &Worker<'_>, flows: &[usize]);
 }
 
@@ -67,7 +67,7 @@ pub(super) fn run<A: RequestSource>(
     if let Err(failure) = flows.run(&mut source, receive_wait) {
         worker.ended(0, Err(failure));
     }
-    // A flow that failed has said so.
+    // A flow that failed has ended already.
     let whole: Vec<usize> =
         (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
     A::send_end_markers(worker, &whole);

@@ -159,9 +159,9 @@ impl DatagramSender<'_> {
         own.open
     }
 
-    /// Ends all streams and tells how they went.
+    /// Ends all streams and reports how they went.
     fn end(self, pacing: Option<schedule::ScheduleStats>) -> WorkerReport {
-        // A flow that failed has said so, and has something left.
+        // A flow that failed has ended already, and has something left.
         let whole = |own: &SenderFlow<'_>| own.open || own.left == 0;
         let flows: Vec<usize> =
             (0..self.flows.len()).filter(|&flow| whole(&self.flows[flow])).collect();

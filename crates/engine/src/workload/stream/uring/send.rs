@@ -22,7 +22,7 @@ const CHAIN_BYTES: usize = 64 << 10;
 const MAX_CHAIN_SENDS: usize = 16;
 /// Zero-copy sends of one flow that the kernel has not reported on; the next waits.
 const MAX_UNREPORTED_SENDS: usize = 256;
-/// For the kernel's last reports to come once all flows have ended.
+/// How long to wait for the kernel's last reports once all flows have ended.
 const LAST_REPORTS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Sends messages of `message` bytes on every flow until the stop or until its budget is used up,
@@ -57,7 +57,7 @@ fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(R
     Ok((ring, WorkerReady::by(Multiplexing::Uring)))
 }
 
-/// Sends nothing by zero copy, to see whether kernel and sockets can do it at all.
+/// Sends an empty message by zero copy, to learn whether kernel and sockets can do it at all.
 fn probed(mut ring: Ring) -> Result<Ring, RingError> {
     let refused = |error| RingError { call: "IORING_OP_SEND_ZC", error };
     ring.send(0, 0, SendMode::ZeroCopy).map_err(refused)?;
@@ -155,7 +155,7 @@ impl<'a> UringSender<'a> {
         Ok(())
     }
 
-    /// Starts the flow's next chain where nothing stands against it, or ends the flow.
+    /// Starts the flow's next chain where nothing prevents it, or ends the flow.
     fn go_on(&mut self, number: usize) -> Result<(), FlowFailure> {
         let many = self.flows.len() > 1;
         let flow = &mut self.flows[number];

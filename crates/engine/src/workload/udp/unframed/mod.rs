@@ -20,12 +20,12 @@ use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 
 /// End markers, which nobody answers.
 const MAX_END_MARKERS: u32 = 3;
-/// Between two of them: what the first finds no room for may have it by the last.
+/// The time between two of them: what the first finds no room for may have it by the last.
 const END_MARKER_INTERVAL: Duration = Duration::from_millis(2);
-/// After the stop, who hears nothing for so long gives up waiting for an end marker.
+/// After the stop, a receiver gives up waiting for an end marker when nothing comes for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Streams datagrams, as the share says.
+/// Sends or receives streams of datagrams, by the role of the worker.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     match worker.flows.role {
         FlowRole::Send => send::run(worker, plan),
@@ -33,7 +33,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     }
 }
 
-/// Requests or responds, as the share says.
+/// Requests or responds, by the role of the worker.
 pub(super) fn run_rr(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     match worker.flows.role {
         FlowRole::Request => request::run(worker, plan),
@@ -41,7 +41,7 @@ pub(super) fn run_rr(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     }
 }
 
-/// Says on each of `flows` that nothing more comes.
+/// Sends end markers on each of `flows`.
 fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
     for marker in 0..MAX_END_MARKERS {
         if marker > 0 {
@@ -60,7 +60,7 @@ fn is_refusal(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ECONNREFUSED)
 }
 
-/// Which of a worker's flows still wait for an end marker.
+/// The flows of a worker that still wait for an end marker.
 struct UnfinishedReceives<'a> {
     worker: &'a Worker<'a>,
     flows: Vec<UnfinishedFlow>,
@@ -70,7 +70,7 @@ struct UnfinishedReceives<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 struct UnfinishedFlow {
     ended: bool,
-    /// Since when nothing has come, as far as somebody looked.
+    /// Since when nothing has come; absent: something came since the last check.
     idle_since: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> UnfinishedReceives<'a> {
         !self.flows[flow].ended
     }
 
-    /// Something came.
+    /// Notes that something came on a flow.
     #[inline]
     fn received_on(&mut self, flow: usize) {
         self.flows[flow].idle_since = None;
@@ -101,7 +101,7 @@ impl<'a> UnfinishedReceives<'a> {
         }
     }
 
-    /// After the stop: ends the flows on which nothing comes any more.
+    /// Ends the flows on which nothing comes any more, after the stop.
     fn end_idle(&mut self) {
         let now = Instant::now();
         for flow in 0..self.flows.len() {

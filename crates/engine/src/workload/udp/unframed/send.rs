@@ -110,7 +110,7 @@ impl UnframedSender<'_> {
                 let sent = own.counts.life.sent;
                 tally.datagrams(&Datagrams { sent, ..Datagrams::default() });
             }
-            // The time of a look at the gate is up.
+            // The socket's timeout: the phase is read again.
             Err(error) if is_transient(&error) => {}
             Err(error) => self.refused(flow, error),
         }
@@ -129,7 +129,7 @@ impl UnframedSender<'_> {
         self.worker.ended(flow, Err(FlowFailure::send(error)));
     }
 
-    /// Ends all streams and tells how they went.
+    /// Ends all streams and reports how they went.
     fn end(self) -> WorkerReport {
         let whole: Vec<usize> =
             (0..self.flows.len()).filter(|&flow| !self.flows[flow].failed).collect();
