@@ -1,5 +1,5 @@
-//! Many datagrams a call (sendmmsg, recvmmsg with UDP_GRO), and what a UDP socket tells of its
-//! path and its drops.
+//! Many datagrams a call (sendmmsg, recvmmsg with UDP_GRO), and the path MTU and the drops of a UDP
+//! socket.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_tells_its_path_and_what_it_dropped() {
+    fn path_mtu_and_drops_are_read() {
         let (one, other) = pair();
         // Of the 65,536 of loopback; IPv4 counts lengths in 16 bits.
         assert_eq!(path_mtu(&one, false).unwrap(), 65_535);

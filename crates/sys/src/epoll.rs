@@ -1,4 +1,4 @@
-//! What an epoll instance is told about polling devices (EPIOCSPARAMS, Linux 6.9).
+//! Lets an epoll instance poll devices (EPIOCSPARAMS, Linux 6.9).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

@@ -112,8 +112,8 @@ fn release(ends: &[LoopbackEnd; 2], ready: &Receiver<Result<WorkerReady>>) -> Re
             Error::new(Kind::Unmeasured, "prepare a worker", "not ready in time")
                 .with_code(Code::Timeout)
         };
-        let stand = ready.recv_timeout(PREPARE_TIMEOUT).map_err(late)??;
-        stand.fallback.map_or(Ok(()), |why| Err(Error::new(Kind::Unmeasured, "fell back", why)))
+        let own = ready.recv_timeout(PREPARE_TIMEOUT).map_err(late)??;
+        own.fallback.map_or(Ok(()), |why| Err(Error::new(Kind::Unmeasured, "fell back", why)))
     });
     for end in ends {
         match &ready {
@@ -166,9 +166,9 @@ impl LoopbackEnd {
     /// Works on the calling thread; what it used once it was released.
     fn work(&self, sender: &Sender<Result<WorkerReady>>) -> (WorkerCost, WorkerReport) {
         let released = Cell::new(0);
-        let ready = |stand: Result<WorkerReady>| {
-            let refused = stand.is_err();
-            let _ = sender.send(stand);
+        let ready = |own: Result<WorkerReady>| {
+            let refused = own.is_err();
+            let _ = sender.send(own);
             let go = !refused && self.shared.gate.wait();
             released.set(thread_cpu_ns());
             go
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_moves_every_byte_or_says_why_not() {
+    fn every_method_moves_every_byte_or_is_refused_with_a_reason() {
         for send in SendMethod::concrete() {
             for &receive in ReceiveMethod::ALL {
                 // No whole number of messages.

@@ -24,7 +24,7 @@ use podperf_model::result::calibration::{
     Calibration, LeftOut, Machine, ReceiveCost, SCHEMA, SendCost,
 };
 
-/// Bytes of one message: what `podperf stream` sends unless told otherwise.
+/// Bytes of one message: what `podperf stream` sends by default.
 pub const MESSAGE_BYTES: u64 = 128 << 10;
 /// Chosen for every socket, so that the ceiling is the generator's and not a pacing congestion
 /// control's. Always there (net/ipv4/tcp_cong.c), and it does not pace.

@@ -15,7 +15,7 @@ pub const VARIABLE: &str = "PODPERF_CALIBRATION";
 
 /// The file for this user: `$PODPERF_CALIBRATION`, else `podperf/calibration.json` below
 /// `$XDG_CACHE_HOME`, else below `~/.cache` (XDG Base Directory Specification). Nothing where the
-/// environment tells none of them.
+/// environment has none of them.
 #[must_use]
 pub fn path() -> Option<PathBuf> {
     locate(|name| std::env::var_os(name))

@@ -198,7 +198,7 @@ impl Engine {
         })
     }
 
-    /// What to do about a flow's failure, or what the system's words do not tell of it.
+    /// What to do about a flow's failure, or what the system's message leaves out.
     fn remedy(&self, errno: Option<i32>) -> Option<&'static str> {
         match errno? {
             libc::EADDRNOTAVAIL => Some(
@@ -290,7 +290,7 @@ fn peers(
     sockets.iter().map(peer).collect::<io::Result<_>>().during("look up the peer of a stream")
 }
 
-/// The CPU that handled each flow's last packet (SO_INCOMING_CPU, socket(7)), where it is told.
+/// The CPU that handled each flow's last packet (SO_INCOMING_CPU, socket(7)), where it is known.
 fn incoming_cpus(sockets: &[Socket]) -> Vec<Option<u32>> {
     let cpu = |socket: &Socket| u32::try_from(socket.cpu_affinity().ok()?).ok();
     sockets.iter().map(cpu).collect()

@@ -17,7 +17,7 @@ use podperf_model::units::Bytes;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_connection_tells_the_cpu_of_its_packets() {
+fn the_cpu_of_a_connections_packets_is_known() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (accepted, _) = listener.accept().unwrap();
@@ -100,15 +100,15 @@ fn udp(direction: Direction) -> Workload {
     })
 }
 
-/// Runs until told: from before the first byte to the ends of all flows.
-fn until_told(workload: &Workload, flows: u32, compat: &CompatOptions) {
+/// Runs until the stop: from before the first byte to the ends of all flows.
+fn until_stop(workload: &Workload, flows: u32, compat: &CompatOptions) {
     let plan = plan(workload.clone(), ENDLESS, flows);
-    let told = format!("{} flows of {workload:?}", plan.connections());
+    let case = format!("{} flows of {workload:?}", plan.connections());
     let [mut client, mut server] = engines(&plan, compat);
     let first = [&mut server, &mut client].map(|engine| engine.start().unwrap());
-    assert!(first.iter().all(|reading| sums(reading) == (0, 0, 0) && reading.at_ns == 0), "{told}");
+    assert!(first.iter().all(|reading| sums(reading) == (0, 0, 0) && reading.at_ns == 0), "{case}");
     std::thread::sleep(Duration::from_millis(100));
-    assert!([&client, &server].iter().all(|engine| engine.events().is_empty()), "{told}");
+    assert!([&client, &server].iter().all(|engine| engine.events().is_empty()), "{case}");
     let last = [client.close_window(), server.close_window()].map(|reading| sums(&reading));
     // The sending end stops first, and the other hears of it.
     let down = workload.direction() == Some(Direction::Down);
@@ -123,30 +123,30 @@ fn until_told(workload: &Workload, flows: u32, compat: &CompatOptions) {
         Some(direction) => {
             let both = direction == Direction::Both;
             let [client, server] = last;
-            assert_eq!(client.0 > 0, both || !down, "{told}: {last:?}");
-            assert_eq!(server.1 > 0, both || !down, "{told}: {last:?}");
-            assert_eq!(client.1 > 0, both || down, "{told}: {last:?}");
+            assert_eq!(client.0 > 0, both || !down, "{case}: {last:?}");
+            assert_eq!(server.1 > 0, both || !down, "{case}: {last:?}");
+            assert_eq!(client.1 > 0, both || down, "{case}: {last:?}");
         }
         None => {
-            assert!(last[0].2 > 0, "{told}: {last:?}");
+            assert!(last[0].2 > 0, "{case}: {last:?}");
             let latency = reports[0].latency.as_ref().unwrap();
             let count = Latencies::from_wire(latency).unwrap().count();
-            assert!(count >= last[0].2, "{told}: {count} {last:?}");
+            assert!(count >= last[0].2, "{case}: {count} {last:?}");
         }
     }
 }
 
 #[test]
-fn streams_of_either_direction_go_on_until_told() {
+fn streams_of_either_direction_go_on_until_the_stop() {
     for direction in [Direction::Up, Direction::Down] {
         for flows in [1, 3] {
-            until_told(&stream(direction), flows, &CompatOptions::default());
+            until_stop(&stream(direction), flows, &CompatOptions::default());
         }
     }
 }
 
 #[test]
-fn transactions_go_on_until_told() {
+fn transactions_go_on_until_the_stop() {
     let crr = |bytes| CrrPlan {
         request_bytes: Bytes(bytes),
         response_bytes: Bytes(bytes),
@@ -154,16 +154,16 @@ fn transactions_go_on_until_told() {
         close: Close::Server,
     };
     for flows in [1, 3] {
-        until_told(&Workload::Rr(RrPlan::default()), flows, &CompatOptions::default());
+        until_stop(&Workload::Rr(RrPlan::default()), flows, &CompatOptions::default());
         let burst = RrPlan { burst: 4, ..RrPlan::default() };
-        until_told(&Workload::Rr(burst), flows, &CompatOptions::default());
-        until_told(&Workload::Crr(crr(1)), flows, &CompatOptions::default());
-        until_told(&Workload::Crr(crr(0)), flows, &CompatOptions::default());
+        until_stop(&Workload::Rr(burst), flows, &CompatOptions::default());
+        until_stop(&Workload::Crr(crr(1)), flows, &CompatOptions::default());
+        until_stop(&Workload::Crr(crr(0)), flows, &CompatOptions::default());
     }
 }
 
 #[test]
-fn datagrams_go_on_until_told_bare_or_not() {
+fn datagrams_go_on_until_the_stop_framed_or_not() {
     let exchange = Workload::UdpRr(UdpRrPlan {
         request_bytes: Bytes(20),
         response_bytes: Bytes(30),
@@ -174,15 +174,15 @@ fn datagrams_go_on_until_told_bare_or_not() {
         let compat = CompatOptions { unframed, ..CompatOptions::default() };
         for flows in [1, 3] {
             for direction in [Direction::Up, Direction::Down] {
-                until_told(&udp(direction), flows, &compat);
+                until_stop(&udp(direction), flows, &compat);
             }
-            until_told(&exchange, flows, &compat);
+            until_stop(&exchange, flows, &compat);
         }
     }
 }
 
 #[test]
-fn a_report_tells_of_sends_that_failed_only_where_datagrams_are_bare() {
+fn failed_sends_are_reported_only_where_datagrams_are_unframed() {
     for unframed in [false, true] {
         let plan = plan(udp(Direction::Up), ENDLESS, 1);
         let [mut client, server] =

@@ -41,19 +41,19 @@ fn facts(roots: &Roots, index: u32) -> FactResult<DeviceFacts> {
     let from_sysfs = |read: fn(&Path) -> FactResult<u64>| {
         directory.as_ref().map_err(Clone::clone).and_then(|directory| read(directory))
     };
-    let told = |what: Option<u32>| what.ok_or_else(|| "netlink does not tell it".to_owned());
+    let or_unknown = |what: Option<u32>| what.ok_or_else(|| "netlink does not tell it".to_owned());
     let mut facts = DeviceFacts {
         index,
         driver: unknown.note("driver", driver(directory.as_deref().ok(), &ethtool)),
         speed_bits_per_second: unknown.note("speed_bits_per_second", from_sysfs(speed)),
-        mtu_bytes: unknown.note("mtu_bytes", told(link.mtu_bytes)),
+        mtu_bytes: unknown.note("mtu_bytes", or_unknown(link.mtu_bytes)),
         numa_node: unknown
             .note("numa_node", from_sysfs(numa_node))
             .and_then(|node| u32::try_from(node).ok()),
         qdisc: unknown
             .note("qdisc", link.qdisc.ok_or_else(|| "netlink does not tell it".to_owned())),
-        rx_queues: unknown.note("rx_queues", told(link.rx_queues)),
-        tx_queues: unknown.note("tx_queues", told(link.tx_queues)),
+        rx_queues: unknown.note("rx_queues", or_unknown(link.rx_queues)),
+        tx_queues: unknown.note("tx_queues", or_unknown(link.tx_queues)),
         name: link.name,
         ..DeviceFacts::default()
     };
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn without_sysfs_netlink_still_tells() {
+    fn without_sysfs_netlink_still_answers() {
         let empty = tempfile::tempdir().unwrap();
         let localhost = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
         let facts = device(&Roots::below(empty.path()), None, localhost).unwrap();

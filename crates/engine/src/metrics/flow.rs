@@ -13,7 +13,7 @@ pub fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
     tcp_info::tcp_info(socket).ok().as_ref().map(kept)
 }
 
-/// What the results keep of what the kernel tells.
+/// The part of TCP_INFO that the results keep.
 const fn kept(info: &tcp_info::RawTcpInfo) -> TcpInfo {
     TcpInfo {
         retransmits: info.total_retrans,
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connected_socket_tells_and_another_file_does_not() {
+    fn tcp_info_is_read_of_a_socket_and_of_no_other_file() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let info = read(socket.as_fd()).unwrap();

@@ -61,7 +61,7 @@ pub(super) fn text(path: &Path) -> FactResult<String> {
     }
 }
 
-/// The number that is all a small file says.
+/// The number that a small file consists of.
 pub(super) fn number<T: FromStr>(path: &Path) -> FactResult<T> {
     let text = text(path)?;
     text.parse().map_err(|_| reason(path, format!("'{text}' is not the number expected")))
@@ -104,7 +104,7 @@ pub(super) fn reason(path: &Path, cause: impl Display) -> String {
     format!("{}: {cause}", path.display())
 }
 
-/// What an I/O error says, as a reason with what was being done.
+/// For `map_err`: the reason out of what was being done and the error.
 pub(super) fn failed_to(what: &str) -> impl Fn(io::Error) -> String {
     move |error| format!("{what}: {error}")
 }

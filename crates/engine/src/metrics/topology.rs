@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{FactResult, cpu_list, number};
 
-/// One CPU that may be used. A place that sysfs does not tell is absent.
+/// One CPU that may be used. A place that sysfs does not show is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CpuLocation {
     /// Its number.
@@ -38,7 +38,7 @@ impl Topology {
         Self::of(roots, &allowed_cpus().unwrap_or_default())
     }
 
-    /// These CPUs, with what sysfs tells of them.
+    /// These CPUs, with what sysfs shows of them.
     #[must_use]
     pub fn of(roots: &Roots, ids: &[u32]) -> Self {
         let nodes = nodes(roots);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn sysfs_tells_node_package_and_core() {
+    fn node_package_and_core_come_from_sysfs() {
         let topology = Topology::of(&two_nodes(), &[6, 1]);
         let at = |id, node, package, core| CpuLocation {
             id,

@@ -63,7 +63,7 @@ impl<'a> MmapReceive<'a> {
         })
     }
 
-    /// Reads what the kernel said cannot be mapped.
+    /// Reads the bytes that cannot be mapped.
     fn read(&mut self, flow: usize) -> io::Result<usize> {
         let length = self.unmappable[flow].min(self.buffer.len());
         let read = (&mut &*self.sockets[flow]).read(&mut self.buffer[..length])?;

@@ -1,6 +1,6 @@
 //! sendfile(2) out of a memfd: the kernel sends the file's pages and copies nothing.
 //!
-//! Nothing tells when the pages have left, so the file is sealed against every change first.
+//! Nothing reports when the pages have left, so the file is sealed against every change first.
 
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;

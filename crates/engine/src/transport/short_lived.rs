@@ -232,8 +232,8 @@ impl SessionListener {
     /// What accept4(2) returns; see [`not_yet`].
     pub fn accept(&self, nonblocking: bool) -> io::Result<AcceptedConnection> {
         let (socket, peer) = sys::accept::accept(&self.socket, nonblocking)?;
-        let guest = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
-        Ok(if guest {
+        let from_client = self.from.is_none_or(|from| peer.ip().to_canonical() == from);
+        Ok(if from_client {
             AcceptedConnection::FromClient(socket)
         } else {
             AcceptedConnection::FromElsewhere

@@ -2,7 +2,7 @@
 //! a second pipe and from there into a socket. Nothing is copied.
 //!
 //! The pages are the kernel's own: they were filled once and are mapped nowhere, so that nobody
-//! can change them while they are in flight, which no completion would tell. vmsplice(2) would
+//! can change them while they are in flight, and no completion would report it. vmsplice(2) would
 //! lend pages that the program can still write.
 
 use std::io::{self, ErrorKind, Write as _};

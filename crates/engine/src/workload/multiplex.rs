@@ -37,9 +37,9 @@ pub enum Interest {
     Send,
     /// Either.
     Both,
-    /// Something to receive, told once each time more comes.
+    /// Something to receive, reported once each time more comes.
     Arrivals,
-    /// Either, told once each time it changes.
+    /// Either, reported once each time it changes.
     Changes,
     /// A connection to accept, where several workers share a listener: one of them is woken.
     Accept,
@@ -63,9 +63,9 @@ impl Interest {
 pub struct FlowReadiness {
     /// Its number within the worker.
     pub flow: usize,
-    /// It can receive (or has an error to tell).
+    /// It can receive (or has an error to report).
     pub receive: bool,
-    /// It can send (or has an error to tell).
+    /// It can send (or has an error to report).
     pub send: bool,
 }
 
@@ -167,7 +167,7 @@ impl Multiplex {
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        let told = EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP;
+        let failed = EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP;
         let timer = &self.timer;
         Ok(self.events[..count].iter().filter_map(move |event| {
             if event.data() == TIMER_TOKEN {
@@ -178,8 +178,8 @@ impl Multiplex {
             let flags = event.events();
             Some(FlowReadiness {
                 flow: usize::try_from(event.data()).ok()?,
-                receive: flags.intersects(EpollFlags::EPOLLIN | told),
-                send: flags.intersects(EpollFlags::EPOLLOUT | told),
+                receive: flags.intersects(EpollFlags::EPOLLIN | failed),
+                send: flags.intersects(EpollFlags::EPOLLOUT | failed),
             })
         }))
     }

@@ -27,7 +27,7 @@ struct Counters {
     datagrams: AtomicDatagrams,
 }
 
-/// [`Datagrams`] but for what the socket tells.
+/// [`Datagrams`] without the drops at the socket.
 #[derive(Debug, Default)]
 struct AtomicDatagrams {
     sent: AtomicU64,

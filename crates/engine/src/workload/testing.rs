@@ -15,7 +15,7 @@ use super::{FlowEnded, Shared, Worker, WorkerFlows, WorkerReport};
 use crate::transport::datagram::tune_all;
 use podperf_model::plan::{EndPlan, FlowRole, Plan, SocketPlan, StopCondition, Workload};
 
-/// "Until told."
+/// No end but the stop.
 pub const ENDLESS: StopCondition = StopCondition::Transactions { total: u64::MAX };
 
 /// A plan of `workload` on `flows` flows.
@@ -70,7 +70,7 @@ impl End {
     /// Its window is open.
     pub fn new(plan: Plan, sockets: Vec<Socket>, compat: CompatOptions) -> Self {
         let flows = plan.connections() as usize;
-        let (tell, events) = bounded(flows + 1);
+        let (sender, events) = bounded(flows + 1);
         let gate = Gate::new();
         gate.start(Phase::Window);
         let shared = Shared {
@@ -79,7 +79,7 @@ impl End {
             sockets,
             connections: None,
             tallies: (0..flows).map(|_| Tally::default()).collect(),
-            events: tell,
+            events: sender,
             choice: MethodChoice::default(),
             compat,
         };

@@ -75,7 +75,7 @@ pub enum SendMode {
     /// As [`Self::Copy`], and the socket's next send waits for the end of this one; not for the
     /// last of a chain, which has to be pushed in one go (see [`Ring::make_room`]).
     Linked,
-    /// The kernel takes the pages themselves where it can, and says afterwards whether it did.
+    /// The kernel takes the pages themselves where it can, and reports afterwards whether it did.
     ZeroCopy,
 }
 
@@ -107,7 +107,7 @@ impl std::fmt::Debug for Ring {
 /// Sets up a ring with the newest modes that the kernel has.
 ///
 /// # Errors
-/// What io_uring_setup(2) says, of the plainest ring where older kernels know no others.
+/// What io_uring_setup(2) returns for the plainest ring where older kernels know no others.
 pub fn set_up(submissions: u32, completions: u32) -> io::Result<IoUring> {
     let modes: [fn(&mut Builder); 3] = [
         |builder| _ = builder.setup_single_issuer().setup_defer_taskrun(),
@@ -334,7 +334,7 @@ mod tests {
         (near, listener.accept().unwrap().0)
     }
 
-    /// A ring over `near`. Absent, and said so, where there is no io_uring.
+    /// A ring over `near`; absent, with a message, where there is no io_uring.
     fn ring(near: &TcpStream, message: &[u8], receive: Option<BufferShape>) -> Option<Ring> {
         match Ring::open(&[near], RingSetup { message, fixed: true, receive }) {
             Ok(ring) => Some(ring),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_copy_says_when_it_has_let_go() {
+    fn zero_copy_reports_when_the_pages_are_free() {
         let (near, mut far) = pair();
         let Some(mut ring) = ring(&near, &[1; 8192], None) else { return };
         ring.send(0, 8192, SendMode::ZeroCopy).unwrap();

@@ -38,7 +38,7 @@ pub struct DoctorCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// Nothing to say against it.
+    /// Nothing speaks against it.
     Ok,
     /// Measuring works, but a figure may be spoilt or a method is not to be had.
     Warn,

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quota_is_told_with_its_figures() {
+    fn a_quota_is_reported_with_its_figures() {
         let group = "sys/fs/cgroup";
         let check = on(
             "cpu_quota",

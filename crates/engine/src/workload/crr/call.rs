@@ -1,4 +1,4 @@
-//! System calls on one connection, repeated while they have nothing to tell: every 100 ms where
+//! System calls on one connection, repeated while they have no result: every 100 ms where
 //! they block, at once where the worker spins.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};

@@ -1,5 +1,5 @@
 //! Several flows in one client worker: each opens a connection that does not block, and goes on
-//! whenever epoll says that something has changed.
+//! whenever epoll reports a change.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -2,7 +2,7 @@
 //!
 //! With one flow, a worker serves one connection at a time, by calls that block (or spin). With
 //! several it serves many, by epoll; they share the listener, and the kernel wakes one of them for
-//! a connection. Nobody proves who he is on a connection that carries payload alone, so what keeps
+//! a connection. Nothing on a connection of payload alone proves who opened it, so what keeps
 //! a worker waiting may be another program on the client's host: a worker of the first kind then
 //! becomes one of the second, and so does whoever shares the listener with it.
 

@@ -1,8 +1,8 @@
 //! Several flows in one worker, or several requests in flight on one, whatever moves their bytes.
 //!
-//! A [`FlowIo`] moves bytes and says what arrived; here stands what is to be sent, when, and how
-//! long it took. Messages are counts of bytes, which serves requesting and responding alike, and no
-//! size or number in flight can lock the two ends against each other.
+//! A [`FlowIo`] moves bytes and returns what arrived; this file decides what is sent and when, and
+//! records how long it took. Messages are counts of bytes, which serves requesting and responding
+//! alike, and no size or number in flight can lock the two ends against each other.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -132,7 +132,7 @@ impl<'a, W: FlowIo> OpenFlows<'a, W> {
         Self { worker, io, open: UnfinishedFlows::all(worker, true), spin: worker.wait().spins() }
     }
 
-    /// Waits as the plan says: a worker that spins never sleeps.
+    /// Waits as planned: a worker that spins never sleeps.
     fn wait(&mut self, mode: WaitMode) -> Result<(), FlowFailure> {
         self.io.wait(if self.spin { WaitMode::Poll } else { mode })
     }

@@ -14,7 +14,7 @@ use podperf_sys::uring::{
 
 /// Memory of all buffers together, unless two of them take more.
 const ALL_BUFFERS_BYTES: usize = 4 << 20;
-/// Buffers at the most: as many receives may complete between two looks.
+/// Buffers at most: as many receives may complete between two waits.
 const MAX_BUFFERS: usize = 4096;
 /// Least size of a buffer: a cache line.
 const MIN_BUFFER_BYTES: usize = 64;

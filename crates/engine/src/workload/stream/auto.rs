@@ -1,5 +1,5 @@
 //! `--send auto`: one sending worker of an end tries every method on the real path during the
-//! warm-up and tells the others which to use.
+//! warm-up and lets the others know which to use.
 //!
 //! Enters: a worker's flows. Leaves: bytes sent, and by which methods and why. After the probe a
 //! step costs one predictable branch and one match more than the chosen method alone. Nothing here
@@ -191,7 +191,7 @@ impl<'a> Auto<'a> {
         }
     }
 
-    /// Makes the choice; `broken_off` says why it cannot rest on the probe.
+    /// Makes the choice; `broken_off`: why it cannot rest on the probe.
     fn choose(&mut self, broken_off: Option<&str>) {
         let ProbeState::Probing(probe) = &self.state else { return };
         let chosen = broken_off.map_or_else(

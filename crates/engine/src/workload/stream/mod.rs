@@ -1,4 +1,4 @@
-//! Bulk transfer: senders send until the gate says stop (or their bytes are used up), receivers
+//! Bulk transfer: senders send until the stop (or their bytes are used up), receivers
 //! receive until the end of the stream.
 //!
 //! One flow a worker runs blocking, several share a worker by epoll. Both are generic over the

@@ -1,4 +1,4 @@
-//! Turns of several send methods, timed, and what they tell.
+//! Timed turns of several send methods, and the choice that follows.
 //!
 //! Enters: what was sent, as it is sent. Leaves: whose turn it is, and in the end the cheapest
 //! method and why. The measure is the CPU time of the sending thread per byte, since that is what a

@@ -11,8 +11,8 @@ use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 
-/// Bytes of a request that its response repeats, so that late responses are told from timely ones;
-/// as many of them as both have.
+/// Bytes of a request that its response repeats, so that late responses are distinguished from
+/// timely ones; as many of them as both have.
 pub(super) const NUMBER_BYTES: usize = 8;
 
 /// Whether a datagram sets a flow up: such may come late.

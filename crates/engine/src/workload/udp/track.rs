@@ -1,7 +1,9 @@
-//! What the sequence numbers of one flow tell: loss, reordering, duplicates; and its jitter.
+//! What follows from the sequence numbers of one flow: loss, reordering, duplicates; and its
+//! jitter.
 //!
 //! Enters: the header of each datagram as it comes, and when. Leaves: counts. A bit for each of the
-//! last 65,536 numbers tells a late datagram from a copy; what is older still counts as lost.
+//! last 65,536 numbers distinguishes a late datagram from a copy; what is older still counts as
+//! lost.
 
 use crate::transport::datagram::Header;
 use podperf_model::reading::Datagrams;
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_too_far_back_to_be_told_apart_stays_lost() {
+    fn what_is_older_than_the_memory_stays_lost() {
         let counts = track([0, REMEMBERED_DATAGRAMS + 1, 1, 2]);
         assert_eq!((counts.received, counts.reordered, counts.duplicates), (3, 2, 0));
         // 1 is beyond what is remembered, 2 is the oldest that is.

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_about_the_flow_is_repeated_and_all_else_ends_it() {
+    fn transient_failures_are_repeated_and_others_end_the_flow() {
         for how in [SendMode::ZeroCopy, SendMode::Copy] {
             for (errno, expected) in [
                 (libc::EAGAIN, FailedSend::Repeat),

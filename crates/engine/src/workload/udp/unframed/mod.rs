@@ -1,8 +1,8 @@
 //! Datagrams of payload alone, as other programs send them: any size, one system call each.
 //!
 //! With no number in them nothing is known of a single datagram: streams are counted on either end,
-//! and a response answers the oldest request that has none. Three empty datagrams end a flow; who
-//! waits for one gives up when the run is over and nothing comes any more.
+//! and a response answers the oldest request that has none. Three empty datagrams end a flow; a
+//! receiver that waits for one gives up when the run is over and nothing comes any more.
 
 mod receive;
 mod request;

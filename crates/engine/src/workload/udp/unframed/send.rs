@@ -20,7 +20,7 @@ use podperf_model::result::run::Multiplexing;
 /// A flow that is refused for so long has failed.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The other end refuses no more when it has not done so for this time: its kernel limits how often
-/// it says so.
+/// it reports so.
 const REFUSAL_GAP: Duration = Duration::from_secs(1);
 
 /// One flow's sending side.
@@ -68,7 +68,8 @@ struct UnframedSender<'a> {
 }
 
 impl UnframedSender<'_> {
-    /// In turn; `may` waits until the next datagram may be sent, and says no after the stop.
+    /// Sends on all flows in turn. `may` waits until the next datagram may be sent; false: the stop
+    /// came.
     fn go(&mut self, mut may: impl FnMut() -> bool) {
         let gate = self.worker.gate();
         (0..self.flows.len()).for_each(|flow| first_step(self.worker, flow));

@@ -84,7 +84,7 @@ fn a_stream_is_payload_alone_and_ends_by_three_empty_datagrams() {
 }
 
 #[test]
-fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
+fn a_sender_stops_at_the_stop_and_a_receiver_when_nothing_comes_any_more() {
     let (sender, _plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     std::thread::scope(|scope| {
         let sender_loop = scope.spawn(|| sender.play(FlowRole::Send));
@@ -111,7 +111,7 @@ fn a_sender_stops_when_told_and_a_receiver_when_nothing_comes_any_more() {
 }
 
 #[test]
-fn a_stream_that_nobody_takes_fails_after_some_seconds() {
+fn a_refused_stream_fails_after_some_seconds() {
     let (sender, plain) = against_plain(streams(64, ENDLESS, 1), unframed(0));
     drop(plain);
     let since = Instant::now();
