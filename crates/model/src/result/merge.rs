@@ -193,9 +193,7 @@ fn connections(
     spans: &EndSpans<'_>,
     end_results: &Ends<Option<&EndResult>>,
 ) -> Option<Connections> {
-    if spans.plan.workload.short_lived().is_none() {
-        return None;
-    }
+    spans.plan.workload.short_lived()?;
     let uses = |role| report(*end_results.get(role))?.connections;
     let connections = Connections {
         lifetime: streams::lifetime_of_all(end_results),

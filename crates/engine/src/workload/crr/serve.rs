@@ -28,7 +28,7 @@ const LISTENER_SLOT: usize = usize::MAX - 1;
 const MAX_ACCEPTS_PER_WAKEUP: usize = 16;
 /// Calls without progress that a spinning worker makes before it serves others too: some tenths of
 /// a second. One that blocks waits for 100 ms in a single call.
-const MAX_SPINNING_CALLS: u32 = 1 << 20;
+const MAX_IDLE_CALLS: u32 = 1_048_576;
 
 /// Serves one connection at a time until the stop, or until one keeps the worker waiting; from then
 /// on many.
@@ -159,13 +159,9 @@ impl ServerLoop<'_, '_> {
 
     fn go_on(&mut self, slot: usize) -> Result<(), FlowFailure> {
         let waits_to_send = self.connections.serve(slot) == Some(Interest::Changes);
-        match &self.connections.open[slot] {
-            Some(connection) if waits_to_send => self
-                .multiplex
-                .watch(&connection.socket, slot, Interest::Changes)
-                .map_err(watch_failure),
-            _ => Ok(()),
-        }
+        let connection = self.connections.open[slot].as_ref().filter(|_| waits_to_send);
+        let Some(connection) = connection else { return Ok(()) };
+        self.multiplex.watch(&connection.socket, slot, Interest::Changes).map_err(watch_failure)
     }
 
     fn accept(&mut self) -> Result<(), FlowFailure> {
@@ -262,7 +258,7 @@ impl<'a> ServerConnections<'a> {
         listener: &SessionListener,
     ) -> Result<NextMode, FlowFailure> {
         let spin = worker.wait().spins();
-        let calls = if spin { MAX_SPINNING_CALLS } else { 1 };
+        let calls = if spin { MAX_IDLE_CALLS } else { 1 };
         loop {
             match listener.accept(spin) {
                 Ok(AcceptedConnection::FromClient(socket)) => {

@@ -51,9 +51,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     }
 }
 
-type Prepared<'a> = ((DatagramReceive<'a>, ReceiveWait), WorkerReady);
-
-fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<Prepared<'a>> {
+fn prepare<'a>(
+    worker: &Worker<'a>,
+    plan: &UdpPlan,
+) -> Result<((DatagramReceive<'a>, ReceiveWait), WorkerReady)> {
     let (receiver, fallback) = DatagramReceive::open(worker.sockets(), plan)?;
     let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
     Ok(((receiver, receive_wait), WorkerReady { fallback, ..WorkerReady::by(multiplexing) }))

@@ -55,9 +55,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     WorkerReport::default()
 }
 
-type Prepared<'a> = ((DatagramResponder<'a>, ReceiveWait), WorkerReady);
-
-fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
+fn prepare<'a>(
+    worker: &'a Worker<'a>,
+    plan: &UdpRrPlan,
+) -> Result<((DatagramResponder<'a>, ReceiveWait), WorkerReady)> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     if !plan.fragment {
         check_fits(&worker.sockets(), response, "--response")?;

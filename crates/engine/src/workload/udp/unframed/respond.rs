@@ -34,9 +34,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     WorkerReport::default()
 }
 
-type Prepared<'a> = ((UnframedResponder<'a>, ReceiveWait), WorkerReady);
-
-fn prepare<'a>(worker: &'a Worker<'a>, plan: &UdpRrPlan) -> Result<Prepared<'a>> {
+fn prepare<'a>(
+    worker: &'a Worker<'a>,
+    plan: &UdpRrPlan,
+) -> Result<((UnframedResponder<'a>, ReceiveWait), WorkerReady)> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
     let responder = UnframedResponder {
