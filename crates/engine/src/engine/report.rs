@@ -1,5 +1,6 @@
 //! One end's report, merged from what its workers report and what its flows have counted.
 
+use crate::workload::tally::Tally;
 use crate::workload::{Pacing, Shared, WorkerReport};
 use podperf_model::latency::Latencies;
 use podperf_model::result::end_result::{
@@ -8,19 +9,7 @@ use podperf_model::result::end_result::{
 
 /// Merges the reports of the workers.
 pub(super) fn merge_reports(shared: &Shared, reports: Vec<WorkerReport>) -> EndReport {
-    let flows = (0..).zip(&shared.tallies).map(|(id, tally)| {
-        let count = tally.read();
-        FlowReport {
-            id,
-            first_step_ns: count.first_step_ns,
-            bytes_sent: count.bytes_sent,
-            bytes_received: count.bytes_received,
-            send_calls: count.send_calls,
-            receive_calls: count.receive_calls,
-            drained: count.drained,
-            datagrams: None,
-        }
-    });
+    let flows = (0..).zip(&shared.tallies).map(|(id, tally)| flow_report(id, tally));
     let mut own = EndReport { flows: flows.collect(), ..EndReport::default() };
     let (mut latency, mut service_time, mut connect_time) = (None, None, None);
     let mut pacing: Option<Pacing> = None;
@@ -77,6 +66,21 @@ pub(super) fn merge_reports(shared: &Shared, reports: Vec<WorkerReport>) -> EndR
         send,
         receive,
         ..own
+    }
+}
+
+/// What one flow has counted over its life.
+fn flow_report(id: u32, tally: &Tally) -> FlowReport {
+    let count = tally.read();
+    FlowReport {
+        id,
+        first_step_ns: count.first_step_ns,
+        bytes_sent: count.bytes_sent,
+        bytes_received: count.bytes_received,
+        send_calls: count.send_calls,
+        receive_calls: count.receive_calls,
+        drained: count.drained,
+        datagrams: None,
     }
 }
 
