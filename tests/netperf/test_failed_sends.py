@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import unittest
 
-from bed import PREFIX, SERVER, SERVER4, Server, each_pair, free_port, netperf, on_bed
+from hosts import PREFIX, SERVER, SERVER4, Server, each_pair, free_port, needs, netperf
 
 TOO_LARGE = ("-m", "60000", "-s", "2048")
 
@@ -56,7 +56,7 @@ class Refused:
 
 
 @unittest.skipUnless(shutil.which("nft"), "nft is missing: install nftables")
-@on_bed("real", "ours")
+@needs("real", "ours")
 class RefusedDestination(unittest.TestCase):
     def test_refused_sends_are_errors_where_the_test_goes_on(self):
         port = free_port()
