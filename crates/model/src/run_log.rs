@@ -80,7 +80,7 @@ pub enum LogRecord {
         /// Transactions of the last interval by second, likewise.
         transactions_per_second: Option<f64>,
     },
-    /// An agent's result of a step; as many lines of base64 (deflated JSON of `outcome::run::Run`)
+    /// An agent's result of a step; as many lines of base64 (deflated JSON of `result::run::Run`)
     /// follow, all of 4000 characters but the last, and a `ResultEnd`.
     Result(ResultHeader),
     /// The result is whole.

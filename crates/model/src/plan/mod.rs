@@ -190,7 +190,7 @@ pub struct SocketPlan {
     pub mptcp: bool,
 }
 
-/// The part one flow plays, seen from one end.
+/// What one end does on a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowRole {
     /// Sends a stream.

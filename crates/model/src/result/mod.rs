@@ -2,7 +2,7 @@
 //!
 //! Enters: two [`end_result::EndResult`]s, the plan, and what went wrong. Leaves: [`run::Run`],
 //! schema `podperf.run/v1`; held against what podperf itself can do ([`calibration`]). Everything
-//! here is a pure function over samples and reports; nothing is measured here. Halves come from a
+//! here is a pure function over readings and reports; nothing is measured here. Results come from a
 //! peer, so no shape of theirs may make any of it panic.
 
 pub mod calibration;

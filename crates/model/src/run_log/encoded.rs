@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::MAX_RESULT_BYTES;
 use crate::result::run::{Run, Status};
 
-/// A packed run, and the sum that tells whether it came through whole.
+/// An encoded run, and the checksum that tells whether it came through whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncodedRun {
     /// SHA-256 of the JSON document, in hexadecimal.

@@ -41,7 +41,7 @@ pub fn write_result(
     write_encoded(to, place, &EncodedRun::of(run)?)
 }
 
-/// Writes a run that is packed already, and flushes.
+/// Writes a run that is encoded already, and flushes.
 ///
 /// # Errors
 /// What `to` says; when it has more lines than can be announced.

@@ -1,5 +1,5 @@
 //! The machine's part of the result document: CPU and packet path of one end. Data only; the
-//! figures are taken in `outcome::cpu` and `outcome::packets`.
+//! figures are taken in `result::cpu` and `result::packets`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ const TCP_OPTIONS_BYTES: u32 = 40;
 /// MTU of Ethernet, in bytes; a larger one makes up for missing offloads.
 const ETHERNET_MTU_BYTES: u32 = 1500;
 
-/// One end's sockets that play a part in the data's way, with the end's name.
+/// Lists one end's sockets on flows of these roles, with the end's name.
 fn sockets<'a>(
     seen: &RunEvidence<'a>,
     has_role: impl Fn(FlowRole) -> bool,
