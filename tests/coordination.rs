@@ -299,7 +299,7 @@ fn untrusted_peers_cost_nothing_and_only_named_agents_take_part_once() {
     let port = coordinator.port;
     let config = |name| agent_config(name, &[("brief", &["rr", &server.target()], SHORT)]);
     let connect = || TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    // More than may knock at once.
+    // More than may wait at once.
     let idle: Vec<TcpStream> = (0..80).map(|_| connect()).collect();
     let mut noisy = connect();
     noisy.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
