@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::test_kind::TestLength;
 
 /// Sizes and counts are signed 32-bit words on the wire.
-const MOST: u64 = i32::MAX as u64;
+const MAX_I32: u64 = i32::MAX as u64;
 
 /// Decimal digits, then letters: each of `K M G` counts 1024, 1024^2, 1024^3, each of `k m g`
 /// counts 10^3, 10^6, 10^9; others count nothing.
@@ -58,8 +58,8 @@ fn too_large(most: u64) -> String {
 /// A size or count that the wire can carry.
 pub(super) fn count(word: &str) -> Result<u32, String> {
     let number = size(word)?;
-    u32::try_from(number).ok().filter(|_| number <= MOST).ok_or_else(|| {
-        format!("{number} is more than {MOST}; netperf would take what is left in 32 bits")
+    u32::try_from(number).ok().filter(|_| number <= MAX_I32).ok_or_else(|| {
+        format!("{number} is more than {MAX_I32}; netperf would take what is left in 32 bits")
     })
 }
 
@@ -121,8 +121,8 @@ pub(super) fn seconds(word: &str) -> Result<Duration, String> {
     let number: f64 = number.parse().map_err(|_| "no number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number)
         .ok()
-        .filter(|time| time.as_secs() <= MOST)
-        .ok_or_else(|| format!("not between 0 and {MOST} seconds"))
+        .filter(|time| time.as_secs() <= MAX_I32)
+        .ok_or_else(|| format!("not between 0 and {MAX_I32} seconds"))
 }
 
 /// `-D`: the sign says how closely netperf looks at the clock; podperf always does.
@@ -147,8 +147,8 @@ pub(super) fn pause(word: &str) -> Result<Option<Duration>, String> {
         _ => return Err("none of the units m, u and s".to_owned()),
     };
     let time = one * number;
-    if time.as_micros() > u128::from(MOST) {
-        return Err(format!("more than {MOST} us"));
+    if time.as_micros() > u128::from(MAX_I32) {
+        return Err(format!("more than {MAX_I32} us"));
     }
     Ok(Some(time).filter(|time| !time.is_zero()))
 }
