@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 
 use source::Source;
 
-/// What the tree still breaks: the beginnings of complaints, one a line. To be emptied.
-const PENDING: &str = include_str!("pending.txt");
 /// Folders that are not podperf's text: what is built, and the repository itself.
 const FOREIGN: [&str; 2] = ["target", ".git"];
 
@@ -58,7 +56,7 @@ fn texts(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     found.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Everything that is wrong with the tree, pending or not.
+/// Everything that is wrong with the tree.
 fn complaints() -> Vec<String> {
     let rust = ["src", "crates", "tests", "benches"].map(|folder| texts(folder, &[".rs"])).concat();
     assert!(rust.len() > 100, "only {} files found", rust.len());
@@ -81,11 +79,5 @@ fn complaints() -> Vec<String> {
 #[test]
 fn the_tree_keeps_the_house_rules() {
     let complaints = complaints();
-    let pending = |complaint: &String| PENDING.lines().any(|known| complaint.starts_with(known));
-    let new: Vec<&str> =
-        complaints.iter().filter(|one| !pending(one)).map(String::as_str).collect();
-    assert!(new.is_empty(), "\n{}", new.join("\n"));
-    let over = |known: &&str| !complaints.iter().any(|complaint| complaint.starts_with(known));
-    let over: Vec<&str> = PENDING.lines().filter(over).collect();
-    assert!(over.is_empty(), "no longer pending: {over:#?}");
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }

@@ -52,7 +52,7 @@ pub struct EngineSetup {
     /// do not last.
     pub sockets: Vec<Socket>,
     /// Where connections do not last: how they come about, and with whom.
-    pub way: Option<(ConnectionSource, SocketAddr)>,
+    pub connection_source: Option<(ConnectionSource, SocketAddr)>,
     /// What the kernel granted each of them.
     pub granted: Vec<SocketFacts>,
     /// This end's fingerprint.
@@ -86,7 +86,16 @@ impl Engine {
     /// When a thread cannot be started or pinned, or one does not get ready in time. No worker is
     /// left behind.
     pub fn prepare(setup: EngineSetup) -> Result<Self> {
-        let EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat } = setup;
+        let EngineSetup {
+            plan,
+            role,
+            sockets,
+            connection_source,
+            granted,
+            host,
+            same_machine,
+            compat,
+        } = setup;
         let roots = Roots::default();
         let topology = Topology::read(&roots);
         let node = host.device.as_ref().and_then(|device| device.numa_node);
@@ -96,7 +105,8 @@ impl Engine {
         let steered = (role == Role::Server && !same_machine)
             .then(|| placement::steer(&mut assigned, &pinning.cpus, &incoming_cpus(&sockets)))
             .flatten();
-        let peers = peers(&sockets, way.as_ref().map(|(_, peer)| *peer), plan.connections())?;
+        let peers =
+            peers(&sockets, connection_source.as_ref().map(|(_, peer)| *peer), plan.connections())?;
         let alone = assigned.iter().all(|worker| worker.ids.len() == 1);
         // Every flow ends once, and every worker may fail once as a whole.
         let (sender, events) = bounded(peers.len() + assigned.len());
@@ -105,7 +115,9 @@ impl Engine {
             plan,
             gate: Gate::new(),
             sockets,
-            connections: way.map(|(way, peer)| ConnectionSetup::new(way, peer, alone)),
+            connections: connection_source.map(|(connection_source, peer)| {
+                ConnectionSetup::new(connection_source, peer, alone)
+            }),
             events: sender,
             choice: MethodChoice::default(),
             compat,

@@ -47,12 +47,12 @@ fn engines(plan: &Plan, compat: &CompatOptions) -> [Engine; 2] {
         _ => connections(plan.connections()),
     };
     let [client, server] = ways;
-    let prepare = |role, sockets, way| {
+    let prepare = |role, sockets, connection_source| {
         Engine::prepare(EngineSetup {
             plan: plan.clone(),
             role,
             sockets,
-            way,
+            connection_source,
             granted: Vec::new(),
             host: HostFacts::default(),
             same_machine: true,

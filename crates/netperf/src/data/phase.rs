@@ -42,7 +42,7 @@ impl DataPhase {
     /// # Errors
     /// When a worker cannot be prepared.
     pub fn prepare(job: Job, ends: DataConnections) -> Result<Self> {
-        let (sockets, way) = match ends {
+        let (sockets, connection_source) = match ends {
             DataConnections::Connected(sockets) => (sockets, None),
             DataConnections::Dial(dial) => {
                 let peer = dial.to;
@@ -59,7 +59,7 @@ impl DataPhase {
             role: job.role,
             granted: vec![SocketFacts::default(); sockets.len()],
             sockets,
-            way,
+            connection_source,
             host: HostFacts::default(),
             same_machine: true,
             compat: plan::compat(&job),

@@ -21,7 +21,7 @@ use podperf_model::result::run::SocketFacts;
 pub(super) struct Data {
     pub(super) sockets: Vec<Socket>,
     pub(super) granted: Vec<SocketFacts>,
-    pub(super) way: Option<(ConnectionSource, SocketAddr)>,
+    pub(super) connection_source: Option<(ConnectionSource, SocketAddr)>,
 }
 
 /// Opens what `plan` needs to `peer`; `port` is where the server takes connections that do not
@@ -48,7 +48,7 @@ pub(super) fn open(
     if plan.workload.is_udp() {
         let sockets = flows::open(peer, bind, (session, plan.lasting_connections()), deadline)?;
         let granted = datagram::tune_all(&sockets, plan).with_peer(peer)?;
-        return Ok(Data { sockets, granted, way: None });
+        return Ok(Data { sockets, granted, connection_source: None });
     }
     let streams =
         dial::streams(peer, bind, &plan.socket, (session, plan.lasting_connections()), deadline)?;
@@ -101,5 +101,9 @@ fn try_port(
         if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
     })?;
     let granted = vec![socket::granted_to(&socket); plan.flows as usize];
-    Ok(Data { sockets: Vec::new(), granted, way: Some((ConnectionSource::Connect(connector), to)) })
+    Ok(Data {
+        sockets: Vec::new(),
+        granted,
+        connection_source: Some((ConnectionSource::Connect(connector), to)),
+    })
 }

@@ -266,11 +266,12 @@ fn run(
     let deadline = cancellation.deadline(target);
     let (wanted, bind) = (plan.clone(), target.bind);
     let open = move || data::open(&wanted, peer, bind, session, deadline);
-    let Data { sockets, granted, way } =
+    let Data { sockets, granted, connection_source } =
         cancellation.run_blocking(("connect the streams to", &name), deadline, open)?;
     let (plan, role) = (plan.clone(), Role::Client);
     let compat = CompatOptions::default();
-    let setup = EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat };
+    let setup =
+        EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     let facts = agreement.ready(deadline)?;
     (hooks.before_start)()?;

@@ -98,13 +98,14 @@ fn prepare(
     let mut channel = DataChannel::open(&plan, context, reservation, client.ends)?;
     link.send(&FromServer::Connect { session: session.to_hex(), port: channel.port() })?;
     let (sockets, granted) = channel.collect(&plan, incoming, context)?;
-    let way = channel.connection_source();
+    let connection_source = channel.connection_source();
     let ClientInfo { hello, host, .. } = client;
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     (context.log)(&format!("{}: run of {} connections", context.peer, plan.connections()));
     let role = Role::Server;
     let compat = CompatOptions::default();
-    let setup = EngineSetup { plan, role, sockets, way, granted, host, same_machine, compat };
+    let setup =
+        EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
     let engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     // Workers stand at the gate: what the state machine calls ready.
