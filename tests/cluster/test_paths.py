@@ -19,16 +19,17 @@ class EveryPath(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.run_ = measure("--run-id", "every", "--keep", "--scenarios", ALL, "--tests",
-                           "tcp_stream,tcp_rr,tcp_crr", "--policies", "3", "--idle-policies", "2",
-                           "--services", "20", *BRIEF, "--samples", "2")
+        server, hairpin = "podperf-every-server-0", "podperf-every-hairpin-0"
+        wanted = [("node1", server), ("node2", server), ("node1", hairpin)]
+        with two_nodes.ServiceConnections(wanted) as counted:
+            cls.run_ = measure("--run-id", "every", "--keep", "--scenarios", ALL, "--tests",
+                               "tcp_stream,tcp_rr,tcp_crr", "--policies", "3", "--idle-policies",
+                               "2", "--services", "20", *BRIEF, "--samples", "2")
         if cls.run_.status != 0:
             raise AssertionError(str(cls.run_))
         cls.document = cls.run_.document
-        service = "podperf-every-server-0"
-        cls.connections = {place: two_nodes.service_connections(place, service)
-                           for place in ("node1", "node2")}
-        cls.hairpin = two_nodes.service_connections("node1", "podperf-every-hairpin-0")
+        cls.connections = {place: counted.sums[place, server] for place in ("node1", "node2")}
+        cls.hairpin = counted.sums["node1", hairpin]
         cls.services = len(two_nodes.objects("services"))
         cls.policies = len(two_nodes.objects("networkpolicies"))
         cls.destroyed = two_nodes.launch("destroy", "every")

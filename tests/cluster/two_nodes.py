@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -320,6 +321,42 @@ def device_bytes(place):
     for device in json.loads(in_network(place, "ip", "-j", "-s", "link")):
         counted[device["ifname"]] = device["stats64"]["tx"]["bytes"]
     return counted
+
+
+class ServiceConnections:
+    """Adds up the connections to Services while it is entered.
+
+    kube-proxy writes its rules anew at every change and every 30 s (--iptables-sync-period), and
+    counts from zero then. What came between the last look and that is not in the sum.
+    """
+
+    def __init__(self, wanted):
+        self.sums = {of: (0, 0) for of in wanted}  # (place, service) -> by cluster IP, by node port
+        self.last = dict(self.sums)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.ended.wait(0.5):
+            self.look()
+
+    def look(self):
+        for of, last in self.last.items():
+            now = self.last[of] = service_connections(*of)
+            new = [count - before if count >= before else count
+                   for count, before in zip(now, last)]
+            self.sums[of] = tuple(sum(pair) for pair in zip(self.sums[of], new))
+
+    def __enter__(self):
+        cluster()
+        self.look()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+        self.look()
 
 
 def service_connections(place, service):
