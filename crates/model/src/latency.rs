@@ -51,7 +51,6 @@ impl Latencies {
 
     /// Records one latency. Beyond 60 s it counts as 60 s in the histogram, exactly in the sums.
     #[inline]
-    #[inline]
     pub fn record(&mut self, ns: u64) {
         if ns > MAX_LATENCY_NS {
             self.out_of_range += 1;

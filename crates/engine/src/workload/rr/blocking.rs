@@ -144,7 +144,6 @@ impl<'a> BlockingFlow<'a> {
 
     /// Sends one whole message.
     #[inline]
-    #[inline]
     fn send(&self) -> Result<(), FlowFailure> {
         let mut rest = &self.outgoing[..];
         while !rest.is_empty() {
@@ -161,7 +160,6 @@ impl<'a> BlockingFlow<'a> {
     }
 
     /// Receives one whole message. False: the stream ended before its first byte.
-    #[inline]
     #[inline]
     fn receive(&mut self) -> Result<bool, FlowFailure> {
         let mut filled = 0;
