@@ -86,21 +86,29 @@ pub struct FlowEnded {
 pub struct FlowFailure(Box<Error>);
 
 impl FlowFailure {
+    /// Kept out of the measuring loops, whose calls stay small enough to be inlined.
+    #[cold]
+    #[inline(never)]
+    #[expect(clippy::needless_pass_by_value, reason = "it is dropped here, outside the loops")]
+    fn new(operation: &'static str, error: io::Error) -> Self {
+        Error::system(Kind::Incomplete, operation, &error).into()
+    }
+
     /// For `map_err`: a system call of `operation` ("send to") failed.
     pub fn of(operation: &'static str) -> impl Fn(io::Error) -> Self {
-        move |error| Error::system(Kind::Incomplete, operation, &error).into()
+        move |error| Self::new(operation, error)
     }
 
     /// For `map_err`: sending failed.
     #[must_use]
     pub fn send(error: io::Error) -> Self {
-        Self::of("send to")(error)
+        Self::new("send to", error)
     }
 
     /// For `map_err`: receiving failed.
     #[must_use]
     pub fn receive(error: io::Error) -> Self {
-        Self::of("receive from")(error)
+        Self::new("receive from", error)
     }
 
     /// The failure, of which the engine knows flow and peer.

@@ -143,7 +143,7 @@ impl<'a> BlockingFlow<'a> {
     }
 
     /// Sends one whole message.
-    #[inline]
+    #[inline(always)]
     fn send(&self) -> Result<(), FlowFailure> {
         let mut rest = &self.outgoing[..];
         while !rest.is_empty() {
@@ -160,7 +160,7 @@ impl<'a> BlockingFlow<'a> {
     }
 
     /// Receives one whole message. False: the stream ended before its first byte.
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> Result<bool, FlowFailure> {
         let mut filled = 0;
         while filled < self.incoming.len() {
