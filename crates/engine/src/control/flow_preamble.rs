@@ -16,9 +16,8 @@ use std::net::SocketAddr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::control::preamble::VERSION;
+use crate::control::preamble::head;
 use crate::net::SessionId;
-use crate::transport::datagram::SETUP_MAGIC;
 
 /// Length of a request in bytes.
 pub const REQUEST_BYTES: usize = 48;
@@ -59,21 +58,12 @@ pub enum FlowAnswer {
     },
 }
 
-fn head(kind: u8, flow: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&SETUP_MAGIC);
-    bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
-    bytes[10] = kind;
-    bytes[12..].copy_from_slice(&flow.to_be_bytes());
-    bytes
-}
-
 /// Kind and flow of a datagram of this version.
 fn kind_and_flow(bytes: &[u8]) -> Option<(u8, u32)> {
-    let head: &[u8; 16] = bytes.first_chunk()?;
-    let flow = u32::from_be_bytes([head[12], head[13], head[14], head[15]]);
-    let own = head[..8] == SETUP_MAGIC && head[8..10] == VERSION.to_be_bytes();
-    own.then_some((head[10], flow))
+    let start: &[u8; 16] = bytes.first_chunk()?;
+    let flow = u32::from_be_bytes([start[12], start[13], start[14], start[15]]);
+    let own = start[..10] == head(0, 0)[..10];
+    own.then_some((start[10], flow))
 }
 
 impl FlowRequest {

@@ -1,9 +1,8 @@
-//! The handshake: preamble, hello and proof make a fresh connection one of two ends that know each
-//! other.
+//! The client's side of the handshake: preamble, hello and proof make a fresh connection one of two
+//! ends that know each other.
 //!
-//! It comes before anything is started on either side, and is over within one deadline. The client
-//! blocks on it; the server's side does no I/O, so that one thread serves all who have proved
-//! nothing yet (`pending_client`).
+//! It comes before anything is started on either side, and is over within one deadline, on which
+//! the client blocks. The server's side blocks on nobody (`pending_client`).
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -12,7 +11,6 @@ use std::time::Instant;
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer, Hello, features};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
-use crate::control::session::State;
 use crate::control::token::Token;
 use crate::net::SessionId;
 use podperf_model::During as _;
@@ -20,7 +18,7 @@ use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
 
 /// What helps who does not know the token.
-const TOKEN_REMEDY: &str = "give the server's token with --token-file or PODPERF_TOKEN";
+pub(super) const TOKEN_REMEDY: &str = "give the server's token with --token-file or PODPERF_TOKEN";
 
 /// Makes this end's hello.
 ///
@@ -52,9 +50,8 @@ pub fn client(
     read_preamble(stream, deadline)?;
     let client_nonce = own.nonce.clone();
     send(stream, &FromClient::Hello(own), deadline)?;
-    let server = match answer(stream, "hello", deadline)? {
-        FromServer::Hello(hello) => hello,
-        other => return Err(unexpected("hello", other)),
+    let FromServer::Hello(server) = answer(stream, "hello", deadline)? else {
+        return Err(unexpected("hello"));
     };
     match (token, server.token) {
         (None, true) => {
@@ -83,61 +80,7 @@ pub fn client(
         (FromServer::Welcome { .. }, Some(_)) => {
             Err(unauthorized("authenticate", "it does not know the token"))
         }
-        (other, _) => Err(unexpected("welcome", other)),
-    }
-}
-
-/// The server's side of a handshake under way, after the preamble.
-#[derive(Debug)]
-pub struct ServerHandshake<'a> {
-    token: Option<&'a Token>,
-    own: Hello,
-    client: Option<Hello>,
-    state: State,
-}
-
-impl<'a> ServerHandshake<'a> {
-    /// Begins with this end's hello; with a `token`, the client has to prove that it knows it.
-    #[must_use]
-    pub const fn new(token: Option<&'a Token>, own: Hello) -> Self {
-        Self { token, own, client: None, state: State::New }
-    }
-
-    /// Takes the client's next message; returns what to answer.
-    ///
-    /// # Errors
-    /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token.
-    pub fn answer(&mut self, message: FromClient) -> Result<Vec<FromServer>> {
-        self.state = self.state.after(&message, self.token.is_some(), false)?;
-        match (message, self.token) {
-            (FromClient::Hello(client), token) => {
-                self.client = Some(client);
-                let hello = FromServer::Hello(self.own.clone());
-                let welcome = token.is_none().then_some(FromServer::Welcome { proof: None });
-                Ok([hello].into_iter().chain(welcome).collect())
-            }
-            (FromClient::Prove { proof }, Some(token)) => {
-                let nonce = self.client.as_ref().map_or("", |client| &client.nonce);
-                if !token.verify(Role::Client, nonce, &self.own.nonce, &proof) {
-                    return Err(
-                        unauthorized("authenticate with", "wrong token").with_remedy(TOKEN_REMEDY)
-                    );
-                }
-                let proof = Some(token.prove(Role::Server, nonce, &self.own.nonce));
-                Ok(vec![FromServer::Welcome { proof }])
-            }
-            _ => {
-                let cause = "the peer sent another message";
-                Err(Error::new(Kind::Unmeasured, "read hello from", cause)
-                    .with_code(Code::Protocol))
-            }
-        }
-    }
-
-    /// The client's hello, once the client is welcome, and the session's state.
-    pub fn welcomed(&mut self) -> Option<(Hello, State)> {
-        let client = self.client.take_if(|_| self.state == State::Welcome)?;
-        Some((client, self.state))
+        _ => Err(unexpected("welcome")),
     }
 }
 
@@ -182,57 +125,12 @@ fn answer(stream: &TcpStream, what: &str, deadline: Instant) -> Result<FromServe
     }
 }
 
-fn unauthorized(operation: &str, cause: &str) -> Error {
+pub(super) fn unauthorized(operation: &str, cause: &str) -> Error {
     Error::new(Kind::Unmeasured, operation, cause).with_code(Code::Unauthorized)
 }
 
-fn unexpected(wanted: &str, got: FromServer) -> Error {
-    match got {
-        FromServer::Refused(error) => error,
-        _ => {
-            let operation = format!("read {wanted} from");
-            Error::new(Kind::Unmeasured, operation, "the peer sent another message")
-                .with_code(Code::Protocol)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_welcome_once_it_has_proved_the_token() {
-        let token = Token::from_text("correct horse").unwrap();
-        let own = hello(Some(&token), None).unwrap();
-        let client = hello(Some(&token), None).unwrap();
-        let begun = || {
-            let mut handshake = ServerHandshake::new(Some(&token), own.clone());
-            let answers = handshake.answer(FromClient::Hello(client.clone())).unwrap();
-            assert_eq!(answers, [FromServer::Hello(own.clone())]);
-            assert!(handshake.welcomed().is_none());
-            handshake
-        };
-        let proof = token.prove(Role::Client, &client.nonce, &own.nonce);
-        let mut handshake = begun();
-        let answers = handshake.answer(FromClient::Prove { proof }).unwrap();
-        assert!(matches!(&answers[..], [FromServer::Welcome { proof: Some(_) }]));
-        assert_eq!(handshake.welcomed(), Some((client.clone(), State::Welcome)));
-        for (message, code) in [
-            (FromClient::Prove { proof: "00".into() }, Code::Unauthorized),
-            (FromClient::Heartbeat, Code::Protocol),
-            (FromClient::Start, Code::Protocol),
-        ] {
-            assert_eq!(begun().answer(message).unwrap_err().code, code);
-        }
-    }
-
-    #[test]
-    fn without_a_token_a_hello_is_enough() {
-        let own = hello(None, None).unwrap();
-        let mut handshake = ServerHandshake::new(None, own.clone());
-        let answers = handshake.answer(FromClient::Hello(own.clone())).unwrap();
-        assert_eq!(answers, [FromServer::Hello(own), FromServer::Welcome { proof: None }]);
-        assert!(handshake.welcomed().is_some());
-    }
+pub(super) fn unexpected(wanted: &str) -> Error {
+    let operation = format!("read {wanted} from");
+    Error::new(Kind::Unmeasured, operation, "the peer sent another message")
+        .with_code(Code::Protocol)
 }

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer};
-use podperf_model::During as _;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Kind, Result};
+use podperf_model::{Context as _, During as _};
 
 /// Between two heartbeats: several within any sensible peer timeout.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,44 +25,38 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_QUEUED_MESSAGES: usize = 256;
 
 /// Messages of one direction.
-pub trait LinkMessage: Serialize + DeserializeOwned + Send + 'static {
+pub trait LinkMessage: Serialize + DeserializeOwned + PartialEq + Send + 'static {
     /// Largest on the wire, in bytes.
     const MAX_BYTES: u32;
-    /// Makes the one that means nothing but "still there".
-    fn heartbeat() -> Self;
-    /// Tells whether it is that one.
-    fn is_heartbeat(&self) -> bool;
+    /// The one that means nothing but "still there".
+    const HEARTBEAT: Self;
 }
 
 impl LinkMessage for FromClient {
     const MAX_BYTES: u32 = framing::MAX_CLIENT_MESSAGE_BYTES;
-    fn heartbeat() -> Self {
-        Self::Heartbeat
-    }
-    fn is_heartbeat(&self) -> bool {
-        matches!(self, Self::Heartbeat)
-    }
+    const HEARTBEAT: Self = Self::Heartbeat;
 }
 
 impl LinkMessage for FromServer {
     const MAX_BYTES: u32 = framing::MAX_SERVER_MESSAGE_BYTES;
-    fn heartbeat() -> Self {
-        Self::Heartbeat
-    }
-    fn is_heartbeat(&self) -> bool {
-        matches!(self, Self::Heartbeat)
-    }
+    const HEARTBEAT: Self = Self::Heartbeat;
 }
 
 /// The sending half, and the owner of the connection.
 #[derive(Debug)]
 pub struct Link {
-    stream: Arc<TcpStream>,
-    writing: Arc<Mutex<()>>,
-    peer: String,
-    peer_timeout: Duration,
+    connection: Arc<LinkConnection>,
     quit: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// What the owner of a link and its threads share.
+#[derive(Debug)]
+struct LinkConnection {
+    stream: TcpStream,
+    writing: Mutex<()>,
+    peer: String,
+    peer_timeout: Duration,
 }
 
 impl Link {
@@ -77,29 +71,16 @@ impl Link {
     ) -> Result<(Self, Receiver<Result<In>>)> {
         let (items, incoming) = bounded(MAX_QUEUED_MESSAGES);
         let (quit, quitting) = bounded(0);
-        let mut link = Self {
-            stream: Arc::new(stream),
-            writing: Arc::default(),
-            peer: peer.to_owned(),
-            peer_timeout,
-            quit: Some(quit),
-            threads: Vec::with_capacity(2),
-        };
-        let (stream, peer, quitted) = (Arc::clone(&link.stream), peer.to_owned(), quitting.clone());
-        link.spawn("podperf-read", move || {
-            read::<In>(&stream, &peer, peer_timeout, |item| {
-                // An owner that drops the link may have stopped taking messages before.
-                select! {
-                    send(items, item) -> taken => taken.is_ok(),
-                    recv(quitted) -> _ => false,
-                }
-            });
-        })?;
-        let (stream, writing) = (Arc::clone(&link.stream), Arc::clone(&link.writing));
+        let (writing, peer) = (Mutex::default(), peer.to_owned());
+        let connection = Arc::new(LinkConnection { stream, writing, peer, peer_timeout });
+        let (reading, beating) = (Arc::clone(&connection), Arc::clone(&connection));
+        let mut link = Self { connection, quit: Some(quit), threads: Vec::with_capacity(2) };
+        let quitted = quitting.clone();
+        link.spawn("podperf-read", move || reading.read_all::<In>(&items, &quitted))?;
         link.spawn("podperf-heartbeat", move || {
             while quitting.recv_timeout(HEARTBEAT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // A connection that is gone is the reader's to tell.
-                let _ = send(&stream, &writing, &Out::heartbeat(), peer_timeout);
+                let _ = beating.send(&Out::HEARTBEAT);
             }
         })?;
         Ok((link, incoming))
@@ -120,63 +101,65 @@ impl Link {
     /// # Errors
     /// When the connection is gone, or the peer takes nothing for as long as it may be silent.
     pub fn send<Out: LinkMessage>(&self, message: &Out) -> Result<()> {
-        send(&self.stream, &self.writing, message, self.peer_timeout)
-            .map_err(|error| lost("send on the control connection to", &self.peer, &error))
+        self.connection.send(message)
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         self.quit = None;
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.connection.stream.shutdown(Shutdown::Both);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-fn send<Out: LinkMessage>(
-    stream: &TcpStream,
-    writing: &Mutex<()>,
-    message: &Out,
-    peer_timeout: Duration,
-) -> io::Result<()> {
-    // A writer that panicked left at worst a message cut short, which the peer recognises.
-    let _turn = writing.lock().unwrap_or_else(PoisonError::into_inner);
-    framing::write(stream, message, Instant::now() + peer_timeout)
-}
+impl LinkConnection {
+    fn send<Out: LinkMessage>(&self, message: &Out) -> Result<()> {
+        // A writer that panicked left at worst a message cut short, which the peer recognises.
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        framing::write(&self.stream, message, Instant::now() + self.peer_timeout)
+            .during("send on the control connection to")
+            .with_peer(&self.peer)
+            .with_kind(Kind::Incomplete)
+    }
 
-/// Reads to the end of the connection, or until `deliver` says that nobody listens any more.
-fn read<In: LinkMessage>(
-    stream: &TcpStream,
-    peer: &str,
-    peer_timeout: Duration,
-    deliver: impl Fn(Result<In>) -> bool,
-) {
-    loop {
-        let silence = Instant::now() + peer_timeout;
-        let item = match framing::read::<In>(stream, In::MAX_BYTES, silence, peer_timeout) {
-            Ok(Some(message)) if message.is_heartbeat() => continue,
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => {
-                let end = io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed it");
-                Err(lost("read the control connection to", peer, &end))
+    /// Reads to the end of the connection, or until nobody takes messages any more.
+    fn read_all<In: LinkMessage>(&self, items: &Sender<Result<In>>, quitting: &Receiver<()>) {
+        loop {
+            let item = self.read::<In>();
+            if matches!(&item, Ok(message) if *message == In::HEARTBEAT) {
+                continue;
             }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                let seconds = peer_timeout.as_secs_f64();
-                let cause = format!("the peer was silent for {seconds:.1} s");
-                let silent = io::Error::new(io::ErrorKind::TimedOut, cause);
-                Err(lost("read the control connection to", peer, &silent))
+            let last = item.is_err();
+            // An owner that drops the link may have stopped taking messages before.
+            let taken = select! {
+                send(items, item) -> taken => taken.is_ok(),
+                recv(quitting) -> _ => false,
+            };
+            if last || !taken {
+                return;
             }
-            Err(error) => Err(lost("read the control connection to", peer, &error)),
-        };
-        let last = item.is_err();
-        if !deliver(item) || last {
-            return;
         }
     }
-}
 
-fn lost(operation: &str, peer: &str, error: &io::Error) -> Error {
-    Error::system(Kind::Incomplete, operation, error).with_peer(peer)
+    fn read<In: LinkMessage>(&self) -> Result<In> {
+        let silence = Instant::now() + self.peer_timeout;
+        let read = framing::read(&self.stream, In::MAX_BYTES, silence, self.peer_timeout);
+        let message = match read {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed it")),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                let seconds = self.peer_timeout.as_secs_f64();
+                let cause = format!("the peer was silent for {seconds:.1} s");
+                Err(io::Error::new(io::ErrorKind::TimedOut, cause))
+            }
+            Err(error) => Err(error),
+        };
+        message
+            .during("read the control connection to")
+            .with_peer(&self.peer)
+            .with_kind(Kind::Incomplete)
+    }
 }

@@ -1,5 +1,5 @@
-//! Reads what a connection says before it is worth a thread: its preamble and, if it is a control
-//! connection, the handshake.
+//! The server's side of the handshake: reads what a connection says before it is worth a thread, its
+//! preamble and, if it is a control connection, hello and proof.
 //!
 //! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
 //! belong to, and clients that have proved the token.
@@ -10,14 +10,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::control::framing::{self, FrameReader, MAX_HANDSHAKE_MESSAGE_BYTES};
-use crate::control::handshake::ServerHandshake;
-use crate::control::message::{FromServer, Hello};
+use crate::control::handshake::{TOKEN_REMEDY, unauthorized, unexpected};
+use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
 use crate::control::session::State;
 use crate::control::token::Token;
 use crate::net::{FirstMessage, Progress, SessionId};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::plan::Role;
 
 /// For a whole preamble.
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,25 +39,32 @@ pub struct ServerIdentity<'a> {
 pub struct PendingClient<'a> {
     stream: TcpStream,
     server: &'a ServerIdentity<'a>,
-    step: PendingStep<'a>,
+    step: PendingStep,
     deadline: Instant,
 }
 
 /// How far it has come.
-enum PendingStep<'a> {
+enum PendingStep {
     Preamble {
         bytes: [u8; LENGTH_BYTES],
         filled: usize,
     },
-    Handshake {
-        handshake: Box<ServerHandshake<'a>>,
-        frame: FrameReader,
-    },
+    Handshake(Box<PendingHandshake>),
     /// It has brought a wrong proof, and is told so at a time.
     Refusal {
         error: Error,
         at: Instant,
     },
+}
+
+/// A handshake under way.
+struct PendingHandshake {
+    state: State,
+    own: Hello,
+    /// Absent: the client has not said it.
+    client: Option<Hello>,
+    /// The client's next message.
+    frame: FrameReader,
 }
 
 /// What a connection has opened with.
@@ -69,13 +77,8 @@ pub enum Opening {
         /// Which.
         stream: u32,
     },
-    /// The handshake of a client that is welcome.
-    Client {
-        /// Who it is.
-        hello: Box<Hello>,
-        /// The state reached.
-        state: State,
-    },
+    /// The handshake of a client that is welcome: who it is.
+    Client(Box<Hello>),
 }
 
 impl<'a> PendingClient<'a> {
@@ -138,20 +141,23 @@ impl<'a> PendingClient<'a> {
                 self.deadline = Instant::now() + HANDSHAKE_TIMEOUT;
                 let _ = self.stream.set_nodelay(true);
                 write_now(&self.stream, &Preamble::Control.encode()).during("greet")?;
-                let handshake = ServerHandshake::new(self.server.token, (self.server.hello)()?);
-                let frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
-                self.step = PendingStep::Handshake { handshake: Box::new(handshake), frame };
+                self.step = PendingStep::Handshake(Box::new(PendingHandshake {
+                    state: State::New,
+                    own: (self.server.hello)()?,
+                    client: None,
+                    frame: FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES),
+                }));
                 self.read_handshake()
             }
         }
     }
 
     fn read_handshake(&mut self) -> Result<Progress<Opening>> {
-        let PendingStep::Handshake { handshake, frame } = &mut self.step else {
+        let PendingStep::Handshake(handshake) = &mut self.step else {
             return Ok(Progress::Incomplete);
         };
-        loop {
-            let message = match frame.read_from(&self.stream).during("read from")? {
+        while handshake.state != State::Welcome {
+            let message = match handshake.frame.read_from(&self.stream).during("read from")? {
                 Progress::Complete(message) => message,
                 Progress::Incomplete => return Ok(Progress::Incomplete),
                 Progress::Closed => {
@@ -159,13 +165,9 @@ impl<'a> PendingClient<'a> {
                         .with_code(Code::ConnectionLost));
                 }
             };
-            *frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
-            match handshake.answer(message) {
-                Ok(answers) => {
-                    for answer in answers {
-                        send_now(&self.stream, &answer)?;
-                    }
-                }
+            handshake.frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
+            match handshake.answer(&self.stream, message, self.server.token) {
+                Ok(()) => {}
                 Err(error) if error.code == Code::Unauthorized => {
                     let at = Instant::now() + WRONG_PROOF_DELAY;
                     self.step = PendingStep::Refusal { error, at };
@@ -173,11 +175,44 @@ impl<'a> PendingClient<'a> {
                 }
                 Err(error) => return Err(error),
             }
-            if let Some((hello, state)) = handshake.welcomed() {
-                let hello = Box::new(hello);
-                return Ok(Progress::Complete(Opening::Client { hello, state }));
-            }
         }
+        let hello = handshake.client.take().ok_or_else(|| unexpected("hello"))?;
+        Ok(Progress::Complete(Opening::Client(Box::new(hello))))
+    }
+}
+
+impl PendingHandshake {
+    /// Answers the client's next message; with a `token`, the client has to prove that it knows it.
+    ///
+    /// # Errors
+    /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token.
+    fn answer(
+        &mut self,
+        stream: &TcpStream,
+        message: FromClient,
+        token: Option<&Token>,
+    ) -> Result<()> {
+        self.state = self.state.after(&message, token.is_some(), false)?;
+        let proof = match (message, token) {
+            (FromClient::Hello(client), _) => {
+                self.client = Some(client);
+                send_now(stream, &FromServer::Hello(self.own.clone()))?;
+                if token.is_some() {
+                    return Ok(());
+                }
+                None
+            }
+            (FromClient::Prove { proof }, Some(token)) => {
+                let nonce = self.client.as_ref().map_or("", |client| &client.nonce);
+                if !token.verify(Role::Client, nonce, &self.own.nonce, &proof) {
+                    let wrong = unauthorized("authenticate with", "wrong token");
+                    return Err(wrong.with_remedy(TOKEN_REMEDY));
+                }
+                Some(token.prove(Role::Server, nonce, &self.own.nonce))
+            }
+            _ => return Err(unexpected("hello")),
+        };
+        send_now(stream, &FromServer::Welcome { proof })
     }
 }
 
@@ -193,7 +228,7 @@ impl FirstMessage for PendingClient<'_> {
     fn read(&mut self) -> Result<Progress<Opening>> {
         match &self.step {
             PendingStep::Preamble { .. } => self.read_preamble(),
-            PendingStep::Handshake { .. } => self.read_handshake(),
+            PendingStep::Handshake(_) => self.read_handshake(),
             PendingStep::Refusal { error, .. } => {
                 send_now(&self.stream, &FromServer::Refused(error.clone()))?;
                 Err(error.clone())
@@ -208,7 +243,7 @@ impl FirstMessage for PendingClient<'_> {
     fn paused_until(&self) -> Option<Instant> {
         match &self.step {
             PendingStep::Refusal { at, .. } => Some(*at),
-            PendingStep::Preamble { .. } | PendingStep::Handshake { .. } => None,
+            PendingStep::Preamble { .. } | PendingStep::Handshake(_) => None,
         }
     }
 }
@@ -276,7 +311,7 @@ mod tests {
         for token in [None, Some(&right)] {
             let (client, server) = shake_hands(token, token);
             assert!(client.is_ok());
-            assert!(matches!(server, Ok(Progress::Complete(Opening::Client { .. }))));
+            assert!(matches!(server, Ok(Progress::Complete(Opening::Client(_)))));
         }
         let begun = Instant::now();
         let (client, server) = shake_hands(Some(&wrong), Some(&right));
@@ -284,6 +319,55 @@ mod tests {
             assert_eq!((error.code, error.cause.as_str()), (Code::Unauthorized, "wrong token"));
         }
         assert!(begun.elapsed() >= WRONG_PROOF_DELAY);
+    }
+
+    fn new_handshake(own: &Hello) -> PendingHandshake {
+        let frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
+        PendingHandshake { state: State::New, own: own.clone(), client: None, frame }
+    }
+
+    fn next_answer(stream: &TcpStream) -> FromServer {
+        let timeout = Duration::from_secs(5);
+        framing::read(stream, 1 << 20, Instant::now() + timeout, timeout).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_client_is_welcome_once_it_has_proved_the_token() {
+        let token = Token::from_text("correct horse").unwrap();
+        let own = handshake::hello(Some(&token), None).unwrap();
+        let hello = handshake::hello(Some(&token), None).unwrap();
+        let (client, server) = pair();
+        let begun = || {
+            let mut pending = new_handshake(&own);
+            pending.answer(&server, FromClient::Hello(hello.clone()), Some(&token)).unwrap();
+            assert_eq!(next_answer(&client), FromServer::Hello(own.clone()));
+            assert_eq!((pending.state, pending.client.as_ref()), (State::Unproved, Some(&hello)));
+            pending
+        };
+        let proof = token.prove(Role::Client, &hello.nonce, &own.nonce);
+        let mut pending = begun();
+        pending.answer(&server, FromClient::Prove { proof }, Some(&token)).unwrap();
+        assert!(matches!(next_answer(&client), FromServer::Welcome { proof: Some(_) }));
+        assert_eq!(pending.state, State::Welcome);
+        for (message, code) in [
+            (FromClient::Prove { proof: "00".into() }, Code::Unauthorized),
+            (FromClient::Heartbeat, Code::Protocol),
+            (FromClient::Start, Code::Protocol),
+        ] {
+            let refused = begun().answer(&server, message, Some(&token)).unwrap_err();
+            assert_eq!(refused.code, code);
+        }
+    }
+
+    #[test]
+    fn without_a_token_a_hello_is_enough() {
+        let own = handshake::hello(None, None).unwrap();
+        let (client, server) = pair();
+        let mut pending = new_handshake(&own);
+        pending.answer(&server, FromClient::Hello(own.clone()), None).unwrap();
+        assert_eq!(next_answer(&client), FromServer::Hello(own));
+        assert_eq!(next_answer(&client), FromServer::Welcome { proof: None });
+        assert_eq!(pending.state, State::Welcome);
     }
 
     #[test]

@@ -9,12 +9,12 @@
 use std::fmt;
 
 use crate::net::SessionId;
+use crate::transport::datagram::SETUP_MAGIC as MAGIC;
 
 /// Version of the control protocol. Ends of different versions refuse each other.
 pub const VERSION: u16 = 1;
 /// Length of a preamble in bytes.
 pub const LENGTH_BYTES: usize = 32;
-const MAGIC: [u8; 8] = *b"podperf\n";
 
 /// What a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +58,13 @@ impl Preamble {
     /// Encodes it as it goes over the wire.
     #[must_use]
     pub fn encode(self) -> [u8; LENGTH_BYTES] {
+        let (kind, stream, session) = match self {
+            Self::Control => (0, 0, SessionId([0; 16])),
+            Self::Data { session, stream } => (1, stream, session),
+        };
         let mut bytes = [0; LENGTH_BYTES];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
-        if let Self::Data { session, stream } = self {
-            bytes[10] = 1;
-            bytes[12..16].copy_from_slice(&stream.to_be_bytes());
-            bytes[16..].copy_from_slice(&session.0);
-        }
+        bytes[..16].copy_from_slice(&head(kind, stream));
+        bytes[16..].copy_from_slice(&session.0);
         bytes
     }
 
@@ -73,9 +72,6 @@ impl Preamble {
     ///
     /// # Errors
     /// What else it is.
-    ///
-    /// # Panics
-    /// Never: the slices have the lengths that the numbers need.
     pub fn decode(bytes: &[u8; LENGTH_BYTES]) -> Result<Self, PreambleError> {
         check_start(bytes)?;
         let version = u16::from_be_bytes([bytes[8], bytes[9]]);
@@ -93,6 +89,16 @@ impl Preamble {
             kind => Err(PreambleError::Kind(kind)),
         }
     }
+}
+
+/// The 16 bytes that a preamble opens with, and a datagram that sets up a flow.
+pub(super) fn head(kind: u8, number: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
+    bytes[10] = kind;
+    bytes[12..].copy_from_slice(&number.to_be_bytes());
+    bytes
 }
 
 /// Whether what has come so far can still become a preamble: what is not podperf is told after one

@@ -110,20 +110,10 @@ pub(super) struct Probed {
 
 impl LinkMessage for FromCoordinator {
     const MAX_BYTES: u32 = 64 << 10;
-    fn heartbeat() -> Self {
-        Self::Heartbeat
-    }
-    fn is_heartbeat(&self) -> bool {
-        matches!(self, Self::Heartbeat)
-    }
+    const HEARTBEAT: Self = Self::Heartbeat;
 }
 
 impl LinkMessage for FromAgent {
     const MAX_BYTES: u32 = framing::MAX_SERVER_MESSAGE_BYTES;
-    fn heartbeat() -> Self {
-        Self::Heartbeat
-    }
-    fn is_heartbeat(&self) -> bool {
-        matches!(self, Self::Heartbeat)
-    }
+    const HEARTBEAT: Self = Self::Heartbeat;
 }

@@ -48,28 +48,6 @@ pub enum Progress<M> {
     Closed,
 }
 
-/// Bounds what connections without a first message may take. Limits by address and of their memory
-/// belong here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PendingLimits {
-    /// In all; past it, new ones wait in the listen queue.
-    pub max_connections: usize,
-}
-
-impl PendingLimits {
-    /// Whether another connection may be accepted beside those that are pending.
-    const fn has_room<C>(&self, pending: &[PendingConnection<C>]) -> bool {
-        pending.len() < self.max_connections
-    }
-}
-
-/// An accepted connection whose first message is not whole.
-#[derive(Debug)]
-struct PendingConnection<C> {
-    connection: C,
-    peer: SocketAddr,
-}
-
 /// A connection whose first message is whole.
 #[derive(Debug)]
 pub struct Accepted<C: FirstMessage> {
@@ -84,23 +62,25 @@ pub struct Accepted<C: FirstMessage> {
 /// Accepts from one listener and holds the connections that are pending.
 pub struct Acceptor<'a, C> {
     listener: &'a TcpListener,
-    limits: PendingLimits,
+    /// Pending at one time; past it, new ones wait in the listen queue.
+    max_pending: usize,
     /// Makes a reader of a connection, which does not block any more.
     open: &'a dyn Fn(TcpStream) -> io::Result<C>,
     log: Log<'a>,
-    pending: Vec<PendingConnection<C>>,
+    /// Those whose first message is not whole, with the address of each peer.
+    pending: Vec<(C, SocketAddr)>,
 }
 
 impl<'a, C: FirstMessage> Acceptor<'a, C> {
     /// Accepts from `listener`, whose accepts do not block; `open` makes a reader of each
-    /// connection.
+    /// connection. At most `max_pending` wait at one time, the others in the listen queue.
     pub const fn new(
         listener: &'a TcpListener,
-        limits: PendingLimits,
+        max_pending: usize,
         open: &'a dyn Fn(TcpStream) -> io::Result<C>,
         log: Log<'a>,
     ) -> Self {
-        Self { listener, limits, open, log, pending: Vec::new() }
+        Self { listener, max_pending, open, log, pending: Vec::new() }
     }
 
     /// Waits for at most `timeout` until a connection comes or says more, or `beside` becomes
@@ -123,13 +103,13 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
         let now = Instant::now();
         let mut until = now + timeout;
         let mut fds = Vec::with_capacity(self.pending.len() + 2);
-        for PendingConnection { connection, .. } in &self.pending {
+        for (connection, _) in &self.pending {
             match connection.paused_until() {
                 Some(pause) => until = until.min(pause),
                 None => fds.push(PollFd::new(connection.as_fd(), PollFlags::POLLIN)),
             }
         }
-        let listener = self.limits.has_room(&self.pending).then(|| self.listener.as_fd());
+        let listener = self.has_room().then(|| self.listener.as_fd());
         fds.extend(listener.into_iter().chain(beside).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let left = until.saturating_duration_since(now);
         match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
@@ -138,16 +118,19 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
         }
     }
 
+    /// Whether another connection may be accepted beside those that are pending.
+    const fn has_room(&self) -> bool {
+        self.pending.len() < self.max_pending
+    }
+
     fn accept(&mut self) {
-        while self.limits.has_room(&self.pending) {
+        while self.has_room() {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     // One that cannot be set up is gone.
                     let connection =
                         stream.set_nonblocking(true).and_then(|()| (self.open)(stream));
-                    let pending =
-                        connection.map(|connection| PendingConnection { connection, peer });
-                    self.pending.extend(pending.ok());
+                    self.pending.extend(connection.ok().map(|connection| (connection, peer)));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // That one is gone; others may wait.
@@ -164,39 +147,34 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
     /// Reads on from each connection; those that need more stay pending.
     fn read(&mut self) -> Vec<Accepted<C>> {
         let mut accepted = Vec::new();
-        for mut pending in std::mem::take(&mut self.pending) {
-            match pending.read() {
-                Ok(Progress::Incomplete) => self.pending.push(pending),
+        for (mut connection, peer) in std::mem::take(&mut self.pending) {
+            match read_on(&mut connection) {
+                Ok(Progress::Incomplete) => self.pending.push((connection, peer)),
                 Ok(Progress::Complete(message)) => {
-                    let PendingConnection { connection, peer } = pending;
                     accepted.push(Accepted { connection, message, peer });
                 }
                 Ok(Progress::Closed) => {}
-                Err(error) => {
-                    let error = error.with_peer(plain(pending.peer));
-                    (self.log)(&format!("{error}; dropped"));
-                }
+                Err(error) => (self.log)(&format!("{}; dropped", error.with_peer(plain(peer)))),
             }
         }
         accepted
     }
 }
 
-impl<C: FirstMessage> PendingConnection<C> {
-    fn read(&mut self) -> Result<Progress<C::Message>> {
-        let now = Instant::now();
-        if self.connection.paused_until().is_some_and(|pause| now < pause) {
-            return Ok(Progress::Incomplete);
-        }
-        let progress = self.connection.read()?;
-        let late = self.connection.deadline().is_some_and(|deadline| now >= deadline);
-        if late && matches!(progress, Progress::Incomplete) {
-            let cause = "it was not whole in time";
-            let error = Error::new(Kind::Unmeasured, "read the first message of", cause);
-            return Err(error.with_code(Code::Timeout));
-        }
-        Ok(progress)
+/// Reads on from one connection, if it is time to; past its deadline it has to be through.
+fn read_on<C: FirstMessage>(connection: &mut C) -> Result<Progress<C::Message>> {
+    let now = Instant::now();
+    if connection.paused_until().is_some_and(|pause| now < pause) {
+        return Ok(Progress::Incomplete);
     }
+    let progress = connection.read()?;
+    let late = connection.deadline().is_some_and(|deadline| now >= deadline);
+    if late && matches!(progress, Progress::Incomplete) {
+        let cause = "it was not whole in time";
+        let error = Error::new(Kind::Unmeasured, "read the first message of", cause);
+        return Err(error.with_code(Code::Timeout));
+    }
+    Ok(progress)
 }
 
 #[cfg(test)]
@@ -271,7 +249,7 @@ mod tests {
 
     /// Lets `work` play the clients of an acceptor; what it accepted and logged until `done`.
     fn accept_from(
-        max_connections: usize,
+        max_pending: usize,
         clients: impl FnOnce(&dyn Fn(&[u8]) -> TcpStream) -> Vec<TcpStream>,
         done: impl Fn(&[String], &[String]) -> bool,
     ) -> (Vec<String>, Vec<String>) {
@@ -279,8 +257,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let lines = Mutex::new(Vec::new());
         let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
-        let limits = PendingLimits { max_connections };
-        let mut acceptor = Acceptor::new(&listener, limits, &Word::open, &log);
+        let mut acceptor = Acceptor::new(&listener, max_pending, &Word::open, &log);
         let _clients = clients(&|bytes| {
             let mut client = TcpStream::connect(address).unwrap();
             client.write_all(bytes).unwrap();
@@ -292,7 +269,7 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(20), "{words:?} {lines:?}");
             let accepted = acceptor.poll(None, SOON).unwrap();
             words.extend(accepted.into_iter().map(|accepted| accepted.message));
-            assert!(acceptor.pending.len() <= max_connections);
+            assert!(acceptor.pending.len() <= max_pending);
         }
         (words, lines.into_inner().unwrap())
     }

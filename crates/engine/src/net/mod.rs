@@ -12,7 +12,7 @@ mod client_threads;
 mod listen;
 mod reservation;
 
-pub use acceptor::{Accepted, Acceptor, FirstMessage, PendingLimits, Progress};
+pub use acceptor::{Accepted, Acceptor, FirstMessage, Progress};
 pub use client_threads::ClientThreads;
 pub use listen::{listen, wildcard};
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};

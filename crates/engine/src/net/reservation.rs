@@ -69,14 +69,14 @@ type Sessions<T, S> = Mutex<HashMap<SessionId, Option<WaitingSession<T, S>>>>;
 /// All sessions of a server that have reserved streams. Ids are 128 random bits, so the time of a
 /// lookup tells an outsider nothing.
 #[derive(Debug)]
-pub struct Reservations<T = TcpStream, S = ()> {
+pub struct Reservations<T, S> {
     sessions: Arc<Sessions<T, S>>,
     max_sessions: usize,
 }
 
 /// The streams that one session has reserved; dropped, no more of them come in.
 #[derive(Debug)]
-pub struct StreamReservation<T = TcpStream, S = ()> {
+pub struct StreamReservation<T, S> {
     sessions: Arc<Sessions<T, S>>,
     id: SessionId,
     arrivals: Receiver<(u32, T)>,
@@ -104,11 +104,6 @@ impl<T, S> Reservations<T, S> {
         let (sender, arrivals) = unbounded();
         sessions.insert(id, Some(WaitingSession { arrivals: sender, max_streams, state }));
         Some(StreamReservation { sessions: Arc::clone(&self.sessions), id, arrivals })
-    }
-
-    /// Hands a connection to its session. False: no session waits for it.
-    pub fn deliver(&self, id: SessionId, stream: u32, connection: T) -> bool {
-        self.with(id, |waiting| waiting.deliver(stream, connection)).unwrap_or(false)
     }
 
     /// Calls `work` with the session `id`, if it waits.
@@ -209,20 +204,24 @@ mod tests {
         }
     }
 
+    fn deliver<S>(all: &Reservations<&'static str, S>, id: SessionId, stream: u32) -> bool {
+        all.with(id, |waiting| waiting.deliver(stream, "a stream")).unwrap_or(false)
+    }
+
     const A: SessionId = SessionId([1; 16]);
     const B: SessionId = SessionId([2; 16]);
 
     #[test]
     fn connections_go_to_their_session_until_it_has_all_it_reserved() {
-        let all: Reservations<&str> = Reservations::new(8);
+        let all = Reservations::new(8);
         let mut a = all.reserve(A, 2, ()).unwrap();
-        assert!(!all.deliver(B, 0, "nobody's"));
-        assert!(all.deliver(A, 1, "one") && all.deliver(A, 0, "two"));
-        assert!(!all.deliver(A, 0, "one too many"));
+        assert!(!deliver(&all, B, 0), "nobody's");
+        assert!(deliver(&all, A, 1) && deliver(&all, A, 0));
+        assert!(!deliver(&all, A, 0), "one too many");
         let arrived: Vec<_> = a.arrivals().try_iter().collect();
-        assert_eq!((a.id(), arrived), (A, vec![(1, "one"), (0, "two")]));
+        assert_eq!((a.id(), arrived), (A, vec![(1, "a stream"), (0, "a stream")]));
         a.close();
-        assert!(!all.deliver(A, 0, "closed"));
+        assert!(!deliver(&all, A, 0), "closed");
     }
 
     #[test]
@@ -238,7 +237,7 @@ mod tests {
         all.for_each(|waiting| waiting.state += 1);
         assert_eq!(all.with(B, |waiting| waiting.state), Some(1));
         drop(b);
-        assert!(!all.deliver(B, 0, "gone"));
+        assert!(!deliver(&all, B, 0), "gone");
     }
 
     #[test]

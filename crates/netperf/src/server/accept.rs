@@ -14,9 +14,7 @@ use super::data_reservation;
 use super::session::{self, ServerContext};
 use crate::wire::native::ClientMessage;
 use crate::wire::{WireMessage, kind};
-use podperf_engine::net::{
-    Accepted, Acceptor, ClientThreads, FirstMessage, PendingLimits, Progress,
-};
+use podperf_engine::net::{Accepted, Acceptor, ClientThreads, FirstMessage, Progress};
 use podperf_model::error::{Kind, Result};
 
 /// Clients at one time; more are closed at once.
@@ -84,8 +82,7 @@ pub(super) fn run<'env>(
         let deadline = Instant::now().checked_add(timeout);
         Ok(PendingControl { control: ControlChannel::new(stream)?, deadline })
     };
-    let limits = PendingLimits { max_connections: MAX_PENDING_CONNECTIONS };
-    let mut acceptor = Acceptor::new(listener, limits, &open, context.log);
+    let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, context.log);
     std::thread::scope(|scope| {
         // With one test at a time, the others are served later.
         let mut waiting = VecDeque::new();

@@ -2,18 +2,18 @@
 //! thread.
 
 use std::net::TcpListener;
-use std::thread::Scope;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
+use socket2::Socket;
 
-use super::flows::Flows;
-use super::{ServeOptions, SessionContext, serve_client};
+use super::flows::{FlowPort, FlowTimes};
+use super::{PortContext, ServeOptions, serve_client};
 use crate::control::handshake;
 use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
-use crate::net::{Accepted, Acceptor, ClientThreads, Log, PendingLimits, Reservations};
+use crate::net::{Accepted, Acceptor, ClientThreads, Log, Reservations, SessionId};
 use crate::transport::socket::plain;
 use podperf_model::error::{Kind, Result};
 
@@ -24,23 +24,10 @@ const SPARE_THREADS: usize = 256;
 /// Between two looks at the stop channel.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the port's connections share.
-struct PortServer<'a> {
-    options: &'a ServeOptions,
-    log: Log<'a>,
-    reservations: Reservations,
-    flows: &'a Flows,
-    threads: ClientThreads<'a>,
-    /// Disconnected when the server ends.
-    closed: Receiver<()>,
-    /// Sent to when a session is over.
-    done: Sender<()>,
-}
-
 /// Serves until `stop`, or until one session is over with `once`.
 pub(super) fn run(
     listener: &TcpListener,
-    flows: &Flows,
+    flows: &FlowPort,
     options: &ServeOptions,
     log: Log<'_>,
     stop: &Receiver<Kind>,
@@ -51,70 +38,61 @@ pub(super) fn run(
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", max_sessions + SPARE_THREADS, log);
     let reservations = Reservations::new(max_sessions);
-    let port = PortServer { options, log, reservations, flows, threads, closed, done };
+    let port = PortContext { options, reservations, flows, log, closed };
 
     let (token, boot_id) = (options.token.as_ref(), boot_id(&Roots::default()));
     let identity = ServerIdentity { token, hello: &|| handshake::hello(token, boot_id.clone()) };
-    let limits = PendingLimits { max_connections: MAX_PENDING_CONNECTIONS };
     let open = |stream| Ok(PendingClient::new(stream, &identity));
-    let mut acceptor = Acceptor::new(listener, limits, &open, log);
+    let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, log);
+    let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
-        let end = loop {
+        let serve_client = |accepted: Accepted<PendingClient<'_>>| {
+            let Accepted { connection, message, peer } = accepted;
+            let (peer, deadline) = (plain(peer), connection.step_deadline());
+            // One that is gone has nobody to be served.
+            let Ok(stream) = connection.into_stream() else { return };
+            let hello = match message {
+                Opening::Stream { session, stream: number } => {
+                    if !port.deliver(session, number, stream.into()) {
+                        let line = "of no waiting session; dropped";
+                        log(&format!("{peer}: stream {number} {line}"));
+                    }
+                    return;
+                }
+                Opening::Client(hello) => *hello,
+            };
+            let (port, done, name) = (&port, &done, peer.clone());
+            threads.spawn(scope, &peer, move || {
+                match serve_client::serve(stream, port, &name, hello, deadline) {
+                    Ok(false) => {}
+                    Ok(true) => _ = done.try_send(()),
+                    Err(error) => log(&format!("{name}: {error}")),
+                }
+            });
+        };
+        let mut serve = || loop {
             if let Ok(kind) = stop.try_recv() {
-                break Ok(Some(kind));
+                return Ok(Some(kind));
             }
             if options.once && session_over.try_recv().is_ok() {
-                break Ok(None);
+                return Ok(None);
             }
-            match acceptor.poll(flows.fd(), POLL_INTERVAL) {
-                Ok(accepted) => accepted.into_iter().for_each(|one| port.serve(one, scope)),
-                Err(error) => break Err(error),
-            }
-            flows.serve(log);
+            acceptor.poll(flows.fd(), POLL_INTERVAL)?.into_iter().for_each(serve_client);
+            flows.serve(&port.reservations, &mut flow_times, log);
         };
+        let end = serve();
         drop(closing);
         end
     })
 }
 
-impl<'env> PortServer<'env> {
-    /// Serves a connection by what it has opened with.
-    fn serve<'scope>(
-        &'scope self,
-        accepted: Accepted<PendingClient<'_>>,
-        scope: &'scope Scope<'scope, '_>,
-    ) where
-        'env: 'scope,
-    {
-        let Accepted { connection, message, peer } = accepted;
-        let (peer, deadline) = (plain(peer), connection.step_deadline());
-        // One that is gone has nobody to be served.
-        let Ok(stream) = connection.into_stream() else { return };
-        let (hello, state) = match message {
-            Opening::Stream { session, stream: number } => {
-                if !self.reservations.deliver(session, number, stream) {
-                    let line = format!("{peer}: stream {number} of no waiting session; dropped");
-                    (self.log)(&line);
-                }
-                return;
-            }
-            Opening::Client { hello, state } => (*hello, state),
-        };
-        let name = peer.clone();
-        self.threads.spawn(scope, &peer, move || {
-            let context = SessionContext {
-                options: self.options,
-                reservations: &self.reservations,
-                flows: self.flows,
-                log: self.log,
-                closed: &self.closed,
-                peer: &name,
-            };
-            match serve_client::serve(stream, &context, (hello, state), deadline) {
-                Ok(false) => {}
-                Ok(true) => _ = self.done.try_send(()),
-                Err(error) => (self.log)(&format!("{name}: {error}")),
-            }
+impl PortContext<'_> {
+    /// Hands a stream to its session. False: no session waits for it.
+    fn deliver(&self, session: SessionId, number: u32, stream: Socket) -> bool {
+        let delivered = self.reservations.with(session, |waiting| {
+            // One that waits for flows of datagrams has no streams.
+            waiting.state.is_none() && waiting.deliver(number, stream)
         });
+        delivered.unwrap_or(false)
     }
 }

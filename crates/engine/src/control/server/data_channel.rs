@@ -10,33 +10,33 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, at, select};
 use socket2::{SockRef, Socket};
 
-use super::SessionContext;
-use super::data_port::DataPort;
-use super::flows::FlowReservation;
+use super::PortContext;
+use super::flows::SessionFlows;
 use crate::control::message::FromClient;
-use crate::net::{StreamReservation, StreamSlots};
+use crate::net::{SessionId, StreamReservation, StreamSlots};
+use crate::transport::short_lived::SessionListener;
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
-use podperf_model::Context as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, Role};
 use podperf_model::result::run::SocketFacts;
+use podperf_model::{Context as _, During as _};
 
 /// From the plan to its last stream; a client gives up earlier by its own timeout.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a session's data comes in. The session counts as long as this lives.
 pub(super) struct DataChannel {
-    streams: StreamReservation,
-    /// Of connections that do not last, until the engine has it.
-    port: Option<DataPort>,
-    /// Of datagrams, until the start: requests for flows whose acceptance was lost are answered.
-    flows: Option<FlowReservation>,
+    /// Of streams, or of flows of datagrams.
+    reservation: StreamReservation<Socket, SessionFlows>,
+    /// Of connections that do not last, until the engine has it; and the address of the client,
+    /// the only one that it takes connections from.
+    listener: Option<(SessionListener, SocketAddr)>,
 }
 
 impl DataChannel {
     /// Counts the streams that come in through the server's own port.
-    pub(super) fn streams(plan: &Plan) -> u32 {
+    fn streams(plan: &Plan) -> u32 {
         if plan.workload.is_udp() { 0 } else { plan.lasting_connections() }
     }
 
@@ -47,76 +47,99 @@ impl DataChannel {
         u64::from(plan.connections()) + u64::from(twice)
     }
 
-    /// Opens what `plan` needs beside the listener; `ends` are own and the client's address.
+    /// Reserves what `plan` needs for `session`, and opens what it needs beside the server's ports;
+    /// `ends` are own and the client's address.
     ///
     /// # Errors
-    /// When there is no UDP port, or the port of the run cannot be opened.
+    /// When all sessions are taken, when there is no UDP port, or when the port of the run cannot
+    /// be opened.
     pub(super) fn open(
         plan: &Plan,
-        context: &SessionContext<'_>,
-        streams: StreamReservation,
+        context: &PortContext<'_>,
+        session: SessionId,
         ends: Option<(SocketAddr, SocketAddr)>,
     ) -> Result<Self> {
-        let flows = if plan.workload.is_udp() {
-            Some(context.flows.reserve(streams.id(), plan.lasting_connections())?)
-        } else {
-            None
+        let count = plan.lasting_connections();
+        let flows = plan.workload.is_udp().then(|| (0..count).map(|_| None).collect());
+        let reserved = context.reservations.reserve(session, count as usize, flows);
+        let reservation = reserved.ok_or_else(|| {
+            let cause =
+                format!("the server is busy with {} sessions", context.options.limits.sessions);
+            Error::new(Kind::Unmeasured, "admit the run", cause)
+                .with_code(Code::Refused)
+                .with_remedy("try again later, or raise --max-sessions there")
+        })?;
+        if plan.workload.is_udp() {
+            context.flows.available()?;
+        }
+        let listener = match ends {
+            Some((own, peer)) if plan.workload.short_lived().is_some() => {
+                // Where the client of the control connection reached this server.
+                let address = SocketAddr::new(own.ip().to_canonical(), context.options.data_port);
+                let (wait, flows) = (plan.server.wait, plan.flows);
+                let listener =
+                    SessionListener::open(address, peer.ip(), &plan.socket, wait, flows)?;
+                Some((listener, SocketAddr::new(peer.ip(), 0)))
+            }
+            _ => None,
         };
-        let port = match ends {
-            Some(ends) => DataPort::open(plan, context.options.data_port, ends)?,
-            None => None,
-        };
-        Ok(Self { streams, port, flows })
+        Ok(Self { reservation, listener })
     }
 
     /// The port of the run, which the client is to know.
-    pub(super) fn port(&self) -> Option<u16> {
-        self.port.as_ref().map(|port| port.number)
+    ///
+    /// # Errors
+    /// When the system does not tell it.
+    pub(super) fn port(&self) -> Result<Option<u16>> {
+        let Some((listener, _)) = &self.listener else { return Ok(None) };
+        let bound = listener.socket().local_addr().during("look up the port of the run")?;
+        Ok(bound.as_socket().map(|bound| bound.port()))
     }
 
     /// Waits for all sockets that last and tunes them; with what was granted, one entry a flow.
     ///
     /// # Errors
-    /// When one does not come in time, the client leaves, or the kernel refuses an option.
+    /// When one does not come in time, the client leaves, the server is `closed`, or the kernel
+    /// refuses an option.
     pub(super) fn collect(
         &mut self,
         plan: &Plan,
         incoming: &Receiver<Result<FromClient>>,
-        context: &SessionContext<'_>,
+        closed: &Receiver<()>,
     ) -> Result<(Vec<Socket>, Vec<SocketFacts>)> {
-        let count = Self::streams(plan);
-        let streams = collect(self.streams.arrivals(), incoming, context, count)?;
-        self.streams.close();
-        if let Some(flows) = &self.flows {
-            let sockets = collect(flows.arrivals(), incoming, context, plan.lasting_connections())?;
+        let count = plan.lasting_connections();
+        let sockets = collect(self.reservation.arrivals(), incoming, closed, count)?;
+        if plan.workload.is_udp() {
+            // Requests for flows whose acceptance was lost are answered until the start.
             let granted = datagram::tune_all(&sockets, plan)?;
             return Ok((sockets, granted));
         }
-        let granted = match &self.port {
-            Some(port) => port.granted(plan),
-            None => tune(&streams, plan)?,
-        };
-        Ok((streams.into_iter().map(Socket::from).collect(), granted))
+        self.close();
+        match &self.listener {
+            Some((listener, peer)) => Ok((sockets, granted_to(listener, *peer, plan))),
+            None => tune(sockets, plan),
+        }
     }
 
     /// Where connections that do not last are made, and with whom: for the engine.
     pub(super) fn connection_source(&mut self) -> Option<(ConnectionSource, SocketAddr)> {
-        self.port.take().map(DataPort::into_source)
+        let (listener, peer) = self.listener.take()?;
+        Some((ConnectionSource::Listen(listener), peer))
     }
 
-    /// Ends what comes in: the run starts.
+    /// Ends what comes in. The session still counts.
     pub(super) fn close(&mut self) {
-        self.flows = None;
+        self.reservation.close();
     }
 }
 
-/// Collects the streams as they arrive.
-fn collect<T>(
-    arrivals: &Receiver<(u32, T)>,
+/// Collects the sockets as they arrive.
+fn collect(
+    arrivals: &Receiver<(u32, Socket)>,
     incoming: &Receiver<Result<FromClient>>,
-    context: &SessionContext<'_>,
+    closed: &Receiver<()>,
     count: u32,
-) -> Result<Vec<T>> {
+) -> Result<Vec<Socket>> {
     let mut slots = StreamSlots::new(count);
     let deadline = Instant::now() + STREAMS_TIMEOUT;
     let failed = |code, cause: &str| {
@@ -138,7 +161,7 @@ fn collect<T>(
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return failed(Code::ConnectionLost, "the client left"),
             },
-            recv(context.closed) -> _ => return failed(Code::Signal, "the server is ending"),
+            recv(closed) -> _ => return failed(Code::Signal, "the server is ending"),
             recv(at(deadline)) -> _ => {
                 let cause = format!("{} of {count} did not arrive in time", slots.missing());
                 return failed(Code::Timeout, &cause).with_remedy(
@@ -150,16 +173,25 @@ fn collect<T>(
     Ok(slots.into_streams())
 }
 
-/// Sets what the plan asks of each socket; returns what was granted.
-fn tune(sockets: &[TcpStream], plan: &Plan) -> Result<Vec<SocketFacts>> {
-    let mut granted = Vec::with_capacity(sockets.len());
-    for (id, stream) in (0..).zip(sockets) {
+/// Sets what the plan asks of each stream; with what was granted.
+fn tune(sockets: Vec<Socket>, plan: &Plan) -> Result<(Vec<Socket>, Vec<SocketFacts>)> {
+    let tuned = (0..).zip(sockets).map(|(id, socket)| {
+        let stream = TcpStream::from(socket);
         let sends = plan.flow_role(Role::Server, id) == FlowRole::Send;
-        socket::accepted(stream, &plan.socket).with_stream(id)?;
-        socket::after_connect(stream, &plan.socket, sends)
-            .and_then(|()| socket::busy_poll(&SockRef::from(stream), plan.server.wait))
+        socket::accepted(&stream, &plan.socket)
+            .and_then(|()| socket::after_connect(&stream, &plan.socket, sends))
+            .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.server.wait))
             .with_stream(id)?;
-        granted.push(socket::granted(stream));
-    }
-    Ok(granted)
+        let granted = socket::granted(&stream);
+        Ok((stream.into(), granted))
+    });
+    tuned.collect()
+}
+
+/// Reads what was granted to a listener, and so to what it accepts: one entry a flow.
+fn granted_to(listener: &SessionListener, peer: SocketAddr, plan: &Plan) -> Vec<SocketFacts> {
+    let facts = socket::granted_to(listener.socket());
+    // A listener has no segments yet: what it tells is what was asked, if anything.
+    let mss_bytes = facts.mss_bytes.filter(|_| plan.socket.mss_bytes.is_some());
+    vec![SocketFacts { mss_bytes, peer: socket::plain(peer), ..facts }; plan.flows as usize]
 }

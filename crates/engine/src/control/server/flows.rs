@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
@@ -20,7 +19,7 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::control::flow_preamble::{FlowAnswer, FlowRequest, ProofKey, REQUEST_BYTES};
-use crate::net::{Log, Reservations, SessionId, StreamReservation, WaitingSession};
+use crate::net::{Log, Reservations, WaitingSession};
 use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Handled at once, so that a flood leaves time for the listener's other work.
@@ -31,21 +30,17 @@ const REPEATED_REQUESTS_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two lines about flows that cannot be set up.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// By flow: where it goes, and its socket, once it is set up.
-type FlowSockets = Vec<Option<(SocketAddr, Socket)>>;
-/// The flows that a session has reserved; dropped, their sockets are read no more.
-pub(super) type FlowReservation = StreamReservation<Socket, FlowSockets>;
+/// By flow: where it goes, and its socket, once it is set up. Absent: the session has streams.
+pub(super) type SessionFlows = Option<Vec<Option<(SocketAddr, Socket)>>>;
 
-/// Sets flows up.
-pub(super) struct Flows {
-    /// Absent: why there is no UDP port.
-    port: Result<FlowPort, String>,
-    reservations: Reservations<Socket, FlowSockets>,
-    last: Mutex<LastTimes>,
+/// The UDP port, where flows are set up.
+pub(super) struct FlowPort {
+    /// Absent: why there is none.
+    open: Result<OpenFlowPort, String>,
 }
 
 /// The open UDP port.
-struct FlowPort {
+struct OpenFlowPort {
     socket: Socket,
     address: SocketAddr,
     key: ProofKey,
@@ -53,7 +48,7 @@ struct FlowPort {
 
 /// When things that are done now and then were done last.
 #[derive(Default)]
-struct LastTimes {
+pub(super) struct FlowTimes {
     answered_repeated: Option<Instant>,
     logged: Option<Instant>,
 }
@@ -66,7 +61,7 @@ struct FlowDatagram {
     to: IpAddr,
 }
 
-impl Flows {
+impl FlowPort {
     /// Opens the UDP port at `address`. A port that is taken leaves TCP serving alone.
     pub(super) fn bind(address: SocketAddr) -> Self {
         let port = open(address, None).and_then(|socket| {
@@ -76,13 +71,9 @@ impl Flows {
                 setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
             }
             let key = ProofKey::random().map_err(io::Error::other)?;
-            Ok(FlowPort { socket, address, key })
+            Ok(OpenFlowPort { socket, address, key })
         });
-        Self {
-            port: port.map_err(|error| format!("UDP port {}: {error}", address.port())),
-            reservations: Reservations::new(usize::MAX),
-            last: Mutex::default(),
-        }
+        Self { open: port.map_err(|error| format!("UDP port {}: {error}", address.port())) }
     }
 
     /// Whether flows of datagrams can be had.
@@ -90,7 +81,7 @@ impl Flows {
     /// # Errors
     /// Why not.
     pub(super) fn available(&self) -> Result<()> {
-        self.port.as_ref().map(|_| ()).map_err(|cause| {
+        self.open.as_ref().map(|_| ()).map_err(|cause| {
             Error::new(Kind::Unmeasured, "open", cause)
                 .with_code(Code::AddressUnavailable)
                 .with_remedy("free that UDP port, or let the server listen on another with -p")
@@ -99,93 +90,46 @@ impl Flows {
 
     /// The port, to be waited for beside the listener.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.port.as_ref().ok().map(|port| port.socket.as_fd())
-    }
-
-    /// Reserves `count` flows for `session`.
-    ///
-    /// # Errors
-    /// As [`Self::available`].
-    pub(super) fn reserve(&self, session: SessionId, count: u32) -> Result<FlowReservation> {
-        self.available()?;
-        let sockets = (0..count).map(|_| None).collect();
-        let reserved = self.reservations.reserve(session, count as usize, sockets);
-        Ok(reserved.expect("there is no bound on the sessions"))
+        self.open.as_ref().ok().map(|port| port.socket.as_fd())
     }
 
     /// Serves what has come to the port, and requests repeated at flows that are set up.
-    pub(super) fn serve(&self, log: Log<'_>) {
-        let Ok(port) = &self.port else { return };
+    pub(super) fn serve(
+        &self,
+        sessions: &Reservations<Socket, SessionFlows>,
+        last: &mut FlowTimes,
+        log: Log<'_>,
+    ) {
+        let Ok(port) = &self.open else { return };
         let mut datagrams = VecDeque::new();
         for _ in 0..MAX_DATAGRAMS_PER_POLL {
             if datagrams.is_empty() {
-                datagrams.extend(port.receive());
+                datagrams.extend(receive(&port.socket, None));
             }
             let Some(datagram) = datagrams.pop_front() else { break };
-            if let Err(error) = self.answer(port, &datagram, &mut datagrams)
-                && is_due(&mut self.last().logged, MIN_LOG_INTERVAL)
+            if let Err(error) = port.answer(sessions, &datagram, &mut datagrams)
+                && is_due(&mut last.logged, MIN_LOG_INTERVAL)
             {
                 log(&format!("set up a flow of datagrams with {}: {error}", datagram.from));
             }
         }
-        if is_due(&mut self.last().answered_repeated, REPEATED_REQUESTS_INTERVAL) {
-            self.answer_repeated();
+        if is_due(&mut last.answered_repeated, REPEATED_REQUESTS_INTERVAL) {
+            sessions.for_each(answer_repeated);
         }
     }
+}
 
-    /// Answers one datagram. What raced into a new flow's socket before it was connected goes to
-    /// `raced`.
-    fn answer(
-        &self,
-        port: &FlowPort,
-        datagram: &FlowDatagram,
-        raced: &mut VecDeque<FlowDatagram>,
-    ) -> io::Result<()> {
-        let Some(request) = FlowRequest::decode(&datagram.bytes) else { return Ok(()) };
-        let answer = |waiting: &mut WaitingSession<Socket, FlowSockets>| {
-            match waiting.state.get_mut(request.flow as usize) {
-                None => Ok(()),
-                Some(Some((peer, socket))) if *peer == datagram.from => {
-                    accept(socket, request.flow)
-                }
-                // Somebody else has it.
-                Some(Some(_)) => Ok(()),
-                Some(flow @ None) if port.key.accepts(&request, datagram.from) => {
-                    let socket = port.connect(datagram, raced)?;
-                    let own = socket.try_clone()?;
-                    accept(&socket, request.flow)?;
-                    *flow = Some((datagram.from, socket));
-                    // Each flow is reserved, and each comes once.
-                    waiting.deliver(request.flow, own);
-                    Ok(())
-                }
-                Some(None) => port.challenge(&request, datagram),
-            }
-        };
-        self.reservations.with(request.session, answer).unwrap_or(Ok(()))
-    }
-
-    /// Answers clients whose acceptance was lost: they repeat their request, which comes to the
-    /// flow's socket.
-    fn answer_repeated(&self) {
-        let mut bytes = [0; REQUEST_BYTES + 1];
-        self.reservations.for_each(|waiting| {
-            for (id, flow) in (0..).zip(&waiting.state) {
-                let Some((_, socket)) = flow else { continue };
-                let Ok(length) = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT)
-                else {
-                    continue;
-                };
-                if FlowRequest::decode(&bytes[..length]).is_some() {
-                    // It is repeated again if this one is lost too.
-                    let _ = accept(socket, id);
-                }
-            }
-        });
-    }
-
-    fn last(&self) -> MutexGuard<'_, LastTimes> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+/// Answers clients whose acceptance was lost: they repeat their request, which comes to the flow's
+/// socket.
+fn answer_repeated(session: &mut WaitingSession<Socket, SessionFlows>) {
+    let mut bytes = [0; REQUEST_BYTES + 1];
+    for (id, flow) in (0..).zip(session.state.iter().flatten()) {
+        let Some((_, socket)) = flow else { continue };
+        let received = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT);
+        if received.is_ok_and(|length| FlowRequest::decode(&bytes[..length]).is_some()) {
+            // It is repeated again if this one is lost too.
+            let _ = accept(socket, id);
+        }
     }
 }
 
@@ -219,26 +163,58 @@ fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-impl FlowPort {
-    /// Takes the next datagram; absent: there is none, or it cannot be read.
-    fn receive(&self) -> Option<FlowDatagram> {
-        let mut bytes = [0; REQUEST_BYTES + 1];
-        let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let fd = self.socket.as_raw_fd();
-        let message =
-            recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), flags).ok()?;
-        let from = socket_address(message.address.as_ref()?)?;
-        let to = message.cmsgs().ok()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => {
-                Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+/// Takes the next datagram, which was sent `to` where the control data do not say; absent: there is
+/// none, or it cannot be read.
+fn receive(socket: &Socket, to: Option<IpAddr>) -> Option<FlowDatagram> {
+    let mut bytes = [0; REQUEST_BYTES + 1];
+    let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+    let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), flags).ok()?;
+    let from = socket_address(message.address.as_ref()?)?;
+    let told = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    });
+    let length = message.bytes;
+    Some(FlowDatagram { bytes: bytes[..length].to_vec(), from, to: told.or(to)? })
+}
+
+impl OpenFlowPort {
+    /// Answers one datagram. What raced into a new flow's socket before it was connected goes to
+    /// `raced`.
+    fn answer(
+        &self,
+        sessions: &Reservations<Socket, SessionFlows>,
+        datagram: &FlowDatagram,
+        raced: &mut VecDeque<FlowDatagram>,
+    ) -> io::Result<()> {
+        let Some(request) = FlowRequest::decode(&datagram.bytes) else { return Ok(()) };
+        let answer = |waiting: &mut WaitingSession<Socket, SessionFlows>| {
+            let flows = waiting.state.as_deref_mut().unwrap_or_default();
+            match flows.get_mut(request.flow as usize) {
+                None => Ok(()),
+                Some(Some((peer, socket))) if *peer == datagram.from => {
+                    accept(socket, request.flow)
+                }
+                // Somebody else has it.
+                Some(Some(_)) => Ok(()),
+                Some(flow @ None) if self.key.accepts(&request, datagram.from) => {
+                    let socket = self.connect(datagram, raced)?;
+                    let own = socket.try_clone()?;
+                    accept(&socket, request.flow)?;
+                    *flow = Some((datagram.from, socket));
+                    // Each flow is reserved, and each comes once.
+                    waiting.deliver(request.flow, own);
+                    Ok(())
+                }
+                Some(None) => self.challenge(&request, datagram),
             }
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
-            _ => None,
-        })?;
-        let length = message.bytes;
-        Some(FlowDatagram { bytes: bytes[..length].to_vec(), from, to })
+        };
+        sessions.with(request.session, answer).unwrap_or(Ok(()))
     }
 
     /// The own address as the sender of `datagram` sees it.
@@ -260,22 +236,8 @@ impl FlowPort {
     ) -> io::Result<Socket> {
         let socket = open(self.local(datagram), Some(datagram.from))?;
         // Between bind and connect the kernel may have given it what was meant for the open port.
-        let mut bytes = [0_u8; REQUEST_BYTES + 1];
-        let fd = socket.as_raw_fd();
-        for _ in 0..MAX_DATAGRAMS_PER_POLL {
-            let mut slices = [IoSliceMut::new(&mut bytes)];
-            let flags = MsgFlags::MSG_DONTWAIT;
-            let Ok(message) = recvmsg::<SockaddrStorage>(fd, &mut slices, None, flags) else {
-                break;
-            };
-            let from = message.address.as_ref().and_then(socket_address);
-            let length = message.bytes;
-            raced.extend(from.map(|from| FlowDatagram {
-                bytes: bytes[..length].to_vec(),
-                from,
-                to: datagram.to,
-            }));
-        }
+        let received = std::iter::from_fn(|| receive(&socket, Some(datagram.to)));
+        raced.extend(received.take(MAX_DATAGRAMS_PER_POLL));
         Ok(socket)
     }
 

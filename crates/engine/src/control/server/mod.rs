@@ -7,7 +7,6 @@
 mod accept;
 mod background;
 mod data_channel;
-mod data_port;
 mod flows;
 mod run;
 mod serve_client;
@@ -16,12 +15,13 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use socket2::Socket;
 
 use crate::control::timing::PEER_TIMEOUT;
 use crate::control::token::Token;
 use crate::net::{Log, Reservations, listen, wildcard};
 pub use background::BackgroundServer;
-use flows::Flows;
+use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::limits::Limits;
@@ -68,22 +68,20 @@ impl ServeOptions {
     }
 }
 
-/// What serving one client needs.
-struct SessionContext<'a> {
+/// What the sessions of one port share.
+struct PortContext<'a> {
     options: &'a ServeOptions,
-    reservations: &'a Reservations,
-    flows: &'a Flows,
+    reservations: Reservations<Socket, SessionFlows>,
+    flows: &'a FlowPort,
     log: Log<'a>,
     /// Disconnected when the server ends.
-    closed: &'a Receiver<()>,
-    /// The client's address, as people write it.
-    peer: &'a str,
+    closed: Receiver<()>,
 }
 
 /// A server with its port open.
 pub struct Server {
     listener: TcpListener,
-    flows: Flows,
+    flows: FlowPort,
     address: SocketAddr,
     options: ServeOptions,
 }
@@ -100,7 +98,7 @@ impl Server {
             tries -= 1;
             let listener = listen(asked, options.mptcp)?;
             let address = listener.local_addr().during("look up the listening port")?;
-            let flows = Flows::bind(address);
+            let flows = FlowPort::bind(address);
             if tries == 0 || flows.available().is_ok() {
                 return Ok(Self { listener, flows, address, options });
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 
-use super::SessionContext;
+use super::PortContext;
 use super::data_channel::DataChannel;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
@@ -15,18 +15,19 @@ use crate::engine::Engine;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
+use podperf_model::result::end_result::EndReport;
 
 /// What a run may take beyond what its plan says: start, edges, drain.
 const MAX_OVERTIME: Duration = Duration::from_secs(30);
 
-/// Serves a prepared run to its report.
+/// Serves a prepared run until its client ends it; returns what its workers bring.
 pub(super) fn serve_run(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
-    context: &SessionContext<'_>,
-    engine: Engine,
-    channel: DataChannel,
-) -> Result<()> {
+    context: &PortContext<'_>,
+    engine: &mut Engine,
+    channel: &mut DataChannel,
+) -> Result<EndReport> {
     let plan = engine.plan().clone();
     let deadline = Instant::now() + max_duration(&plan, context.options.limits.duration);
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
@@ -41,53 +42,11 @@ pub(super) fn serve_run(
         opened: None,
         closed: false,
     };
-    let failed = |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
-    let end = loop {
-        select! {
-            recv(incoming) -> message => match message {
-                Ok(Ok(message)) => match run.handle(&message) {
-                    Ok(true) => break Ok(()),
-                    Ok(false) => {}
-                    Err(error) => break Err(error),
-                },
-                Ok(Err(error)) => break Err(error),
-                Err(_) => break failed(Code::ConnectionLost, "the client left"),
-            },
-            recv(run.engine.events()) -> ended => {
-                if let Ok(ended) = ended
-                    && let Err(error) = run.flow_ended(ended)
-                {
-                    break Err(error);
-                }
-            }
-            recv(run.next.map_or_else(never, at)) -> _ => {
-                if let Err(error) = run.tick() {
-                    break Err(error);
-                }
-            }
-            recv(context.closed) -> _ => {
-                break failed(Code::Signal, "the server is ending");
-            }
-            recv(at(deadline)) -> _ => {
-                let cause = "the run outlasted its plan and the server's cap";
-                break failed(Code::Timeout, cause);
-            }
-        }
-    };
-    if end.is_err() {
+    if let Err(error) = run.until_stopped(incoming, &context.closed, deadline) {
         run.engine.stop(Duration::ZERO);
-        return end;
+        return Err(error);
     }
-    let report = run.engine.stop(DRAIN_TIMEOUT);
-    let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
-    let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();
-    (context.log)(&format!(
-        "{}: done, {} MiB received, {} MiB sent",
-        context.peer,
-        received >> 20,
-        sent >> 20
-    ));
-    link.send(&FromServer::Report(Box::new(report)))
+    Ok(run.engine.stop(DRAIN_TIMEOUT))
 }
 
 /// Computes what the run may take at the most.
@@ -101,10 +60,10 @@ fn max_duration(plan: &Plan, cap: Duration) -> Duration {
 /// One client's run.
 struct ServerRun<'a> {
     link: &'a Link,
-    engine: Engine,
+    engine: &'a mut Engine,
     plan: Plan,
     state: State,
-    channel: DataChannel,
+    channel: &'a mut DataChannel,
     counted: bool,
     /// The time that the next reading is due.
     next: Option<Instant>,
@@ -113,28 +72,56 @@ struct ServerRun<'a> {
 }
 
 impl ServerRun<'_> {
-    /// Does what the client says. True: the run is over.
-    fn handle(&mut self, message: &FromClient) -> Result<bool> {
+    /// Handles what comes until the client says that the run is over.
+    fn until_stopped(
+        &mut self,
+        incoming: &Receiver<Result<FromClient>>,
+        closed: &Receiver<()>,
+        deadline: Instant,
+    ) -> Result<()> {
+        let failed =
+            |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
+        while self.state != State::Stopped {
+            select! {
+                recv(incoming) -> message => match message {
+                    Ok(message) => self.handle(&message?)?,
+                    Err(_) => return failed(Code::ConnectionLost, "the client left"),
+                },
+                recv(self.engine.events()) -> ended => {
+                    if let Ok(ended) = ended {
+                        self.flow_ended(ended)?;
+                    }
+                }
+                recv(self.next.map_or_else(never, at)) -> _ => self.tick()?,
+                recv(closed) -> _ => return failed(Code::Signal, "the server is ending"),
+                recv(at(deadline)) -> _ => {
+                    let cause = "the run outlasted its plan and the server's cap";
+                    return failed(Code::Timeout, cause);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the client says.
+    fn handle(&mut self, message: &FromClient) -> Result<()> {
         self.state = self.state.after(message, false, self.counted)?;
         match message {
             FromClient::Start => {
                 self.channel.close();
-                if let Some(reading) = self.engine.start() {
-                    self.opened(reading)?;
-                }
+                self.engine.start().map_or(Ok(()), |reading| self.opened(reading))
             }
             FromClient::Open => {
                 let reading = self.engine.open_window();
-                self.opened(reading)?;
+                self.opened(reading)
             }
-            FromClient::Close => self.close()?,
-            FromClient::Stop => return Ok(true),
-            FromClient::Hello(_)
+            FromClient::Close => self.close(),
+            FromClient::Stop
+            | FromClient::Hello(_)
             | FromClient::Prove { .. }
             | FromClient::Prepare { .. }
-            | FromClient::Heartbeat => {}
+            | FromClient::Heartbeat => Ok(()),
         }
-        Ok(false)
     }
 
     fn opened(&mut self, reading: Reading) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::data_channel::DataChannel;
-use super::{SessionContext, run};
+use super::{PortContext, run};
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::session::State;
@@ -25,7 +25,9 @@ use podperf_model::{Context as _, During as _};
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who the client is and where it stands.
-struct ClientInfo {
+struct ClientInfo<'a> {
+    /// Its address, as people write it.
+    peer: &'a str,
     hello: Hello,
     /// This end's fingerprint.
     host: HostFacts,
@@ -33,25 +35,26 @@ struct ClientInfo {
     ends: Option<(SocketAddr, SocketAddr)>,
 }
 
-/// Serves one client, which has shaken hands, to its end; its plan has to be here by `deadline`.
-/// True: the plan was accepted.
+/// Serves the client `peer`, which has shaken hands, to its end; its plan has to be here by
+/// `deadline`. True: the plan was accepted.
 pub(super) fn serve(
     stream: TcpStream,
-    context: &SessionContext<'_>,
-    (hello, state): (Hello, State),
+    context: &PortContext<'_>,
+    peer: &str,
+    hello: Hello,
     deadline: Instant,
 ) -> Result<bool> {
     let message = read_plan(&stream, deadline)?;
-    let state = state.after(&message, context.options.token.is_some(), false)?;
+    State::Welcome.after(&message, context.options.token.is_some(), false)?;
     let FromClient::Prepare { plan } = message else { return Ok(false) };
-    let (own, peer) = (stream.local_addr().ok(), stream.peer_addr().ok());
+    let ends = (stream.local_addr().ok(), stream.peer_addr().ok());
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
-    let host = host_facts(&Roots::default(), host_of(own), host_of(peer));
-    let client = ClientInfo { hello, host, ends: own.zip(peer) };
+    let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
+    let client = ClientInfo { peer, hello, host, ends: ends.0.zip(ends.1) };
 
     let timeout = context.options.peer_timeout;
-    let (link, incoming) = Link::start::<FromClient, FromServer>(stream, context.peer, timeout)?;
-    let served = prepare(&link, &incoming, context, (*plan, state), client);
+    let (link, incoming) = Link::start::<FromClient, FromServer>(stream, peer, timeout)?;
+    let served = prepare(&link, &incoming, context, *plan, client);
     if let Err(error) = &served {
         // A client that is gone does not hear it; the log has it.
         let _ = link.send(&FromServer::Refused(error.clone()));
@@ -80,35 +83,32 @@ fn wait_until_left(incoming: &Receiver<Result<FromClient>>) {
 fn prepare(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
-    context: &SessionContext<'_>,
-    (plan, state): (Plan, State),
-    client: ClientInfo,
+    context: &PortContext<'_>,
+    plan: Plan,
+    client: ClientInfo<'_>,
 ) -> Result<()> {
-    let limits = &context.options.limits;
-    let plan = CheckedPlan::new(plan, limits).with_kind(Kind::Unmeasured)?.into_inner();
+    let ClientInfo { peer, hello, host, ends } = client;
+    let plan =
+        CheckedPlan::new(plan, &context.options.limits).with_kind(Kind::Unmeasured)?.into_inner();
     let session = SessionId::random().during("get random numbers")?;
     descriptors::check(DataChannel::descriptors(&plan))?;
-    let streams = DataChannel::streams(&plan) as usize;
-    let reservation = context.reservations.reserve(session, streams, ()).ok_or_else(|| {
-        let cause = format!("the server is busy with {} sessions", limits.sessions);
-        Error::new(Kind::Unmeasured, "admit the run", cause)
-            .with_code(Code::Refused)
-            .with_remedy("try again later, or raise --max-sessions there")
-    })?;
-    let mut channel = DataChannel::open(&plan, context, reservation, client.ends)?;
-    link.send(&FromServer::Connect { session: session.to_hex(), port: channel.port() })?;
-    let (sockets, granted) = channel.collect(&plan, incoming, context)?;
+    let mut channel = DataChannel::open(&plan, context, session, ends)?;
+    let port = channel.port()?;
+    link.send(&FromServer::Connect { session: session.to_hex(), port })?;
+    let (sockets, granted) = channel.collect(&plan, incoming, &context.closed)?;
     let connection_source = channel.connection_source();
-    let ClientInfo { hello, host, .. } = client;
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
-    (context.log)(&format!("{}: run of {} connections", context.peer, plan.connections()));
+    (context.log)(&format!("{peer}: run of {} connections", plan.connections()));
     let role = Role::Server;
     let compat = CompatOptions::default();
     let setup =
         EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
-    let engine = Engine::prepare(setup)?;
+    let mut engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
-    // Workers stand at the gate: what the state machine calls ready.
-    debug_assert_eq!(state, State::Preparing);
-    run::serve_run(link, incoming, context, engine, channel)
+    let report = run::serve_run(link, incoming, context, &mut engine, &mut channel)?;
+    let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
+    let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();
+    let (received, sent) = (received >> 20, sent >> 20);
+    (context.log)(&format!("{peer}: done, {received} MiB received, {sent} MiB sent"));
+    link.send(&FromServer::Report(Box::new(report)))
 }

@@ -16,7 +16,7 @@ use crate::control::handshake;
 use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
 use crate::control::token::Token;
 use crate::coordination::message::{COORDINATES, FromAgent};
-use crate::net::{Acceptor, FirstMessage, PendingLimits, Progress};
+use crate::net::{Acceptor, FirstMessage, Progress};
 use crate::transport::socket::plain;
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -98,8 +98,7 @@ fn accept(
     let open =
         |stream| Ok(PendingAgent { client: PendingClient::new(stream, &identity), join: None });
     let log = |line: &str| send(JoinEvent::Rejected(line.to_owned()));
-    let limits = PendingLimits { max_connections: MAX_PENDING_CONNECTIONS };
-    let mut acceptor = Acceptor::new(listener, limits, &open, &log);
+    let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, &log);
     while quitting.try_recv() == Err(TryRecvError::Empty) {
         // What cannot be waited for comes with the next look.
         for accepted in acceptor.poll(None, POLL_INTERVAL).unwrap_or_default() {
@@ -137,7 +136,7 @@ impl FirstMessage for PendingAgent<'_> {
             join => match self.client.read()? {
                 Progress::Incomplete => return Ok(Progress::Incomplete),
                 Progress::Closed => return Ok(Progress::Closed),
-                Progress::Complete(Opening::Client { .. }) => {
+                Progress::Complete(Opening::Client(_)) => {
                     join.insert(FrameReader::new(MAX_JOIN_BYTES))
                 }
                 Progress::Complete(Opening::Stream { .. }) => {
