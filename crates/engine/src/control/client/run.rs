@@ -3,20 +3,21 @@
 //! Whatever breaks it off, the rest is still done as far as it can be: the window is closed at
 //! once, both ends are stopped, and what was measured comes home.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, at, never, select};
+use crossbeam_channel::{at, never, select};
 
-use crate::control::link::Link;
+use super::cancellation::Cancellation;
+use super::server_peer::ServerPeer;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
-use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::error::{Code, Error, Kind};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
-use podperf_model::result::end_result::EndResult;
+use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::intervals::interval;
+use podperf_model::result::merge::Input;
 use podperf_model::result::run::Interval;
 
 /// Errors kept of one run; thousands of streams may fail at once for one reason.
@@ -25,92 +26,58 @@ const MAX_ERRORS: usize = 16;
 /// Readings kept of one run on one end.
 const MAX_READINGS: usize = 100_000;
 
-/// What a run is driven by.
-#[derive(Debug)]
-pub(super) struct RunContext<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) peer: SocketAddr,
-    /// How long the peer may be silent.
-    pub(super) peer_timeout: Duration,
-    /// Of the whole command.
-    pub(super) deadline: Option<Instant>,
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub(super) struct RunOutcome {
-    /// As it was carried out; absent: it was not.
-    pub(super) plan: Option<Plan>,
-    pub(super) client: Option<EndResult>,
-    pub(super) server: Option<EndResult>,
-    pub(super) errors: Vec<Error>,
-    pub(super) warm_up: Duration,
-}
-
-impl RunOutcome {
-    /// A run that did not get as far as two ready ends.
-    pub(super) fn failed(error: Error) -> Self {
-        Self { errors: vec![error], ..Self::default() }
-    }
-}
-
-impl RunContext<'_> {
-    /// Runs it.
-    pub(super) fn drive(
-        &self,
-        link: Link,
-        incoming: &Receiver<Result<FromServer>>,
-        engine: Engine,
-        server: EndResult,
-        watch: &mut dyn FnMut(&Interval),
-        stop: &Receiver<Kind>,
-    ) -> RunOutcome {
-        let client =
-            EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
-        let mut run = ClientRun {
-            context: self,
-            link,
-            incoming: incoming.clone(),
-            engine,
-            client,
-            server,
-            watch,
-            stop: stop.clone(),
-            errors: Vec::new(),
-            broken: false,
-            stopping: false,
-            server_closed: false,
-            server_lost: false,
-            shown: 0,
-        };
-        let begun = Instant::now();
-        let mut warm_up = Duration::ZERO;
-        run.start();
-        if let StopCondition::Time { window } = self.plan.stop_condition {
-            run.until(begun + self.plan.warm_up, |_| false);
-            if !run.broken {
-                warm_up = begun.elapsed();
-                run.open();
-                run.window(Some(window));
-            }
-        } else {
-            run.window(None);
+/// Drives a run whose ends stand at the gate, the server's with `facts`; `input` gets what comes of
+/// it.
+pub(super) fn drive(
+    peer: ServerPeer<'_>,
+    engine: Engine,
+    facts: EndFacts,
+    watch: &mut dyn FnMut(&Interval),
+    input: &mut Input,
+) {
+    let plan = engine.plan().clone();
+    let client = EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
+    let mut run = ClientRun {
+        counted: !matches!(plan.stop_condition, StopCondition::Time { .. }),
+        plan,
+        peer,
+        engine,
+        client,
+        server: EndResult { facts, readings: Vec::new(), report: None },
+        watch,
+        errors: Vec::new(),
+        broken: false,
+        stopping: false,
+        server_closed: false,
+        server_lost: false,
+        shown: 0,
+    };
+    let begun = Instant::now();
+    run.start();
+    if let StopCondition::Time { window } = run.plan.stop_condition {
+        run.until(begun + run.plan.warm_up, |_| false);
+        if !run.broken {
+            input.warm_up_seconds = begun.elapsed().as_secs_f64();
+            run.open();
+            run.window(Some(window));
         }
-        run.close();
-        run.finish(warm_up)
+    } else {
+        run.window(None);
     }
+    run.close();
+    run.finish(input);
 }
 
 /// A run under way.
-struct ClientRun<'a, 'w> {
-    context: &'a RunContext<'a>,
-    link: Link,
-    incoming: Receiver<Result<FromServer>>,
+struct ClientRun<'a> {
+    plan: Plan,
+    /// It ends by a count.
+    counted: bool,
+    peer: ServerPeer<'a>,
     engine: Engine,
     client: EndResult,
     server: EndResult,
-    watch: &'w mut dyn FnMut(&Interval),
-    stop: Receiver<Kind>,
+    watch: &'a mut dyn FnMut(&Interval),
     errors: Vec<Error>,
     /// Something went wrong: wind up.
     broken: bool,
@@ -121,7 +88,7 @@ struct ClientRun<'a, 'w> {
     shown: usize,
 }
 
-impl ClientRun<'_, '_> {
+impl ClientRun<'_> {
     fn start(&mut self) {
         self.send(&FromClient::Start);
         self.client.readings.extend(self.engine.start());
@@ -136,7 +103,7 @@ impl ClientRun<'_, '_> {
     fn window(&mut self, length: Option<Duration>) {
         let opened = Instant::now();
         let end = length.map(|length| opened + length);
-        let interval = self.context.plan.interval;
+        let interval = self.plan.interval;
         let mut tick = opened + interval;
         loop {
             let last = end.is_some_and(|end| tick + MIN_LAST_INTERVAL > end);
@@ -157,9 +124,9 @@ impl ClientRun<'_, '_> {
     /// A run by count: both ends have seen all their flows end. Where connections do not last,
     /// only the client knows.
     fn counted_out(&self) -> bool {
-        !matches!(self.context.plan.stop_condition, StopCondition::Time { .. })
+        self.counted
             && self.engine.all_ended()
-            && (self.server_closed || self.context.plan.lasting_connections() == 0)
+            && (self.server_closed || self.plan.lasting_connections() == 0)
     }
 
     fn close(&mut self) {
@@ -171,15 +138,15 @@ impl ClientRun<'_, '_> {
         }
         self.client.readings.push(self.engine.close_window());
         // Flows go on until the server has read its counters too.
-        let until = Instant::now() + self.context.peer_timeout;
+        let until = Instant::now() + self.peer.peer_timeout;
         self.until_even_if_broken(until, |run| run.server_closed);
         self.show();
     }
 
-    fn finish(mut self, warm_up: Duration) -> RunOutcome {
+    fn finish(mut self, input: &mut Input) {
         self.stopping = true;
         let drain = if self.server_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
-        if self.context.plan.lasting_connections() == 0 {
+        if self.plan.lasting_connections() == 0 {
             // The server goes on taking connections until the last transaction is over.
             self.client.report = Some(self.engine.stop(drain));
             self.send(&FromClient::Stop);
@@ -187,28 +154,25 @@ impl ClientRun<'_, '_> {
             self.send(&FromClient::Stop);
             self.client.report = Some(self.engine.stop(drain));
         }
-        let until = Instant::now() + DRAIN_TIMEOUT + self.context.peer_timeout;
+        let until = Instant::now() + DRAIN_TIMEOUT + self.peer.peer_timeout;
         self.until_even_if_broken(until, |run| run.server.report.is_some());
         if self.server.report.is_none() && !self.server_lost {
             let cause = "no report in time";
             let error =
                 Error::new(Kind::Incomplete, "read the report of", cause).with_code(Code::Timeout);
-            self.fail(error.with_peer(self.context.peer));
+            self.fail(error.with_peer(self.peer.address));
         }
-        RunOutcome {
-            plan: Some(self.context.plan.clone()),
-            client: Some(self.client),
-            server: Some(self.server),
-            errors: self.errors,
-            warm_up,
-        }
+        input.plan = self.plan;
+        input.client = Some(self.client);
+        input.server = Some(self.server);
+        input.errors = self.errors;
     }
 
     fn send(&mut self, message: &FromClient) {
         if self.server_lost {
             return;
         }
-        if let Err(error) = self.link.send(message) {
+        if let Err(error) = self.peer.link.send(message) {
             self.lose(error);
         }
     }
@@ -229,10 +193,11 @@ impl ClientRun<'_, '_> {
 
     /// Handles one event, or returns at `until`.
     fn event(&mut self, until: Instant) {
-        let over = self.context.deadline.filter(|_| !self.broken).map_or_else(never, at);
-        let signal = if self.broken { never() } else { self.stop.clone() };
+        let Cancellation { stop, limit } = self.peer.cancellation;
+        let over = limit.filter(|_| !self.broken).map_or_else(never, at);
+        let signal = if self.broken { &never() } else { stop };
         select! {
-            recv(self.incoming) -> message => match message {
+            recv(self.peer.incoming) -> message => match message {
                 Ok(Ok(message)) => self.handle(message),
                 Ok(Err(error)) => self.lose(error),
                 Err(_) => self.server_lost = true,
@@ -244,11 +209,9 @@ impl ClientRun<'_, '_> {
                 }
             }
             recv(signal) -> kind => {
-                let error = match kind.unwrap_or(Kind::Interrupted) {
-                    Kind::Terminated => Error::new(Kind::Terminated, "measure", "ended by SIGTERM"),
-                    kind => Error::new(kind, "measure", "ended by SIGINT"),
-                };
-                self.fail(error);
+                let kind = kind.unwrap_or(Kind::Interrupted);
+                let name = if kind == Kind::Terminated { "SIGTERM" } else { "SIGINT" };
+                self.fail(Error::new(kind, "measure", format!("ended by {name}")));
             }
             recv(over) -> _ => {
                 let error = Error::new(Kind::Deadline, "measure", "the deadline has passed");
@@ -272,7 +235,7 @@ impl ClientRun<'_, '_> {
                 self.server_closed = true;
                 self.server.report = Some(*report);
             }
-            FromServer::Refused(error) => self.lose(error.with_peer(self.context.peer)),
+            FromServer::Refused(error) => self.lose(error.with_peer(self.peer.address)),
             FromServer::Heartbeat => {}
             FromServer::Hello(_)
             | FromServer::Welcome { .. }
@@ -280,7 +243,7 @@ impl ClientRun<'_, '_> {
             | FromServer::Ready(_) => {
                 let error =
                     Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
-                self.lose(error.with_code(Code::Protocol).with_peer(self.context.peer));
+                self.lose(error.with_code(Code::Protocol).with_peer(self.peer.address));
             }
         }
     }
@@ -288,14 +251,13 @@ impl ClientRun<'_, '_> {
     /// A flow came to its end at the server. Before the stop that is an error, unless the run ends
     /// by a count.
     fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
-        let by_count = !matches!(self.context.plan.stop_condition, StopCondition::Time { .. });
-        let peer = self.context.peer;
+        let peer = self.peer.address;
         if let Some(error) = error {
             self.fail(Error {
                 operation: format!("{} (seen by the server {peer})", error.operation),
                 ..error
             });
-        } else if !by_count && !self.broken && !self.stopping {
+        } else if !self.counted && !self.broken && !self.stopping {
             let cause = "the stream ended before the run did";
             let error = Error::new(Kind::Incomplete, "receive at", cause)
                 .with_code(Code::ConnectionLost)
@@ -334,7 +296,7 @@ impl ClientRun<'_, '_> {
                 return;
             }
             let opened = self.client.readings[0].at_ns;
-            let whole = interval(self.context.plan, client, server, opened);
+            let whole = interval(&self.plan, client, server, opened);
             (self.watch)(&whole);
             self.shown += 1;
         }

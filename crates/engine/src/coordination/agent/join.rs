@@ -1,6 +1,7 @@
 //! Joins the coordinator, which may start later than its agents.
 
 use std::net::TcpStream;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, after, select};
@@ -19,13 +20,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
-/// An attempt that failed.
-struct JoinError {
-    error: Error,
-    /// Another would fail too.
-    last: bool,
-}
-
 /// Tries until the coordinator lets this agent in; its connection, and the coordinator's name.
 ///
 /// # Errors
@@ -43,8 +37,8 @@ pub(super) fn join(
         let coordinator = Target { connect_timeout, ..options.coordinator.clone() };
         let error = match attempt(&coordinator, &options.config.agent, stop) {
             Ok(place) => return Ok(place),
-            Err(JoinError { error, last: true }) => return Err(error),
-            Err(JoinError { error, last: false }) => error,
+            Err(ControlFlow::Break(error)) => return Err(error),
+            Err(ControlFlow::Continue(error)) => error,
         };
         if Instant::now() + RETRY_INTERVAL >= deadline {
             return Err(
@@ -66,21 +60,23 @@ pub(super) fn join(
     }
 }
 
+/// Tries once. A failure ends it where another attempt would fail too.
 fn attempt(
     coordinator: &Target,
     agent: &str,
     stop: &Receiver<Kind>,
-) -> Result<(TcpStream, String), JoinError> {
-    let (stream, peer, hello) = shake_hands(coordinator, stop).map_err(|error| {
-        // Who does not know the token now will not know it later.
-        let last = matches!(error.code, Code::Signal | Code::Unauthorized);
-        JoinError { error, last }
-    })?;
+) -> Result<(TcpStream, String), ControlFlow<Error, Error>> {
+    let (stream, peer, hello) =
+        shake_hands(coordinator, stop).map_err(|error| match error.code {
+            // Who does not know the token now will not know it later.
+            Code::Signal | Code::Unauthorized => ControlFlow::Break(error),
+            _ => ControlFlow::Continue(error),
+        })?;
     let failed = |code, cause| {
         Error::new(Kind::Unmeasured, "join the coordinator at", cause).with_code(code)
     };
-    let again = |error: Error| JoinError { error: error.with_peer(peer), last: false };
-    let never = |error: Error| JoinError { error: error.with_peer(peer), last: true };
+    let again = |error: Error| ControlFlow::Continue(error.with_peer(peer));
+    let never = |error: Error| ControlFlow::Break(error.with_peer(peer));
     if !hello.features.iter().any(|feature| feature == COORDINATES) {
         return Err(never(
             failed(Code::Protocol, "it is a podperf server that coordinates nothing")

@@ -16,15 +16,9 @@ const GATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Messages that wait to be sent to the coordinator.
 const MAX_QUEUED_MESSAGES: usize = 64;
 
-/// Why an agent takes no part any more.
-#[derive(Debug)]
-pub(super) enum AgentEnd {
-    /// The coordinator has finished.
-    Done,
-    Signal(Kind),
-    /// The coordinator is gone, or wants it no more.
-    Lost(Error),
-}
+/// Why an agent takes no part any more: the signal that ended it, none where the coordinator has
+/// finished, or how the coordinator was lost.
+pub(super) type AgentEnd = Result<Option<Kind>>;
 
 /// What the working thread has of the one that listens.
 #[derive(Debug)]
@@ -101,39 +95,31 @@ impl Agent<'_> {
         let (mut incoming, mut signals) = (self.incoming.clone(), self.stop.clone());
         let mut end = None;
         loop {
-            let ending = select! {
-                recv(outgoing) -> message => match message {
+            let heard = select! {
+                recv(outgoing) -> message => {
+                    let Ok(message) = message else { return end };
                     // A connection that is gone is noticed by what comes in.
-                    Ok(message) => {
-                        let _ = self.link.send(&message);
-                        None
-                    }
-                    Err(_) => return end,
-                },
-                recv(incoming) -> message => match message {
-                    Ok(Ok(FromCoordinator::Go { step: meant })) if meant == step => {
-                        let _ = start.try_send(());
-                        None
-                    }
-                    Ok(Ok(FromCoordinator::Stop { step: meant, kind })) if meant == step => {
-                        let _ = halt.try_send(kind);
-                        None
-                    }
-                    Ok(Ok(message)) => self.ending(message),
-                    Ok(Err(error)) => Some(self.lost(error)),
-                    Err(_) => Some(self.lost(self.closed())),
-                },
-                recv(signals) -> kind => Some(AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted))),
+                    let _ = self.link.send(&message);
+                    continue;
+                }
+                recv(incoming) -> received => self.heard(received),
+                recv(signals) -> kind => Err(Ok(Some(kind.unwrap_or(Kind::Interrupted)))),
             };
-            if let Some(ending) = ending {
-                let kind = match &ending {
-                    AgentEnd::Signal(kind) => *kind,
-                    AgentEnd::Done | AgentEnd::Lost(_) => Kind::Terminated,
-                };
-                let _ = halt.try_send(kind);
-                end = Some(ending);
-                (incoming, signals) = (never(), never());
-            }
+            let kind = match heard {
+                Ok(FromCoordinator::Go { step: meant }) if meant == step => {
+                    let _ = start.try_send(());
+                    continue;
+                }
+                Ok(FromCoordinator::Stop { step: meant, kind }) if meant == step => kind,
+                Ok(_) => continue,
+                Err(ending) => {
+                    (incoming, signals) = (never(), never());
+                    let signal = ending.as_ref().ok().copied().flatten();
+                    end = Some(ending);
+                    signal.unwrap_or(Kind::Terminated)
+                }
+            };
+            let _ = halt.try_send(kind);
         }
     }
 }

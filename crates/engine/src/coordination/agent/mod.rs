@@ -11,7 +11,7 @@ mod probe;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, RecvError, select};
 
 use crate::control::client::{Hooks, Target, measure_with};
 use crate::control::link::Link;
@@ -75,11 +75,7 @@ pub fn join(
     log(&format!("joined {name} as {}", options.config.agent));
     let timeout = options.coordinator.peer_timeout;
     let (link, incoming) = Link::start::<FromCoordinator, FromAgent>(stream, &name, timeout)?;
-    match (Agent { options, name, link, incoming, stop, log }).take_part() {
-        AgentEnd::Done => Ok(None),
-        AgentEnd::Signal(kind) => Ok(Some(kind)),
-        AgentEnd::Lost(error) => Err(error),
-    }
+    Agent { options, name, link, incoming, stop, log }.take_part()
 }
 
 /// An agent that has joined.
@@ -97,30 +93,24 @@ impl Agent<'_> {
     fn take_part(&self) -> AgentEnd {
         let Self { options, log, .. } = self;
         let (probed, end) = self.run_listening(0, |context| probe::all(options, context, *log));
-        if let Some(end) = end.or_else(|| probed.err().map(AgentEnd::Lost)) {
+        if let Some(end) = end.or_else(|| probed.err().map(Err)) {
             return end;
         }
-        if let Err(error) = self.link.send(&FromAgent::Ready) {
-            return self.lost(error);
-        }
+        self.bring(&FromAgent::Ready)?;
         (self.log)("ready; waiting for the coordinator");
         loop {
-            select! {
-                recv(self.incoming) -> message => match message {
-                    Ok(Ok(FromCoordinator::Prepare { step, test, sample })) => {
-                        if let Some(end) = self.step(step, &test, sample) {
-                            return end;
-                        }
-                    }
-                    Ok(Ok(message)) => if let Some(end) = self.ending(message) {
+            let heard = select! {
+                recv(self.incoming) -> received => self.heard(received),
+                recv(self.stop) -> kind => Err(Ok(Some(kind.unwrap_or(Kind::Interrupted)))),
+            };
+            match heard {
+                Ok(FromCoordinator::Prepare { step, test, sample }) => {
+                    if let Some(end) = self.step(step, &test, sample) {
                         return end;
-                    },
-                    Ok(Err(error)) => return self.lost(error),
-                    Err(_) => return self.lost(self.closed()),
-                },
-                recv(self.stop) -> kind => {
-                    return AgentEnd::Signal(kind.unwrap_or(Kind::Interrupted));
+                    }
                 }
+                Ok(_) => {}
+                Err(end) => return end,
             }
         }
     }
@@ -130,7 +120,7 @@ impl Agent<'_> {
         let Some((plan, target)) = self.options.tests.get(test) else {
             let cause = format!("it has no test '{test}'");
             (self.log)(&format!("step {step}: {cause}"));
-            return self.bring(&FromAgent::Failed { step, cause }).err();
+            return self.bring(&FromAgent::Failed { step, cause }).err().map(Err);
         };
         let (run, end) = self.run_listening(step, |context| measured(plan, target, step, context));
         let message = match run {
@@ -150,38 +140,39 @@ impl Agent<'_> {
             }
         };
         let brought = self.bring(&message);
-        end.or_else(|| brought.err())
+        end.or_else(|| brought.err().map(Err))
     }
 
-    fn bring(&self, message: &FromAgent) -> Result<(), AgentEnd> {
+    fn bring(&self, message: &FromAgent) -> Result<()> {
         self.link.send(message).map_err(|error| self.lost(error))
     }
 
-    /// Handles messages that are not step commands.
-    fn ending(&self, message: FromCoordinator) -> Option<AgentEnd> {
-        match message {
-            FromCoordinator::Done => {
+    /// Takes what comes from the coordinator, or what it means for this agent: its end.
+    fn heard(
+        &self,
+        received: Result<Result<FromCoordinator>, RecvError>,
+    ) -> Result<FromCoordinator, AgentEnd> {
+        match received {
+            Ok(Ok(FromCoordinator::Done)) => {
                 (self.log)("the coordinator has finished");
-                Some(AgentEnd::Done)
+                Err(Ok(None))
             }
-            FromCoordinator::Refused(error) => Some(AgentEnd::Lost(error.with_peer(&self.name))),
-            _ => None,
+            Ok(Ok(FromCoordinator::Refused(error))) => Err(Err(error.with_peer(&self.name))),
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) => Err(Err(self.lost(error))),
+            Err(_) => {
+                let closed = Error::new(Kind::Incomplete, "listen to", "the connection is gone");
+                let closed = closed.with_code(Code::ConnectionLost).with_peer(&self.name);
+                Err(Err(self.lost(closed)))
+            }
         }
     }
 
-    fn closed(&self) -> Error {
-        Error::new(Kind::Incomplete, "listen to", "the connection is gone")
-            .with_code(Code::ConnectionLost)
-            .with_peer(&self.name)
-    }
-
-    fn lost(&self, error: Error) -> AgentEnd {
+    fn lost(&self, error: Error) -> Error {
         let (code, errno) = (error.code, error.errno);
         let cause = Error { peer: None, ..error };
-        let lost = Error::new(Kind::Incomplete, "take part with the coordinator", cause)
-            .with_code(code)
-            .with_peer(&self.name);
-        AgentEnd::Lost(Error { errno, ..lost })
+        let lost = Error::new(Kind::Incomplete, "take part with the coordinator", cause);
+        Error { code, errno, ..lost.with_peer(&self.name) }
     }
 }
 

@@ -29,7 +29,12 @@ pub(super) fn all(options: &AgentOptions<'_>, context: &StepContext, log: Log<'_
     let limit = Duration::from_secs(options.config.probe_seconds.into());
     for probe in &options.config.probes {
         let begun = Instant::now();
-        let Some(outcome) = one(probe, &target(options, probe), limit, context) else { return };
+        let target = target(options, probe);
+        let outcome = match probe.expect {
+            Expect::Answer => answers(&target, begun + limit, context),
+            Expect::NoAnswer => stays_silent(&target, context),
+        };
+        let Some(outcome) = outcome else { return };
         let (met, cause) = match outcome {
             Ok(cause) => (true, cause),
             Err(cause) => (false, Some(cause)),
@@ -58,27 +63,12 @@ fn target(options: &AgentOptions<'_>, probe: &PathProbe) -> Target {
     }
 }
 
-/// One probe's outcome: as expected or not, in words; none: it was told to stop.
-fn one(
-    probe: &PathProbe,
-    target: &Target,
-    limit: Duration,
-    context: &StepContext,
-) -> Option<Result<Option<String>, String>> {
-    match probe.expect {
-        Expect::Answer => {
-            answers(target, Instant::now() + limit, context).map(|met| met.map(|()| None))
-        }
-        Expect::NoAnswer => stays_silent(target, context).map(|met| met.map(Some)),
-    }
-}
+/// A probe's outcome, as expected or not, in words where there is something to say; none: it was
+/// told to stop.
+type ProbeOutcome = Option<Result<Option<String>, String>>;
 
 /// A server answers several times in a row.
-fn answers(
-    target: &Target,
-    deadline: Instant,
-    context: &StepContext,
-) -> Option<Result<(), String>> {
+fn answers(target: &Target, deadline: Instant, context: &StepContext) -> ProbeOutcome {
     let mut row = 0;
     let mut last = "no answer".to_owned();
     loop {
@@ -93,14 +83,14 @@ fn answers(
             Err(error) => (row, last) = (0, error.to_string()),
         }
         if row == MIN_ANSWERS {
-            return Some(Ok(()));
+            return Some(Ok(None));
         }
         pause(context)?;
     }
 }
 
 /// No connection comes about.
-fn stays_silent(target: &Target, context: &StepContext) -> Option<Result<String, String>> {
+fn stays_silent(target: &Target, context: &StepContext) -> ProbeOutcome {
     let addresses = match resolve(target, &context.stop) {
         Ok(addresses) => addresses,
         Err(error) if signal(&error) => return None,
@@ -115,7 +105,7 @@ fn stays_silent(target: &Target, context: &StepContext) -> Option<Result<String,
         }
         pause(context)?;
     }
-    Some(Ok(format!("no connection: {last}")))
+    Some(Ok(Some(format!("no connection: {last}"))))
 }
 
 const fn signal(error: &Error) -> bool {
