@@ -82,9 +82,7 @@ impl FlowRequest {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; REQUEST_BYTES] = bytes.try_into().ok()?;
         let (kind, flow) = kind_and_flow(bytes)?;
-        let (mut session, mut proof) = ([0; 16], [0; 16]);
-        session.copy_from_slice(&bytes[16..32]);
-        proof.copy_from_slice(&bytes[32..]);
+        let (session, proof) = (*bytes[16..].first_chunk()?, *bytes.last_chunk()?);
         (kind == KIND_REQUEST).then_some(Self { session: SessionId(session), flow, proof })
     }
 }
@@ -107,8 +105,7 @@ impl FlowAnswer {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; ANSWER_BYTES] = bytes.try_into().ok()?;
-        let mut proof = Proof::default();
-        proof.copy_from_slice(&bytes[16..]);
+        let proof = *bytes.last_chunk()?;
         match kind_and_flow(bytes)? {
             (KIND_CHALLENGE, flow) => Some(Self::Challenge { flow, proof }),
             (KIND_ACCEPTED, flow) => Some(Self::Accepted { flow }),

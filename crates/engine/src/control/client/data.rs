@@ -97,8 +97,7 @@ fn try_port(
             }
             _ => dial::remedy(&error),
         };
-        let failed = dial::failed(&error, &plan.socket, to);
-        if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy) }
+        dial::failed(&error, &plan.socket, to, remedy)
     })?;
     let granted = vec![socket::granted_to(&socket); plan.flows as usize];
     Ok(Data {

@@ -15,47 +15,37 @@ use crate::net::SessionId;
 use crate::transport::{short_lived, socket};
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
-use podperf_model::{AddressFamily, Context as _, During as _};
+use podperf_model::{AddressFamily, During as _};
 
 /// Connections that are opened at once: enough that a long path costs a round trip and not a
 /// round trip each, few enough for a server's backlog.
 const MAX_CONCURRENT_CONNECTS: usize = 128;
 
-/// Looks up the addresses of `host` that `target` allows.
+/// Looks up the addresses of the host that `target` names, as far as it allows them.
 ///
 /// # Errors
 /// When the name has none.
-pub(super) fn resolve(host: &str, target: &Target) -> Result<Vec<SocketAddr>> {
-    let name = format!("{host}:{}", target.port);
-    let all = (host, target.port)
-        .to_socket_addrs()
-        .during("resolve")
-        .map_err(|error| error.with_code(Code::NameResolution))
-        .with_peer(host)?;
-    let wanted = |address: &SocketAddr| match target.family {
-        None => true,
-        Some(AddressFamily::V4) => address.is_ipv4(),
-        Some(AddressFamily::V6) => address.is_ipv6(),
+pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>> {
+    let host = target.host.as_deref().unwrap_or_default();
+    let failed = |error: Error| error.with_code(Code::NameResolution).with_peer(host);
+    let found = (host, target.port).to_socket_addrs().during("resolve").map_err(failed)?;
+    let found: Vec<SocketAddr> = found.collect();
+    let allows = |address: &SocketAddr| {
+        let family = if address.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 };
+        target.family.is_none_or(|wanted| wanted == family)
+            && target.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4())
     };
-    let own =
-        |address: &SocketAddr| target.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4());
-    let (mut seen, mut allowed) = (Vec::new(), Vec::new());
-    for address in all {
-        seen.push(address.ip().to_string());
-        if wanted(&address) && own(&address) {
-            allowed.push(address);
-        }
-    }
+    let allowed: Vec<SocketAddr> = found.iter().copied().filter(allows).collect();
     if allowed.is_empty() {
         let family = match target.family {
             Some(AddressFamily::V4) => "IPv4",
             Some(AddressFamily::V6) => "IPv6",
             None => "usable",
         };
-        let cause = format!("{name} has no {family} address, only [{}]", seen.join(", "));
-        return Err(Error::new(Kind::Unmeasured, "resolve", cause)
-            .with_code(Code::NameResolution)
-            .with_peer(host));
+        let seen: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+        let (port, seen) = (target.port, seen.join(", "));
+        let cause = format!("{host}:{port} has no {family} address, only [{seen}]");
+        return Err(failed(Error::new(Kind::Unmeasured, "resolve", cause)));
     }
     Ok(allowed)
 }
@@ -105,49 +95,36 @@ pub(super) fn streams(
     (session, count): (SessionId, u32),
     deadline: Instant,
 ) -> Result<Vec<TcpStream>> {
-    let mut open = Vec::with_capacity(count as usize);
+    let failed = |id, error: io::Error| {
+        let remedy = remedy(&error);
+        failed(&error, plan, address, remedy).with_stream(id)
+    };
+    let begin = |id| {
+        let socket = open(address, bind, plan.mptcp).map_err(|error| failed(id, error))?;
+        socket::before_connect(&socket, plan)?;
+        let connecting =
+            socket.set_nonblocking(true).and_then(|()| socket.connect(&SockAddr::from(address)));
+        match connecting {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(failed(id, error)),
+            _ => Ok((id, socket)),
+        }
+    };
+    let join = |id, socket: Socket| {
+        wait_connected(&socket, deadline)?;
+        socket.set_nonblocking(false)?;
+        let stream = TcpStream::from(socket);
+        let preamble = Preamble::Data { session, stream: id }.encode();
+        framing::write_bytes(&stream, &preamble, deadline)?;
+        stream.set_write_timeout(None)?;
+        Ok(stream)
+    };
+    let mut streams = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
     for batch in ids.chunks(MAX_CONCURRENT_CONNECTS) {
-        open.extend(some_streams(address, bind, plan, (session, batch), deadline)?);
-    }
-    Ok(open)
-}
-
-fn some_streams(
-    address: SocketAddr,
-    bind: Option<IpAddr>,
-    plan: &SocketPlan,
-    (session, ids): (SessionId, &[u32]),
-    deadline: Instant,
-) -> Result<Vec<TcpStream>> {
-    let failed = |id: u32, error: &io::Error| {
-        let failed = failed(error, plan, address).with_stream(id);
-        if failed.remedy.is_some() { failed } else { failed.with_remedy(remedy(error)) }
-    };
-    let mut opening = Vec::with_capacity(ids.len());
-    for &id in ids {
-        let socket = open(address, bind, plan.mptcp).map_err(|error| failed(id, &error))?;
-        socket::before_connect(&socket, plan)?;
-        socket.set_nonblocking(true).map_err(|error| failed(id, &error))?;
-        match socket.connect(&SockAddr::from(address)) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(failed(id, &error)),
+        let opening: Result<Vec<(u32, Socket)>> = batch.iter().map(|&id| begin(id)).collect();
+        for (id, socket) in opening? {
+            streams.push(join(id, socket).map_err(|error| failed(id, error))?);
         }
-        opening.push(socket);
-    }
-    let mut streams = Vec::with_capacity(ids.len());
-    for (&id, socket) in ids.iter().zip(opening) {
-        let join = || {
-            wait_connected(&socket, deadline)?;
-            socket.set_nonblocking(false)?;
-            let stream = TcpStream::from(socket);
-            let preamble = Preamble::Data { session, stream: id }.encode();
-            framing::write_bytes(&stream, &preamble, deadline)?;
-            stream.set_write_timeout(None)?;
-            Ok(stream)
-        };
-        streams.push(join().map_err(|error: io::Error| failed(id, &error))?);
     }
     Ok(streams)
 }
@@ -158,17 +135,23 @@ fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<So
     Ok(socket)
 }
 
-/// Names a data connection that cannot be opened; with a remedy where the kernel lacks what was
-/// asked.
-pub(super) fn failed(error: &io::Error, plan: &SocketPlan, address: SocketAddr) -> Error {
-    if plan.mptcp && socket::lacks_mptcp(error) {
-        return Error::system(Kind::Unmeasured, "make a socket of Multipath TCP to", error)
-            .with_peer(address)
-            .with_remedy(
-                "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out",
-            );
-    }
-    Error::system(Kind::Unmeasured, "connect to", error).with_peer(address)
+/// Names a data connection that cannot be opened, with what helps: `remedy`, unless the kernel lacks
+/// what was asked.
+pub(super) fn failed(
+    error: &io::Error,
+    plan: &SocketPlan,
+    address: SocketAddr,
+    remedy: &str,
+) -> Error {
+    let (operation, remedy) = if plan.mptcp && socket::lacks_mptcp(error) {
+        (
+            "make a socket of Multipath TCP to",
+            "set net.mptcp.enabled=1 on a kernel built with it, or leave --mptcp out",
+        )
+    } else {
+        ("connect to", remedy)
+    };
+    Error::system(Kind::Unmeasured, operation, error).with_peer(address).with_remedy(remedy)
 }
 
 /// Waits until a connection that is being opened is open.

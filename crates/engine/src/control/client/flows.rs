@@ -27,32 +27,32 @@ pub(super) fn open(
     (session, count): (SessionId, u32),
     deadline: Instant,
 ) -> Result<Vec<Socket>> {
+    let failed = |id| move |error: io::Error| failed(id, address, &error);
     let mut all = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
     for batch in ids.chunks(MAX_CONCURRENT_FLOWS) {
-        let flows: Result<Vec<PendingFlow>> =
-            batch.iter().map(|&id| PendingFlow::open(address, bind, id)).collect();
-        let mut flows = flows?;
+        let open = |&id| PendingFlow::open(address, bind, id).map_err(failed(id));
+        let mut flows = batch.iter().map(open).collect::<Result<Vec<PendingFlow>>>()?;
         while flows.iter().any(|flow| !flow.accepted) {
             for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
-                flow.request(session).map_err(|error| flow.failed(address, &error))?;
+                flow.request(session).map_err(failed(flow.id))?;
             }
             let repeat = Instant::now() + REQUEST_INTERVAL;
             while flows.iter().any(|flow| !flow.accepted) && Instant::now() < repeat {
                 wait(&flows, repeat);
                 for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
-                    flow.read_answers(session).map_err(|error| flow.failed(address, &error))?;
+                    flow.read_answers(session).map_err(failed(flow.id))?;
                 }
             }
             if let Some(flow) = flows.iter().find(|flow| !flow.accepted)
                 && Instant::now() >= deadline
             {
                 let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-                return Err(flow.failed(address, &silent));
+                return Err(failed(flow.id)(silent));
             }
         }
         for flow in flows {
-            flow.socket.set_nonblocking(false).map_err(|error| flow.failed(address, &error))?;
+            flow.socket.set_nonblocking(false).map_err(failed(flow.id))?;
             all.push(flow.socket);
         }
     }
@@ -78,23 +78,15 @@ struct PendingFlow {
 }
 
 impl PendingFlow {
-    fn open(address: SocketAddr, bind: Option<IpAddr>, id: u32) -> Result<Self> {
-        let open = || {
-            let domain = Domain::for_address(address);
-            let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-            if let Some(bind) = bind {
-                socket.bind(&SocketAddr::new(bind, 0).into())?;
-            }
-            socket.connect(&address.into())?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        };
-        let socket = open().map_err(|error: io::Error| failed(id, address, &error))?;
+    fn open(address: SocketAddr, bind: Option<IpAddr>, id: u32) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        if let Some(bind) = bind {
+            socket.bind(&SocketAddr::new(bind, 0).into())?;
+        }
+        socket.connect(&address.into())?;
+        socket.set_nonblocking(true)?;
         Ok(Self { socket, id, proof: Proof::default(), accepted: false })
-    }
-
-    fn failed(&self, address: SocketAddr, error: &io::Error) -> Error {
-        failed(self.id, address, error)
     }
 
     fn request(&self, session: SessionId) -> io::Result<()> {

@@ -151,9 +151,9 @@ fn start_server(plan: &Plan, target: &Target) -> Result<BackgroundServer> {
     })
 }
 
-fn look_up(host: &str, target: &Target, cancellation: Cancellation<'_>) -> Result<Vec<SocketAddr>> {
-    let (name, wanted) = (host.to_owned(), target.clone());
-    let resolve = move || dial::resolve(&name, &wanted);
+fn look_up(target: &Target, cancellation: Cancellation<'_>) -> Result<Vec<SocketAddr>> {
+    let (host, wanted) = (target.host.as_deref().unwrap_or_default(), target.clone());
+    let resolve = move || dial::resolve(&wanted);
     cancellation.run_blocking(("resolve", host), cancellation.deadline(target), resolve)
 }
 
@@ -162,8 +162,7 @@ fn look_up(host: &str, target: &Target, cancellation: Cancellation<'_>) -> Resul
 /// # Errors
 /// When it has none, or not in time.
 pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>> {
-    let host = target.host.as_deref().unwrap_or_default();
-    look_up(host, target, Cancellation { stop, limit: None })
+    look_up(target, Cancellation { stop, limit: None })
 }
 
 /// Opens a control connection to the target, which names a host, and shakes hands; returns it with
@@ -211,8 +210,8 @@ fn run(
     // A server in this process has the other end of each.
     let ends = if target.host.is_none() { 2 } else { 1 };
     descriptors::check(u64::from(plan.connections()) * ends)?;
-    let (server, addresses) = if let Some(host) = &target.host {
-        (None, look_up(host, target, cancellation)?)
+    let (server, addresses) = if target.host.is_some() {
+        (None, look_up(target, cancellation)?)
     } else {
         let server = start_server(plan, target)?;
         let address = server.address();

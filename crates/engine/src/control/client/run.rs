@@ -53,12 +53,14 @@ pub(super) fn drive(
         shown: 0,
     };
     let begun = Instant::now();
-    run.start();
+    run.send(&FromClient::Start);
+    run.client.readings.extend(run.engine.start());
     if let StopCondition::Time { window } = run.plan.stop_condition {
-        run.until(begun + run.plan.warm_up, |_| false);
+        run.until(begun + run.plan.warm_up, |run| run.broken);
         if !run.broken {
             input.warm_up_seconds = begun.elapsed().as_secs_f64();
-            run.open();
+            run.send(&FromClient::Open);
+            run.client.readings.push(run.engine.open_window());
             run.window(Some(window));
         }
     } else {
@@ -89,16 +91,6 @@ struct ClientRun<'a> {
 }
 
 impl ClientRun<'_> {
-    fn start(&mut self) {
-        self.send(&FromClient::Start);
-        self.client.readings.extend(self.engine.start());
-    }
-
-    fn open(&mut self) {
-        self.send(&FromClient::Open);
-        self.client.readings.push(self.engine.open_window());
-    }
-
     /// Takes readings until the window's time is up, or until every flow is done.
     fn window(&mut self, length: Option<Duration>) {
         let opened = Instant::now();
@@ -108,7 +100,7 @@ impl ClientRun<'_> {
         loop {
             let last = end.is_some_and(|end| tick + MIN_LAST_INTERVAL > end);
             let until = if last { end.unwrap_or(tick) } else { tick };
-            self.until(until, Self::counted_out);
+            self.until(until, |run| run.broken || run.counted_out());
             if self.broken || last || self.counted_out() {
                 return;
             }
@@ -139,7 +131,7 @@ impl ClientRun<'_> {
         self.client.readings.push(self.engine.close_window());
         // Flows go on until the server has read its counters too.
         let until = Instant::now() + self.peer.peer_timeout;
-        self.until_even_if_broken(until, |run| run.server_closed);
+        self.until(until, |run| run.server_lost || run.server_closed);
         self.show();
     }
 
@@ -155,7 +147,7 @@ impl ClientRun<'_> {
             self.client.report = Some(self.engine.stop(drain));
         }
         let until = Instant::now() + DRAIN_TIMEOUT + self.peer.peer_timeout;
-        self.until_even_if_broken(until, |run| run.server.report.is_some());
+        self.until(until, |run| run.server_lost || run.server.report.is_some());
         if self.server.report.is_none() && !self.server_lost {
             let cause = "no report in time";
             let error =
@@ -177,16 +169,9 @@ impl ClientRun<'_> {
         }
     }
 
-    /// Handles events until `until`, `done`, or something breaks the run off.
-    fn until(&mut self, until: Instant, done: fn(&Self) -> bool) {
-        while !self.broken && !done(self) && Instant::now() < until {
-            self.event(until);
-        }
-    }
-
-    /// The same for winding up, where only a lost server ends the wait early.
-    fn until_even_if_broken(&mut self, until: Instant, done: fn(&Self) -> bool) {
-        while !self.server_lost && !done(self) && Instant::now() < until {
+    /// Handles events until `until`, or until the run is `over`.
+    fn until(&mut self, until: Instant, over: fn(&Self) -> bool) {
+        while !over(self) && Instant::now() < until {
             self.event(until);
         }
     }

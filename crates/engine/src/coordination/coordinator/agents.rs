@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Select};
 
-use super::join::JoinEvent;
 use crate::control::link::Link;
 use crate::coordination::message::{FromAgent, FromCoordinator};
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -39,7 +38,6 @@ pub(super) struct AgentState {
 #[derive(Debug)]
 pub(super) enum AgentEvent {
     Signal(Kind),
-    Join(JoinEvent),
     /// A message of an agent, by its number.
     Message(usize, FromAgent),
     /// An agent's connection is gone.
@@ -98,34 +96,22 @@ impl Agents {
     }
 
     /// Sleeps until something happens, at the longest until `until`.
-    pub(super) fn next(
-        &self,
-        stop: &Receiver<Kind>,
-        joining: Option<&Receiver<JoinEvent>>,
-        until: Instant,
-    ) -> AgentEvent {
+    pub(super) fn next(&self, stop: &Receiver<Kind>, until: Instant) -> AgentEvent {
         let mut select = Select::new();
-        let signal = select.recv(stop);
-        let joining = joining.map(|events| (select.recv(events), events));
-        let mut lines = Vec::with_capacity(self.0.len());
+        select.recv(stop);
+        let mut joined = Vec::with_capacity(self.0.len());
         for (number, agent) in self.0.iter().enumerate() {
             if let ConnectionState::Joined { incoming, .. } = &agent.connection {
-                lines.push((select.recv(incoming), number, incoming));
+                select.recv(incoming);
+                joined.push((number, incoming));
             }
         }
         let Ok(operation) = select.select_deadline(until) else { return AgentEvent::Time };
-        let index = operation.index();
-        if index == signal {
+        // Operations are numbered as they were made: the signal's, then the agents'.
+        let Some(place) = operation.index().checked_sub(1) else {
             return AgentEvent::Signal(operation.recv(stop).unwrap_or(Kind::Interrupted));
-        }
-        if let Some((_, events)) = joining.filter(|(joining, _)| *joining == index) {
-            // The thread that lets agents join lives as long as its channel is listened to.
-            return operation.recv(events).map_or(AgentEvent::Time, AgentEvent::Join);
-        }
-        let Some((_, number, incoming)) = lines.into_iter().find(|(line, ..)| *line == index)
-        else {
-            unreachable!("every operation was made above");
         };
+        let (number, incoming) = joined[place];
         match operation.recv(incoming) {
             Ok(Ok(message)) => AgentEvent::Message(number, message),
             Ok(Err(error)) => AgentEvent::Lost(number, error),

@@ -10,18 +10,20 @@ mod run_log;
 mod step;
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
 use crate::control::framing;
 use crate::control::link::Link;
+use crate::control::pending_client::ServerIdentity;
 use crate::control::token::Token;
 use crate::coordination::message::{FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
-use crate::net::{Log, listen, wildcard};
+use crate::net::{Acceptor, Log, listen, wildcard};
+use crate::transport::socket::plain;
 use agents::{AgentEvent, AgentState, Agents, ConnectionState};
-use join::{JoinEvent, JoinListener, JoinedAgent};
+use join::PendingAgent;
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Expect;
@@ -29,6 +31,10 @@ use podperf_model::run_log::LogRecord;
 use podperf_model::schedule::{Schedule, Step};
 use run_log::{HEARTBEAT_INTERVAL, RunLog, StepStatus, short};
 
+/// Connections without a name; past it, others wait in the listen queue.
+const MAX_PENDING_CONNECTIONS: usize = 64;
+/// Between two looks at who says more, while agents join and nothing happens.
+const JOIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// For agents to take the last message and leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -66,77 +72,81 @@ pub fn coordinate(
         log("warning: anybody who reaches this port can take part; \
              set a token with --token-file or PODPERF_TOKEN");
     }
-    let schedule = &options.schedule;
-    let steps = u32::try_from(schedule.steps.len()).unwrap_or(u32::MAX);
+    let agents = Agents::expect(&options.schedule.agents);
+    let steps = u32::try_from(options.schedule.steps.len()).unwrap_or(u32::MAX);
     let run_log = RunLog::open(output, steps)?;
-    let joining = JoinListener::start(listener, options.token.clone())?;
-    let agents = Agents::expect(&schedule.agents);
-    let peer_timeout = options.peer_timeout;
     let heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
-    Coordinator { schedule, agents, run_log, log, stop, peer_timeout, heartbeat_due }
-        .carry_out(joining)
+    Coordinator { options, agents, run_log, log, stop, heartbeat_due }.carry_out(listener)
 }
 
 /// A schedule under way.
 struct Coordinator<'a> {
-    schedule: &'a Schedule,
+    options: &'a CoordinateOptions,
     agents: Agents,
     run_log: RunLog<'a>,
     log: Log<'a>,
     stop: &'a Receiver<Kind>,
-    /// How long an agent may be silent.
-    peer_timeout: Duration,
     /// The time that the next heartbeat is due.
     heartbeat_due: Instant,
 }
 
 impl Coordinator<'_> {
-    fn carry_out(mut self, joining: JoinListener) -> Result<u8> {
-        let mut signal = self.wait_for_agents(&joining)?;
+    fn carry_out(mut self, listener: TcpListener) -> Result<u8> {
+        let mut signal = self.let_agents_join(&listener)?;
         // Nobody else is waited for, and connections are not to cost anything while a step runs.
-        drop(joining);
+        drop(listener);
+        self.give_up_awaited()?;
         let all_joined = self.agents.0.iter().all(|agent| agent.absence("").is_none());
         let none_joined = !self.agents.any_joined();
-        let schedule = self.schedule;
-        for (number, step) in (1..).zip(&schedule.steps) {
+        for (number, step) in (1..).zip(&self.options.schedule.steps) {
             match signal {
                 None => signal = self.step(number, step)?,
                 Some(kind) => self.leave_out((number, step), &ended_by(kind))?,
             }
         }
-        let cause = match signal {
-            Some(kind) => Some(ended_by(kind)),
-            None if none_joined => Some(self.nobody_joined()),
-            None if !self.agents.any_joined() => Some("no agent is left".to_owned()),
-            None => None,
+        let status = self.run_log.exit_status();
+        let (cause, status) = match signal {
+            Some(kind) => (Some(ended_by(kind)), kind.exit_status()),
+            None if none_joined => {
+                let seconds = self.options.schedule.join_seconds;
+                let cause = format!("no agent joined within {seconds} s");
+                (Some(cause), Kind::Unmeasured.exit_status())
+            }
+            None => {
+                let cause = (!self.agents.any_joined()).then(|| "no agent is left".to_owned());
+                // A schedule may consist of probes alone.
+                let lacking = status == 0 && !all_joined;
+                (cause, if lacking { Kind::Incomplete.exit_status() } else { status })
+            }
         };
         self.run_log.finish(cause)?;
         self.dismiss();
-        let status = self.run_log.exit_status();
-        Ok(match signal {
-            Some(kind) => kind.exit_status(),
-            None if none_joined => Kind::Unmeasured.exit_status(),
-            // A schedule may consist of probes alone.
-            None if status == 0 && !all_joined => Kind::Incomplete.exit_status(),
-            None => status,
-        })
-    }
-
-    fn nobody_joined(&self) -> String {
-        format!("no agent joined within {} s", self.schedule.join_seconds)
+        Ok(status)
     }
 
     /// Waits until all agents have joined and probed, or their time is up. The signal that ended
     /// it, if one did.
-    fn wait_for_agents(&mut self, joining: &JoinListener) -> Result<Option<Kind>> {
-        let seconds = self.schedule.join_seconds;
+    fn let_agents_join(&mut self, listener: &TcpListener) -> Result<Option<Kind>> {
+        let token = self.options.token.as_ref();
+        let identity = ServerIdentity { token, hello: &|| join::hello(token) };
+        let open = |stream| Ok(PendingAgent::new(stream, &identity));
+        let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, self.log);
+        let seconds = self.options.schedule.join_seconds;
         let deadline = Instant::now() + Duration::from_secs(seconds.into());
+        // What is there already is not waited for.
+        let mut wait = Duration::ZERO;
         while self.agents.0.iter().any(AgentState::is_awaited) {
-            match self.event(Some(&joining.events), deadline, None)? {
+            for accepted in acceptor.poll(None, wait)? {
+                // One that is gone takes no part.
+                if let Ok(stream) = accepted.connection.into_stream() {
+                    self.admit(accepted.message, stream, &plain(accepted.peer))?;
+                }
+            }
+            wait = Duration::ZERO;
+            match self.event(Instant::now(), None)? {
                 AgentEvent::Signal(kind) => return Ok(Some(kind)),
-                AgentEvent::Time => break,
-                AgentEvent::Join(JoinEvent::Rejected(line)) => (self.log)(&line),
-                AgentEvent::Join(JoinEvent::Joined(joined)) => self.admit(joined)?,
+                AgentEvent::Time if Instant::now() >= deadline => break,
+                AgentEvent::Time => wait = JOIN_POLL_INTERVAL,
                 AgentEvent::Message(number, FromAgent::Probed(probed)) => {
                     self.probed(number, probed)?
                 }
@@ -151,13 +161,19 @@ impl Coordinator<'_> {
                 AgentEvent::Lost(number, error) => self.lose(number, &error.to_string())?,
             }
         }
+        Ok(None)
+    }
+
+    /// Leaves out the agents that have not joined or probed in time.
+    fn give_up_awaited(&mut self) -> Result<()> {
+        let seconds = self.options.schedule.join_seconds;
         for number in 0..self.agents.0.len() {
             let agent = &mut self.agents.0[number];
             match agent.connection {
                 ConnectionState::Expected => {
-                    agent.connection =
-                        ConnectionState::Gone(format!("did not join within {seconds} s"));
-                    (self.log)(&format!("{}: did not join within {seconds} s", agent.name));
+                    let cause = format!("did not join within {seconds} s");
+                    (self.log)(&format!("{}: {cause}", agent.name));
+                    agent.connection = ConnectionState::Gone(cause);
                 }
                 ConnectionState::Joined { ready: false, .. } => {
                     let cause = format!("did not finish its probes within {seconds} s");
@@ -169,32 +185,35 @@ impl Coordinator<'_> {
                 ConnectionState::Joined { .. } | ConnectionState::Gone(_) => {}
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Lets an agent in, once, if it is expected.
-    fn admit(&mut self, joined: JoinedAgent) -> Result<()> {
-        let JoinedAgent { agent, stream, peer } = joined;
-        let found = self.agents.number(&agent);
-        let refused = match found.map(|number| &self.agents.0[number].connection) {
-            Some(ConnectionState::Expected) => None,
-            Some(_) => Some("an agent of this name has joined already"),
-            None => Some("the schedule has no agent of this name"),
+    fn admit(&mut self, agent: String, stream: TcpStream, peer: &str) -> Result<()> {
+        let number = match self.agents.number(&agent) {
+            None => Err("the schedule has no agent of this name"),
+            Some(number) => match self.agents.0[number].connection {
+                ConnectionState::Expected => Ok(number),
+                _ => Err("an agent of this name has joined already"),
+            },
         };
         let deadline = Instant::now() + JOIN_TIMEOUT;
-        if let Some(cause) = refused {
-            (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&agent)));
-            let error = Error::new(Kind::Unmeasured, "take part", cause).with_code(Code::Refused);
-            // One that has left does not hear it; the log has it.
-            let _ = framing::write(&stream, &FromCoordinator::Refused(error), deadline);
-            return Ok(());
-        }
-        let Some(number) = found else { return Ok(()) };
+        let number = match number {
+            Ok(number) => number,
+            Err(cause) => {
+                (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&agent)));
+                let error =
+                    Error::new(Kind::Unmeasured, "take part", cause).with_code(Code::Refused);
+                // One that has left does not hear it; the log has it.
+                let _ = framing::write(&stream, &FromCoordinator::Refused(error), deadline);
+                return Ok(());
+            }
+        };
         let welcomed = framing::write(&stream, &FromCoordinator::Welcome, deadline)
             .during("welcome")
             .and_then(|()| {
                 let name = format!("{agent} ({peer})");
-                Link::start::<FromAgent, FromCoordinator>(stream, &name, self.peer_timeout)
+                Link::start::<FromAgent, FromCoordinator>(stream, &name, self.options.peer_timeout)
             });
         match welcomed {
             Ok((link, incoming)) => {
@@ -232,21 +251,15 @@ impl Coordinator<'_> {
     }
 
     /// Waits for the next event, with heartbeats as they are due.
-    fn event(
-        &mut self,
-        joining: Option<&Receiver<JoinEvent>>,
-        until: Instant,
-        now: Option<&StepStatus>,
-    ) -> Result<AgentEvent> {
+    fn event(&mut self, until: Instant, now: Option<&StepStatus>) -> Result<AgentEvent> {
         loop {
-            let event = self.agents.next(self.stop, joining, until.min(self.heartbeat_due));
-            let early = matches!(event, AgentEvent::Time) && Instant::now() < until;
-            if !early {
-                return Ok(event);
-            }
             if Instant::now() >= self.heartbeat_due {
                 self.run_log.heartbeat(now)?;
                 self.heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
+            }
+            let event = self.agents.next(self.stop, until.min(self.heartbeat_due));
+            if !matches!(event, AgentEvent::Time) || Instant::now() >= until {
+                return Ok(event);
             }
         }
     }
@@ -278,7 +291,7 @@ impl Coordinator<'_> {
         let deadline = Instant::now() + LEAVE_TIMEOUT;
         while self.agents.any_joined() && Instant::now() < deadline {
             let none = crossbeam_channel::never();
-            if let AgentEvent::Lost(number, _) = self.agents.next(&none, None, deadline) {
+            if let AgentEvent::Lost(number, _) = self.agents.next(&none, deadline) {
                 self.agents.0[number].connection = ConnectionState::Gone("it has left".into());
             }
         }

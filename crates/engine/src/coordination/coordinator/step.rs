@@ -15,8 +15,9 @@ use podperf_model::schedule::Step;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How far an agent has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum ParticipantState {
+    #[default]
     Preparing,
     /// Both its ends stand at the gate.
     Ready,
@@ -27,7 +28,7 @@ enum ParticipantState {
 }
 
 /// An agent in this step.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct StepParticipant {
     /// Its number among the agents.
     agent: usize,
@@ -39,15 +40,10 @@ struct StepParticipant {
 }
 
 impl StepParticipant {
-    /// Makes one that has done nothing yet.
-    const fn of(agent: usize) -> Self {
-        Self {
-            agent,
-            state: ParticipantState::Preparing,
-            outcome: None,
-            bits_per_second: None,
-            transactions_per_second: None,
-        }
+    /// Notes that it has come back, or will not.
+    fn back(&mut self, outcome: Result<EncodedRun, String>) {
+        self.state = ParticipantState::Back;
+        self.outcome.get_or_insert(outcome);
     }
 }
 
@@ -56,30 +52,35 @@ struct StepRun<'a> {
     number: u32,
     step: &'a Step,
     participants: Vec<StepParticipant>,
+    /// By when it has to be over; once its agents were told to stop, by when they have to be back.
+    until: Instant,
+    stopped: bool,
 }
 
-impl StepRun<'_> {
+impl<'a> StepRun<'a> {
+    /// Begins a step with agents of these numbers.
+    fn new(number: u32, step: &'a Step, agents: impl Iterator<Item = usize>) -> Self {
+        let participants =
+            agents.map(|agent| StepParticipant { agent, ..Default::default() }).collect();
+        let until = Instant::now() + Duration::from_secs(step.limit_seconds.into());
+        Self { number, step, participants, until, stopped: false }
+    }
+
     fn status(&self) -> StepStatus {
-        fn sum(rates: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-            rates.flatten().reduce(|sum, rate| sum + rate)
-        }
+        let sum = |rate: fn(&StepParticipant) -> Option<f64>| {
+            self.participants.iter().filter_map(rate).reduce(|sum, rate| sum + rate)
+        };
         StepStatus {
             number: self.number,
             test: self.step.test.clone(),
             sample: self.step.sample,
-            bits_per_second: sum(self
-                .participants
-                .iter()
-                .map(|participant| participant.bits_per_second)),
-            transactions_per_second: sum(self
-                .participants
-                .iter()
-                .map(|participant| participant.transactions_per_second)),
+            bits_per_second: sum(|participant| participant.bits_per_second),
+            transactions_per_second: sum(|participant| participant.transactions_per_second),
         }
     }
 
     fn over(&self) -> bool {
-        self.participants.iter().all(|participant| participant.state == ParticipantState::Back)
+        self.away().is_empty()
     }
 
     /// Whether all stand at the gate.
@@ -89,59 +90,47 @@ impl StepRun<'_> {
 
     /// Finds who came back before the start, where there can be no common start any more.
     fn broken_off(&self) -> Option<usize> {
-        let started = self
-            .participants
-            .iter()
-            .any(|participant| participant.state == ParticipantState::Started);
-        let back = self
-            .participants
-            .iter()
-            .find(|participant| participant.state == ParticipantState::Back);
-        back.filter(|_| !started).map(|participant| participant.agent)
+        let first = |state| self.participants.iter().find(|participant| participant.state == state);
+        let back = first(ParticipantState::Back)?;
+        first(ParticipantState::Started).is_none().then_some(back.agent)
+    }
+
+    /// Lists who is not back.
+    fn away(&self) -> Vec<usize> {
+        let away = |participant: &&StepParticipant| participant.state != ParticipantState::Back;
+        self.participants.iter().filter(away).map(|participant| participant.agent).collect()
+    }
+
+    fn participant(&mut self, agent: usize) -> Option<&mut StepParticipant> {
+        self.participants.iter_mut().find(|participant| participant.agent == agent)
     }
 
     fn handle(&mut self, agent: usize, message: FromAgent) {
-        let Some(participant) =
-            self.participants.iter_mut().find(|participant| participant.agent == agent)
-        else {
-            return;
-        };
+        let number = self.number;
+        let Some(participant) = self.participant(agent) else { return };
         match message {
             FromAgent::Prepared { step }
-                if step == self.number && participant.state == ParticipantState::Preparing =>
+                if step == number && participant.state == ParticipantState::Preparing =>
             {
                 participant.state = ParticipantState::Ready;
             }
             FromAgent::Interval { step, bits_per_second, transactions_per_second }
-                if step == self.number =>
+                if step == number =>
             {
                 participant.bits_per_second = bits_per_second;
                 participant.transactions_per_second = transactions_per_second;
             }
-            FromAgent::Result { step, run } if step == self.number => {
-                participant.back(Ok(run));
-            }
-            FromAgent::Failed { step, cause } if step == self.number => {
-                participant.back(Err(cause))
-            }
+            FromAgent::Result { step, run } if step == number => participant.back(Ok(run)),
+            FromAgent::Failed { step, cause } if step == number => participant.back(Err(cause)),
             // Of a step that was given up, or of none.
             _ => {}
         }
     }
 
     fn lost(&mut self, agent: usize, cause: &str) {
-        let participant =
-            self.participants.iter_mut().find(|participant| participant.agent == agent);
-        if let Some(participant) = participant {
+        if let Some(participant) = self.participant(agent) {
             participant.back(Err(format!("the agent is lost: {cause}")));
         }
-    }
-}
-
-impl StepParticipant {
-    fn back(&mut self, outcome: Result<EncodedRun, String>) {
-        self.state = ParticipantState::Back;
-        self.outcome.get_or_insert(outcome);
     }
 }
 
@@ -155,8 +144,7 @@ impl Coordinator<'_> {
             return Ok(None);
         }
         let agents = step.agents.iter().filter_map(|name| self.agents.number(name));
-        let mut run =
-            StepRun { number, step, participants: agents.map(StepParticipant::of).collect() };
+        let mut run = StepRun::new(number, step, agents);
         let (test, sample) = (step.test.clone(), step.sample);
         self.send(&mut run, &FromCoordinator::Prepare { step: number, test, sample })?;
         self.show(&run)?;
@@ -184,48 +172,41 @@ impl Coordinator<'_> {
 
     /// Sees the step through to its end.
     fn see_through(&mut self, run: &mut StepRun<'_>) -> Result<Option<Kind>> {
-        let seconds = run.step.limit_seconds;
-        let mut until = Instant::now() + Duration::from_secs(seconds.into());
-        let (mut signal, mut stopped) = (None, false);
+        let mut signal = None;
         while !run.over() {
-            if !stopped && run.all_ready() {
+            if !run.stopped && run.all_ready() {
                 self.send(run, &FromCoordinator::Go { step: run.number })?;
-                run.participants.iter_mut().for_each(|participant| {
+                for participant in &mut run.participants {
                     if participant.state == ParticipantState::Ready {
                         participant.state = ParticipantState::Started;
                     }
-                });
+                }
                 continue;
             }
-            if let (false, Some(agent)) = (stopped, run.broken_off()) {
+            if let (false, Some(agent)) = (run.stopped, run.broken_off()) {
                 let cause = left_out(&self.agents.0[agent].name, "it did not get ready");
                 self.end(run, Some(&cause), Kind::Terminated)?;
-                (stopped, until) = (true, Instant::now() + STOP_TIMEOUT);
                 continue;
             }
-            match self.event(None, until, Some(&run.status()))? {
+            match self.event(run.until, Some(&run.status()))? {
                 AgentEvent::Message(agent, message) => run.handle(agent, message),
                 AgentEvent::Lost(agent, error) => {
-                    self.lose(agent, &error.to_string())?;
-                    run.lost(agent, &error.to_string());
+                    self.lose_participant(run, agent, &error.to_string())?;
                 }
                 AgentEvent::Signal(kind) => {
                     self.end(run, None, kind)?;
-                    (signal, stopped, until) = (Some(kind), true, Instant::now() + STOP_TIMEOUT);
+                    signal = Some(kind);
                 }
-                AgentEvent::Time if !stopped => {
-                    let cause = format!("no result within {seconds} s");
-                    self.end(run, Some(&cause), Kind::Terminated)?;
-                    (stopped, until) = (true, Instant::now() + STOP_TIMEOUT);
-                }
-                AgentEvent::Time => {
+                AgentEvent::Time if run.stopped => {
                     let cause = format!("it did not stop within {} s", STOP_TIMEOUT.as_secs());
-                    for at in run.away() {
-                        self.lose(at, &cause)?;
-                        run.lost(at, &cause);
+                    for agent in run.away() {
+                        self.lose_participant(run, agent, &cause)?;
                     }
                 }
-                AgentEvent::Join(_) => {}
+                AgentEvent::Time => {
+                    let cause = format!("no result within {} s", run.step.limit_seconds);
+                    self.end(run, Some(&cause), Kind::Terminated)?;
+                }
             }
         }
         Ok(signal)
@@ -235,23 +216,27 @@ impl Coordinator<'_> {
     fn end(&mut self, run: &mut StepRun<'_>, cause: Option<&str>, kind: Kind) -> Result<()> {
         if let Some(cause) = cause {
             (self.log)(&format!("step {}: {cause}", run.number));
-            for participant in run
-                .participants
-                .iter_mut()
-                .filter(|participant| participant.state != ParticipantState::Back)
-            {
+            for participant in &mut run.participants {
+                // Who is back has an outcome.
                 participant.outcome.get_or_insert_with(|| Err(cause.to_owned()));
             }
         }
-        self.send(run, &FromCoordinator::Stop { step: run.number, kind })
+        self.send(run, &FromCoordinator::Stop { step: run.number, kind })?;
+        (run.stopped, run.until) = (true, Instant::now() + STOP_TIMEOUT);
+        Ok(())
+    }
+
+    /// Notes that an agent of the step is gone.
+    fn lose_participant(&mut self, run: &mut StepRun<'_>, agent: usize, cause: &str) -> Result<()> {
+        run.lost(agent, cause);
+        self.lose(agent, cause)
     }
 
     /// Tells all that are not back.
     fn send(&mut self, run: &mut StepRun<'_>, message: &FromCoordinator) -> Result<()> {
         for agent in run.away() {
             if let Err(error) = self.agents.0[agent].send(message) {
-                self.lose(agent, &error.to_string())?;
-                run.lost(agent, &error.to_string());
+                self.lose_participant(run, agent, &error.to_string())?;
             }
         }
         Ok(())
@@ -261,17 +246,6 @@ impl Coordinator<'_> {
     fn show(&mut self, run: &StepRun<'_>) -> Result<()> {
         self.heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
         self.run_log.heartbeat(Some(&run.status()))
-    }
-}
-
-impl StepRun<'_> {
-    /// Lists who is not back.
-    fn away(&self) -> Vec<usize> {
-        let away = self
-            .participants
-            .iter()
-            .filter(|participant| participant.state != ParticipantState::Back);
-        away.map(|participant| participant.agent).collect()
     }
 }
 
@@ -292,11 +266,7 @@ mod tests {
     fn what_comes_late_or_for_another_step_changes_nothing() {
         let agents = vec!["a".into(), "b".into()];
         let step = Step { test: "t".into(), sample: 1, agents, limit_seconds: 1 };
-        let mut run = StepRun {
-            number: 7,
-            step: &step,
-            participants: vec![StepParticipant::of(3), StepParticipant::of(5)],
-        };
+        let mut run = StepRun::new(7, &step, [3, 5].into_iter());
         run.handle(3, FromAgent::Prepared { step: 6 });
         run.handle(4, FromAgent::Prepared { step: 7 });
         run.handle(3, FromAgent::Ready);
