@@ -92,7 +92,7 @@ pub fn read<T: DeserializeOwned>(
     }
 }
 
-/// Puts a message together out of the bytes that have come so far.
+/// Puts a message together out of the bytes that have come so far, and then the next.
 #[derive(Debug)]
 pub struct FrameReader {
     max_bytes: u32,
@@ -103,7 +103,7 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// Takes a message of at most `max_bytes`.
+    /// Takes messages of at most `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: u32) -> Self {
         Self { max_bytes, length: None, bytes: vec![0; LENGTH_BYTES], filled: 0 }
@@ -132,6 +132,7 @@ impl FrameReader {
         let missing = length - self.filled;
         if missing == 0 {
             let message = serde_json::from_slice(&self.bytes);
+            *self = Self::new(self.max_bytes);
             return message.map(Some).map_err(|error| invalid(format!("message: {error}")));
         }
         let chunk = missing.min(self.filled.max(FIRST_ALLOCATION_BYTES));

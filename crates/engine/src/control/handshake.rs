@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::control::framing;
 use crate::control::message::{FromClient, FromServer, Hello, features};
-use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
+use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::control::token::Token;
 use crate::net::SessionId;
 use podperf_model::During as _;
@@ -87,7 +87,7 @@ pub fn client(
 /// Reads the server's preamble; what is not podperf is told by its first bytes.
 fn read_preamble(stream: &TcpStream, deadline: Instant) -> Result<()> {
     let (mut bytes, mut filled) = ([0; LENGTH_BYTES], 0);
-    let failed = |error: &PreambleError| {
+    let failed = |error: String| {
         Error::new(Kind::Unmeasured, "greet", error)
             .with_code(Code::Protocol)
             .with_remedy("point at a port where `podperf serve` of the same version listens")
@@ -105,9 +105,9 @@ fn read_preamble(stream: &TcpStream, deadline: Instant) -> Result<()> {
             return Err(error.with_code(Code::ConnectionLost));
         }
         filled += count;
-        check_start(&bytes[..filled]).map_err(|error| failed(&error))?;
+        check_start(&bytes[..filled]).map_err(failed)?;
     }
-    Preamble::decode(&bytes).map(|_| ()).map_err(|error| failed(&error))
+    Preamble::decode(&bytes).map(|_| ()).map_err(failed)
 }
 
 fn send(stream: &TcpStream, message: &FromClient, deadline: Instant) -> Result<()> {

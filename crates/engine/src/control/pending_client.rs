@@ -10,9 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::control::framing::{self, FrameReader, MAX_HANDSHAKE_MESSAGE_BYTES};
-use crate::control::handshake::{TOKEN_REMEDY, unauthorized, unexpected};
+use crate::control::handshake::{self, TOKEN_REMEDY, unauthorized, unexpected};
 use crate::control::message::{FromClient, FromServer, Hello};
-use crate::control::preamble::{LENGTH_BYTES, Preamble, PreambleError, check_start};
+use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::control::session::State;
 use crate::control::token::Token;
 use crate::net::{FirstMessage, Progress, SessionId};
@@ -31,8 +31,10 @@ const WRONG_PROOF_DELAY: Duration = Duration::from_millis(300);
 pub struct ServerIdentity<'a> {
     /// The shared secret; absent: anybody is welcome.
     pub token: Option<&'a Token>,
-    /// Makes the server's hello, anew for each client.
-    pub hello: &'a dyn Fn() -> Result<Hello>,
+    /// Of its machine, which a client may know.
+    pub boot_id: Option<String>,
+    /// What it does beside the features of this version.
+    pub feature: Option<&'static str>,
 }
 
 /// A connection on its way to a whole preamble and handshake.
@@ -63,7 +65,7 @@ struct PendingHandshake {
     own: Hello,
     /// Absent: the client has not said it.
     client: Option<Hello>,
-    /// The client's next message.
+    /// The client's messages.
     frame: FrameReader,
 }
 
@@ -116,13 +118,14 @@ impl<'a> PendingClient<'a> {
         let PendingStep::Preamble { bytes, filled } = &mut self.step else {
             return Ok(Progress::Incomplete);
         };
-        let refuse = |mut stream: &TcpStream, error: &PreambleError| {
+        let mut stream = &self.stream;
+        let refuse = |error: String| {
             // So that a podperf of another version learns which one this is.
-            let _ = stream.write(&Preamble::Control.encode());
+            let _ = (&self.stream).write(&Preamble::Control.encode());
             Error::new(Kind::Unmeasured, "read the preamble of", error).with_code(Code::Protocol)
         };
         while *filled < LENGTH_BYTES {
-            match (&self.stream).read(&mut bytes[*filled..]) {
+            match stream.read(&mut bytes[*filled..]) {
                 Ok(0) => return Ok(Progress::Closed),
                 Ok(count) => *filled += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -131,9 +134,9 @@ impl<'a> PendingClient<'a> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Ok(Progress::Closed),
             }
-            check_start(&bytes[..*filled]).map_err(|error| refuse(&self.stream, &error))?;
+            check_start(&bytes[..*filled]).map_err(refuse)?;
         }
-        match Preamble::decode(bytes).map_err(|error| refuse(&self.stream, &error))? {
+        match Preamble::decode(bytes).map_err(refuse)? {
             Preamble::Data { session, stream } => {
                 Ok(Progress::Complete(Opening::Stream { session, stream }))
             }
@@ -141,9 +144,12 @@ impl<'a> PendingClient<'a> {
                 self.deadline = Instant::now() + HANDSHAKE_TIMEOUT;
                 let _ = self.stream.set_nodelay(true);
                 write_now(&self.stream, &Preamble::Control.encode()).during("greet")?;
+                let ServerIdentity { token, boot_id, feature } = self.server;
+                let mut own = handshake::hello(*token, boot_id.clone())?;
+                own.features.extend(feature.map(String::from));
                 self.step = PendingStep::Handshake(Box::new(PendingHandshake {
                     state: State::New,
-                    own: (self.server.hello)()?,
+                    own,
                     client: None,
                     frame: FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES),
                 }));
@@ -165,7 +171,6 @@ impl<'a> PendingClient<'a> {
                         .with_code(Code::ConnectionLost));
                 }
             };
-            handshake.frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
             match handshake.answer(&self.stream, message, self.server.token) {
                 Ok(()) => {}
                 Err(error) if error.code == Code::Unauthorized => {

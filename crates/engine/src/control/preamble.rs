@@ -6,8 +6,6 @@
 //! ```
 //! All numbers are big-endian. A connection that opens with anything else is not podperf's.
 
-use std::fmt;
-
 use crate::net::SessionId;
 use crate::transport::datagram::SETUP_MAGIC as MAGIC;
 
@@ -30,30 +28,6 @@ pub enum Preamble {
     },
 }
 
-/// Why 32 bytes are no preamble of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PreambleError {
-    /// Not podperf; the first bytes, printable.
-    NotPodperf(String),
-    /// Podperf of another version.
-    Version(u16),
-    /// A kind that this version does not know.
-    Kind(u8),
-}
-
-impl fmt::Display for PreambleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotPodperf(start) => write!(f, "the peer is not podperf: it sent \"{start}\""),
-            Self::Version(version) => write!(
-                f,
-                "the peer speaks version {version} of podperf's protocol, this is version {VERSION}"
-            ),
-            Self::Kind(kind) => write!(f, "unknown kind of connection {kind}"),
-        }
-    }
-}
-
 impl Preamble {
     /// Encodes it as it goes over the wire.
     #[must_use]
@@ -71,12 +45,14 @@ impl Preamble {
     /// Decodes it from the wire.
     ///
     /// # Errors
-    /// What else it is.
-    pub fn decode(bytes: &[u8; LENGTH_BYTES]) -> Result<Self, PreambleError> {
+    /// What else it is, in words.
+    pub fn decode(bytes: &[u8; LENGTH_BYTES]) -> Result<Self, String> {
         check_start(bytes)?;
         let version = u16::from_be_bytes([bytes[8], bytes[9]]);
         if version != VERSION {
-            return Err(PreambleError::Version(version));
+            return Err(format!(
+                "the peer speaks version {version} of podperf's protocol, this is version {VERSION}"
+            ));
         }
         match bytes[10] {
             0 => Ok(Self::Control),
@@ -86,7 +62,7 @@ impl Preamble {
                 session.copy_from_slice(&bytes[16..]);
                 Ok(Self::Data { session: SessionId(session), stream })
             }
-            kind => Err(PreambleError::Kind(kind)),
+            kind => Err(format!("unknown kind of connection {kind}")),
         }
     }
 }
@@ -105,14 +81,15 @@ pub(super) fn head(kind: u8, number: u32) -> [u8; 16] {
 /// packet, not after a deadline.
 ///
 /// # Errors
-/// Not podperf.
-pub fn check_start(bytes: &[u8]) -> Result<(), PreambleError> {
+/// What else it is, in words.
+pub fn check_start(bytes: &[u8]) -> Result<(), String> {
     let length = bytes.len().min(MAGIC.len());
     if bytes[..length] == MAGIC[..length] {
         return Ok(());
     }
     let start = bytes.iter().take(24).map(|&byte| byte as char);
-    Err(PreambleError::NotPodperf(start.flat_map(char::escape_default).collect()))
+    let start: String = start.flat_map(char::escape_default).collect();
+    Err(format!("the peer is not podperf: it sent \"{start}\""))
 }
 
 #[cfg(test)]
@@ -138,11 +115,12 @@ mod tests {
     fn what_is_not_podperf_is_told_by_what_it_says() {
         let mut http = [0; LENGTH_BYTES];
         http[..12].copy_from_slice(b"HTTP/1.1 400");
-        let Err(PreambleError::NotPodperf(start)) = Preamble::decode(&http) else { panic!() };
-        assert!(start.starts_with("HTTP/1.1 400"));
+        let http = Preamble::decode(&http).unwrap_err();
+        assert!(http.starts_with("the peer is not podperf: it sent \"HTTP/1.1 400"), "{http}");
         let mut newer = Preamble::Control.encode();
         newer[9] = 9;
-        assert_eq!(Preamble::decode(&newer), Err(PreambleError::Version(9)));
+        let newer = Preamble::decode(&newer).unwrap_err();
+        assert!(newer.starts_with("the peer speaks version 9 of podperf's protocol"), "{newer}");
         assert!(check_start(b"pod").is_ok());
         assert!(check_start(b"pos").is_err());
     }

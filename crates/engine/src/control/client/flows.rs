@@ -33,8 +33,12 @@ pub(super) fn open(
     for batch in ids.chunks(MAX_CONCURRENT_FLOWS) {
         let open = |&id| PendingFlow::open(address, bind, id).map_err(failed(id));
         let mut flows = batch.iter().map(open).collect::<Result<Vec<PendingFlow>>>()?;
-        while flows.iter().any(|flow| !flow.accepted) {
-            for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
+        while let Some(late) = flows.iter().find(|flow| !flow.accepted) {
+            if Instant::now() >= deadline {
+                let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                return Err(failed(late.id)(silent));
+            }
+            for flow in flows.iter().filter(|flow| !flow.accepted) {
                 flow.request(session).map_err(failed(flow.id))?;
             }
             let repeat = Instant::now() + REQUEST_INTERVAL;
@@ -43,12 +47,6 @@ pub(super) fn open(
                 for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
                     flow.read_answers(session).map_err(failed(flow.id))?;
                 }
-            }
-            if let Some(flow) = flows.iter().find(|flow| !flow.accepted)
-                && Instant::now() >= deadline
-            {
-                let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-                return Err(failed(flow.id)(silent));
             }
         }
         for flow in flows {

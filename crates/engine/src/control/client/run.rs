@@ -222,10 +222,8 @@ impl ClientRun<'_> {
             }
             FromServer::Refused(error) => self.lose(error.with_peer(self.peer.address)),
             FromServer::Heartbeat => {}
-            FromServer::Hello(_)
-            | FromServer::Welcome { .. }
-            | FromServer::Connect { .. }
-            | FromServer::Ready(_) => {
+            // All others come before the start alone.
+            _ => {
                 let error =
                     Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
                 self.lose(error.with_code(Code::Protocol).with_peer(self.peer.address));

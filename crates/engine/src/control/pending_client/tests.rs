@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::control::handshake;
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -30,7 +29,7 @@ fn shake_hands(
     ours: Option<&Token>,
 ) -> (Result<Hello>, Result<Progress<Opening>>) {
     let (client, server) = pair();
-    let identity = ServerIdentity { token: ours, hello: &|| handshake::hello(ours, None) };
+    let identity = ServerIdentity { token: ours, boot_id: None, feature: None };
     std::thread::scope(|scope| {
         let client = scope.spawn(move || {
             let own = handshake::hello(theirs, None).unwrap();
@@ -109,7 +108,7 @@ fn without_a_token_a_hello_is_enough() {
 
 #[test]
 fn streams_name_their_session_and_others_are_told_by_their_first_bytes() {
-    let identity = ServerIdentity { token: None, hello: &|| handshake::hello(None, None) };
+    let identity = ServerIdentity { token: None, boot_id: None, feature: None };
     let opened = |bytes: &[u8]| {
         let (mut client, server) = pair();
         client.write_all(bytes).unwrap();

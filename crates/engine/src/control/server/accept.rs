@@ -1,15 +1,14 @@
 //! Serves one port: hands streams to their sessions, and gives each client that has shaken hands a
 //! thread.
 
-use std::net::TcpListener;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use socket2::Socket;
 
-use super::flows::{FlowPort, FlowTimes};
-use super::{PortContext, ServeOptions, serve_client};
-use crate::control::handshake;
+use super::flows::FlowTimes;
+use super::{PortContext, Server, serve_client};
 use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
@@ -25,13 +24,8 @@ const SPARE_THREADS: usize = 256;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, or until one session is over with `once`.
-pub(super) fn run(
-    listener: &TcpListener,
-    flows: &FlowPort,
-    options: &ServeOptions,
-    log: Log<'_>,
-    stop: &Receiver<Kind>,
-) -> Result<Option<Kind>> {
+pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
+    let Server { listener, flows, options, .. } = server;
     // Dropped at the end, which every session sees.
     let (closing, closed) = bounded::<()>(0);
     let (done, session_over) = bounded(1);
@@ -41,7 +35,7 @@ pub(super) fn run(
     let port = PortContext { options, reservations, flows, log, closed };
 
     let (token, boot_id) = (options.token.as_ref(), boot_id(&Roots::default()));
-    let identity = ServerIdentity { token, hello: &|| handshake::hello(token, boot_id.clone()) };
+    let identity = ServerIdentity { token, boot_id, feature: None };
     let open = |stream| Ok(PendingClient::new(stream, &identity));
     let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, log);
     let mut flow_times = FlowTimes::default();
@@ -77,8 +71,11 @@ pub(super) fn run(
             if options.once && session_over.try_recv().is_ok() {
                 return Ok(None);
             }
-            acceptor.poll(flows.fd(), POLL_INTERVAL)?.into_iter().for_each(serve_client);
-            flows.serve(&port.reservations, &mut flow_times, log);
+            let flow_fd = flows.as_ref().ok().map(|flows| flows.socket.as_fd());
+            acceptor.poll(flow_fd, POLL_INTERVAL)?.into_iter().for_each(serve_client);
+            if let Ok(flows) = flows {
+                flows.serve(&port.reservations, &mut flow_times, log);
+            }
         };
         let end = serve();
         drop(closing);

@@ -70,7 +70,7 @@ impl DataChannel {
                 .with_remedy("try again later, or raise --max-sessions there")
         })?;
         if plan.workload.is_udp() {
-            context.flows.available()?;
+            context.flows.as_ref().map_err(Error::clone)?;
         }
         let listener = match ends {
             Some((own, peer)) if plan.workload.short_lived().is_some() => {

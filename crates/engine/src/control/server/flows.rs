@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
@@ -35,13 +35,7 @@ pub(super) type SessionFlows = Option<Vec<Option<(SocketAddr, Socket)>>>;
 
 /// The UDP port, where flows are set up.
 pub(super) struct FlowPort {
-    /// Absent: why there is none.
-    open: Result<OpenFlowPort, String>,
-}
-
-/// The open UDP port.
-struct OpenFlowPort {
-    socket: Socket,
+    pub(super) socket: Socket,
     address: SocketAddr,
     key: ProofKey,
 }
@@ -62,8 +56,11 @@ struct FlowDatagram {
 }
 
 impl FlowPort {
-    /// Opens the UDP port at `address`. A port that is taken leaves TCP serving alone.
-    pub(super) fn bind(address: SocketAddr) -> Self {
+    /// Opens the UDP port at `address`.
+    ///
+    /// # Errors
+    /// When it is taken.
+    pub(super) fn bind(address: SocketAddr) -> Result<Self> {
         let port = open(address, None).and_then(|socket| {
             if address.is_ipv6() {
                 setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
@@ -71,26 +68,14 @@ impl FlowPort {
                 setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
             }
             let key = ProofKey::random().map_err(io::Error::other)?;
-            Ok(OpenFlowPort { socket, address, key })
+            Ok(Self { socket, address, key })
         });
-        Self { open: port.map_err(|error| format!("UDP port {}: {error}", address.port())) }
-    }
-
-    /// Whether flows of datagrams can be had.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(super) fn available(&self) -> Result<()> {
-        self.open.as_ref().map(|_| ()).map_err(|cause| {
+        port.map_err(|error| {
+            let cause = format!("UDP port {}: {error}", address.port());
             Error::new(Kind::Unmeasured, "open", cause)
                 .with_code(Code::AddressUnavailable)
                 .with_remedy("free that UDP port, or let the server listen on another with -p")
         })
-    }
-
-    /// The port, to be waited for beside the listener.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.open.as_ref().ok().map(|port| port.socket.as_fd())
     }
 
     /// Serves what has come to the port, and requests repeated at flows that are set up.
@@ -100,14 +85,13 @@ impl FlowPort {
         last: &mut FlowTimes,
         log: Log<'_>,
     ) {
-        let Ok(port) = &self.open else { return };
         let mut datagrams = VecDeque::new();
         for _ in 0..MAX_DATAGRAMS_PER_POLL {
             if datagrams.is_empty() {
-                datagrams.extend(receive(&port.socket, None));
+                datagrams.extend(receive(&self.socket, None));
             }
             let Some(datagram) = datagrams.pop_front() else { break };
-            if let Err(error) = port.answer(sessions, &datagram, &mut datagrams)
+            if let Err(error) = self.answer(sessions, &datagram, &mut datagrams)
                 && is_due(&mut last.logged, MIN_LOG_INTERVAL)
             {
                 log(&format!("set up a flow of datagrams with {}: {error}", datagram.from));
@@ -117,73 +101,7 @@ impl FlowPort {
             sessions.for_each(answer_repeated);
         }
     }
-}
 
-/// Answers clients whose acceptance was lost: they repeat their request, which comes to the flow's
-/// socket.
-fn answer_repeated(session: &mut WaitingSession<Socket, SessionFlows>) {
-    let mut bytes = [0; REQUEST_BYTES + 1];
-    for (id, flow) in (0..).zip(session.state.iter().flatten()) {
-        let Some((_, socket)) = flow else { continue };
-        let received = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT);
-        if received.is_ok_and(|length| FlowRequest::decode(&bytes[..length]).is_some()) {
-            // It is repeated again if this one is lost too.
-            let _ = accept(socket, id);
-        }
-    }
-}
-
-/// Whether `interval` has passed since `last`, which is now then.
-fn is_due(last: &mut Option<Instant>, interval: Duration) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() > interval);
-    if due {
-        *last = Some(Instant::now());
-    }
-    due
-}
-
-fn accept(socket: &Socket, flow: u32) -> io::Result<()> {
-    socket.send(&FlowAnswer::Accepted { flow }.encode()).map(|_| ())
-}
-
-/// Opens a UDP socket at `address`, connected to `peer` if there is one. All of one port share it
-/// (SO_REUSEPORT), which the kernel grants within one user.
-fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        let both = address.ip().is_unspecified() || address.ip().to_canonical().is_ipv4();
-        socket.set_only_v6(!both)?;
-    }
-    socket.bind(&address.into())?;
-    if let Some(peer) = peer {
-        socket.connect(&peer.into())?;
-    }
-    Ok(socket)
-}
-
-/// Takes the next datagram, which was sent `to` where the control data do not say; absent: there is
-/// none, or it cannot be read.
-fn receive(socket: &Socket, to: Option<IpAddr>) -> Option<FlowDatagram> {
-    let mut bytes = [0; REQUEST_BYTES + 1];
-    let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
-    let mut slices = [IoSliceMut::new(&mut bytes)];
-    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-    let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), flags).ok()?;
-    let from = socket_address(message.address.as_ref()?)?;
-    let told = message.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => {
-            Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
-        }
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
-        _ => None,
-    });
-    let length = message.bytes;
-    Some(FlowDatagram { bytes: bytes[..length].to_vec(), from, to: told.or(to)? })
-}
-
-impl OpenFlowPort {
     /// Answers one datagram. What raced into a new flow's socket before it was connected goes to
     /// `raced`.
     fn answer(
@@ -268,6 +186,70 @@ impl OpenFlowPort {
         sendmsg(self.socket.as_raw_fd(), &slices, &[source], flags, Some(&to))?;
         Ok(())
     }
+}
+
+/// Answers clients whose acceptance was lost: they repeat their request, which comes to the flow's
+/// socket.
+fn answer_repeated(session: &mut WaitingSession<Socket, SessionFlows>) {
+    let mut bytes = [0; REQUEST_BYTES + 1];
+    for (id, flow) in (0..).zip(session.state.iter().flatten()) {
+        let Some((_, socket)) = flow else { continue };
+        let received = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT);
+        if received.is_ok_and(|length| FlowRequest::decode(&bytes[..length]).is_some()) {
+            // It is repeated again if this one is lost too.
+            let _ = accept(socket, id);
+        }
+    }
+}
+
+/// Whether `interval` has passed since `last`, which is now then.
+fn is_due(last: &mut Option<Instant>, interval: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() > interval);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+fn accept(socket: &Socket, flow: u32) -> io::Result<()> {
+    socket.send(&FlowAnswer::Accepted { flow }.encode()).map(|_| ())
+}
+
+/// Opens a UDP socket at `address`, connected to `peer` if there is one. All of one port share it
+/// (SO_REUSEPORT), which the kernel grants within one user.
+fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        let both = address.ip().is_unspecified() || address.ip().to_canonical().is_ipv4();
+        socket.set_only_v6(!both)?;
+    }
+    socket.bind(&address.into())?;
+    if let Some(peer) = peer {
+        socket.connect(&peer.into())?;
+    }
+    Ok(socket)
+}
+
+/// Takes the next datagram, which was sent `to` where the control data do not say; absent: there is
+/// none, or it cannot be read.
+fn receive(socket: &Socket, to: Option<IpAddr>) -> Option<FlowDatagram> {
+    let mut bytes = [0; REQUEST_BYTES + 1];
+    let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+    let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), flags).ok()?;
+    let from = socket_address(message.address.as_ref()?)?;
+    let told = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    });
+    let length = message.bytes;
+    Some(FlowDatagram { bytes: bytes[..length].to_vec(), from, to: told.or(to)? })
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {

@@ -72,7 +72,7 @@ impl ServeOptions {
 struct PortContext<'a> {
     options: &'a ServeOptions,
     reservations: Reservations<Socket, SessionFlows>,
-    flows: &'a FlowPort,
+    flows: &'a Result<FlowPort>,
     log: Log<'a>,
     /// Disconnected when the server ends.
     closed: Receiver<()>,
@@ -81,7 +81,8 @@ struct PortContext<'a> {
 /// A server with its port open.
 pub struct Server {
     listener: TcpListener,
-    flows: FlowPort,
+    /// Where flows of datagrams are set up; one that is taken leaves TCP serving alone.
+    flows: Result<FlowPort>,
     address: SocketAddr,
     options: ServeOptions,
 }
@@ -99,7 +100,7 @@ impl Server {
             let listener = listen(asked, options.mptcp)?;
             let address = listener.local_addr().during("look up the listening port")?;
             let flows = FlowPort::bind(address);
-            if tries == 0 || flows.available().is_ok() {
+            if tries == 0 || flows.is_ok() {
                 return Ok(Self { listener, flows, address, options });
             }
         }
@@ -117,7 +118,7 @@ impl Server {
     /// # Errors
     /// When the listening socket breaks.
     pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-        accept::run(&self.listener, &self.flows, &self.options, log, stop)
+        accept::run(self, log, stop)
     }
 }
 
@@ -130,7 +131,7 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
     let server = Server::bind(options.clone())?;
     let address = server.address();
     log(&format!("listening on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
-    if let Err(error) = server.flows.available() {
+    if let Err(error) = &server.flows {
         log(&format!("warning: runs of datagrams are refused: {error}"));
     }
     if options.token.is_none() && !address.ip().is_loopback() {

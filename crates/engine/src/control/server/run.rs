@@ -29,7 +29,11 @@ pub(super) fn serve_run(
     channel: &mut DataChannel,
 ) -> Result<EndReport> {
     let plan = engine.plan().clone();
-    let deadline = Instant::now() + max_duration(&plan, context.options.limits.duration);
+    let max_duration = match plan.stop_condition {
+        StopCondition::Time { window } => plan.warm_up + window + MAX_OVERTIME,
+        _ => context.options.limits.duration,
+    };
+    let deadline = Instant::now() + max_duration;
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
     let mut run = ServerRun {
         link,
@@ -47,14 +51,6 @@ pub(super) fn serve_run(
         return Err(error);
     }
     Ok(run.engine.stop(DRAIN_TIMEOUT))
-}
-
-/// Computes what the run may take at the most.
-fn max_duration(plan: &Plan, cap: Duration) -> Duration {
-    match plan.stop_condition {
-        StopCondition::Time { window } => plan.warm_up + window + MAX_OVERTIME,
-        StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => cap,
-    }
 }
 
 /// One client's run.

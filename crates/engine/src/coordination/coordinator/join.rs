@@ -4,17 +4,12 @@
 //! Enters: connections that an acceptor has accepted. Leaves: the names of agents that have proved
 //! the token.
 
-use std::io;
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use crate::control::framing::FrameReader;
-use crate::control::handshake;
-use crate::control::message::Hello;
-use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
-use crate::control::token::Token;
-use crate::coordination::message::{COORDINATES, FromAgent};
+use crate::control::pending_client::{Opening, PendingClient};
+use crate::coordination::message::FromAgent;
 use crate::net::{FirstMessage, Progress};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -22,33 +17,11 @@ use podperf_model::error::{Code, Error, Kind, Result};
 /// A name and what is around it.
 const MAX_JOIN_BYTES: u32 = 4 << 10;
 
-/// Makes a coordinator's hello.
-///
-/// # Errors
-/// When the system has no random numbers.
-pub(super) fn hello(token: Option<&Token>) -> Result<Hello> {
-    let mut own = handshake::hello(token, None)?;
-    own.features.push(COORDINATES.into());
-    Ok(own)
-}
-
 /// A connection on its way to a name.
 pub(super) struct PendingAgent<'a> {
-    client: PendingClient<'a>,
+    pub(super) client: PendingClient<'a>,
     /// The message with the name, once the handshake is over.
-    join: Option<FrameReader>,
-}
-
-impl<'a> PendingAgent<'a> {
-    /// Begins with a connection that says nothing yet.
-    pub(super) fn new(stream: TcpStream, coordinator: &'a ServerIdentity<'a>) -> Self {
-        Self { client: PendingClient::new(stream, coordinator), join: None }
-    }
-
-    /// The connection itself, which blocks from now on.
-    pub(super) fn into_stream(self) -> io::Result<TcpStream> {
-        self.client.into_stream()
-    }
+    pub(super) join: Option<FrameReader>,
 }
 
 impl AsFd for PendingAgent<'_> {

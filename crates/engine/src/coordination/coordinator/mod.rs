@@ -17,9 +17,9 @@ use crossbeam_channel::Receiver;
 
 use crate::control::framing;
 use crate::control::link::Link;
-use crate::control::pending_client::ServerIdentity;
+use crate::control::pending_client::{PendingClient, ServerIdentity};
 use crate::control::token::Token;
-use crate::coordination::message::{FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
+use crate::coordination::message::{COORDINATES, FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
 use crate::net::{Acceptor, Log, listen, wildcard};
 use crate::transport::socket::plain;
 use agents::{AgentEvent, AgentState, Agents, ConnectionState};
@@ -95,13 +95,17 @@ impl Coordinator<'_> {
         let mut signal = self.let_agents_join(&listener)?;
         // Nobody else is waited for, and connections are not to cost anything while a step runs.
         drop(listener);
-        self.give_up_awaited()?;
+        if signal.is_none() {
+            self.give_up_awaited()?;
+        }
         let all_joined = self.agents.0.iter().all(|agent| agent.absence("").is_none());
         let none_joined = !self.agents.any_joined();
         for (number, step) in (1..).zip(&self.options.schedule.steps) {
             match signal {
                 None => signal = self.step(number, step)?,
-                Some(kind) => self.leave_out((number, step), &ended_by(kind))?,
+                Some(kind) => {
+                    self.leave_out((number, step), vec![ended_by(kind); step.agents.len()])?;
+                }
             }
         }
         let status = self.run_log.exit_status();
@@ -128,24 +132,24 @@ impl Coordinator<'_> {
     /// it, if one did.
     fn let_agents_join(&mut self, listener: &TcpListener) -> Result<Option<Kind>> {
         let token = self.options.token.as_ref();
-        let identity = ServerIdentity { token, hello: &|| join::hello(token) };
-        let open = |stream| Ok(PendingAgent::new(stream, &identity));
+        let identity = ServerIdentity { token, boot_id: None, feature: Some(COORDINATES) };
+        let open =
+            |stream| Ok(PendingAgent { client: PendingClient::new(stream, &identity), join: None });
         let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, self.log);
-        let seconds = self.options.schedule.join_seconds;
-        let deadline = Instant::now() + Duration::from_secs(seconds.into());
+        let limit = Duration::from_secs(self.options.schedule.join_seconds.into());
+        let deadline = Instant::now() + limit;
         // What is there already is not waited for.
         let mut wait = Duration::ZERO;
-        while self.agents.0.iter().any(AgentState::is_awaited) {
+        while self.agents.0.iter().any(AgentState::is_awaited) && Instant::now() < deadline {
             for accepted in acceptor.poll(None, wait)? {
                 // One that is gone takes no part.
-                if let Ok(stream) = accepted.connection.into_stream() {
+                if let Ok(stream) = accepted.connection.client.into_stream() {
                     self.admit(accepted.message, stream, &plain(accepted.peer))?;
                 }
             }
             wait = Duration::ZERO;
             match self.event(Instant::now(), None)? {
                 AgentEvent::Signal(kind) => return Ok(Some(kind)),
-                AgentEvent::Time if Instant::now() >= deadline => break,
                 AgentEvent::Time => wait = JOIN_POLL_INTERVAL,
                 AgentEvent::Message(number, FromAgent::Probed(probed)) => {
                     self.probed(number, probed)?
@@ -273,10 +277,10 @@ impl Coordinator<'_> {
         self.run_log.write(&LogRecord::Lost { agent, cause: short(cause) })
     }
 
-    /// Logs a step that is not carried out.
-    fn leave_out(&mut self, (number, step): (u32, &Step), cause: &str) -> Result<()> {
-        for agent in &step.agents {
-            self.run_log.outcome((number, step), agent, Err(cause.to_owned()))?;
+    /// Logs a step that is not carried out, with the cause for each of its agents.
+    fn leave_out(&mut self, (number, step): (u32, &Step), causes: Vec<String>) -> Result<()> {
+        for (agent, cause) in step.agents.iter().zip(causes) {
+            self.run_log.outcome((number, step), agent, Err(cause))?;
         }
         Ok(())
     }

@@ -138,9 +138,7 @@ impl Coordinator<'_> {
     /// Carries out one step and logs what came of it. The signal that ended it, if one did.
     pub(super) fn step(&mut self, number: u32, step: &Step) -> Result<Option<Kind>> {
         if let Some(absent) = self.absences(step) {
-            for (agent, cause) in step.agents.iter().zip(absent) {
-                self.run_log.outcome((number, step), agent, Err(cause))?;
-            }
+            self.leave_out((number, step), absent)?;
             return Ok(None);
         }
         let agents = step.agents.iter().filter_map(|name| self.agents.number(name));
