@@ -48,8 +48,9 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
             let hello = match message {
                 Opening::Stream { session, stream: number } => {
                     if !port.deliver(session, number, stream.into()) {
-                        let line = "of no waiting session; dropped";
-                        log(&format!("{peer}: stream {number} {line}"));
+                        let line =
+                            format!("{peer}: stream {number} of no waiting session; dropped");
+                        log(&line);
                     }
                     return;
                 }
