@@ -1,5 +1,5 @@
-//! The server's side of the handshake: reads what a connection says before it is worth a thread, its
-//! preamble and, if it is a control connection, hello and proof.
+//! The server's side of the handshake: reads what a connection says before it is worth a thread,
+//! its preamble and, if it is a control connection, hello and proof.
 //!
 //! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
 //! belong to, and clients that have proved the token.

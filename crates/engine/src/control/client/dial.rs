@@ -135,8 +135,8 @@ fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<So
     Ok(socket)
 }
 
-/// Names a data connection that cannot be opened, with what helps: `remedy`, unless the kernel lacks
-/// what was asked.
+/// Names a data connection that cannot be opened, with what helps: `remedy`, unless the kernel
+/// lacks what was asked.
 pub(super) fn failed(
     error: &io::Error,
     plan: &SocketPlan,
