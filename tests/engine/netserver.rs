@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use podperf_model::latency::Latencies;
 use podperf_netperf::wire::ask::{CONNECTIONS, MEASURE_CPU, OmniRequest};
 use podperf_netperf::wire::native::{ClientMessage, Details, Extensions, Identity, read_token};
-use podperf_netperf::wire::reply::{OmniResponse, PROC_STAT};
-use podperf_netperf::wire::{UNKNOWN, WireMessage, classic, kind};
+use podperf_netperf::wire::reply::OmniResponse;
+use podperf_netperf::wire::{UNKNOWN, WireMessage, kind};
 
 use crate::support::netserver::{
     Client, Netserver, datagrams, netperf, netserver, stream, transactions,
@@ -24,36 +24,37 @@ fn streams_both_ways_are_counted_to_the_byte() {
     let mut client = server.client();
     let (response, mut data) = client.begin(&OmniRequest {
         flags: MEASURE_CPU,
-        receive_size: 4096,
-        receive_buffer: 65_536,
+        receive_size: Some(4096),
+        receive_buffer: Some(65_536),
         ..stream(4)
     });
-    assert_eq!((response.receive_size, response.send_size), (4096, -1));
+    assert_eq!((response.receive_size, response.send_size), (Some(4096), None));
     assert_eq!((response.flags & MEASURE_CPU, response.cpu_rate), (MEASURE_CPU, 100.0));
-    assert_eq!(response.receive_buffer, 131_072, "the kernel doubles what is asked for");
+    assert_eq!(response.receive_buffer, Some(131_072), "the kernel doubles what is asked for");
     data.write_all(&vec![7; 3_000_000]).unwrap();
     // /proc/stat counts in hundredths of a second.
     std::thread::sleep(Duration::from_millis(200));
     let results = client.finish(data);
-    assert_eq!((results.bytes_received, results.bytes_sent), (3_000_000, 0));
-    assert!(results.receive_calls >= 3_000_000 / 4096, "{results:?}");
+    assert_eq!((results.counters.bytes_received, results.counters.bytes_sent), (3_000_000, 0));
+    assert!(results.counters.receive_calls >= 3_000_000 / 4096, "{results:?}");
     assert!(results.elapsed_seconds >= 0.1 && results.elapsed_seconds < 20.0, "{results:?}");
-    assert!(results.cpu_method == PROC_STAT && results.cpus > 0, "{results:?}");
-    assert!((0.0..=100.0).contains(&results.cpu_percent[0]), "{results:?}");
-    assert!(!results.congestion_control.is_empty() && results.retransmits >= 0, "{results:?}");
+    let cpu = results.cpu.expect("it reads /proc/stat");
+    assert!(cpu.cpus > 0 && (0.0..=100.0).contains(&cpu.util_percent), "{cpu:?}");
+    assert!(!results.congestion_control.is_empty(), "{results:?}");
+    assert!(results.retransmits.is_some(), "{results:?}");
 
     // The next test on the same connection; CPU was not asked for.
     let (response, mut data) =
-        client.begin(&OmniRequest { test_length: -1_000_000, send_size: 1000, ..stream(2) });
-    assert_eq!((response.send_size, response.flags & MEASURE_CPU), (1000, 0));
+        client.begin(&OmniRequest { test_length: -1_000_000, send_size: Some(1000), ..stream(2) });
+    assert_eq!((response.send_size, response.flags & MEASURE_CPU), (Some(1000), 0));
     let mut bytes = Vec::new();
     data.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len(), 1_000_000);
     assert!(bytes.chunks(8).all(|part| part == b"netperf\0"), "the payload is netperf's");
     data.shutdown(Shutdown::Write).unwrap();
     let results = client.results();
-    assert_eq!((results.errno, results.bytes_sent), (0, 1_000_000));
-    assert_eq!((results.cpu_method, results.cpu_percent, results.peak_cpu), (0, [0.0; 6], -1));
+    assert_eq!((results.errno, results.counters.bytes_sent), (0, 1_000_000));
+    assert_eq!(results.cpu, None);
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn a_sender_ends_a_little_before_its_time_and_a_client_that_had_enough_is_no_fai
     assert!(took > Duration::from_millis(700) && took < Duration::from_secs(10), "{took:?}");
     drop(data);
     let results = client.results();
-    assert_eq!((results.errno, results.bytes_sent), (0, bytes));
+    assert_eq!((results.errno, results.counters.bytes_sent), (0, bytes));
     assert!(results.elapsed_seconds < 1.0 || took > Duration::from_secs(1), "{results:?}");
 
     let (_, mut data) = client.begin(&OmniRequest { test_length: 30, ..stream(2) });
@@ -84,14 +85,21 @@ fn transactions_of_any_size_are_answered_and_counted() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
     let (response, mut data) = client.begin(&transactions(5, 7));
-    assert_eq!((response.receive_size, response.send_size), (5, 7));
+    assert_eq!((response.receive_size, response.send_size), (Some(5), Some(7)));
     for _ in 0..3 {
         data.write_all(b"netpe").unwrap();
         let mut answer = [0; 7];
         data.read_exact(&mut answer).unwrap();
     }
     let results = client.finish(data);
-    assert_eq!((results.transactions, results.bytes_received, results.bytes_sent), (3, 15, 21));
+    assert_eq!(
+        (
+            results.counters.transactions,
+            results.counters.bytes_received,
+            results.counters.bytes_sent
+        ),
+        (3, 15, 21)
+    );
     server.assert_serves();
 }
 
@@ -113,28 +121,31 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     let began = Instant::now();
     (0..5).for_each(|_| transact(response.data_port));
     let results = client.results();
-    assert_eq!((results.errno, results.transactions), (0, 5));
+    assert_eq!((results.errno, results.counters.transactions), (0, 5));
     let took = began.elapsed().as_secs_f32();
     assert!((0.9..took).contains(&results.elapsed_seconds), "{results:?} in {took} s");
 
     // By count, and by podperf's word for it.
     let response = client.response(&OmniRequest { test_length: -4, ..request.clone() });
     (0..4).for_each(|_| transact(response.data_port));
-    assert_eq!(client.results().transactions, 4);
+    assert_eq!(client.results().counters.transactions, 4);
     let response = client.response(&OmniRequest { test_length: 600, ..request });
     transact(response.data_port);
     client.send(&ClientMessage::End.write());
-    assert_eq!(client.results().transactions, 1);
+    assert_eq!(client.results().counters.transactions, 1);
 
     // Connections alone, in the older record.
-    let request = OmniRequest { test_length: -3, flags: 0, ..stream(0) };
-    let answer = client.ask(&classic::connect::write_request(&request));
-    let response = classic::connect::read_response(&answer);
-    assert_eq!((answer.kind(), response.errno), (kind::TCP_CC + 1, 0));
+    let mut request = WireMessage::of(kind::TCP_CC);
+    request.put(52, -3);
+    request.put(68, 4);
+    let response = client.ask(&request);
+    assert_eq!((response.kind(), response.errno()), (kind::TCP_CC + 1, 0));
+    let port: u16 = response.get(28);
     for _ in 0..3 {
-        assert!(is_dropped(&mut connect(response.data_port)));
+        assert!(is_dropped(&mut connect(port)));
     }
-    assert_eq!(classic::connect::read_results(&client.receive()).transactions, 3);
+    let results = client.receive();
+    assert_eq!((results.kind(), results.get::<u32>(16)), (kind::TCP_CC + 2, 3));
     server.assert_serves();
 }
 
@@ -153,7 +164,10 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
         socket.send_to(&[], to(&response)).unwrap();
     }
     let results = client.results();
-    assert_eq!((results.errno, results.bytes_received, results.retransmits), (0, 10_000, -1));
+    assert_eq!(
+        (results.errno, results.counters.bytes_received, results.retransmits),
+        (0, 10_000, None)
+    );
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -165,7 +179,7 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
     }
     // No empty ones.
     let results = client.results();
-    assert_eq!((results.errno, results.transactions), (0, 5));
+    assert_eq!((results.errno, results.counters.transactions), (0, 5));
     let took = began.elapsed().as_secs_f32();
     assert!((0.9..took).contains(&results.elapsed_seconds), "{results:?} in {took} s");
 
@@ -173,12 +187,12 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let client_port = socket.local_addr().unwrap().port();
-    let request = datagrams(OmniRequest { client_port, send_size: 500, ..stream(2) });
+    let request = datagrams(OmniRequest { client_port, send_size: Some(500), ..stream(2) });
     let third = OmniRequest { client_address: Some([192, 0, 2, 1].into()), ..request.clone() };
     assert_eq!(client.refusal(&third), libc::EACCES);
     assert_eq!(client.response(&request).errno, 0);
     assert_eq!(socket.recv(&mut [0; 2000]).expect("a datagram"), 500);
-    assert!(client.results().bytes_sent >= 500);
+    assert!(client.results().counters.bytes_sent >= 500);
     server.assert_serves();
 }
 
@@ -186,14 +200,17 @@ fn datagrams_end_by_an_empty_one_or_by_the_time() {
 fn the_older_stream_record_is_served() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
-    let answer = client.ask(&classic::stream::write_request(&stream(4)));
-    let response = classic::stream::read_response(&answer);
-    assert_eq!((answer.kind(), response.errno), (kind::TCP_STREAM + 1, 0));
-    let mut data = connect(response.data_port);
+    let mut request = WireMessage::of(kind::TCP_STREAM);
+    request.put(40, 1);
+    request.put(64, 4);
+    let response = client.ask(&request);
+    assert_eq!((response.kind(), response.errno()), (kind::TCP_STREAM + 1, 0));
+    let mut data = connect(response.get(32));
     data.write_all(&[1; 50_000]).unwrap();
     data.shutdown(Shutdown::Write).unwrap();
     assert_eq!(data.read(&mut [0]).unwrap(), 0);
-    assert_eq!(classic::stream::read_results(&client.receive()).bytes_received, 50_000);
+    let results = client.receive();
+    assert_eq!((results.kind(), results.get::<f64>(8)), (kind::TCP_STREAM + 2, 50_000.0));
 }
 
 #[test]
@@ -201,15 +218,15 @@ fn messages_beside_tests_are_answered_and_unknown_ones_say_so() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
     let rate = client.ask(&WireMessage::of(kind::CPU_CALIBRATE));
-    assert_eq!((rate.kind(), rate.int(4), rate.float(8)), (5, 0, 100.0));
-    assert!(rate.word(12) > 0);
+    assert_eq!((rate.kind(), rate.errno(), rate.get::<f32>(8)), (5, 0, 100.0));
+    assert!(rate.get::<u32>(12) > 0);
     assert_eq!(client.ask(&WireMessage::of(kind::DEBUG_ON)).kind(), kind::DEBUG_OK);
     assert_eq!(client.ask(&WireMessage::of(kind::SYSINFO)).kind(), kind::SYSINFO_RESPONSE);
     // Nobody asks for a passphrase here, so it is passed over without an answer.
     client.send(&WireMessage::of(kind::PASSPHRASE));
     for kind in [7777, 0, u32::MAX, kind::OMNI_RESPONSE] {
         let answer = client.ask(&WireMessage::of(kind));
-        assert_eq!((answer.kind(), answer.int(4)), (0, UNKNOWN));
+        assert_eq!((answer.kind(), answer.errno()), (0, UNKNOWN));
     }
     let identity =
         Identity::read(&client.ask(&ClientMessage::Probe.write())).expect("it is podperf");
@@ -221,10 +238,10 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
     let next = |streams| ClientMessage::Next(Extensions { streams, times_calls: true }).write();
-    assert_eq!(client.ask(&next(0)).int(4), libc::EINVAL);
-    assert_eq!(client.ask(&next(10_001)).int(4), libc::EINVAL);
-    assert_eq!(client.ask(&ClientMessage::Details.write()).int(4), libc::ENODATA);
-    assert_eq!(client.ask(&next(3)).int(4), 0);
+    assert_eq!(client.ask(&next(0)).errno(), libc::EINVAL);
+    assert_eq!(client.ask(&next(10_001)).errno(), libc::EINVAL);
+    assert_eq!(client.ask(&ClientMessage::Details.write()).errno(), libc::ENODATA);
+    assert_eq!(client.ask(&next(3)).errno(), 0);
     let token = read_token(&client.ask(&ClientMessage::ConnectionToken.write())).expect("a token");
     let response = client.response(&stream(4));
     assert_eq!((response.errno, response.data_port), (0, server.port));
@@ -242,7 +259,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
     for mut data in &streams {
         assert_eq!(data.read(&mut [0]).unwrap(), 0);
     }
-    assert_eq!(client.results().bytes_received, 30_000);
+    assert_eq!(client.results().counters.bytes_received, 30_000);
     client.send(&ClientMessage::Details.write());
     let details = Details::read(&mut client.0).expect("details");
     assert_eq!(details.counters.bytes_received, 30_000);
@@ -264,7 +281,7 @@ fn podperf_has_many_streams_over_the_control_port_and_all_its_figures() {
         data.shutdown(Shutdown::Write).unwrap();
         assert_eq!(data.read(&mut [0]).unwrap(), 0);
     }
-    assert_eq!(client.results().bytes_received, 10_000);
+    assert_eq!(client.results().counters.bytes_received, 10_000);
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Netserver {
             data.write_all(b"n").unwrap();
             data.read_exact(&mut [0]).expect("a response");
         }
-        assert_eq!(client.finish(data).transactions, 9);
+        assert_eq!(client.finish(data).counters.transactions, 9);
     }
 }
 
@@ -165,16 +165,17 @@ impl Client {
 pub(crate) fn stream(direction: u32) -> OmniRequest {
     OmniRequest {
         family: Some(AddressFamily::V4),
+        protocol: Some(Protocol::Tcp),
         direction,
         test_length: 1,
         ..OmniRequest::default()
     }
 }
 
-pub(crate) fn transactions(request_size: i32, response_size: i32) -> OmniRequest {
-    OmniRequest { request_size, response_size, ..stream(6) }
+pub(crate) fn transactions(request: u32, response: u32) -> OmniRequest {
+    OmniRequest { request_size: Some(request), response_size: Some(response), ..stream(6) }
 }
 
 pub(crate) fn datagrams(request: OmniRequest) -> OmniRequest {
-    OmniRequest { protocol: Some(Protocol::Udp), socket_type: 2, ..request }
+    OmniRequest { protocol: Some(Protocol::Udp), ..request }
 }

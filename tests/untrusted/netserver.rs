@@ -22,10 +22,10 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
     let mut client = server.client();
     let large = (64 << 20) + 1;
     for (request, errno) in [
-        (OmniRequest { receive_size: large, ..stream(4) }, libc::EINVAL),
-        (OmniRequest { send_size: i32::MAX, ..stream(2) }, libc::EINVAL),
+        (OmniRequest { receive_size: Some(large), ..stream(4) }, libc::EINVAL),
+        (OmniRequest { send_size: Some(i32::MAX.unsigned_abs()), ..stream(2) }, libc::EINVAL),
         (transactions(large, 1), libc::EINVAL),
-        (transactions(-1, 1), libc::EINVAL),
+        (OmniRequest { request_size: None, ..transactions(1, 1) }, libc::EINVAL),
         (OmniRequest { test_length: 7 * 86_400 + 1, ..stream(4) }, libc::EINVAL),
         (stream(0), libc::EINVAL),
         (stream(77), libc::EINVAL),
@@ -37,7 +37,7 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
         assert_eq!(client.refusal(&request), errno, "{request:?}");
     }
     let mut rds = stream(4).write();
-    rds.put(92, 7);
+    rds.put(92, 7_u32);
     assert_eq!(OmniResponse::read(&client.ask(&rds)).errno, UNKNOWN);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let data_port = taken.local_addr().unwrap().port();
@@ -45,13 +45,13 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
     assert_eq!(client.refusal(&busy), libc::EADDRINUSE);
     // Enormous buffers are the kernel's to cut down; files and CPUs are not a client's to name.
     let (response, data) = client.begin(&OmniRequest {
-        receive_buffer: i32::MAX,
-        send_buffer: i32::MAX,
-        cpu: 0,
+        receive_buffer: Some(i32::MAX.unsigned_abs()),
+        send_buffer: Some(i32::MAX.unsigned_abs()),
+        cpu: Some(0),
         fill_file: "/etc/passwd".to_owned(),
         ..stream(4)
     });
-    assert!(response.receive_buffer > 0);
+    assert!(response.receive_buffer > Some(0));
     client.finish(data);
     server.wait_for_log("file to fill buffers from is ignored");
     server.wait_for_log("--allow-client-affinity");

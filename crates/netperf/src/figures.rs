@@ -64,7 +64,7 @@ pub struct EndFigures {
     /// IP_TOS or IPV6_TCLASS.
     pub tos: Option<u32>,
     /// SO_PRIORITY.
-    pub priority: Option<i32>,
+    pub priority: Option<u32>,
 }
 
 /// Counts of one end over the data phase, from its workers to the tables. Whatever carries them on
@@ -103,7 +103,7 @@ pub struct GrantedSocket {
     /// IP_TOS or IPV6_TCLASS.
     pub tos: Option<u32>,
     /// SO_PRIORITY.
-    pub priority: Option<i32>,
+    pub priority: Option<u32>,
     /// TCP_NODELAY.
     pub no_delay: bool,
     /// TCP_CORK.
@@ -122,7 +122,7 @@ pub struct BufferSize {
 }
 
 /// CPU of a machine over the data phase; shares are percent of all CPU time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CpuPercent {
     /// CPUs of the machine.
     pub cpus: u32,

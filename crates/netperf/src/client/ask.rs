@@ -44,32 +44,29 @@ pub(super) fn of_server(
     server_address: Option<IpAddr>,
 ) -> OmniRequest {
     let data = &options.data;
-    let sizes = |transacts: bool, bytes: u32| if transacts { signed(Some(bytes)) } else { -1 };
     let Buffers { send, receive } = data.remote_buffers;
     let shape = options.shape;
     let transacts = shape.direction.transacts();
     let layout = &options.layout;
+    let ring = [layout.align.remote, layout.offset.remote, layout.width.remote.unwrap_or(1)];
     OmniRequest {
-        cpu: options.cpus.remote.map_or(-1, |cpu| signed(Some(cpu))),
-        send_buffer: signed(send),
-        send_size: signed(data.send_bytes.remote),
-        send_ring: [layout.align.remote, layout.offset.remote, layout.width.remote.unwrap_or(1)],
-        request_size: sizes(transacts, data.request_bytes),
-        receive_buffer: signed(receive),
-        receive_size: signed(data.receive_bytes.remote),
-        receive_ring: [layout.align.remote, layout.offset.remote, layout.width.remote.unwrap_or(1)],
-        response_size: sizes(transacts, data.response_bytes),
+        cpu: options.cpus.remote,
+        send_buffer: send,
+        send_size: data.send_bytes.remote,
+        send_ring: ring,
+        request_size: transacts.then_some(data.request_bytes),
+        receive_buffer: receive,
+        receive_size: data.receive_bytes.remote,
+        receive_ring: ring,
+        response_size: transacts.then_some(data.response_bytes),
         flags: flags(options),
-        cpu_rate: 0.0,
         test_length: match options.length {
             TestLength::Time(time) => i32::try_from(time.as_secs()).unwrap_or(i32::MAX),
             TestLength::Units(units) => i32::try_from(units).map_or(i32::MIN + 1, |units| -units),
             TestLength::UntilTold => 0,
         },
-        copy_avoidance: [0; 2],
         data_port: data.ports.remote,
         family: Some(family),
-        socket_type: if shape.protocol == Protocol::Udp { 2 } else { 1 },
         protocol: Some(shape.protocol),
         direction: match shape.direction {
             TestDirection::Send => SERVER_RECEIVES,
@@ -85,8 +82,8 @@ pub(super) fn of_server(
         }),
         client_address: client.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()),
         server_address,
-        priority: options.priority.remote.unwrap_or(-1),
-        tos: options.tos.remote.map_or(-1, i32::from),
+        priority: options.priority.remote,
+        tos: options.tos.remote.map(u32::from),
         congestion_control: data.congestion_control.remote.clone().unwrap_or_default(),
         fill_file: options.fill.remote.clone().unwrap_or_default(),
     }
@@ -108,11 +105,6 @@ fn flags(options: &Options) -> u32 {
         (options.keepalive, KEEPALIVE),
     ];
     set.into_iter().filter(|(asked, _)| *asked).fold(0, |flags, (_, flag)| flags | flag)
-}
-
-/// A size as a signed word; absent or beyond it: -1.
-fn signed(value: Option<u32>) -> i32 {
-    value.and_then(|value| i32::try_from(value).ok()).unwrap_or(-1)
 }
 
 /// What this end does. Sizes that were not asked for follow the socket's buffers, as netperf's do.

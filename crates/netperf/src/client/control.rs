@@ -89,7 +89,7 @@ impl ControlClient {
     pub(super) fn is_native(&mut self) -> Result<bool, ExitMessage> {
         self.send(&ClientMessage::Probe.write())?;
         let answer = self.receive(ANSWER_TIMEOUT)?;
-        if answer.int(4) == UNKNOWN {
+        if answer.errno() == UNKNOWN {
             return Ok(false);
         }
         Ok(Identity::read(&accepted(answer)?).is_some())
@@ -264,7 +264,7 @@ fn lost(error: &io::Error) -> ExitMessage {
 
 /// The answer, unless it brings an errno.
 fn accepted(answer: WireMessage) -> Result<WireMessage, ExitMessage> {
-    let errno = answer.int(4);
+    let errno = answer.errno();
     if errno == 0 {
         return Ok(answer);
     }

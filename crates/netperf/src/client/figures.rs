@@ -2,12 +2,12 @@
 
 use super::ask::wants_cpu;
 use crate::data::{Job, Totals};
-use crate::figures::{BufferSize, CpuPercent, EndCounters, EndFigures, Figures, GrantedSocket};
+use crate::figures::{BufferSize, EndFigures, Figures, GrantedSocket};
 use crate::options::Options;
 use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::Details;
-use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
+use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::error::Kind;
 use podperf_model::latency::Latencies;
 
@@ -32,14 +32,12 @@ impl FinishedTest<'_> {
         let seconds = self.totals.elapsed.as_secs_f64().max(1e-9);
         let transacts = self.options.shape.direction.transacts();
         let totals = &self.totals;
-        let received = match (self.options.shape.direction, &self.results) {
-            (TestDirection::Send, Some(results)) => self
-                .details
-                .as_ref()
-                .map_or(results.bytes_received, |more| more.counters.bytes_received),
+        let remote = self.remote();
+        let received = match self.options.shape.direction {
             // Not known what arrived: what was handed over is the most it can have been.
-            (TestDirection::Send, None) => totals.counters.bytes_sent,
-            (TestDirection::Receive, _) => totals.counters.bytes_received,
+            TestDirection::Send if self.results.is_none() => totals.counters.bytes_sent,
+            TestDirection::Send => remote.counters.bytes_received,
+            TestDirection::Receive => totals.counters.bytes_received,
             _ => totals.counters.bytes_sent + totals.counters.bytes_received,
         };
         Figures {
@@ -48,10 +46,7 @@ impl FinishedTest<'_> {
             transactions_per_second: transacts
                 .then(|| float(totals.counters.transactions) / seconds),
             local: self.local(),
-            remote: match &self.details {
-                None => self.remote(),
-                Some(details) => detailed(self.remote(), details),
-            },
+            remote,
             latency: totals.latency.clone(),
             remote_latency: self.details.as_ref().and_then(latency),
             mss_bytes: totals.end.mss.or(self.granted.mss),
@@ -88,81 +83,42 @@ impl FinishedTest<'_> {
         }
     }
 
+    /// What netserver told, and what a podperf tells beyond it: wide counters, and of all
+    /// connections.
     fn remote(&self) -> EndFigures {
         let response = &self.response;
         let direction = self.options.shape.direction;
-        let empty = OmniResults { peak_cpu: -1, retransmits: -1, ..OmniResults::default() };
-        let results = self.results.as_ref().unwrap_or(&empty);
-        let end = |bytes: i32| size(bytes).filter(|_| self.results.is_some());
+        let unknown = OmniResults::default();
+        let results = self.results.as_ref().unwrap_or(&unknown);
+        let socket = self.details.as_ref().map(|details| &details.socket);
         let told = response.flags & MEASURE_CPU != 0 && wants_cpu(self.options).remote;
+        let congestion_control = Some(results.congestion_control.clone());
         EndFigures {
-            send_buffer: BufferSize {
-                initial: size(response.send_buffer),
-                end: end(results.send_buffer),
-            },
+            send_buffer: BufferSize { initial: response.send_buffer, end: results.send_buffer },
             receive_buffer: BufferSize {
-                initial: size(response.receive_buffer),
-                end: end(results.receive_buffer),
+                initial: response.receive_buffer,
+                end: results.receive_buffer,
             },
-            send_bytes: size(response.send_size).filter(|_| direction == TestDirection::Receive),
-            receive_bytes: size(response.receive_size).filter(|_| direction == TestDirection::Send),
-            counters: EndCounters {
-                bytes_sent: results.bytes_sent,
-                bytes_received: results.bytes_received,
-                send_calls: results.send_calls.into(),
-                receive_calls: results.receive_calls.into(),
-                transactions: results.transactions.into(),
-                // Not told.
-                failed_sends: 0,
-                lost_transactions: 0,
-            },
-            cpu: self.results.as_ref().filter(|_| told).and_then(cpu),
-            retransmits: u32::try_from(results.retransmits).ok(),
+            send_bytes: response.send_size.filter(|_| direction == TestDirection::Receive),
+            receive_bytes: response.receive_size.filter(|_| direction == TestDirection::Send),
+            counters: self.details.as_ref().map_or(results.counters, |details| details.counters),
+            cpu: results.cpu.filter(|_| told),
+            retransmits: results
+                .retransmits
+                .map(|first| socket.and_then(|socket| socket.retransmits).unwrap_or(first)),
             no_delay: response.flags & NO_DELAY != 0,
-            cork: false,
-            congestion_control: Some(results.congestion_control.clone())
+            cork: socket.is_some_and(|socket| socket.cork),
+            congestion_control: congestion_control
                 .filter(|name| direction.lasts() && !name.is_empty()),
-            tos: u32::try_from(response.tos).ok(),
-            priority: Some(response.priority).filter(|&priority| priority >= 0),
+            tos: response.tos,
+            priority: response.priority,
         }
-    }
-}
-
-/// The same with what a podperf tells of it: wide counters, and all connections.
-fn detailed(end: EndFigures, details: &Details) -> EndFigures {
-    let Details { counters, latency: _, socket } = details;
-    EndFigures {
-        counters: *counters,
-        retransmits: end.retransmits.map(|first| socket.retransmits.unwrap_or(first)),
-        cork: socket.cork,
-        ..end
     }
 }
 
 /// What a podperf timed; nothing where it timed nothing, or it came damaged.
 fn latency(details: &Details) -> Option<Latencies> {
     Latencies::from_wire(details.latency.as_ref()?).ok()
-}
-
-/// What netserver tells of its CPU; nothing where it does not read /proc/stat, or tells leftovers.
-fn cpu(results: &OmniResults) -> Option<CpuPercent> {
-    let percents = results.cpu_percent.map(f64::from);
-    let sane = percents.iter().all(|percent| percent.is_finite() && *percent >= 0.0);
-    if results.cpu_method != PROC_STAT || !sane {
-        return None;
-    }
-    let [util, user, system, iowait, irq, softirq] = percents;
-    let peak = u32::try_from(results.peak_cpu).ok();
-    Some(CpuPercent {
-        cpus: results.cpus,
-        util_percent: util,
-        user_percent: user,
-        system_percent: system,
-        iowait_percent: iowait,
-        irq_percent: irq,
-        softirq_percent: softirq,
-        peak: peak.map(|cpu| (cpu, f64::from(results.peak_percent))),
-    })
 }
 
 /// Why it is not the whole test, where it is not. A signal ends a test as if its time were over.
@@ -176,10 +132,6 @@ fn incomplete(totals: &Totals, results: bool) -> Option<String> {
         return Some(text.to_owned());
     }
     (!results).then(|| "netperf: send_omni: no results came from the peer".to_owned())
-}
-
-fn size(bytes: i32) -> Option<u32> {
-    u32::try_from(bytes).ok()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate; 53 bits are enough")]

@@ -66,8 +66,8 @@ fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
     }
     if options.test == NetperfTest::RemCpu {
         let answer = control.ask(&WireMessage::of(kind::CPU_CALIBRATE))?;
-        let cpus = usize::try_from(answer.word(12)).unwrap_or(usize::MAX);
-        print(&rate(options, &format!("{:.0}", answer.float(8)), "remote", cpus));
+        let cpus = answer.get::<u32>(12) as usize;
+        print(&rate(options, &format!("{:.0}", answer.get::<f32>(8)), "remote", cpus));
         return Ok(0);
     }
     let names = measurement::names(options, control.peer);

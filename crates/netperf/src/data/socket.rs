@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use crate::figures::GrantedSocket;
@@ -32,7 +32,7 @@ pub struct SocketRequest {
     /// IP_TOS or IPV6_TCLASS.
     pub tos: Option<u8>,
     /// SO_PRIORITY.
-    pub priority: Option<i32>,
+    pub priority: Option<u32>,
     /// SO_KEEPALIVE.
     pub keepalive: bool,
     /// SO_MAX_PACING_RATE.
@@ -102,7 +102,7 @@ fn common(socket: &Socket, family: IpAddr, ask: &SocketRequest) -> io::Result<()
         if family.is_ipv6() { socket.set_tclass_v6(tos)? } else { socket.set_tos_v4(tos)? }
     }
     if let Some(priority) = ask.priority {
-        setsockopt(socket, sockopt::Priority, &priority)?;
+        setsockopt(socket, sockopt::Priority, &priority.cast_signed())?;
     }
     if ask.keepalive {
         socket.set_keepalive(true)?;
@@ -130,13 +130,14 @@ pub fn granted(socket: &Socket) -> GrantedSocket {
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     };
+    let priority = getsockopt(socket, sockopt::Priority).ok();
     GrantedSocket {
         send_buffer: size(socket.send_buffer_size()),
         receive_buffer: size(socket.recv_buffer_size()),
         mss: socket.tcp_mss().ok(),
         congestion_control: socket.tcp_congestion().ok().map(name),
         tos: tos.ok(),
-        priority: nix::sys::socket::getsockopt(socket, sockopt::Priority).ok(),
+        priority: priority.and_then(|priority| u32::try_from(priority).ok()),
         no_delay: socket.tcp_nodelay().unwrap_or(false),
         cork: socket.tcp_cork().unwrap_or(false),
         retransmits: flow::read(socket.as_fd()).map(|info| info.retransmits),

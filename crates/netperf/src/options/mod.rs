@@ -75,7 +75,7 @@ pub struct Options {
     /// `-Y`: TOS octet or traffic class.
     pub tos: PerEnd<Option<u8>>,
     /// `-y`: SO_PRIORITY.
-    pub priority: PerEnd<Option<i32>>,
+    pub priority: PerEnd<Option<u32>>,
     /// `-S`: SO_KEEPALIVE on data sockets.
     pub keepalive: bool,
     /// `-b` and `-w`: pacing.

@@ -85,9 +85,9 @@ pub(super) fn cpu(word: &str) -> Result<Option<u32>, String> {
 }
 
 /// A whole number, perhaps below 0.
-pub(super) fn priority(word: &str) -> Result<Option<i32>, String> {
-    let number = word.trim().parse().map_err(|_| "no whole number".to_owned())?;
-    Ok(Some(number).filter(|number| *number >= 0))
+pub(super) fn priority(word: &str) -> Result<Option<u32>, String> {
+    let number: i32 = word.trim().parse().map_err(|_| "no whole number".to_owned())?;
+    Ok(u32::try_from(number).ok())
 }
 
 /// Other than 0.

@@ -195,9 +195,9 @@ fn receiver(order: &Order, peer: SocketAddr) -> io::Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::order::Dialect;
     use super::*;
     use crate::wire::ask::{OmniRequest, SERVER_RECEIVES, SERVER_SENDS};
+    use crate::wire::dialect::Dialect;
 
     const LOCAL: &str = "127.0.0.1:12865";
 
@@ -205,10 +205,11 @@ mod tests {
         let mut request = OmniRequest {
             direction: SERVER_RECEIVES,
             family: Some(AddressFamily::V4),
+            protocol: Some(Protocol::Tcp),
             ..OmniRequest::default()
         };
         change(&mut request);
-        Dialect::Omni.order(&request.write()).unwrap()
+        Order::read(Dialect::Omni, &request.write()).unwrap()
     }
 
     fn opened(order: &Order, ports: Option<&RangeInclusive<u16>>) -> io::Result<DataSocket> {

@@ -13,23 +13,14 @@ use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength, 
 use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
 };
-use crate::wire::{UNKNOWN, WireMessage, classic, kind};
+use crate::wire::dialect::Dialect;
+use crate::wire::{UNKNOWN, WireMessage};
 use podperf_engine::workload::compat::Pace;
 
 /// Largest size of a call, a request or a response.
-const MAX_CALL_BYTES: i32 = 64 << 20;
+const MAX_CALL_BYTES: u32 = 64 << 20;
 /// Longest test.
 const MAX_TEST_SECONDS: i32 = 7 * 86_400;
-
-/// In whose words a test is asked for and answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
-    Omni,
-    /// TCP_SENDFILE's.
-    Stream,
-    /// TCP_CC's.
-    Connect,
-}
 
 /// A test that this server does.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,37 +45,17 @@ pub(super) struct Order {
     pub(super) request: OmniRequest,
 }
 
-impl Dialect {
-    /// What a message of this type asks for a test in; absent: it asks for none.
-    pub(super) const fn of(kind: u32) -> Option<Self> {
-        match kind {
-            kind::OMNI => Some(Self::Omni),
-            kind::TCP_STREAM => Some(Self::Stream),
-            kind::TCP_CC => Some(Self::Connect),
-            _ => None,
-        }
-    }
-
+impl Order {
     /// Reads a request.
     ///
     /// # Errors
     /// The errno for one that is not to be had.
-    pub(super) fn order(self, message: &WireMessage) -> Result<Order, i32> {
-        let request = match self {
-            Self::Omni => OmniRequest::read(message),
-            Self::Stream => classic::stream::read_request(message),
-            Self::Connect => classic::connect::read_request(message),
-        };
+    pub(super) fn read(dialect: Dialect, message: &WireMessage) -> Result<Self, i32> {
         // RDS and what else has no addresses of the Internet.
-        if self == Self::Omni && !matches!(message.word(92), 0 | 4 | 6) {
+        if dialect == Dialect::Omni && !matches!(message.get(92), 0_u32 | 4 | 6) {
             return Err(UNKNOWN);
         }
-        Order::of(request)
-    }
-}
-
-impl Order {
-    fn of(request: OmniRequest) -> Result<Self, i32> {
+        let request = dialect.read_request(message);
         let shape = shape(&request)?;
         if request.test_length > MAX_TEST_SECONDS {
             return Err(libc::EINVAL);
@@ -109,7 +80,7 @@ impl Order {
             response_bytes,
             ask: ask(&request),
             measure_cpu: request.flags & MEASURE_CPU != 0,
-            cpu: u32::try_from(request.cpu).ok(),
+            cpu: request.cpu,
             pace: paced.then(|| Pace { operations, every: Duration::from_micros(micros.into()) }),
             data_port: request.data_port,
             family: request.family,
@@ -153,19 +124,18 @@ fn messages(request: &OmniRequest, shape: TestShape) -> Result<[u32; 2], i32> {
 }
 
 /// Absent: none is asked for.
-fn size(bytes: i32, datagram: bool) -> Result<Option<u32>, i32> {
-    match u32::try_from(bytes) {
-        Err(_) | Ok(0) => Ok(None),
-        Ok(_) if bytes > MAX_CALL_BYTES => Err(libc::EINVAL),
-        Ok(bytes) if datagram && bytes > MAX_DATAGRAM_BYTES => Err(libc::EMSGSIZE),
-        Ok(bytes) => Ok(Some(bytes)),
+fn size(bytes: Option<u32>, datagram: bool) -> Result<Option<u32>, i32> {
+    match bytes {
+        None | Some(0) => Ok(None),
+        Some(bytes) if bytes > MAX_CALL_BYTES => Err(libc::EINVAL),
+        Some(bytes) if datagram && bytes > MAX_DATAGRAM_BYTES => Err(libc::EMSGSIZE),
+        Some(_) => Ok(bytes),
     }
 }
 
 fn ask(request: &OmniRequest) -> SocketRequest {
     // The kernel has bounds of its own for buffers, and doubles what it is asked for.
-    let buffer = |bytes: i32| u32::try_from(bytes).ok().filter(|&bytes| bytes > 0);
-    let buffer = |bytes| buffer(bytes).map(|bytes| bytes.min(1 << 30));
+    let buffer = |bytes: Option<u32>| Some(bytes?.min(1 << 30)).filter(|&bytes| bytes > 0);
     let name = &request.congestion_control;
     SocketRequest {
         buffers: Buffers {
@@ -174,8 +144,8 @@ fn ask(request: &OmniRequest) -> SocketRequest {
         },
         no_delay: request.flags & NO_DELAY != 0,
         congestion_control: (!name.is_empty()).then(|| name.clone()),
-        tos: u8::try_from(request.tos).ok().filter(|&tos| tos > 0),
-        priority: (request.priority >= 0).then_some(request.priority),
+        tos: request.tos.and_then(|tos| u8::try_from(tos).ok()).filter(|&tos| tos > 0),
+        priority: request.priority,
         keepalive: request.flags & KEEPALIVE != 0,
         ..SocketRequest::default()
     }
@@ -186,9 +156,13 @@ mod tests {
     use super::*;
 
     fn order(change: impl FnOnce(&mut OmniRequest)) -> Result<Order, i32> {
-        let mut request = OmniRequest { direction: SERVER_RECEIVES, ..OmniRequest::default() };
+        let mut request = OmniRequest {
+            protocol: Some(Protocol::Tcp),
+            direction: SERVER_RECEIVES,
+            ..OmniRequest::default()
+        };
         change(&mut request);
-        Dialect::Omni.order(&request.write())
+        Order::read(Dialect::Omni, &request.write())
     }
 
     #[test]
@@ -211,7 +185,7 @@ mod tests {
             let order = order(|request| {
                 (request.direction, request.flags) = (direction, flags);
                 request.protocol = Some(protocol);
-                (request.request_size, request.response_size) = (1, 1);
+                (request.request_size, request.response_size) = (Some(1), Some(1));
             });
             let found = order.map(|order| order.shape.direction);
             assert_eq!(found, expected, "{direction} {flags} {protocol:?}");
@@ -221,19 +195,26 @@ mod tests {
     #[test]
     fn sizes_and_lengths_have_bounds() {
         let refused = |change: fn(&mut OmniRequest)| order(change).unwrap_err();
-        assert_eq!(refused(|request| request.receive_size = MAX_CALL_BYTES + 1), libc::EINVAL);
-        assert_eq!(refused(|request| request.send_size = i32::MAX), libc::EINVAL);
+        assert_eq!(
+            refused(|request| request.receive_size = Some(MAX_CALL_BYTES + 1)),
+            libc::EINVAL
+        );
+        assert_eq!(
+            refused(|request| request.send_size = Some(i32::MAX.unsigned_abs())),
+            libc::EINVAL
+        );
         assert_eq!(refused(|request| request.test_length = MAX_TEST_SECONDS + 1), libc::EINVAL);
         let datagram = |request: &mut OmniRequest| {
             request.protocol = Some(Protocol::Udp);
-            request.send_size = 65_508;
+            request.send_size = Some(65_508);
         };
         assert_eq!(refused(datagram), libc::EMSGSIZE);
         assert_eq!(refused(|request| request.direction = BOTH), libc::EINVAL, "no sizes");
         let order = order(|request| {
-            (request.send_buffer, request.receive_buffer) = (i32::MAX, 0);
+            (request.send_buffer, request.receive_buffer) =
+                (Some(i32::MAX.unsigned_abs()), Some(0));
             request.test_length = i32::MIN;
-            request.receive_size = MAX_CALL_BYTES;
+            request.receive_size = Some(MAX_CALL_BYTES);
         });
         let order = order.unwrap();
         assert_eq!(order.ask.buffers, Buffers { send: Some(1 << 30), receive: None });
@@ -245,17 +226,20 @@ mod tests {
     fn other_protocols_and_families_are_unknown() {
         assert_eq!(order(|request| request.protocol = None).unwrap_err(), UNKNOWN);
         let mut message = OmniRequest::default().write();
-        message.put(92, 7);
-        assert_eq!(Dialect::Omni.order(&message).unwrap_err(), UNKNOWN);
+        message.put(92, 7_u32);
+        assert_eq!(Order::read(Dialect::Omni, &message).unwrap_err(), UNKNOWN);
     }
 
     #[test]
     fn older_records_ask_for_their_one_test() {
-        let request = OmniRequest { test_length: 3, ..OmniRequest::default() };
-        let stream = Dialect::Stream.order(&classic::stream::write_request(&request)).unwrap();
+        let mut request = WireMessage::default();
+        request.put(40, 3);
+        request.put(16, 0);
+        let stream = Order::read(Dialect::Stream, &request).unwrap();
         assert_eq!(stream.shape.direction, TestDirection::Send);
         assert_eq!(stream.length, TestLength::Time(Duration::from_secs(3)));
-        let connect = Dialect::Connect.order(&classic::connect::write_request(&request)).unwrap();
+        assert_eq!(stream.receive_bytes, None, "a size of nought is the server's choice");
+        let connect = Order::read(Dialect::Connect, &request).unwrap();
         assert_eq!(connect.shape.direction, TestDirection::Connect);
     }
 
@@ -264,7 +248,7 @@ mod tests {
         let plain = order(|_| ()).unwrap();
         assert_eq!((&plain.ask, plain.cpu, plain.pace), (&SocketRequest::default(), None, None));
         let full = order(|request| {
-            (request.tos, request.priority, request.cpu) = (0x28, 3, 1);
+            (request.tos, request.priority, request.cpu) = (Some(0x28), Some(3), Some(1));
             request.pace = [10, 500];
             request.direction = SERVER_SENDS;
             request.congestion_control = "reno".to_owned();

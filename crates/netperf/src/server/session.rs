@@ -8,15 +8,15 @@ use super::ServerOptions;
 use super::control::ControlChannel;
 use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
-use super::order::{Dialect, Order};
+use super::order::Order;
 use super::run_test::{self, Outcome, TestContext, run_test};
 use crate::data::Totals;
-use crate::figures::EndCounters;
 use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
+use crate::wire::dialect::Dialect;
 use crate::wire::native::{ClientMessage, Details, Extensions, Identity, answer, token_answer};
-use crate::wire::reply::{OmniResponse, OmniResults, PROC_STAT};
-use crate::wire::{UNKNOWN, WireMessage, classic, kind};
+use crate::wire::reply::{OmniResponse, OmniResults};
+use crate::wire::{UNKNOWN, WireMessage, kind};
 use podperf_engine::net::Log;
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
@@ -156,11 +156,11 @@ impl Session<'_> {
             Ok(opened) => opened,
             Err(errno) => {
                 self.log(&format!("a test is refused: errno {errno}"));
-                self.send(&dialect.response(&OmniResponse { errno, ..OmniResponse::default() }))?;
+                self.send(&dialect.refusal(errno))?;
                 return Ok(true);
             }
         };
-        self.send(&dialect.response(&response(&order, &data_socket)))?;
+        self.send(&dialect.write_response(&response(&order, &data_socket)))?;
         self.log(&format!(
             "test of {:?} {:?}, {streams} stream(s), data on port {}",
             order.shape.protocol, order.shape.direction, data_socket.port
@@ -178,7 +178,7 @@ impl Session<'_> {
             }
             Outcome::Failed(errno, why) => {
                 self.log(&format!("the test failed: {why}"));
-                OmniResults { errno, peak_cpu: -1, retransmits: -1, ..OmniResults::default() }
+                dialect.failure(errno)
             }
             Outcome::Totals(mut totals) => {
                 // Where connections did not last, none is left to be asked.
@@ -190,7 +190,7 @@ impl Session<'_> {
                 if !order.measure_cpu {
                     totals.cpu = None;
                 }
-                let results = results(&order, &totals);
+                let results = dialect.write_results(&results(&order, &totals));
                 self.details = Some(Details {
                     counters: totals.counters,
                     latency: totals.latency.as_ref().map(Latencies::to_wire),
@@ -199,7 +199,7 @@ impl Session<'_> {
                 results
             }
         };
-        self.send(&dialect.results(&results))?;
+        self.send(&results)?;
         Ok(true)
     }
 
@@ -228,7 +228,7 @@ impl Session<'_> {
 
     /// The order of a request, as far as this server follows it.
     fn order(&self, dialect: Dialect, message: &WireMessage, streams: u32) -> Result<Order, i32> {
-        let mut order = dialect.order(message)?;
+        let mut order = Order::read(dialect, message)?;
         if streams > 1 && order.shape.protocol == Protocol::Udp {
             return Err(libc::EOPNOTSUPP);
         }
@@ -243,120 +243,58 @@ impl Session<'_> {
     }
 }
 
-impl Dialect {
-    fn response(self, response: &OmniResponse) -> WireMessage {
-        match self {
-            Self::Omni => response.write(),
-            Self::Stream => classic::stream::write_response(response),
-            Self::Connect => classic::connect::write_response(response),
-        }
-    }
-
-    fn results(self, results: &OmniResults) -> WireMessage {
-        match self {
-            Self::Omni => results.write(),
-            Self::Stream => classic::stream::write_results(results),
-            Self::Connect => classic::connect::write_results(results),
-        }
-    }
-}
-
 /// What netserver answers to what it does not know.
 fn unknown() -> WireMessage {
-    let mut message = WireMessage::default();
-    message.put_int(4, UNKNOWN);
-    message
+    WireMessage::answer(0, UNKNOWN)
 }
 
 /// The clock ticks of /proc/stat a second, which netperf takes for a rate of 100 %.
 fn calibration() -> WireMessage {
     let mut message = WireMessage::of(kind::CPU_CALIBRATE);
-    message.put_float(8, 100.0);
+    message.put(8, 100.0_f32);
     let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     message.put(12, cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1));
     message
 }
 
-/// Of counts and sizes that do not fit into a word, the largest that do.
-fn word<T>(value: T) -> i32
-where
-    i32: TryFrom<T>,
-{
-    i32::try_from(value).unwrap_or(i32::MAX)
-}
-
 fn response(order: &Order, data_socket: &DataSocket) -> OmniResponse {
     let granted = &data_socket.granted;
     let request = &order.request;
-    let [send, receive] = run_test::sizes(order, data_socket).map(word);
-    let asked = word(order.request_bytes);
+    let [send, receive] = run_test::sizes(order, data_socket).map(Some);
     let (send_size, receive_size, rings) = match order.shape.direction {
         TestDirection::Send => (request.send_size, receive, 2),
         TestDirection::Receive => (send, request.receive_size, 2),
-        _ => (word(order.response_bytes), asked, 1),
+        _ => (Some(order.response_bytes), Some(order.request_bytes), 1),
     };
     // Rings make no difference here; the answer names what netperf would take.
-    let ring = |width: u32| if width > 0 { word(width) } else { rings };
+    let ring = |[_, _, width]: [u32; 3]| if width > 0 { width } else { rings };
     OmniResponse {
         errno: 0,
-        receive_buffer: granted.receive_buffer.map_or(-1, word),
+        receive_buffer: granted.receive_buffer,
         receive_size,
-        send_buffer: granted.send_buffer.map_or(-1, word),
+        send_buffer: granted.send_buffer,
         send_size,
-        receive_width: ring(request.receive_ring[2]),
-        send_width: ring(request.send_ring[2]),
+        receive_width: ring(request.receive_ring),
+        send_width: ring(request.send_ring),
         flags: if granted.no_delay { NO_DELAY } else { 0 }
             | if order.measure_cpu { MEASURE_CPU } else { 0 },
         cpu_rate: if order.measure_cpu { 100.0 } else { 0.0 },
         data_port: data_socket.port,
-        priority: order.ask.priority.map_or(-1, |_| granted.priority.unwrap_or(-1)),
-        tos: order.ask.tos.map_or(-1, |_| granted.tos.map_or(-1, word)),
+        priority: order.ask.priority.and(granted.priority),
+        tos: order.ask.tos.and(granted.tos),
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the record has singles and wrapping counts")]
 fn results(order: &Order, totals: &Totals) -> OmniResults {
     let end = &totals.end;
-    // The record has no place for losses, and netserver never fills that of failed sends.
-    let EndCounters {
-        bytes_sent,
-        bytes_received,
-        send_calls,
-        receive_calls,
-        transactions,
-        failed_sends: _,
-        lost_transactions: _,
-    } = totals.counters;
-    let tcp = order.shape.protocol == Protocol::Tcp;
-    let mut results = OmniResults {
-        bytes_received,
-        receive_calls: receive_calls as u32,
-        receive_buffer: end.receive_buffer.map_or(-1, word),
-        bytes_sent,
-        send_calls: send_calls as u32,
-        send_buffer: end.send_buffer.map_or(-1, word),
-        transactions: transactions as u32,
+    OmniResults {
+        errno: 0,
+        counters: totals.counters,
+        receive_buffer: end.receive_buffer,
+        send_buffer: end.send_buffer,
         elapsed_seconds: totals.elapsed.as_secs_f32(),
-        peak_cpu: -1,
-        retransmits: end.retransmits.filter(|_| tcp).map_or(-1, word),
+        cpu: totals.cpu,
+        retransmits: end.retransmits.filter(|_| order.shape.protocol == Protocol::Tcp),
         congestion_control: end.congestion_control.clone().unwrap_or_default(),
-        ..OmniResults::default()
-    };
-    if let Some(cpu) = &totals.cpu {
-        results.cpu_percent = [
-            cpu.util_percent,
-            cpu.user_percent,
-            cpu.system_percent,
-            cpu.iowait_percent,
-            cpu.irq_percent,
-            cpu.softirq_percent,
-        ]
-        .map(|percent| percent as f32);
-        results.cpu_method = PROC_STAT;
-        results.cpus = cpu.cpus;
-        if let Some((number, percent)) = cpu.peak {
-            (results.peak_cpu, results.peak_percent) = (word(number), percent as f32);
-        }
     }
-    results
 }

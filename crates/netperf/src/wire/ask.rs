@@ -1,10 +1,9 @@
-//! What a client asks for: the request of an omni test, and the older records of TCP_SENDFILE and
-//! TCP_CC read into the same form.
+//! What a client asks for: the request of an omni test.
 
 use podperf_model::AddressFamily;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::{Field as _, WireMessage, kind};
+use super::{WireMessage, kind};
 use crate::test_kind::Protocol;
 
 /// The server's data socket has TCP_NODELAY.
@@ -25,41 +24,35 @@ pub const SERVER_RECEIVES: u32 = 4;
 /// The server sends.
 pub const SERVER_SENDS: u32 = 2;
 
-/// DO_OMNI. Sizes of -1 stand for the server's own choice.
-#[derive(Debug, Clone, PartialEq)]
+/// DO_OMNI. Sizes that are absent are the server's own choice.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OmniRequest {
-    /// CPU that the server is to run on; -1: any.
-    pub cpu: i32,
+    /// CPU that the server is to run on; absent: any.
+    pub cpu: Option<u32>,
     /// SO_SNDBUF in bytes.
-    pub send_buffer: i32,
+    pub send_buffer: Option<u32>,
     /// Bytes of each send.
-    pub send_size: i32,
+    pub send_size: Option<u32>,
     /// Alignment, offset and width of the send ring.
     pub send_ring: [u32; 3],
-    /// Bytes of a request; -1: there are none.
-    pub request_size: i32,
+    /// Bytes of a request; absent: there are none.
+    pub request_size: Option<u32>,
     /// SO_RCVBUF in bytes.
-    pub receive_buffer: i32,
+    pub receive_buffer: Option<u32>,
     /// Bytes of each receive.
-    pub receive_size: i32,
+    pub receive_size: Option<u32>,
     /// Alignment, offset and width of the receive ring.
     pub receive_ring: [u32; 3],
-    /// Bytes of a response; -1: there are none.
-    pub response_size: i32,
+    /// Bytes of a response; absent: there are none.
+    pub response_size: Option<u32>,
     /// [`NO_DELAY`] and the like.
     pub flags: u32,
-    /// CPU rate, if known.
-    pub cpu_rate: f32,
     /// Seconds; below 0: minus bytes or transactions; 0: until the client ends it.
     pub test_length: i32,
-    /// Copy avoidance for receiving and sending.
-    pub copy_avoidance: [u32; 2],
     /// The port that is wanted; 0: any.
     pub data_port: u16,
     /// Address family of the data; absent: not said.
     pub family: Option<AddressFamily>,
-    /// 1 stream, 2 datagram.
-    pub socket_type: i32,
     /// Transport protocol, if known; absent: another one.
     pub protocol: Option<Protocol>,
     /// [`SERVER_RECEIVES`] and [`SERVER_SENDS`], both or none.
@@ -72,47 +65,14 @@ pub struct OmniRequest {
     pub client_address: Option<IpAddr>,
     /// The server's data address, where the user named one.
     pub server_address: Option<IpAddr>,
-    /// SO_PRIORITY; -1: left alone.
-    pub priority: i32,
-    /// IP_TOS; -1: left alone.
-    pub tos: i32,
+    /// SO_PRIORITY; absent: left alone.
+    pub priority: Option<u32>,
+    /// IP_TOS; absent: left alone.
+    pub tos: Option<u32>,
     /// Congestion control; empty: the default.
     pub congestion_control: String,
     /// Name of a file for the server to fill buffers from.
     pub fill_file: String,
-}
-
-impl Default for OmniRequest {
-    fn default() -> Self {
-        Self {
-            cpu: -1,
-            send_buffer: -1,
-            send_size: -1,
-            send_ring: [8, 0, 0],
-            request_size: -1,
-            receive_buffer: -1,
-            receive_size: -1,
-            receive_ring: [8, 0, 0],
-            response_size: -1,
-            flags: ROUTING,
-            cpu_rate: 0.0,
-            test_length: 0,
-            copy_avoidance: [0; 2],
-            data_port: 0,
-            family: None,
-            socket_type: 1,
-            protocol: Some(Protocol::Tcp),
-            direction: 0,
-            client_port: 0,
-            pace: [0; 2],
-            client_address: None,
-            server_address: None,
-            priority: -1,
-            tos: -1,
-            congestion_control: String::new(),
-            fill_file: String::new(),
-        }
-    }
 }
 
 impl OmniRequest {
@@ -120,8 +80,9 @@ impl OmniRequest {
     #[must_use]
     pub fn write(&self) -> WireMessage {
         let mut message = WireMessage::of(kind::OMNI);
-        put(self, &mut message);
-        [-1; 3].write(&mut message, 76);
+        self.put_fields(&mut message);
+        message.put(76, [-1; 3]);
+        message.put(96, if self.protocol == Some(Protocol::Udp) { 2 } else { 1 });
         put_address(&mut message, 120, self.client_address);
         put_address(&mut message, 136, self.server_address);
         message.put_text(160, 16, &self.congestion_control);
@@ -132,7 +93,7 @@ impl OmniRequest {
     /// From the wire. What is out of range stands as it came: whoever acts on it has bounds.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        let request = get(message, Self::default());
+        let request = Self::default().with_fields(message);
         Self {
             client_address: address(message, 120, request.family),
             server_address: address(message, 136, request.family),
@@ -143,63 +104,48 @@ impl OmniRequest {
     }
 }
 
-fields!(
-    put,
-    get,
-    OmniRequest {
-        cpu: 4,
-        send_buffer: 8,
-        send_size: 12,
-        send_ring: 16,
-        request_size: 28,
-        receive_buffer: 32,
-        receive_size: 36,
-        receive_ring: 40,
-        response_size: 52,
-        flags: 56,
-        cpu_rate: 60,
-        test_length: 64,
-        copy_avoidance: 68,
-        data_port: 88,
-        family: 92,
-        socket_type: 96,
-        protocol: 100,
-        direction: 104,
-        client_port: 108,
-        pace: 112,
-        priority: 152,
-        tos: 156,
-    }
-);
+fields!(OmniRequest {
+    cpu: 4,
+    send_buffer: 8,
+    send_size: 12,
+    send_ring: 16,
+    request_size: 28,
+    receive_buffer: 32,
+    receive_size: 36,
+    receive_ring: 40,
+    response_size: 52,
+    flags: 56,
+    test_length: 64,
+    data_port: 88,
+    family: 92,
+    protocol: 100,
+    direction: 104,
+    client_port: 108,
+    pace: 112,
+    priority: 152,
+    tos: 156,
+});
 
 /// IPv4 takes the first four bytes as they are. IPv6 is copied into words that are then swapped
 /// with the rest of the message, so that on the wire each group of four bytes is reversed.
 fn put_address(message: &mut WireMessage, at: usize, address: Option<IpAddr>) {
     match address {
         None => {}
-        Some(IpAddr::V4(v4)) => message.0[at..at + 4].copy_from_slice(&v4.octets()),
-        Some(IpAddr::V6(v6)) => {
-            for (group, octets) in v6.octets().chunks_exact(4).enumerate() {
-                let to = &mut message.0[at + 4 * group..at + 4 * group + 4];
-                to.copy_from_slice(octets);
-                to.reverse();
-            }
-        }
+        Some(IpAddr::V4(v4)) => message.put(at, v4.octets()),
+        Some(IpAddr::V6(v6)) => message.put(at, reversed(v6.octets())),
     }
+}
+
+fn reversed(mut octets: [u8; 16]) -> [u8; 16] {
+    octets.chunks_exact_mut(4).for_each(<[u8]>::reverse);
+    octets
 }
 
 /// Absent where it is unspecified.
 fn address(message: &WireMessage, at: usize, family: Option<AddressFamily>) -> Option<IpAddr> {
     let address = match family? {
-        AddressFamily::V4 => {
-            let octets: [u8; 4] = message.0[at..at + 4].try_into().ok()?;
-            IpAddr::from(Ipv4Addr::from(octets))
-        }
-        AddressFamily::V6 => {
-            let mut octets: [u8; 16] = message.0[at..at + 16].try_into().ok()?;
-            octets.chunks_exact_mut(4).for_each(<[u8]>::reverse);
-            IpAddr::from(Ipv6Addr::from(octets))
-        }
+        AddressFamily::V4 => IpAddr::from(message.get::<[u8; 4]>(at)),
+        AddressFamily::V6 => IpAddr::from(reversed(message.get(at))),
     };
     (!address.is_unspecified()).then_some(address)
 }

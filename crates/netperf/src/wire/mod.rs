@@ -3,23 +3,24 @@
 //! Every message, both ways, is 656 bytes: a type, a word of its own meaning, and data. Words are
 //! big-endian. Unused bytes hold whatever the sender had there.
 
-/// Defines how a record is written and read: each field at its byte offset. What is not named stays
-/// as it is.
+/// Defines how the fields of a record are written and read, each at its byte offset.
 macro_rules! fields {
-    ($write:ident, $read:ident, $record:ident { $($field:ident: $at:literal),* $(,)? }) => {
-        fn $write(record: &$record, message: &mut $crate::wire::WireMessage) {
-            $($crate::wire::Field::write(&record.$field, message, $at);)*
-        }
+    ($record:ident { $($field:ident: $at:literal),* $(,)? }) => {
+        impl $record {
+            fn put_fields(&self, message: &mut $crate::wire::WireMessage) {
+                $(message.put($at, self.$field);)*
+            }
 
-        fn $read(message: &$crate::wire::WireMessage, mut record: $record) -> $record {
-            $(record.$field = $crate::wire::Field::read(message, $at);)*
-            record
+            fn with_fields(mut self, message: &$crate::wire::WireMessage) -> Self {
+                $(self.$field = message.get($at);)*
+                self
+            }
         }
     };
 }
 
 pub mod ask;
-pub mod classic;
+pub mod dialect;
 pub mod native;
 pub mod reply;
 #[cfg(test)]
@@ -51,9 +52,9 @@ pub mod kind {
     /// A test of any shape.
     pub const OMNI: u32 = 97;
     /// The answer to [`OMNI`].
-    pub const OMNI_RESPONSE: u32 = 98;
+    pub const OMNI_RESPONSE: u32 = OMNI + super::RESPONSE;
     /// The results of [`OMNI`].
-    pub const OMNI_RESULTS: u32 = 99;
+    pub const OMNI_RESULTS: u32 = OMNI + super::RESULTS;
     /// The test TCP_CC.
     pub const TCP_CC: u32 = 300;
     /// Facts of the system.
@@ -63,6 +64,10 @@ pub mod kind {
     /// Are you podperf? "podp"; netserver answers [`super::UNKNOWN`] to it.
     pub const NATIVE: u32 = 0x706f_6470;
 }
+
+/// What answers a request or tells results has the request's type and so much more.
+const RESPONSE: u32 = 1;
+const RESULTS: u32 = 2;
 
 /// What a netserver answers to a type that it does not know.
 pub const UNKNOWN: i32 = 998;
@@ -79,7 +84,7 @@ impl Default for WireMessage {
 
 impl std::fmt::Debug for WireMessage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Message {{ kind: {}, word: {} }}", self.kind(), self.int(4))
+        write!(formatter, "Message {{ kind: {}, word: {} }}", self.kind(), self.errno())
     }
 }
 
@@ -92,32 +97,41 @@ impl WireMessage {
         message
     }
 
+    /// An answer that says no more than whether it was accepted: 0, or an errno.
+    #[must_use]
+    pub fn answer(kind: u32, errno: i32) -> Self {
+        let mut message = Self::of(kind);
+        message.put(4, errno);
+        message
+    }
+
     /// Its type.
     #[must_use]
     pub fn kind(&self) -> u32 {
-        self.word(0)
+        self.get(0)
     }
 
-    /// The unsigned word at a byte offset.
+    /// The errno of an answer, 0 where it was accepted.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        self.get(4)
+    }
+
+    /// The value at a byte offset.
     ///
     /// # Panics
     /// When it is not inside the message: offsets are constants of the format.
     #[must_use]
-    pub fn word(&self, at: usize) -> u32 {
-        let bytes = self.0[at..at + 4].try_into().expect("four bytes");
-        u32::from_be_bytes(bytes)
+    pub fn get<T: Field>(&self, at: usize) -> T {
+        T::read(self, at)
     }
 
-    /// The signed word at a byte offset.
-    #[must_use]
-    pub fn int(&self, at: usize) -> i32 {
-        self.word(at).cast_signed()
-    }
-
-    /// The IEEE single at a byte offset.
-    #[must_use]
-    pub fn float(&self, at: usize) -> f32 {
-        f32::from_bits(self.word(at))
+    /// Writes a value at a byte offset.
+    ///
+    /// # Panics
+    /// As of [`Self::get`].
+    pub fn put(&mut self, at: usize, value: impl Field) {
+        value.write(self, at);
     }
 
     /// Text that ends at a NUL or after `most` bytes.
@@ -126,21 +140,6 @@ impl WireMessage {
         let bytes = &self.0[at..at + most];
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(most);
         String::from_utf8_lossy(&bytes[..end]).into_owned()
-    }
-
-    /// Writes a word.
-    pub fn put(&mut self, at: usize, word: u32) {
-        self.0[at..at + 4].copy_from_slice(&word.to_be_bytes());
-    }
-
-    /// Writes a signed word.
-    pub fn put_int(&mut self, at: usize, word: i32) {
-        self.put(at, word.cast_unsigned());
-    }
-
-    /// Writes an IEEE single.
-    pub fn put_float(&mut self, at: usize, value: f32) {
-        self.put(at, value.to_bits());
     }
 
     /// Writes text, cut so that a NUL stays behind it.
@@ -168,14 +167,16 @@ impl WireMessage {
     }
 }
 
-/// A value with a place in a message, which takes whole words.
-pub(crate) trait Field: Sized {
+/// A value with a place in a message.
+pub trait Field: Sized {
     /// Bytes that it takes.
     const BYTES: usize = 4;
 
+    /// Reads it at a byte offset.
     fn read(message: &WireMessage, at: usize) -> Self;
 
-    fn write(&self, message: &mut WireMessage, at: usize);
+    /// Writes it at a byte offset.
+    fn write(self, message: &mut WireMessage, at: usize);
 }
 
 /// Implements [`Field`] of numbers for their big-endian bytes.
@@ -186,26 +187,26 @@ macro_rules! numbers {
 
             fn read(message: &WireMessage, at: usize) -> Self {
                 let bytes = &message.0[at..at + Self::BYTES];
-                Self::from_be_bytes(bytes.try_into().expect("offsets are inside the message"))
+                Self::from_be_bytes(bytes.try_into().expect("as many bytes"))
             }
 
-            fn write(&self, message: &mut WireMessage, at: usize) {
+            fn write(self, message: &mut WireMessage, at: usize) {
                 message.0[at..at + Self::BYTES].copy_from_slice(&self.to_be_bytes());
             }
         }
     )*};
 }
 
-numbers!(i32, u32, u64, f32, f64);
+numbers!(u8, i32, u32, u64, f32, f64);
 
 impl<T: Field, const COUNT: usize> Field for [T; COUNT] {
     fn read(message: &WireMessage, at: usize) -> Self {
-        std::array::from_fn(|index| T::read(message, at + index * T::BYTES))
+        std::array::from_fn(|index| message.get(at + index * T::BYTES))
     }
 
-    fn write(&self, message: &mut WireMessage, at: usize) {
-        for (index, value) in self.iter().enumerate() {
-            value.write(message, at + index * T::BYTES);
+    fn write(self, message: &mut WireMessage, at: usize) {
+        for (index, value) in self.into_iter().enumerate() {
+            message.put(at + index * T::BYTES, value);
         }
     }
 }
@@ -213,48 +214,46 @@ impl<T: Field, const COUNT: usize> Field for [T; COUNT] {
 /// A port in a word of its own; 0 where it is none.
 impl Field for u16 {
     fn read(message: &WireMessage, at: usize) -> Self {
-        Self::try_from(message.word(at)).unwrap_or(0)
+        Self::try_from(message.get::<u32>(at)).unwrap_or(0)
     }
 
-    fn write(&self, message: &mut WireMessage, at: usize) {
-        message.put(at, (*self).into());
+    fn write(self, message: &mut WireMessage, at: usize) {
+        message.put(at, u32::from(self));
     }
 }
 
-impl Field for Option<AddressFamily> {
+/// A signed word, below 0 where it is absent. Of numbers that do not fit, the largest that does.
+impl Field for Option<u32> {
     fn read(message: &WireMessage, at: usize) -> Self {
-        match message.word(at) {
-            4 => Some(AddressFamily::V4),
-            6 => Some(AddressFamily::V6),
-            _ => None,
-        }
+        u32::try_from(message.get::<i32>(at)).ok()
     }
 
-    fn write(&self, message: &mut WireMessage, at: usize) {
-        let family = match self {
-            None => 0,
-            Some(AddressFamily::V4) => 4,
-            Some(AddressFamily::V6) => 6,
-        };
-        message.put(at, family);
+    fn write(self, message: &mut WireMessage, at: usize) {
+        message.put(at, self.map_or(-1, |number| i32::try_from(number).unwrap_or(i32::MAX)));
     }
 }
 
-impl Field for Option<Protocol> {
-    fn read(message: &WireMessage, at: usize) -> Self {
-        match message.word(at) {
-            6 => Some(Protocol::Tcp),
-            17 => Some(Protocol::Udp),
-            _ => None,
-        }
-    }
+/// Implements [`Field`] of what has a number in a word; another one, and 0, stand for none of it.
+macro_rules! numbered {
+    ($type:ident { $($variant:ident: $number:literal),* }) => {
+        impl Field for Option<$type> {
+            fn read(message: &WireMessage, at: usize) -> Self {
+                match message.get::<u32>(at) {
+                    $($number => Some($type::$variant),)*
+                    _ => None,
+                }
+            }
 
-    fn write(&self, message: &mut WireMessage, at: usize) {
-        let protocol = match self {
-            None => 0,
-            Some(Protocol::Tcp) => 6,
-            Some(Protocol::Udp) => 17,
-        };
-        message.put(at, protocol);
-    }
+            fn write(self, message: &mut WireMessage, at: usize) {
+                let number: u32 = match self {
+                    $(Some($type::$variant) => $number,)*
+                    None => 0,
+                };
+                message.put(at, number);
+            }
+        }
+    };
 }
+
+numbered!(AddressFamily { V4: 4, V6: 6 });
+numbered!(Protocol { Tcp: 6, Udp: 17 });

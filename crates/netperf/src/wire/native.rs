@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MESSAGE_BYTES, WireMessage, kind};
+use super::{WireMessage, kind};
 use crate::figures::{EndCounters, GrantedSocket};
 use podperf_model::latency::LatencyWire;
 
@@ -74,14 +74,14 @@ impl ClientMessage {
             Self::Probe => purpose::PROBE,
             Self::Next(extensions) => {
                 message.put(8, extensions.streams);
-                message.put(12, extensions.times_calls.into());
+                message.put(12, u32::from(extensions.times_calls));
                 purpose::NEXT
             }
             Self::End => purpose::END,
             Self::Details => purpose::DETAILS,
             Self::ConnectionToken => purpose::TOKEN,
             Self::Join { token, stream } => {
-                message.0[8..24].copy_from_slice(&token);
+                message.put(8, token);
                 message.put(24, stream);
                 purpose::JOIN
             }
@@ -96,16 +96,16 @@ impl ClientMessage {
         if message.kind() != kind::NATIVE {
             return None;
         }
-        Some(match message.word(4) {
+        Some(match message.get(4) {
             purpose::PROBE => Self::Probe,
             purpose::NEXT => Self::Next(Extensions {
-                streams: message.word(8),
-                times_calls: message.word(12) != 0,
+                streams: message.get(8),
+                times_calls: message.get::<u32>(12) != 0,
             }),
             purpose::END => Self::End,
             purpose::DETAILS => Self::Details,
             purpose::TOKEN => Self::ConnectionToken,
-            purpose::JOIN => Self::Join { token: bytes(message), stream: message.word(24) },
+            purpose::JOIN => Self::Join { token: message.get(8), stream: message.get(24) },
             _ => return None,
         })
     }
@@ -140,37 +140,33 @@ impl Identity {
     #[must_use]
     pub fn read(message: &WireMessage) -> Option<Self> {
         let name = message.text(12, 64);
-        let own = message.kind() == kind::NATIVE && message.int(4) == 0;
-        (own && name.starts_with("podperf ")).then(|| Self { protocol: message.word(8), name })
+        let own = is_accepted(message) && name.starts_with("podperf ");
+        own.then(|| Self { protocol: message.get(8), name })
     }
 }
 
 /// An answer that says no more than whether it was accepted: 0, or an errno.
 #[must_use]
 pub fn answer(errno: i32) -> WireMessage {
-    let mut message = WireMessage::of(kind::NATIVE);
-    message.put_int(4, errno);
-    message
+    WireMessage::answer(kind::NATIVE, errno)
+}
+
+fn is_accepted(message: &WireMessage) -> bool {
+    message.kind() == kind::NATIVE && message.errno() == 0
 }
 
 /// The answer to [`ClientMessage::ConnectionToken`].
 #[must_use]
 pub fn token_answer(token: ConnectionToken) -> WireMessage {
     let mut message = answer(0);
-    message.0[8..24].copy_from_slice(&token);
+    message.put(8, token);
     message
 }
 
 /// From the answer to [`ClientMessage::ConnectionToken`]; absent: it was refused.
 #[must_use]
 pub fn read_token(message: &WireMessage) -> Option<ConnectionToken> {
-    (message.kind() == kind::NATIVE && message.int(4) == 0).then(|| bytes(message))
-}
-
-fn bytes(message: &WireMessage) -> ConnectionToken {
-    let mut token = ConnectionToken::default();
-    token.copy_from_slice(&message.0[8..24]);
-    token
+    is_accepted(message).then(|| message.get(8))
 }
 
 /// All that a server counted, without the narrow words of netperf's results.
@@ -196,10 +192,7 @@ impl Details {
         let length = length.ok_or_else(|| io::Error::from(ErrorKind::FileTooLarge))?;
         let mut head = answer(0);
         head.put(8, length);
-        let mut bytes = Vec::with_capacity(MESSAGE_BYTES + json.len());
-        bytes.extend_from_slice(&head.0);
-        bytes.extend_from_slice(&json);
-        Ok(bytes)
+        Ok([head.0.as_slice(), &json].concat())
     }
 
     /// From the wire: the answer, and what follows it.
@@ -209,10 +202,10 @@ impl Details {
     /// nonsense.
     pub fn read(from: &mut impl Read) -> io::Result<Self> {
         let head = WireMessage::read(from)?;
-        if head.kind() != kind::NATIVE || head.int(4) != 0 {
+        if !is_accepted(&head) {
             return Err(ErrorKind::NotFound.into());
         }
-        let length = head.word(8) as usize;
+        let length = head.get::<u32>(8) as usize;
         if length > MAX_DETAILS_BYTES {
             return Err(ErrorKind::InvalidData.into());
         }
@@ -243,7 +236,7 @@ mod tests {
         }
         assert_eq!(ClientMessage::read(&WireMessage::of(kind::OMNI)), None);
         let mut later = WireMessage::of(kind::NATIVE);
-        later.put(4, 99);
+        later.put(4, 99_u32);
         assert_eq!(ClientMessage::read(&later), None);
     }
 
@@ -251,8 +244,7 @@ mod tests {
     fn an_identity_is_not_mistaken_for_a_refusal_or_an_echo() {
         let own = Identity::own();
         assert_eq!(Identity::read(&own.write()), Some(own));
-        let mut refusal = WireMessage::default();
-        refusal.put_int(4, super::super::UNKNOWN);
+        let refusal = WireMessage::answer(0, super::super::UNKNOWN);
         assert_eq!(Identity::read(&refusal), None);
         assert_eq!(Identity::read(&ClientMessage::Probe.write()), None);
     }

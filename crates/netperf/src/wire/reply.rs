@@ -1,6 +1,7 @@
 //! What a server answers: that it is ready for an omni test, and what came of it on its side.
 
 use super::{WireMessage, kind};
+use crate::figures::{CpuPercent, EndCounters};
 
 /// OMNI_RESPONSE.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -8,17 +9,17 @@ pub struct OmniResponse {
     /// 0, or the server's errno.
     pub errno: i32,
     /// SO_RCVBUF in force, in bytes.
-    pub receive_buffer: i32,
+    pub receive_buffer: Option<u32>,
     /// Bytes of each receive.
-    pub receive_size: i32,
+    pub receive_size: Option<u32>,
     /// SO_SNDBUF in force, in bytes.
-    pub send_buffer: i32,
+    pub send_buffer: Option<u32>,
     /// Bytes of each send; what was asked, where the server does not send.
-    pub send_size: i32,
+    pub send_size: Option<u32>,
     /// Width of the receive ring.
-    pub receive_width: i32,
+    pub receive_width: u32,
     /// Width of the send ring.
-    pub send_width: i32,
+    pub send_width: u32,
     /// [`super::ask::NO_DELAY`] in force, [`super::ask::MEASURE_CPU`] agreed.
     pub flags: u32,
     /// 100 where CPU is measured.
@@ -26,9 +27,9 @@ pub struct OmniResponse {
     /// Where data goes.
     pub data_port: u16,
     /// SO_PRIORITY in force.
-    pub priority: i32,
+    pub priority: Option<u32>,
     /// IP_TOS in force.
-    pub tos: i32,
+    pub tos: Option<u32>,
 }
 
 impl OmniResponse {
@@ -36,113 +37,142 @@ impl OmniResponse {
     #[must_use]
     pub fn write(&self) -> WireMessage {
         let mut message = WireMessage::of(kind::OMNI_RESPONSE);
-        put_response(self, &mut message);
+        self.put_fields(&mut message);
         message
     }
 
     /// From the wire.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        get_response(message, Self::default())
+        Self::default().with_fields(message)
     }
 }
 
-fields!(
-    put_response,
-    get_response,
-    OmniResponse {
-        errno: 4,
-        receive_buffer: 8,
-        receive_size: 12,
-        receive_width: 16,
-        send_buffer: 20,
-        send_size: 24,
-        send_width: 28,
-        flags: 32,
-        cpu_rate: 36,
-        data_port: 52,
-        priority: 72,
-        tos: 76,
-    }
-);
+fields!(OmniResponse {
+    errno: 4,
+    receive_buffer: 8,
+    receive_size: 12,
+    receive_width: 16,
+    send_buffer: 20,
+    send_size: 24,
+    send_width: 28,
+    flags: 32,
+    cpu_rate: 36,
+    data_port: 52,
+    priority: 72,
+    tos: 76,
+});
 
 /// The results of an omni test.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OmniResults {
     /// 0, or the server's errno.
     pub errno: i32,
-    /// Bytes received.
-    pub bytes_received: u64,
-    /// Receive calls.
-    pub receive_calls: u32,
+    /// What the record has a place for: no losses and, as netserver never fills it, no failed
+    /// sends.
+    pub counters: EndCounters,
     /// SO_RCVBUF at the end, in bytes.
-    pub receive_buffer: i32,
-    /// Bytes sent.
-    pub bytes_sent: u64,
-    /// Send calls.
-    pub send_calls: u32,
+    pub receive_buffer: Option<u32>,
     /// SO_SNDBUF at the end, in bytes.
-    pub send_buffer: i32,
-    /// Transactions.
-    pub transactions: u32,
+    pub send_buffer: Option<u32>,
     /// Length of the data phase on the server's clock.
     pub elapsed_seconds: f32,
-    /// CPU of the whole machine, where it was asked for: busy, user, system, iowait, irq, softirq,
-    /// in percent.
-    pub cpu_percent: [f32; 6],
-    /// 8: /proc/stat.
-    pub cpu_method: u32,
-    /// CPUs of the machine.
-    pub cpus: u32,
-    /// The busiest CPU; -1: unknown.
-    pub peak_cpu: i32,
-    /// How busy it was, in percent.
-    pub peak_percent: f32,
-    /// TCP_INFO total_retrans; -1: no TCP.
-    pub retransmits: i32,
+    /// CPU of the whole machine. Where it was not asked for, leftovers may be read.
+    pub cpu: Option<CpuPercent>,
+    /// TCP_INFO total_retrans; absent: no TCP.
+    pub retransmits: Option<u32>,
     /// In use.
     pub congestion_control: String,
 }
 
-/// `cpu_method` of one who reads /proc/stat.
-pub const PROC_STAT: u32 = 8;
+/// How CPU is measured by one who reads /proc/stat.
+pub(super) const PROC_STAT: u32 = 8;
 
 impl OmniResults {
     /// For the wire.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "singles, and counts that wrap")]
     pub fn write(&self) -> WireMessage {
-        let mut message = WireMessage::of(kind::OMNI_RESULTS);
-        put_results(self, &mut message);
+        let EndCounters {
+            bytes_sent,
+            bytes_received,
+            send_calls,
+            receive_calls,
+            transactions,
+            failed_sends: _,
+            lost_transactions: _,
+        } = self.counters;
+        let mut message = WireMessage::answer(kind::OMNI_RESULTS, self.errno);
+        message.put(8, bytes_received);
+        message.put(16, receive_calls as u32);
+        message.put(20, self.receive_buffer);
+        message.put(24, bytes_sent);
+        message.put(32, send_calls as u32);
+        message.put(36, self.send_buffer);
+        message.put(44, transactions as u32);
+        message.put(48, self.elapsed_seconds);
+        message.put(88, self.cpu.and_then(|cpu| cpu.peak).map(|(number, _)| number));
+        if let Some(cpu) = self.cpu {
+            let percents = [
+                cpu.util_percent,
+                cpu.user_percent,
+                cpu.system_percent,
+                cpu.iowait_percent,
+                cpu.irq_percent,
+                cpu.softirq_percent,
+            ];
+            message.put(52, percents.map(|percent| percent as f32));
+            message.put(80, [PROC_STAT, cpu.cpus]);
+            message.put(92, cpu.peak.map_or(0.0, |(_, percent)| percent as f32));
+        }
+        message.put(112, self.retransmits);
         message.put_text(276, 16, &self.congestion_control);
         message
     }
 
-    /// From the wire. Where CPU was not asked for, the CPU fields hold leftovers.
+    /// From the wire.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
-        let congestion_control = message.text(276, 16);
-        get_results(message, Self { congestion_control, ..Self::default() })
+        Self {
+            errno: message.errno(),
+            counters: EndCounters {
+                bytes_received: message.get(8),
+                receive_calls: message.get::<u32>(16).into(),
+                bytes_sent: message.get(24),
+                send_calls: message.get::<u32>(32).into(),
+                transactions: message.get::<u32>(44).into(),
+                // Not told.
+                failed_sends: 0,
+                lost_transactions: 0,
+            },
+            receive_buffer: message.get(20),
+            send_buffer: message.get(36),
+            elapsed_seconds: message.get(48),
+            cpu: cpu(message),
+            retransmits: message.get(112),
+            congestion_control: message.text(276, 16),
+        }
     }
 }
 
-fields!(
-    put_results,
-    get_results,
-    OmniResults {
-        errno: 4,
-        bytes_received: 8,
-        receive_calls: 16,
-        receive_buffer: 20,
-        bytes_sent: 24,
-        send_calls: 32,
-        send_buffer: 36,
-        transactions: 44,
-        elapsed_seconds: 48,
-        cpu_percent: 52,
-        cpu_method: 80,
-        cpus: 84,
-        peak_cpu: 88,
-        peak_percent: 92,
-        retransmits: 112,
+/// What netserver tells of its CPU; nothing where it does not read /proc/stat, or tells nonsense.
+fn cpu(message: &WireMessage) -> Option<CpuPercent> {
+    let percents = message.get::<[f32; 6]>(52).map(f64::from);
+    let sane = percents.iter().all(|percent| percent.is_finite() && *percent >= 0.0);
+    let [method, cpus] = message.get(80);
+    if method != PROC_STAT || !sane {
+        return None;
     }
-);
+    let [util, user, system, iowait, irq, softirq] = percents;
+    let peak: Option<u32> = message.get(88);
+    Some(CpuPercent {
+        cpus,
+        util_percent: util,
+        user_percent: user,
+        system_percent: system,
+        iowait_percent: iowait,
+        irq_percent: irq,
+        softirq_percent: softirq,
+        peak: peak.map(|cpu| (cpu, message.get::<f32>(92).into())),
+    })
+}

@@ -2,7 +2,8 @@
 //! 2.7, and each of them there and back.
 
 use super::ask::{MEASURE_CPU, OmniRequest, ROUTING, SERVER_RECEIVES, SERVER_SENDS};
-use super::reply::{OmniResponse, OmniResults, PROC_STAT};
+use super::dialect::Dialect;
+use super::reply::{OmniResponse, OmniResults};
 use super::*;
 use crate::test_kind::Protocol;
 use podperf_model::AddressFamily;
@@ -54,9 +55,11 @@ fn a_request_of_netperf_is_read_and_written_as_it_was() {
     let request = OmniRequest::read(&message);
     let expected = OmniRequest {
         send_ring: [8, 0, 2],
+        receive_ring: [8, 0, 0],
         flags: ROUTING | MEASURE_CPU,
         test_length: 1,
         family: Some(AddressFamily::V4),
+        protocol: Some(Protocol::Tcp),
         direction: SERVER_RECEIVES,
         ..OmniRequest::default()
     };
@@ -67,12 +70,12 @@ fn a_request_of_netperf_is_read_and_written_as_it_was() {
 #[test]
 fn a_counted_request_of_transactions_is_read() {
     let mut message = dumped(REQUEST);
-    for (at, word) in [(0x18, 1), (0x1c, 5), (0x30, 1), (0x34, 7), (0x38, 0x20), (0x68, 6)] {
+    for (at, word) in [(0x18, 1_u32), (0x1c, 5), (0x30, 1), (0x34, 7), (0x38, 0x20), (0x68, 6)] {
         message.put(at, word);
     }
-    message.put(0x40, 0xffff_fffd);
+    message.put(0x40, 0xffff_fffd_u32);
     let request = OmniRequest::read(&message);
-    assert_eq!((request.request_size, request.response_size), (5, 7));
+    assert_eq!((request.request_size, request.response_size), (Some(5), Some(7)));
     assert_eq!((request.test_length, request.flags), (-3, ROUTING));
     assert_eq!(request.direction, SERVER_RECEIVES | SERVER_SENDS);
 }
@@ -82,17 +85,17 @@ fn a_response_of_netserver_is_read_and_written_as_it_was() {
     let message = dumped(RESPONSE);
     let response = OmniResponse::read(&message);
     let expected = OmniResponse {
-        receive_buffer: 131_072,
-        receive_size: 131_072,
-        send_buffer: 16_384,
-        send_size: -1,
+        receive_buffer: Some(131_072),
+        receive_size: Some(131_072),
+        send_buffer: Some(16_384),
+        send_size: None,
         receive_width: 2,
         send_width: 2,
         flags: MEASURE_CPU,
         cpu_rate: 100.0,
         data_port: 43_059,
-        priority: -1,
-        tos: -1,
+        priority: None,
+        tos: None,
         errno: 0,
     };
     assert_eq!(response, expected);
@@ -102,32 +105,39 @@ fn a_response_of_netserver_is_read_and_written_as_it_was() {
 #[test]
 fn results_of_netserver_are_read() {
     let results = OmniResults::read(&dumped(RESULTS));
-    assert_eq!((results.errno, results.bytes_received), (0, 89_833_472));
-    assert_eq!((results.receive_calls, results.receive_buffer), (5483, 746_908));
-    assert_eq!((results.bytes_sent, results.send_buffer), (0, 4_194_304));
+    let counters = results.counters;
+    assert_eq!((results.errno, counters.bytes_received), (0, 89_833_472));
+    assert_eq!((counters.receive_calls, results.receive_buffer), (5483, Some(746_908)));
+    assert_eq!((counters.bytes_sent, results.send_buffer), (0, Some(4_194_304)));
     assert!((results.elapsed_seconds - 1.001_99).abs() < 1e-5);
-    let [busy, user, system, iowait, irq, softirq] = results.cpu_percent;
-    for (found, expected) in
-        [(busy, 34.29), (user, 2.87), (system, 29.47), (iowait, 0.0), (irq, 0.0), (softirq, 1.95)]
-    {
+    let cpu = results.cpu.expect("it reads /proc/stat");
+    let (peak, peak_percent) = cpu.peak.expect("the busiest");
+    for (found, expected) in [
+        (cpu.util_percent, 34.29),
+        (cpu.user_percent, 2.87),
+        (cpu.system_percent, 29.47),
+        (cpu.iowait_percent, 0.0),
+        (cpu.irq_percent, 0.0),
+        (cpu.softirq_percent, 1.95),
+        (peak_percent, 40.0),
+    ] {
         assert!((found - expected).abs() < 0.01, "{found}, not {expected}");
     }
-    assert_eq!((results.cpu_method, results.cpus, results.peak_cpu), (PROC_STAT, 2, 1));
-    assert!((results.peak_percent - 40.0).abs() < 0.01);
+    assert_eq!((cpu.cpus, peak), (2, 1));
     assert_eq!(results.congestion_control, "bbr");
     // All but the type, whose bytes netserver swaps twice, and what it never fills.
     let mut written = results.write();
-    written.put(0, 0x6200_0000);
-    written.put(76, 0xffff_ffff);
+    written.put(0, 0x6200_0000_u32);
+    written.put(76, u32::MAX);
     assert_eq!(written, dumped(RESULTS));
 }
 
 #[test]
 fn counters_beyond_one_word_survive() {
-    let results =
-        OmniResults { bytes_sent: 0x0123_4567_89ab_cdef, peak_cpu: -1, ..OmniResults::default() };
+    let mut results = OmniResults::default();
+    results.counters.bytes_sent = 0x0123_4567_89ab_cdef;
     let message = results.write();
-    assert_eq!((message.word(24), message.word(28)), (0x0123_4567, 0x89ab_cdef));
+    assert_eq!(message.get::<[u32; 2]>(24), [0x0123_4567, 0x89ab_cdef]);
     assert_eq!(OmniResults::read(&message), results);
 }
 
@@ -135,6 +145,7 @@ fn counters_beyond_one_word_survive() {
 fn addresses_go_as_netperf_sends_them() {
     let v4 = OmniRequest {
         family: Some(AddressFamily::V4),
+        protocol: Some(Protocol::Tcp),
         client_address: Some([192, 0, 2, 7].into()),
         ..OmniRequest::default()
     };
@@ -144,6 +155,7 @@ fn addresses_go_as_netperf_sends_them() {
     // ::1 was seen as three empty words and 01 00 00 00.
     let v6 = OmniRequest {
         family: Some(AddressFamily::V6),
+        protocol: Some(Protocol::Tcp),
         server_address: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         ..OmniRequest::default()
     };
@@ -156,11 +168,11 @@ fn addresses_go_as_netperf_sends_them() {
 #[test]
 fn what_no_request_has_is_no_protocol_and_no_family() {
     let mut message = dumped(REQUEST);
-    message.put(92, 7);
-    message.put(100, 132);
+    message.put(92, 7_u32);
+    message.put(100, 132_u32);
     let request = OmniRequest::read(&message);
     assert_eq!((request.family, request.protocol), (None, None));
-    message.put(100, 17);
+    message.put(100, 17_u32);
     assert_eq!(OmniRequest::read(&message).protocol, Some(Protocol::Udp));
 }
 
@@ -168,11 +180,11 @@ fn what_no_request_has_is_no_protocol_and_no_family() {
 fn no_bytes_make_a_record_panic() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
         let message = WireMessage([byte; MESSAGE_BYTES]);
-        let _ = (OmniRequest::read(&message), OmniResponse::read(&message));
-        let _ = (OmniResults::read(&message), native::ClientMessage::read(&message));
-        let _ = (classic::stream::read_request(&message), classic::connect::read_request(&message));
-        let _ = (classic::stream::read_results(&message), classic::connect::read_results(&message));
-        let _ = native::Identity::read(&message);
+        for dialect in [Dialect::Omni, Dialect::Stream, Dialect::Connect] {
+            let _ = dialect.read_request(&message);
+        }
+        let _ = (OmniResults::read(&message), OmniResponse::read(&message));
+        let _ = (native::Identity::read(&message), native::ClientMessage::read(&message));
     }
 }
 
