@@ -112,13 +112,13 @@ pub struct GrantedSocket {
     pub retransmits: Option<u32>,
 }
 
-/// A socket buffer's size in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A socket buffer's size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct BufferSize {
     /// When the connection was made.
-    pub initial: Option<u32>,
+    pub initial_bytes: Option<u32>,
     /// At the end.
-    pub end: Option<u32>,
+    pub end_bytes: Option<u32>,
 }
 
 /// CPU of a machine over the data phase; shares are percent of all CPU time.

@@ -37,6 +37,41 @@ pub enum NetperfTest {
 }
 
 impl NetperfTest {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::TcpStream,
+        Self::TcpMaerts,
+        Self::TcpRr,
+        Self::TcpCrr,
+        Self::UdpStream,
+        Self::UdpRr,
+        Self::Omni,
+        Self::TcpSendfile,
+        Self::TcpCc,
+        Self::Uuid,
+        Self::LocCpu,
+        Self::RemCpu,
+    ];
+
+    /// What `-t` calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TcpStream => "TCP_STREAM",
+            Self::TcpMaerts => "TCP_MAERTS",
+            Self::TcpSendfile => "TCP_SENDFILE",
+            Self::TcpRr => "TCP_RR",
+            Self::TcpCrr => "TCP_CRR",
+            Self::TcpCc => "TCP_CC",
+            Self::UdpStream => "UDP_STREAM",
+            Self::UdpRr => "UDP_RR",
+            Self::Omni => "OMNI",
+            Self::Uuid => "UUID",
+            Self::LocCpu => "LOC_CPU",
+            Self::RemCpu => "REM_CPU",
+        }
+    }
+
     /// What it does where no option says otherwise. The last three have no data.
     #[must_use]
     pub const fn shape(self) -> TestShape {
@@ -72,6 +107,17 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+impl Protocol {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
 }
 
 /// How long a test lasts, or one end of it.

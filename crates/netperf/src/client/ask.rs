@@ -22,7 +22,7 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) fn of_sockets(options: &Options) -> SocketRequest {
     let data = &options.data;
     SocketRequest {
-        buffers: data.local_buffers,
+        buffers: data.buffers.local,
         no_delay: data.no_delay,
         cork: data.cork,
         mss: data.mss,
@@ -44,7 +44,7 @@ pub(super) fn of_server(
     server_address: Option<IpAddr>,
 ) -> OmniRequest {
     let data = &options.data;
-    let Buffers { send, receive } = data.remote_buffers;
+    let Buffers { send, receive } = data.buffers.remote;
     let shape = options.shape;
     let transacts = shape.direction.transacts();
     let layout = &options.layout;

@@ -68,8 +68,14 @@ impl FinishedTest<'_> {
         // Of connections that are gone nothing can be asked any more.
         let lasts = tcp && direction.lasts();
         EndFigures {
-            send_buffer: BufferSize { initial: first.send_buffer, end: last.send_buffer },
-            receive_buffer: BufferSize { initial: first.receive_buffer, end: last.receive_buffer },
+            send_buffer: BufferSize {
+                initial_bytes: first.send_buffer,
+                end_bytes: last.send_buffer,
+            },
+            receive_buffer: BufferSize {
+                initial_bytes: first.receive_buffer,
+                end_bytes: last.receive_buffer,
+            },
             send_bytes: (direction == TestDirection::Send).then_some(self.job.send_bytes),
             receive_bytes: (direction == TestDirection::Receive).then_some(self.job.receive_bytes),
             counters: totals.counters,
@@ -94,10 +100,13 @@ impl FinishedTest<'_> {
         let told = response.flags & MEASURE_CPU != 0 && wants_cpu(self.options).remote;
         let congestion_control = Some(results.congestion_control.clone());
         EndFigures {
-            send_buffer: BufferSize { initial: response.send_buffer, end: results.send_buffer },
+            send_buffer: BufferSize {
+                initial_bytes: response.send_buffer,
+                end_bytes: results.send_buffer,
+            },
             receive_buffer: BufferSize {
-                initial: response.receive_buffer,
-                end: results.receive_buffer,
+                initial_bytes: response.receive_buffer,
+                end_bytes: results.receive_buffer,
             },
             send_bytes: response.send_size.filter(|_| direction == TestDirection::Receive),
             receive_bytes: response.receive_size.filter(|_| direction == TestDirection::Send),

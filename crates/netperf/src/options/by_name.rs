@@ -6,21 +6,6 @@ use super::ExitMessage;
 use super::partial::Hints;
 use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestShape};
 
-const TESTS: [(&str, NetperfTest); 12] = [
-    ("TCP_STREAM", NetperfTest::TcpStream),
-    ("TCP_MAERTS", NetperfTest::TcpMaerts),
-    ("TCP_RR", NetperfTest::TcpRr),
-    ("TCP_CRR", NetperfTest::TcpCrr),
-    ("UDP_STREAM", NetperfTest::UdpStream),
-    ("UDP_RR", NetperfTest::UdpRr),
-    ("OMNI", NetperfTest::Omni),
-    ("TCP_SENDFILE", NetperfTest::TcpSendfile),
-    ("TCP_CC", NetperfTest::TcpCc),
-    ("UUID", NetperfTest::Uuid),
-    ("LOC_CPU", NetperfTest::LocCpu),
-    ("REM_CPU", NetperfTest::RemCpu),
-];
-
 /// Families of tests that some netperf has and podperf has not.
 const ELSEWHERE: [&str; 10] =
     ["SCTP_", "STREAM_", "DG_", "DCCP_", "SDP_", "XTI_", "DLPI_", "TCP_MSS", "TCPIPV6_", "TCP_TR"];
@@ -28,8 +13,8 @@ const ELSEWHERE: [&str; 10] =
 /// The test of that name, in any case.
 pub(super) fn test(name: &str) -> Result<NetperfTest, ExitMessage> {
     let name = name.to_ascii_uppercase();
-    if let Some((_, test)) = TESTS.iter().find(|(known, _)| *known == name) {
-        return Ok(*test);
+    if let Some(test) = NetperfTest::ALL.into_iter().find(|test| test.name() == name) {
+        return Ok(test);
     }
     let out = format!(
         "The test you requested ({name}) is unknown to this netperf.\n\
@@ -37,8 +22,8 @@ pub(super) fn test(name: &str) -> Result<NetperfTest, ExitMessage> {
          and that test family has been compiled into this netperf.\n"
     );
     let err = if ELSEWHERE.iter().any(|family| name.starts_with(family)) {
-        let names: Vec<&str> = TESTS.iter().map(|(name, _)| *name).collect();
-        format!("netperf: podperf does not have {name}; it has {}\n", names.join(", "))
+        let names = NetperfTest::ALL.map(NetperfTest::name).join(", ");
+        format!("netperf: podperf does not have {name}; it has {names}\n")
     } else {
         String::new()
     };

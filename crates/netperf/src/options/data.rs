@@ -117,11 +117,11 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
             hints.transactions = true;
         }
         's' => {
-            let buffers = &mut data.local_buffers;
+            let buffers = &mut data.buffers.local;
             put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
         }
         'S' => {
-            let buffers = &mut data.remote_buffers;
+            let buffers = &mut data.buffers.remote;
             put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
         }
         'P' => put(&mut data.ports.local, &mut data.ports.remote, both(value), port)?,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{BufferRings, Buffers, DataOptions, Options, PerEnd};
+use super::{BufferRings, DataOptions, Options, PerEnd};
 use crate::test_kind::{NetperfTest, Protocol, TestDirection, TestLength, TestShape};
 
 /// netserver's port.
@@ -61,8 +61,7 @@ impl Default for DataOptions {
             receive_bytes: PerEnd::default(),
             request_bytes: 1,
             response_bytes: 1,
-            local_buffers: Buffers::default(),
-            remote_buffers: Buffers::default(),
+            buffers: PerEnd::default(),
             selection: None,
             no_delay: false,
             cork: false,

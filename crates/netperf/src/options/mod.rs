@@ -119,10 +119,8 @@ pub struct DataOptions {
     pub request_bytes: u32,
     /// See `request_bytes`.
     pub response_bytes: u32,
-    /// `-s`: SO_SNDBUF and SO_RCVBUF of the own data socket.
-    pub local_buffers: Buffers,
-    /// `-S`: of netserver's.
-    pub remote_buffers: Buffers,
+    /// `-s` and `-S`: SO_SNDBUF and SO_RCVBUF of either end's data socket.
+    pub buffers: PerEnd<Buffers>,
     /// `-o`, `-O`, `-k`.
     pub selection: Option<Selection>,
     /// `-D`: TCP_NODELAY on both ends.

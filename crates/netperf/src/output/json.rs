@@ -1,14 +1,14 @@
 //! One JSON document about a test: `--json`. Ours, not netperf's; every key says its unit.
 
-use serde_json::{Map, Value, json as value};
+use serde_json::{Value, json as value};
 
 use super::banner::direction;
 use super::extras::round_trip_us;
 use super::view::{TestEnd, View};
 use super::{Facts, Names};
-use crate::figures::{BufferSize, CpuPercent, EndCounters, Figures};
-use crate::options::{Buffers, Options};
-use crate::test_kind::{NetperfTest, Protocol, TestLength};
+use crate::figures::{CpuPercent, EndCounters, Figures};
+use crate::options::Options;
+use crate::test_kind::TestLength;
 use podperf_model::latency::Latencies;
 
 /// Names the document's keys and their meaning.
@@ -56,11 +56,8 @@ fn asked(options: &Options) -> Value {
     let transacts = shape.direction.transacts();
     value!({
         "command_line": options.command_line,
-        "test": test(options.test),
-        "protocol": match shape.protocol {
-            Protocol::Tcp => "TCP",
-            Protocol::Udp => "UDP",
-        },
+        "test": options.test.name(),
+        "protocol": shape.protocol.name(),
         "direction": direction(shape.direction),
         "length_seconds": seconds,
         "length_bytes": units.filter(|_| !transacts),
@@ -73,31 +70,14 @@ fn asked(options: &Options) -> Value {
         "no_delay": data.no_delay,
         "receive_timeout_seconds": data.receive_timeout.map(|wait| wait.as_secs_f64()),
         "pacing_bytes_per_second": data.pacing_bytes_per_second,
-        "local": asked_of_end(options, TestEnd::Local, data.local_buffers),
-        "remote": asked_of_end(options, TestEnd::Remote, data.remote_buffers),
+        "local": asked_of_end(options, TestEnd::Local),
+        "remote": asked_of_end(options, TestEnd::Remote),
     })
 }
 
-/// What `-t` calls it.
-const fn test(test: NetperfTest) -> &'static str {
-    match test {
-        NetperfTest::TcpStream => "TCP_STREAM",
-        NetperfTest::TcpMaerts => "TCP_MAERTS",
-        NetperfTest::TcpSendfile => "TCP_SENDFILE",
-        NetperfTest::TcpRr => "TCP_RR",
-        NetperfTest::TcpCrr => "TCP_CRR",
-        NetperfTest::TcpCc => "TCP_CC",
-        NetperfTest::UdpStream => "UDP_STREAM",
-        NetperfTest::UdpRr => "UDP_RR",
-        NetperfTest::Omni => "OMNI",
-        NetperfTest::Uuid => "UUID",
-        NetperfTest::LocCpu => "LOC_CPU",
-        NetperfTest::RemCpu => "REM_CPU",
-    }
-}
-
-fn asked_of_end(options: &Options, side: TestEnd, buffers: Buffers) -> Value {
+fn asked_of_end(options: &Options, side: TestEnd) -> Value {
     let data = &options.data;
+    let buffers = side.of(&data.buffers);
     let pace = side.of(&options.pace);
     value!({
         "port": side.of(&data.ports),
@@ -151,11 +131,11 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
         transactions: _,
         lost_transactions: _,
     } = end.counters;
-    let mut document = value!({
+    value!({
         "name": name,
         "address": address,
-        "send_buffer": buffer(end.send_buffer),
-        "receive_buffer": buffer(end.receive_buffer),
+        "send_buffer": end.send_buffer,
+        "receive_buffer": end.receive_buffer,
         "send_bytes": end.send_bytes,
         "receive_bytes": end.receive_bytes,
         "send_calls": send_calls,
@@ -171,19 +151,9 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
         "congestion_control": end.congestion_control,
         "tos": end.tos,
         "priority": end.priority,
-    });
-    let costs = [
-        ("service_demand_us_per_kib", demand.filter(|_| !per_transaction)),
-        ("service_demand_us_per_transaction", demand.filter(|_| per_transaction)),
-    ];
-    if let Some(map) = document.as_object_mut() {
-        map.extend(costs.map(|(key, cost)| (key.to_owned(), value!(cost))));
-    }
-    document
-}
-
-fn buffer(size: BufferSize) -> Value {
-    value!({"initial_bytes": size.initial, "end_bytes": size.end})
+        "service_demand_us_per_kib": demand.filter(|_| !per_transaction),
+        "service_demand_us_per_transaction": demand.filter(|_| per_transaction),
+    })
 }
 
 fn cpu(cpu: &CpuPercent) -> Value {
@@ -202,18 +172,17 @@ fn cpu(cpu: &CpuPercent) -> Value {
 
 /// What was wanted and what was reached; null where neither was asked for.
 fn confidence(view: &View<'_>) -> Value {
-    let mut map = Map::new();
-    if let Some(goal) = view.options.confidence {
-        map.insert("level_percent".to_owned(), value!(goal.level));
-        map.insert("wanted_width_percent".to_owned(), value!(goal.width_percent));
-        map.insert("result_only".to_owned(), value!(goal.result_only));
-    }
-    if let Some(found) = view.figures.confidence {
-        map.insert("iterations".to_owned(), value!(found.iterations));
-        map.insert("throughput_width_percent".to_owned(), value!(found.throughput_percent));
-        map.insert("local_cpu_width_percent".to_owned(), value!(found.local_cpu_percent));
-        map.insert("remote_cpu_width_percent".to_owned(), value!(found.remote_cpu_percent));
-        map.insert("reached".to_owned(), value!(found.reached));
-    }
-    if map.is_empty() { Value::Null } else { Value::Object(map) }
+    let Some((goal, found)) = view.options.confidence.zip(view.figures.confidence) else {
+        return Value::Null;
+    };
+    value!({
+        "level_percent": goal.level,
+        "wanted_width_percent": goal.width_percent,
+        "result_only": goal.result_only,
+        "iterations": found.iterations,
+        "throughput_width_percent": found.throughput_percent,
+        "local_cpu_width_percent": found.local_cpu_percent,
+        "remote_cpu_width_percent": found.remote_cpu_percent,
+        "reached": found.reached,
+    })
 }

@@ -65,16 +65,16 @@ fn key_value(view: &View<'_>, places: &[SelectedColumn]) -> String {
     places.iter().flatten().filter_map(line).collect()
 }
 
-/// What stands in one column: four words of title, and the value.
+/// What stands in one column: up to four words of title, and the value.
 struct Column {
-    words: [&'static str; 4],
+    words: &'static [&'static str],
     value: String,
 }
 
 impl Column {
     fn new(view: &View<'_>, place: SelectedColumn) -> Self {
         let value = place.and_then(|selector| selector.value(view));
-        let words = place.map_or([""; 4], |selector| selector.words);
+        let words = place.map_or(&[][..], |selector| selector.words);
         Self { words, value: value.unwrap_or_default() }
     }
 
@@ -91,7 +91,10 @@ fn human(view: &View<'_>, places: &[SelectedColumn]) -> String {
     let titles = if view.options.header { 4 } else { 0 };
     for line in (0..titles).map(Some).chain([None]) {
         for column in &columns {
-            let cell = line.map_or(column.value.as_str(), |at| column.words[at]);
+            let cell = match line {
+                Some(at) => column.words.get(at).copied().unwrap_or_default(),
+                None => &column.value,
+            };
             let _ = write!(text, "{cell:<0$} ", column.width());
         }
         text.push('\n');

@@ -45,7 +45,7 @@ fn selecting(mut options: Options, format: Format, blocks: Option<&[&[&str]]>) -
 }
 
 const fn size(initial: u32, end: u32) -> BufferSize {
-    BufferSize { initial: Some(initial), end: Some(end) }
+    BufferSize { initial_bytes: Some(initial), end_bytes: Some(end) }
 }
 
 /// A TCP end as Linux makes it by default.

@@ -112,8 +112,8 @@ fn the_others() {
         quiet("-4 -H 127.0.0.1 -t TCP_SENDFILE -c -C -l 300 -- -m 10K -s 128K -S 256K,1M");
     assert_eq!(options.data.send_bytes.local, Some(10240));
     let buffers = |send, receive| Buffers { send: Some(send), receive: Some(receive) };
-    assert_eq!(options.data.local_buffers, buffers(131_072, 131_072));
-    assert_eq!(options.data.remote_buffers, buffers(262_144, 1_048_576));
+    assert_eq!(options.data.buffers.local, buffers(131_072, 131_072));
+    assert_eq!(options.data.buffers.remote, buffers(262_144, 1_048_576));
     let options =
         quiet("-4 -i 3,3 -I 95,5 -l 5 -f m -D 1 -t UDP_STREAM -H h -- -s 851968 -m 9 -M 9");
     assert_eq!(options.confidence.unwrap().level, 95);

@@ -80,7 +80,7 @@ fn numbers_mean_what_netperf_means_or_nothing() {
         assert_eq!(quiet(&format!("-- -m {word}")).data.send_bytes.local, Some(bytes), "{word}");
     }
     for word in ["0", "-1"] {
-        assert_eq!(quiet(&format!("-- -s {word}")).data.local_buffers, Buffers::default());
+        assert_eq!(quiet(&format!("-- -s {word}")).data.buffers.local, Buffers::default());
     }
     for line in ["-- -m 4G", "-- -s 4194304K", "-- -m 99999999999999999999", "-- -m 1GGGGGGG"] {
         assert!(refusal(line).err.contains("more than"), "{line}");

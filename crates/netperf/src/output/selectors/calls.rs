@@ -1,30 +1,29 @@
 //! Calls, bytes and buffers of either end.
 
-use super::{Selector, minus_one};
+use super::{Selector, Source, minus_one};
 use crate::output::units;
 use crate::output::view::{TestEnd, View};
 
 both_ends! { LOCAL "LOCAL_", REMOTE "REMOTE_";
-    "SEND_CALLS" ["Send", "Calls", ""] |view, side| view.end(side).counters.send_calls.to_string();
-    "RECV_CALLS" ["Recv", "Calls", ""]
-        |view, side| view.end(side).counters.receive_calls.to_string();
+    "SEND_CALLS" ["Send", "Calls"] |view, side| view.end(side).counters.send_calls.to_string();
+    "RECV_CALLS" ["Recv", "Calls"] |view, side| view.end(side).counters.receive_calls.to_string();
     "BYTES_PER_RECV" ["Bytes", "Per", "Recv"] bytes_per_receive;
     "BYTES_PER_SEND" ["Bytes", "Per", "Send"] bytes_per_send;
-    "BYTES_SENT" ["Bytes", "Sent", ""] |view, side| view.end(side).counters.bytes_sent.to_string();
-    "BYTES_RECVD" ["Bytes", "Received", ""]
+    "BYTES_SENT" ["Bytes", "Sent"] |view, side| view.end(side).counters.bytes_sent.to_string();
+    "BYTES_RECVD" ["Bytes", "Received"]
         |view, side| view.end(side).counters.bytes_received.to_string();
-    "BYTES_XFERD" ["Bytes", "Xferred", ""] transferred;
-    "SEND_OFFSET" ["Send", "Offset", ""] offset;
-    "RECV_OFFSET" ["Recv", "Offset", ""] offset;
-    "SEND_ALIGN" ["Send", "Alignment", ""] align;
-    "RECV_ALIGN" ["Recv", "Alignment", ""] align;
-    "SEND_WIDTH" ["Send", "Width", ""] send_width;
-    "RECV_WIDTH" ["Recv", "Width", ""] receive_width;
+    "BYTES_XFERD" ["Bytes", "Xferred"] transferred;
+    "SEND_OFFSET" ["Send", "Offset"] |view, side| side.of(&view.options.layout.offset).to_string();
+    "RECV_OFFSET" ["Recv", "Offset"] |view, side| side.of(&view.options.layout.offset).to_string();
+    "SEND_ALIGN" ["Send", "Alignment"] |view, side| side.of(&view.options.layout.align).to_string();
+    "RECV_ALIGN" ["Recv", "Alignment"] |view, side| side.of(&view.options.layout.align).to_string();
+    "SEND_WIDTH" ["Send", "Width"] send_width;
+    "RECV_WIDTH" ["Recv", "Width"] receive_width;
     "SEND_DIRTY_COUNT" ["Send", "Dirty", "Count"] minus_one;
     "RECV_DIRTY_COUNT" ["Recv", "Dirty", "Count"] minus_one;
     "RECV_CLEAN_COUNT" ["Recv", "Clean", "Count"] minus_one;
-    "NODELAY" ["NODELAY", "", ""] |view, side| u8::from(view.end(side).no_delay).to_string();
-    "CORK" ["Cork", "", ""] |view, side| u8::from(view.end(side).cork).to_string();
+    "NODELAY" ["NODELAY"] |view, side| u8::from(view.end(side).no_delay).to_string();
+    "CORK" ["Cork"] |view, side| u8::from(view.end(side).cork).to_string();
 }
 
 fn per_call(bytes: u64, calls: u64) -> String {
@@ -46,23 +45,15 @@ fn transferred(view: &View<'_>, side: TestEnd) -> String {
     (u128::from(end.counters.bytes_sent) + u128::from(end.counters.bytes_received)).to_string()
 }
 
-fn offset(view: &View<'_>, side: TestEnd) -> String {
-    side.of(&view.options.layout.offset).to_string()
-}
-
-fn align(view: &View<'_>, side: TestEnd) -> String {
-    side.of(&view.options.layout.align).to_string()
-}
-
 fn send_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    let own = width(view, end.send_buffer.initial, end.send_bytes);
+    let own = width(view, end.send_buffer.initial_bytes, end.send_bytes);
     view.options.layout.width.local.unwrap_or(own).to_string()
 }
 
 fn receive_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    let own = width(view, end.receive_buffer.initial, end.receive_bytes);
+    let own = width(view, end.receive_buffer.initial_bytes, end.receive_bytes);
     view.options.layout.width.remote.unwrap_or(own).to_string()
 }
 

@@ -4,9 +4,12 @@
 
 /// Defines a table of figures: whose each is, its name, its title and where its value comes from.
 macro_rules! rows {
-    ($table:ident; $($kind:ident $name:literal [$($word:literal),*] $value:expr;)*) => {
-        pub(super) static $table: &[Selector] =
-            &[$(Selector::$kind($name, [$($word),*], $value)),*];
+    ($table:ident; $($source:ident $name:literal [$($word:literal),*] $value:expr;)*) => {
+        pub(super) static $table: &[Selector] = &[$(Selector {
+            name: $name,
+            words: &[$($word),*],
+            source: Source::$source($value),
+        }),*];
     };
 }
 
@@ -17,10 +20,16 @@ macro_rules! both_ends {
         $local:ident $l:literal, $remote:ident $r:literal;
         $($name:literal [$($word:literal),*] $value:expr;)*
     ) => {
-        pub(super) static $local: &[Selector] =
-            &[$(Selector::local(concat!($l, $name), ["Local", $($word),*], $value)),*];
-        pub(super) static $remote: &[Selector] =
-            &[$(Selector::remote(concat!($r, $name), ["Remote", $($word),*], $value)),*];
+        pub(super) static $local: &[Selector] = &[$(Selector {
+            name: concat!($l, $name),
+            words: &["Local", $($word),*],
+            source: Source::Local($value),
+        }),*];
+        pub(super) static $remote: &[Selector] = &[$(Selector {
+            name: concat!($r, $name),
+            words: &["Remote", $($word),*],
+            source: Source::Remote($value),
+        }),*];
     };
 }
 
@@ -31,7 +40,7 @@ mod latency;
 mod system;
 mod test_figures;
 
-use super::view::{TestEnd, View};
+use super::view::{TestEnd, View, whole};
 use crate::test_kind::TestDirection;
 
 /// Ends a block of selectors.
@@ -42,49 +51,36 @@ pub(super) const END: &str = "OUTPUT_END";
 pub(super) struct Selector {
     /// What it is asked for by.
     pub(super) name: &'static str,
-    /// Its title, in the four lines above a column.
-    pub(super) words: [&'static str; 4],
+    /// Its title, in up to four lines above a column.
+    pub(super) words: &'static [&'static str],
     source: Source,
 }
 
 /// Where a figure comes from.
 #[derive(Debug)]
 enum Source {
-    /// The test; absent where there is no such thing.
-    Test(fn(&View<'_>) -> Option<String>),
-    /// One end of it.
-    End(TestEnd, OfEnd),
+    /// The test.
+    Test(fn(&View<'_>) -> String),
+    /// What the user called it; absent where nothing was said.
+    Tag(fn(&View<'_>) -> Option<String>),
+    /// netperf's end.
+    Local(fn(&View<'_>, TestEnd) -> String),
+    /// netserver's end.
+    Remote(fn(&View<'_>, TestEnd) -> String),
 }
 
-type OfEnd = fn(&View<'_>, TestEnd) -> String;
-
 impl Selector {
-    const fn test(
-        name: &'static str,
-        words: [&'static str; 4],
-        value: fn(&View<'_>) -> Option<String>,
-    ) -> Self {
-        Self { name, words, source: Source::Test(value) }
-    }
-
-    const fn local(name: &'static str, words: [&'static str; 4], value: OfEnd) -> Self {
-        Self { name, words, source: Source::End(TestEnd::Local, value) }
-    }
-
-    const fn remote(name: &'static str, words: [&'static str; 4], value: OfEnd) -> Self {
-        Self { name, words, source: Source::End(TestEnd::Remote, value) }
-    }
-
     /// The title in one line.
     pub(super) fn title(&self) -> String {
-        let words: Vec<&str> = self.words.into_iter().filter(|word| !word.is_empty()).collect();
-        words.join(" ")
+        self.words.join(" ")
     }
 
     pub(super) fn value(&self, view: &View<'_>) -> Option<String> {
         match self.source {
-            Source::Test(value) => value(view),
-            Source::End(side, value) => Some(value(view, side)),
+            Source::Test(value) => Some(value(view)),
+            Source::Tag(value) => value(view),
+            Source::Local(value) => Some(value(view, TestEnd::Local)),
+            Source::Remote(value) => Some(value(view, TestEnd::Remote)),
         }
     }
 
@@ -93,8 +89,8 @@ impl Selector {
     }
 }
 
-/// An empty cell.
-static NONE: Selector = Selector::test("OUTPUT_NONE", [" ", "", "", ""], |_| Some(" ".to_owned()));
+// An empty cell.
+rows! { NONE; Test "OUTPUT_NONE" [" "] |_| " ".to_owned(); }
 
 /// What `all` shows, in its blocks: what netperf shows, as readers count columns.
 static BLOCKS: [&[&[Selector]]; 4] = [
@@ -106,7 +102,14 @@ static BLOCKS: [&[&[Selector]]; 4] = [
         ends::REMOTE_SIZES,
         ends::TRANSACTION_SIZES,
     ],
-    &[cost::LOCAL, cost::REMOTE, test_figures::CONFIDENCE],
+    &[
+        cost::LOCAL_SHARES,
+        cost::LOCAL_DEMAND,
+        cost::REMOTE_SHARES,
+        cost::REMOTE_DEMAND,
+        cost::DEMAND_UNITS,
+        test_figures::CONFIDENCE,
+    ],
     &[
         ends::LOCAL_RATES,
         ends::REMOTE_RATES,
@@ -147,12 +150,14 @@ fn minus_one(_: &View<'_>, _: TestEnd) -> String {
     "-1".to_owned()
 }
 
-fn of_netperf() -> impl Iterator<Item = &'static Selector> {
-    BLOCKS.iter().copied().flatten().copied().flatten()
+/// A figure that may be absent.
+fn number<T: Into<i64>>(value: Option<T>) -> String {
+    whole(value).to_string()
 }
 
 fn every() -> impl Iterator<Item = &'static Selector> {
-    [&NONE].into_iter().chain(of_netperf()).chain(latency::OURS)
+    let of_netperf = BLOCKS.iter().copied().flatten().copied().flatten();
+    NONE.iter().chain(of_netperf).chain(latency::OURS)
 }
 
 /// All names, the end included.
@@ -200,24 +205,12 @@ const TRANSACT: &[&str] = &[
     "RESPONSE_SIZE",
 ];
 const RESULT: &[&str] = &["ELAPSED_TIME", "THROUGHPUT", "THROUGHPUT_UNITS"];
-const CPU: &[&str] = &[
-    "LOCAL_CPU_UTIL",
-    "LOCAL_CPU_PERCENT_USER",
-    "LOCAL_CPU_PERCENT_SYSTEM",
-    "LOCAL_CPU_PERCENT_IOWAIT",
-    "LOCAL_CPU_PERCENT_IRQ",
-    "LOCAL_CPU_PERCENT_SWINTR",
-    "LOCAL_CPU_METHOD",
-    "REMOTE_CPU_UTIL",
-    "REMOTE_CPU_PERCENT_USER",
-    "REMOTE_CPU_PERCENT_SYSTEM",
-    "REMOTE_CPU_PERCENT_IOWAIT",
-    "REMOTE_CPU_PERCENT_IRQ",
-    "REMOTE_CPU_PERCENT_SWINTR",
-    "REMOTE_CPU_METHOD",
-    "LOCAL_SD",
-    "REMOTE_SD",
-    "SD_UNITS",
+const CPU: [&[Selector]; 5] = [
+    cost::LOCAL_SHARES,
+    cost::REMOTE_SHARES,
+    cost::LOCAL_DEMAND,
+    cost::REMOTE_DEMAND,
+    cost::DEMAND_UNITS,
 ];
 
 /// What is shown where nothing was selected.
@@ -227,7 +220,7 @@ pub(super) fn defaults(view: &View<'_>) -> Vec<Option<&'static Selector>> {
         TestDirection::Receive => RECEIVE,
         _ => TRANSACT,
     };
-    let cpu = view.options.cpu.local || view.options.cpu.remote;
-    let names = [of_direction, RESULT, if cpu { CPU } else { &[] }];
-    names.into_iter().flatten().map(|name| find(name)).collect()
+    let cpu = if view.options.cpu.local || view.options.cpu.remote { &CPU[..] } else { &[] };
+    let names = of_direction.iter().chain(RESULT).map(|name| find(name));
+    names.chain(cpu.iter().copied().flatten().map(Some)).collect()
 }

@@ -28,7 +28,8 @@ fn any_unit() -> impl Strategy<Value = Option<Unit>> {
 }
 
 fn any_end() -> impl Strategy<Value = EndFigures> {
-    let size = any::<Option<u32>>().prop_map(|end| BufferSize { initial: end, end });
+    let size = any::<Option<u32>>()
+        .prop_map(|bytes| BufferSize { initial_bytes: bytes, end_bytes: bytes });
     (size, any::<Option<u32>>(), any::<[u64; 4]>(), any::<Option<f64>>()).prop_map(
         |(send_buffer, send_bytes, counts, util)| EndFigures {
             send_buffer,
