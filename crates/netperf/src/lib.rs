@@ -19,7 +19,7 @@ pub mod signals;
 pub mod test_kind;
 pub mod wire;
 
-use options::{ExitMessage, ParseStop};
+use options::{ExitMessage, SelectableFigures};
 
 /// What podperf is called as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,10 @@ impl Program {
 }
 
 fn netperf(words: &[OsString]) -> u8 {
-    match options::netperf(words, output::is_name) {
+    let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
+    match options::netperf(words, figures) {
         Ok(options) => client::run(&options),
-        Err(ParseStop::Exit(message)) => print(&message),
-        Err(ParseStop::List(format)) => {
-            let out = output::listing(format);
-            print(&ExitMessage { out, status: 1, ..ExitMessage::default() })
-        }
+        Err(message) => print(&message),
     }
 }
 

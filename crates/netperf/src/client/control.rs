@@ -58,10 +58,9 @@ impl ControlClient {
 
     /// Sends a record.
     pub(super) fn send(&mut self, message: &WireMessage) -> Result<(), ExitMessage> {
-        message.write(&mut self.stream).map_err(|error| {
-            let err = format!("send_request: data send error: {error}\n");
-            ExitMessage::failure(err)
-        })
+        let failed =
+            |error| ExitMessage::failure(format!("send_request: data send error: {error}\n"));
+        message.write(&mut self.stream).map_err(failed)
     }
 
     /// The next record, within `patience`.
@@ -195,16 +194,11 @@ pub(super) fn resolve(
              \tgetaddrinfo returned {cause}\n\
              Netperf could not resolve {host} as a host name\n"
         );
-        ExitMessage { out, status: 255, ..ExitMessage::default() }
+        ExitMessage::printed(out, 255)
     };
     let all = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    let wanted: Vec<SocketAddr> = all
-        .filter(|address| match family {
-            None => true,
-            Some(AddressFamily::V4) => address.is_ipv4(),
-            Some(AddressFamily::V6) => address.is_ipv6(),
-        })
-        .collect();
+    let wanted: Vec<SocketAddr> =
+        all.filter(|address| family.is_none_or(|family| family.has(address.ip()))).collect();
     if wanted.is_empty() { Err(unknown("no address of that family".into())) } else { Ok(wanted) }
 }
 
@@ -217,8 +211,10 @@ fn family_name(family: Option<AddressFamily>) -> &'static str {
 }
 
 fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {
-    let why =
-        if options.debug > 0 { format!("netperf: connect: {error}\n") } else { String::new() };
+    let mut err = String::new();
+    if options.debug > 0 {
+        err = format!("netperf: connect: {error}\n");
+    }
     let (host, port) = (&options.host, options.ports.remote);
     let address: Option<IpAddr> = host.parse().ok();
     let any = if options.family == Some(AddressFamily::V6) || address.is_some_and(|ip| ip.is_ipv6())
@@ -239,27 +235,23 @@ fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {
          establish_control could not establish the control connection from {local} port {own_port} \
          address family {family} to {host} port {port} address family {peer_family}\n"
     );
-    ExitMessage { out, err: why, status: 255 }
+    ExitMessage { out, err, status: 255 }
 }
 
 /// The connection ended, or nothing came.
 fn lost(error: &io::Error) -> ExitMessage {
-    let mut refusal = ExitMessage { status: 1, ..ExitMessage::default() };
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             let errno = error.raw_os_error().unwrap_or(0);
-            refusal.out =
+            let out =
                 format!("recv_response_timed_n: no response received. errno {errno} counter 0\n");
+            ExitMessage::printed(out, 1)
         }
         ErrorKind::UnexpectedEof => {
-            refusal.err = "recv_response: partial response received: 0 bytes\n".into();
+            ExitMessage::failure("recv_response: partial response received: 0 bytes\n")
         }
-        _ => {
-            let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
-            refusal.err = format!("recv_response: {text}\n");
-        }
+        _ => ExitMessage::failure(format!("recv_response: {}\n", cause(error))),
     }
-    refusal
 }
 
 /// The answer, unless it brings an errno.
@@ -273,15 +265,17 @@ fn accepted(answer: WireMessage) -> Result<WireMessage, ExitMessage> {
     } else {
         words(errno)
     };
-    Err(ExitMessage {
-        out: format!("netperf: remote error {errno}"),
-        err: format!("{text}\n"),
-        status: 255,
-    })
+    let (out, err) = (format!("netperf: remote error {errno}"), format!("{text}\n"));
+    Err(ExitMessage { out, err, status: 255 })
+}
+
+/// What the system says of an error, without its number; of one that is not its own, the text.
+pub(super) fn cause(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), words)
 }
 
 /// What the system says of an errno, without its number.
-pub(super) fn words(errno: i32) -> String {
+fn words(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use super::control::words;
+use super::control::cause;
 use crate::data::DataConnections;
 use crate::data::socket::{self, GrantedSocket, SocketRequest};
 use crate::options::ExitMessage;
@@ -177,7 +177,5 @@ fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
 
 /// A data socket that is not to be had.
 fn failed(step: &str, error: &io::Error) -> ExitMessage {
-    let text = error.raw_os_error().map_or_else(|| error.to_string(), words);
-    let err = format!("netperf: send_omni: {step} failed: {text}\n");
-    ExitMessage::failure(err)
+    ExitMessage::because(format!("send_omni: {step} failed: {}", cause(error)))
 }

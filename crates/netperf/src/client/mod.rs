@@ -76,12 +76,11 @@ fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
     }
     let native = options.native && control.is_native()?;
     if options.streams > 1 && !native {
-        let err = format!(
-            "netperf: {} streams: the netserver at {} is not podperf's, which takes one; run as \
-             many netperfs instead\n",
+        return Err(ExitMessage::because(format!(
+            "{} streams: the netserver at {} is not podperf's, which takes one; run as many \
+             netperfs instead",
             options.streams, control.peer
-        );
-        return Err(ExitMessage::failure(err));
+        )));
     }
     let session = TestSession { control, payload, native, stop_sender, stop };
     measure(options, session, names)

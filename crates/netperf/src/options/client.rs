@@ -4,18 +4,19 @@
 
 use std::ffi::OsString;
 
-use super::partial::{ParseStop, PartialOptions};
+use super::partial::PartialOptions;
 use super::words::Words;
-use super::{ExitMessage, Options, Pace, by_name, data, global, rules};
+use super::{ExitMessage, Options, Pace, SelectableFigures, by_name, data, global, rules};
 
 /// Reads the words after the program's name.
 ///
-/// `is_figure` tells whether a word names a figure that can be selected.
-///
 /// # Errors
-/// When there is nothing to run: the [`ParseStop`] says what is printed instead.
-pub fn netperf(words: &[OsString], is_figure: fn(&str) -> bool) -> Result<Box<Options>, ParseStop> {
-    let mut partial = PartialOptions::new(is_figure);
+/// When there is nothing to run: the [`ExitMessage`] says what is printed instead.
+pub fn netperf(
+    words: &[OsString],
+    figures: SelectableFigures,
+) -> Result<Box<Options>, ExitMessage> {
+    let mut partial = PartialOptions::new(figures);
     let mut global = Words::new(words.iter().cloned());
     global::scan(&mut global, &mut partial)?;
     if let Some(name) = &partial.test {

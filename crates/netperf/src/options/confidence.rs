@@ -43,15 +43,9 @@ impl Goal {
 
     /// `-i most[,least]`.
     pub(super) fn iterations(&mut self, word: &str) -> Result<(), String> {
-        let (most, least) = words::both(word);
         self.iterations_given = true;
-        if let Some(most) = most {
-            self.most = Some(number::count(most)?);
-        }
-        if let Some(least) = least {
-            self.least = Some(number::count(least)?);
-        }
-        Ok(())
+        let read = |half: &str| number::count(half).map(Some);
+        words::put(&mut self.most, &mut self.least, words::both(word), read)
     }
 
     /// The goal, if there is one.
@@ -64,8 +58,8 @@ impl Goal {
         }
         let level = self.level.unwrap_or(99);
         if level != 95 && level != 99 {
-            let out = "Only 95% and 99% confidence level is supported\n".to_owned();
-            return Err(ExitMessage { out, status: 255, ..ExitMessage::default() });
+            let out = "Only 95% and 99% confidence level is supported\n";
+            return Err(ExitMessage::printed(out, 255));
         }
         if self.lone_level {
             notes.push(format!(

@@ -7,9 +7,9 @@ use podperf_model::AddressFamily;
 use std::time::Duration;
 
 use super::global::{host, port, wrong};
-use super::partial::{ParseStop, PartialOptions, Transfer};
+use super::partial::{PartialOptions, Transfer};
 use super::words::{Word, Words, both, first, put};
-use super::{ExitMessage, Format, number, selection, usage};
+use super::{ExitMessage, Format, PerEnd, number, selection, usage};
 use crate::test_kind::Protocol;
 
 const VALUED: &str = "bdeGHjKlLmMpPqrRsStTuwWX";
@@ -22,18 +22,14 @@ const MAX_ALGORITHM_BYTES: usize = 15;
 const MAX_UUID_BYTES: usize = 37;
 
 /// Reads the set.
-pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ExitMessage> {
     while let Some(word) = words.next().map_err(ExitMessage::because)? {
         match word {
             Word::Letter(letter) if VALUED.contains(letter) => match words.value() {
-                Some(Ok(value)) => {
+                Some(value) => {
+                    let value = value.map_err(ExitMessage::because)?;
                     valued(letter, &value, partial)
                         .map_err(|why| wrong("-", letter, &value, &why))?;
-                }
-                Some(Err(value)) => {
-                    return Err(
-                        ExitMessage::because(format!("{} is not UTF-8", value.display())).into()
-                    );
                 }
                 None => note(partial, format!("option requires an argument -- '{letter}'")),
             },
@@ -41,9 +37,8 @@ pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<()
             Word::Long(name)
                 if ["json", "streams", "percentiles", "native", "help"].contains(&&*name) =>
             {
-                return Err(
-                    ExitMessage::because(format!("--{name} stands before --, not behind")).into()
-                );
+                let why = format!("--{name} stands before --, not behind");
+                return Err(ExitMessage::because(why));
             }
             Word::Long(name) => {
                 words.skip_attached();
@@ -58,7 +53,7 @@ fn note(partial: &mut PartialOptions, text: String) {
     partial.options.notes.push(format!("netperf: {text}"));
 }
 
-fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ExitMessage> {
     let data = &mut partial.options.data;
     match letter {
         'o' => selected(Format::Csv, words, partial)?,
@@ -75,10 +70,7 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
         'i' => {
             words.value_if(|word| word.starts_with(|char: char| char.is_ascii_digit()));
         }
-        'h' => {
-            let err = usage::TEST.to_owned();
-            return Err(ExitMessage::failure(err).into());
-        }
+        'h' => return Err(ExitMessage::failure(usage::TEST)),
         _ if EFFECTLESS.contains(letter) => {}
         _ => note(partial, format!("invalid option -- '{letter}'")),
     }
@@ -89,10 +81,10 @@ fn selected(
     format: Format,
     words: &mut Words,
     partial: &mut PartialOptions,
-) -> Result<(), ParseStop> {
+) -> Result<(), ExitMessage> {
     let word = words.value_if(|word| !word.starts_with('-'));
     let selection = &mut partial.options.data.selection;
-    selection::choose(format, word.as_deref(), selection, partial.is_figure)
+    selection::choose(format, word.as_deref(), selection, partial.figures)
 }
 
 fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(), String> {
@@ -101,7 +93,7 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
     match letter {
         'm' => {
             let sizes = &mut data.send_bytes;
-            put(&mut sizes.local, &mut sizes.remote, first(value), number::choice)?;
+            sizes.put(first(value), number::choice)?;
             hints.sizes.sends |= sizes.local.is_some();
             hints.sizes.receives |= sizes.remote.is_some();
         }
@@ -116,32 +108,21 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
             put(request, response, both(value), number::positive)?;
             hints.transactions = true;
         }
-        's' => {
-            let buffers = &mut data.buffers.local;
+        's' | 'S' => {
+            let PerEnd { local, remote } = &mut data.buffers;
+            let buffers = if letter == 's' { local } else { remote };
             put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
         }
-        'S' => {
-            let buffers = &mut data.buffers.remote;
-            put(&mut buffers.send, &mut buffers.receive, both(value), number::choice)?;
-        }
-        'P' => put(&mut data.ports.local, &mut data.ports.remote, both(value), port)?,
-        'H' => {
-            data.host = Some(data_host(value, &mut data.family)?).filter(|name| !name.is_empty())
-        }
-        'L' => {
-            let name = data_host(value, &mut data.family)?;
-            data.local_host = Some(name).filter(|name| !name.is_empty());
-        }
+        'P' => data.ports.put(both(value), port)?,
+        'H' => data.host = data_host(value, &mut data.family)?,
+        'L' => data.local_host = data_host(value, &mut data.family)?,
         'b' => data.burst = Some(number::count(value)?),
         'R' => data.routing = number::truth(value)?,
         'e' => {
             data.receive_timeout =
                 Some(number::seconds(value)?).filter(|time| *time > Duration::ZERO)
         }
-        'K' => {
-            let names = &mut data.congestion_control;
-            put(&mut names.local, &mut names.remote, both(value), algorithm)?;
-        }
+        'K' => data.congestion_control.put(both(value), algorithm)?,
         'u' if value.len() > MAX_UUID_BYTES => {
             return Err(format!("more than {MAX_UUID_BYTES} bytes"));
         }
@@ -163,10 +144,9 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
 }
 
 /// `host[,family]`; netperf picks addresses at random behind `/`.
-fn data_host(value: &str, family: &mut Option<AddressFamily>) -> Result<String, String> {
-    let mut name = String::new();
-    host(value, &mut name, family)?;
-    if name.contains('/') {
+fn data_host(value: &str, family: &mut Option<AddressFamily>) -> Result<Option<String>, String> {
+    let name = host(value, family)?;
+    if name.as_ref().is_some_and(|name| name.contains('/')) {
         return Err("a range of addresses is not there: name one".to_owned());
     }
     Ok(name)

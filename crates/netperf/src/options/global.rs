@@ -7,9 +7,9 @@ use podperf_model::AddressFamily;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use super::partial::{ParseStop, PartialOptions};
-use super::words::{self, Word, Words, both, first, put};
-use super::{ExitMessage, PerEnd, Unit, number, usage};
+use super::partial::PartialOptions;
+use super::words::{Word, Words, both, first, put};
+use super::{ExitMessage, Unit, number, usage};
 
 const VALUED: &str = "aAbBDfFHiIkKlLnoOpPstTvwWyYZ";
 const LONG_VALUED: [&str; 3] = ["streams", "percentiles", "native"];
@@ -19,7 +19,7 @@ const MAX_FILE_NAME_BYTES: usize = 31;
 const MAX_PASSPHRASE_BYTES: usize = 647;
 
 /// Reads the set.
-pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<(), ExitMessage> {
     while let Some(word) = words.next().map_err(ExitMessage::usage)? {
         match word {
             Word::Letter(letter) if VALUED.contains(letter) => {
@@ -31,7 +31,13 @@ pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<()
                 let value = value(words, &name)?;
                 long(&name, &value, partial).map_err(|why| wrong("--", &name, &value, &why))?;
             }
-            Word::Long(name) => long_flag(&name, partial)?,
+            Word::Long(name) if name == "json" => partial.options.json = true,
+            Word::Long(name) if name == "help" => {
+                return Err(ExitMessage::printed(usage::NETPERF, 0));
+            }
+            Word::Long(name) => {
+                return Err(ExitMessage::usage(format!("unrecognized option '--{name}'")));
+            }
         }
     }
     Ok(())
@@ -40,8 +46,7 @@ pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<()
 fn value(words: &mut Words, option: &str) -> Result<String, ExitMessage> {
     match words.value() {
         None => Err(ExitMessage::usage(format!("option requires an argument -- '{option}'"))),
-        Some(Ok(value)) => Ok(value),
-        Some(Err(value)) => Err(ExitMessage::because(format!("{} is not UTF-8", value.display()))),
+        Some(value) => value.map_err(ExitMessage::because),
     }
 }
 
@@ -55,7 +60,7 @@ pub(super) fn wrong(
     ExitMessage::because(format!("{dashes}{option} {value}: {why}"))
 }
 
-fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ParseStop> {
+fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result<(), ExitMessage> {
     let options = &mut partial.options;
     match letter {
         'c' | 'C' => {
@@ -73,29 +78,11 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
         'N' => {
             return Err(ExitMessage::because(
                 "-N is not there: podperf measures with a netserver on the other end; leave -N out",
-            )
-            .into());
+            ));
         }
-        'V' => {
-            return Err(ExitMessage { out: usage::version(), ..ExitMessage::default() }.into());
-        }
-        'h' => {
-            let err = usage::NETPERF.to_owned();
-            return Err(ExitMessage::failure(err).into());
-        }
-        _ => return Err(ExitMessage::usage(format!("invalid option -- '{letter}'")).into()),
-    }
-    Ok(())
-}
-
-fn long_flag(name: &str, partial: &mut PartialOptions) -> Result<(), ParseStop> {
-    match name {
-        "json" => partial.options.json = true,
-        "help" => {
-            let out = usage::NETPERF.to_owned();
-            return Err(ExitMessage { out, ..ExitMessage::default() }.into());
-        }
-        _ => return Err(ExitMessage::usage(format!("unrecognized option '--{name}'")).into()),
+        'V' => return Err(ExitMessage::printed(usage::version(), 0)),
+        'h' => return Err(ExitMessage::failure(usage::NETPERF)),
+        _ => return Err(ExitMessage::usage(format!("invalid option -- '{letter}'"))),
     }
     Ok(())
 }
@@ -115,12 +102,8 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
     let options = &mut partial.options;
     let layout = &mut options.layout;
     match letter {
-        'H' => host(value, &mut options.host, &mut options.family)?,
-        'L' => {
-            let mut local = String::new();
-            host(value, &mut local, &mut options.family)?;
-            options.local_host = Some(local).filter(|local| !local.is_empty());
-        }
+        'H' => options.host = host(value, &mut options.family)?.unwrap_or_default(),
+        'L' => options.local_host = host(value, &mut options.family)?,
         'p' => put(&mut options.ports.remote, &mut options.ports.local, first(value), port)?,
         't' => partial.test = Some(value.to_owned()),
         'l' => options.length = number::length(value)?,
@@ -138,25 +121,18 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
         'I' => partial.goal.interval(value)?,
         'i' => partial.goal.iterations(value)?,
         's' => options.settle = number::seconds(value)?,
-        'T' => put(&mut options.cpus.local, &mut options.cpus.remote, both(value), number::cpu)?,
+        'T' => options.cpus.put(both(value), number::cpu)?,
         'B' => options.brand = Some(value.to_owned()),
         'F' => fill(value, partial)?,
         'Z' if value.len() > MAX_PASSPHRASE_BYTES => {
             return Err(format!("more than {MAX_PASSPHRASE_BYTES} bytes"));
         }
         'Z' => options.passphrase = Some(value.to_owned()),
-        'Y' => put(&mut options.tos.local, &mut options.tos.remote, both(value), number::tos)?,
-        'y' => {
-            let PerEnd { local, remote } = &mut options.priority;
-            put(local, remote, both(value), number::priority)?;
-        }
-        'b' => {
-            put(&mut partial.burst.local, &mut partial.burst.remote, first(value), number::choice)?
-        }
-        'w' => {
-            put(&mut partial.pause.local, &mut partial.pause.remote, first(value), number::pause)?
-        }
-        'W' => put(&mut layout.width.local, &mut layout.width.remote, both(value), number::choice)?,
+        'Y' => options.tos.put(both(value), number::tos)?,
+        'y' => options.priority.put(both(value), number::priority)?,
+        'b' => partial.burst.put(first(value), number::choice)?,
+        'w' => partial.pause.put(first(value), number::pause)?,
+        'W' => layout.width.put(both(value), number::choice)?,
         // Shown in one table alone, which has a column for one buffer of each end.
         'a' => put(&mut layout.align.local, &mut 0, both(value), number::count)?,
         'A' => put(&mut 0, &mut layout.align.remote, both(value), number::count)?,
@@ -171,15 +147,13 @@ fn valued(letter: char, value: &str, partial: &mut PartialOptions) -> Result<(),
 /// `host[,family]`.
 pub(super) fn host(
     value: &str,
-    host: &mut String,
     family: &mut Option<AddressFamily>,
-) -> Result<(), String> {
-    let (name, named_family) = words::first(value);
-    name.unwrap_or_default().clone_into(host);
+) -> Result<Option<String>, String> {
+    let (name, named_family) = first(value);
     if let Some(word) = named_family {
         *family = read_family(word)?;
     }
-    Ok(())
+    Ok(name.filter(|name| !name.is_empty()).map(str::to_owned))
 }
 
 fn read_family(word: &str) -> Result<Option<AddressFamily>, String> {

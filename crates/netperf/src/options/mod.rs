@@ -24,7 +24,6 @@ use podperf_model::AddressFamily;
 use std::time::Duration;
 
 pub use self::client::netperf;
-pub use self::partial::ParseStop;
 pub use self::server::{ServerOptions, netserver};
 use super::test_kind::{NetperfTest, TestLength, TestShape};
 use podperf_engine::workload::compat::Pace;
@@ -213,6 +212,15 @@ pub struct Selection {
     pub blocks: Option<Vec<Vec<String>>>,
 }
 
+/// What output knows of the figures that can be selected.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectableFigures {
+    /// Whether a word names one.
+    pub is_name: fn(&str) -> bool,
+    /// All of their names, as a format shows them.
+    pub listing: fn(Format) -> String,
+}
+
 /// How figures are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -233,4 +241,26 @@ pub struct ExitMessage {
     pub err: String,
     /// Exit status.
     pub status: u8,
+}
+
+impl ExitMessage {
+    /// A text on standard output.
+    pub(crate) fn printed(out: impl Into<String>, status: u8) -> Self {
+        Self { out: out.into(), status, ..Self::default() }
+    }
+
+    /// A text on standard error, exit status 1.
+    pub(crate) fn failure(err: impl Into<String>) -> Self {
+        Self { err: err.into(), status: 1, ..Self::default() }
+    }
+
+    /// One line of netperf's on standard error, exit status 1.
+    pub(crate) fn because(why: impl std::fmt::Display) -> Self {
+        Self::failure(format!("netperf: {why}\n"))
+    }
+
+    /// The same with the usage behind it.
+    fn usage(why: impl std::fmt::Display) -> Self {
+        Self::because(format!("{why}\n\n{}", usage::NETPERF.trim_end()))
+    }
 }

@@ -23,10 +23,11 @@ pub(super) fn size(word: &str) -> Result<u64, String> {
     if letters.contains(|char: char| char.is_ascii_digit()) {
         return Err("digits after letters; netperf would ignore them".to_owned());
     }
-    let number: u64 = digits.parse().map_err(|_| too_large(u64::MAX))?;
-    letters.chars().try_fold(number, |number, letter| {
-        number.checked_mul(factor(letter)).ok_or_else(|| too_large(u64::MAX))
-    })
+    let too_large = || format!("more than {}", u64::MAX);
+    let number: u64 = digits.parse().map_err(|_| too_large())?;
+    letters
+        .chars()
+        .try_fold(number, |number, letter| number.checked_mul(factor(letter)).ok_or_else(too_large))
 }
 
 /// `.0` may follow the digits.
@@ -49,10 +50,6 @@ const fn factor(letter: char) -> u64 {
         'g' => 1_000_000_000,
         _ => 1,
     }
-}
-
-fn too_large(most: u64) -> String {
-    format!("more than {most}")
 }
 
 /// A size or count that the wire can carry.

@@ -1,7 +1,7 @@
-//! Options while they are read, and why reading stops early.
+//! Options while they are read.
 
 use super::confidence::Goal;
-use super::{ExitMessage, Format, Options, PerEnd, usage};
+use super::{Options, PerEnd, SelectableFigures};
 use crate::test_kind::Protocol;
 
 /// Options that are settled, and parts of those that are not.
@@ -12,12 +12,11 @@ pub(super) struct PartialOptions {
     pub(super) burst: PerEnd<Option<u32>>,
     pub(super) pause: PerEnd<Option<std::time::Duration>>,
     pub(super) hints: Hints,
-    /// Whether a word names a figure that can be selected.
-    pub(super) is_figure: fn(&str) -> bool,
+    pub(super) figures: SelectableFigures,
 }
 
 impl PartialOptions {
-    pub(super) fn new(is_figure: fn(&str) -> bool) -> Self {
+    pub(super) fn new(figures: SelectableFigures) -> Self {
         Self {
             options: Options::default(),
             test: None,
@@ -25,7 +24,7 @@ impl PartialOptions {
             burst: PerEnd::default(),
             pause: PerEnd::default(),
             hints: Hints::default(),
-            is_figure,
+            figures,
         }
     }
 }
@@ -54,36 +53,4 @@ pub(super) struct Transfer {
     pub(super) receives: bool,
     /// With a connection each.
     pub(super) connects: bool,
-}
-
-/// Why there is nothing to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParseStop {
-    /// Something else is printed: a text that was asked for, or what is wrong.
-    Exit(ExitMessage),
-    /// The list of selectors as this format shows it, then exit status 1.
-    List(Format),
-}
-
-impl From<ExitMessage> for ParseStop {
-    fn from(message: ExitMessage) -> Self {
-        Self::Exit(message)
-    }
-}
-
-impl ExitMessage {
-    /// One line on standard error, exit status 1.
-    pub(crate) fn because(why: impl std::fmt::Display) -> Self {
-        Self::failure(format!("netperf: {why}\n"))
-    }
-
-    /// A text on standard error, exit status 1.
-    pub(crate) fn failure(err: String) -> Self {
-        Self { err, status: 1, ..Self::default() }
-    }
-
-    /// The same with the usage behind it.
-    pub(super) fn usage(why: impl std::fmt::Display) -> Self {
-        Self::because(format!("{why}\n\n{}", usage::NETPERF.trim_end()))
-    }
 }

@@ -6,8 +6,7 @@
 use std::fs;
 use std::io::Read as _;
 
-use super::partial::ParseStop;
-use super::{ExitMessage, Format, Selection};
+use super::{ExitMessage, Format, SelectableFigures, Selection};
 
 /// netperf has room for so many blocks of lines.
 const MAX_BLOCKS: usize = 4;
@@ -19,13 +18,13 @@ pub(super) fn choose(
     format: Format,
     word: Option<&str>,
     selection: &mut Option<Selection>,
-    is_figure: fn(&str) -> bool,
-) -> Result<(), ParseStop> {
+    figures: SelectableFigures,
+) -> Result<(), ExitMessage> {
     let earlier = selection.take().and_then(|selection| selection.blocks);
     let blocks = match word.map(str::trim) {
         None | Some("") => earlier,
-        Some("?") => return Err(ParseStop::List(format)),
-        Some(word) => Some(blocks(word, is_figure)?),
+        Some("?") => return Err(ExitMessage::printed((figures.listing)(format), 1)),
+        Some(word) => Some(blocks(word, figures.is_name)?),
     };
     *selection = Some(Selection { format, blocks });
     Ok(())
@@ -77,5 +76,5 @@ fn line_of_file(line: &str, is_figure: fn(&str) -> bool) -> Vec<String> {
 fn missing(file: &str, error: &std::io::Error) -> ExitMessage {
     let number = error.raw_os_error().unwrap_or_default();
     let out = format!("Could not open output selection file '{file}' errno {number}\n");
-    ExitMessage { out, status: 255, ..ExitMessage::default() }
+    ExitMessage::printed(out, 255)
 }

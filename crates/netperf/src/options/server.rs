@@ -84,10 +84,7 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, ExitMessage> {
                 options.allow_client_affinity = true;
             }
             Word::Long(name) if name == "help" => {
-                return Err(ExitMessage {
-                    out: usage::NETSERVER.to_owned(),
-                    ..ExitMessage::default()
-                });
+                return Err(ExitMessage::printed(usage::NETSERVER, 0));
             }
             Word::Long(name) => return Err(with_usage(format!("unrecognized option '--{name}'"))),
         }
@@ -106,8 +103,7 @@ fn with_usage(why: impl std::fmt::Display) -> ExitMessage {
 fn value(words: &mut Words, option: &str) -> Result<String, ExitMessage> {
     match words.value() {
         None => Err(with_usage(format!("option requires an argument -- '{option}'"))),
-        Some(Ok(value)) => Ok(value),
-        Some(Err(value)) => Err(because(format!("{} is not UTF-8", value.display()))),
+        Some(value) => value.map_err(because),
     }
 }
 
@@ -120,11 +116,8 @@ fn flag(letter: char, options: &mut ServerOptions) -> Result<(), ExitMessage> {
         'd' => options.debug += 1,
         // No debug file is ever written.
         'N' => {}
-        'V' => return Err(ExitMessage { out: usage::version(), ..ExitMessage::default() }),
-        'h' => {
-            let err = usage::NETSERVER.to_owned();
-            return Err(ExitMessage::failure(err));
-        }
+        'V' => return Err(ExitMessage::printed(usage::version(), 0)),
+        'h' => return Err(ExitMessage::failure(usage::NETSERVER)),
         _ => return Err(with_usage(format!("invalid option -- '{letter}'"))),
     }
     Ok(())
@@ -132,11 +125,7 @@ fn flag(letter: char, options: &mut ServerOptions) -> Result<(), ExitMessage> {
 
 fn valued(letter: char, value: &str, options: &mut ServerOptions) -> Result<(), String> {
     match letter {
-        'L' => {
-            let mut host = String::new();
-            global::host(value, &mut host, &mut options.family)?;
-            options.host = Some(host).filter(|host| !host.is_empty());
-        }
+        'L' => options.host = global::host(value, &mut options.family)?,
         'p' => options.port = global::port(value)?,
         'v' => options.verbosity = number::count(value)?,
         'Z' => options.passphrase = Some(value.to_owned()),

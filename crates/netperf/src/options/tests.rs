@@ -5,7 +5,7 @@ mod server;
 mod words;
 
 use super::*;
-use crate::output::wants_latency;
+use crate::output::{self, wants_latency};
 use crate::test_kind::{Protocol, TestDirection};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -15,8 +15,9 @@ fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
 }
 
-fn netperf(words: &[OsString]) -> Result<Box<Options>, ParseStop> {
-    super::netperf(words, crate::output::is_name)
+fn netperf(words: &[OsString]) -> Result<Box<Options>, ExitMessage> {
+    let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
+    super::netperf(words, figures)
 }
 
 fn run(words: &[OsString]) -> Options {
@@ -35,7 +36,7 @@ fn quiet(line: &str) -> Options {
 
 fn refusal(line: &str) -> ExitMessage {
     match netperf(&words(line)) {
-        Err(ParseStop::Exit(refusal)) => refusal,
+        Err(refusal) => refusal,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -143,8 +144,9 @@ fn omni_goes_where_netperf_goes() {
 
 #[test]
 fn figures_are_selected_by_list_or_file() {
-    assert_eq!(netperf(&words("-- -k ?")), Err(ParseStop::List(Format::KeyValue)));
-    assert_eq!(netperf(&words("-- -O ? -D")), Err(ParseStop::List(Format::Human)));
+    let list = |format| ExitMessage::printed(output::listing(format), 1);
+    assert_eq!(netperf(&words("-- -k ?")), Err(list(Format::KeyValue)));
+    assert_eq!(netperf(&words("-- -O ? -D")), Err(list(Format::Human)));
     let blocks = |line: &str| quiet(line).data.selection.unwrap().blocks.unwrap();
     assert_eq!(
         blocks("-- -O throughput,elapsed_time;uuid"),
@@ -203,16 +205,11 @@ fn podperfs_own_options() {
 
 #[test]
 fn questions_are_answered() {
-    let Err(ParseStop::Exit(ExitMessage { out, status, .. })) = netperf(&words("-V")) else {
-        panic!("no text")
-    };
+    let Err(ExitMessage { out, status, .. }) = netperf(&words("-V")) else { panic!("no text") };
     assert!(out.starts_with("Netperf version 2.7.1\npodperf version ") && status == 0);
     assert!(refusal("-h").err.starts_with("Usage: netperf "));
     assert!(refusal("-- -h").err.starts_with("Usage: netperf [options] -- "));
-    assert!(matches!(
-        netperf(&words("--help")),
-        Err(ParseStop::Exit(ExitMessage { status: 0, .. }))
-    ));
+    assert!(matches!(netperf(&words("--help")), Err(ExitMessage { status: 0, .. })));
     for text in [usage::NETPERF, usage::TEST, usage::NETSERVER] {
         assert!(text.lines().all(|line| line.chars().count() <= 100));
     }

@@ -6,6 +6,8 @@ use std::ffi::OsString;
 
 use lexopt::{Arg, Parser};
 
+use super::PerEnd;
+
 /// One option.
 #[derive(Debug)]
 pub(super) enum Word {
@@ -50,8 +52,9 @@ impl Words {
     }
 
     /// The value of the option just read: the rest of its word, or else the next word.
-    pub(super) fn value(&mut self) -> Option<Result<String, OsString>> {
-        self.parser.value().ok().map(OsString::into_string)
+    pub(super) fn value(&mut self) -> Option<Result<String, String>> {
+        let value = self.parser.value().ok()?;
+        Some(value.into_string().map_err(|value| format!("{} is not UTF-8", value.display())))
     }
 
     /// The next word, if this option's word is at its end and `wanted` says so.
@@ -72,17 +75,20 @@ impl Words {
     }
 }
 
+/// The halves of a pair that there are.
+pub(super) type Halves<'a> = (Option<&'a str>, Option<&'a str>);
+
 /// Both halves of a pair; a lone value is both.
-pub(super) fn both(word: &str) -> (Option<&str>, Option<&str>) {
+pub(super) fn both(word: &str) -> Halves<'_> {
     word.split_once(',').map_or((Some(word), Some(word)), halves)
 }
 
 /// Both halves of a pair; a lone value is the first.
-pub(super) fn first(word: &str) -> (Option<&str>, Option<&str>) {
+pub(super) fn first(word: &str) -> Halves<'_> {
     word.split_once(',').map_or_else(|| (Some(word), None), halves)
 }
 
-fn halves<'a>((one, other): (&'a str, &'a str)) -> (Option<&'a str>, Option<&'a str>) {
+fn halves<'a>((one, other): (&'a str, &'a str)) -> Halves<'a> {
     (Some(one).filter(|half| !half.is_empty()), Some(other).filter(|half| !half.is_empty()))
 }
 
@@ -90,7 +96,7 @@ fn halves<'a>((one, other): (&'a str, &'a str)) -> (Option<&'a str>, Option<&'a 
 pub(super) fn put<T>(
     one: &mut T,
     other: &mut T,
-    (half, other_half): (Option<&str>, Option<&str>),
+    (half, other_half): Halves<'_>,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<(), String> {
     if let Some(half) = half {
@@ -100,4 +106,15 @@ pub(super) fn put<T>(
         *other = read(half)?;
     }
     Ok(())
+}
+
+impl<T> PerEnd<T> {
+    /// Reads the halves that there are, netperf's before netserver's.
+    pub(super) fn put(
+        &mut self,
+        halves: Halves<'_>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<(), String> {
+        put(&mut self.local, &mut self.remote, halves, read)
+    }
 }

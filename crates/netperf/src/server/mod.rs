@@ -98,10 +98,7 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
     };
     let found =
         (any, options.port).to_socket_addrs().during(format!("look up the own address '{any}'"))?;
-    let of_family = |address: &SocketAddr| match options.family {
-        None => true,
-        Some(AddressFamily::V4) => address.is_ipv4(),
-        Some(AddressFamily::V6) => address.is_ipv6(),
-    };
+    let of_family =
+        |address: &SocketAddr| options.family.is_none_or(|family| family.has(address.ip()));
     Ok(found.filter(of_family).collect())
 }
