@@ -180,7 +180,7 @@ impl ControlChannel {
                 ReadOutcome::End => return Ok(None),
                 ReadOutcome::NotYet => {}
             }
-            match wait(Some(self.fd()), None, closing, self.due().or(silent)) {
+            match self.wait(None, closing, self.due().or(silent)) {
                 WaitOutcome::Closing => return Ok(None),
                 WaitOutcome::Late if self.filled == 0 => {
                     let cause = format!("silent for {} s", idle.as_secs());
@@ -188,6 +188,37 @@ impl ControlChannel {
                     return Err(silent.with_code(Code::Timeout));
                 }
                 WaitOutcome::Control | WaitOutcome::Other | WaitOutcome::Late => {}
+            }
+        }
+    }
+
+    /// Waits until there is something to be read from it or from `other`, or the deadline.
+    pub(super) fn wait(
+        &self,
+        other: Option<BorrowedFd<'_>>,
+        closing: BorrowedFd<'_>,
+        deadline: Option<Instant>,
+    ) -> WaitOutcome {
+        loop {
+            let left =
+                deadline.map_or(MAX_POLL_TIME, |at| at.saturating_duration_since(Instant::now()));
+            let watched = [closing, self.stream.as_fd()].into_iter().chain(other);
+            let mut fds: Vec<PollFd<'_>> =
+                watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            match poll(&mut fds, timeout(left)) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                // No memory for a poll: what follows finds out.
+                Err(_) => return WaitOutcome::Late,
+                Ok(_) => {
+                    let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+                    if let Some(place) = fds.iter().position(ready) {
+                        return [WaitOutcome::Closing, WaitOutcome::Control, WaitOutcome::Other]
+                            [place];
+                    }
+                }
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) {
+                return WaitOutcome::Late;
             }
         }
     }
@@ -230,40 +261,8 @@ impl ControlChannel {
     }
 }
 
-/// Waits until there is something to be read, or the deadline.
-pub(super) fn wait(
-    control: Option<BorrowedFd<'_>>,
-    other: Option<BorrowedFd<'_>>,
-    closing: BorrowedFd<'_>,
-    deadline: Option<Instant>,
-) -> WaitOutcome {
-    loop {
-        let left =
-            deadline.map_or(MAX_POLL_TIME, |at| at.saturating_duration_since(Instant::now()));
-        let watched = [(WaitOutcome::Closing, Some(closing)), (WaitOutcome::Control, control)];
-        let watched = watched.into_iter().chain([(WaitOutcome::Other, other)]);
-        let watched = watched.filter_map(|(woken, fd)| Some((woken, fd?)));
-        let (meanings, mut fds): (Vec<WaitOutcome>, Vec<PollFd<'_>>) =
-            watched.map(|(woken, fd)| (woken, PollFd::new(fd, PollFlags::POLLIN))).unzip();
-        match poll(&mut fds, timeout(left)) {
-            Ok(0) | Err(Errno::EINTR) => {}
-            // No memory for a poll: what follows finds out.
-            Err(_) => return WaitOutcome::Late,
-            Ok(_) => {
-                let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-                if let Some(place) = fds.iter().position(ready) {
-                    return meanings[place];
-                }
-            }
-        }
-        if deadline.is_some_and(|at| Instant::now() >= at) {
-            return WaitOutcome::Late;
-        }
-    }
-}
-
 /// At least as long, to the next millisecond.
-pub(super) fn timeout(time: Duration) -> PollTimeout {
+fn timeout(time: Duration) -> PollTimeout {
     let millis = time.min(MAX_POLL_TIME).as_micros().div_ceil(1000);
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }

@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::wire::ask::{OmniRequest, SERVER_RECEIVES, SERVER_SENDS};
     use crate::wire::dialect::Dialect;
+    use crate::wire::native::Extensions;
 
     const LOCAL: &str = "127.0.0.1:12865";
 
@@ -209,7 +210,7 @@ mod tests {
             ..OmniRequest::default()
         };
         change(&mut request);
-        Order::read(Dialect::Omni, &request.write()).unwrap()
+        Order::read(Dialect::Omni, &request.write(), Extensions::default()).unwrap()
     }
 
     fn opened(order: &Order, ports: Option<&RangeInclusive<u16>>) -> io::Result<DataSocket> {

@@ -14,6 +14,7 @@ use crate::wire::ask::{
     CONNECTIONS, KEEPALIVE, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES, SERVER_SENDS,
 };
 use crate::wire::dialect::Dialect;
+use crate::wire::native::Extensions;
 use crate::wire::{UNKNOWN, WireMessage};
 use podperf_engine::workload::compat::Pace;
 
@@ -43,6 +44,8 @@ pub(super) struct Order {
     pub(super) server: Option<IpAddr>,
     /// What the answer repeats.
     pub(super) request: OmniRequest,
+    /// What a podperf said of it before.
+    pub(super) extensions: Extensions,
 }
 
 impl Order {
@@ -50,13 +53,20 @@ impl Order {
     ///
     /// # Errors
     /// The errno for one that is not to be had.
-    pub(super) fn read(dialect: Dialect, message: &WireMessage) -> Result<Self, i32> {
+    pub(super) fn read(
+        dialect: Dialect,
+        message: &WireMessage,
+        extensions: Extensions,
+    ) -> Result<Self, i32> {
         // RDS and what else has no addresses of the Internet.
         if dialect == Dialect::Omni && !matches!(message.get(92), 0_u32 | 4 | 6) {
             return Err(UNKNOWN);
         }
         let request = dialect.read_request(message);
         let shape = shape(&request)?;
+        if extensions.streams > 1 && shape.protocol == Protocol::Udp {
+            return Err(libc::EOPNOTSUPP);
+        }
         if request.test_length > MAX_TEST_SECONDS {
             return Err(libc::EINVAL);
         }
@@ -87,6 +97,7 @@ impl Order {
             client: (request.client_address, request.client_port),
             server: request.server_address,
             request,
+            extensions,
         })
     }
 }
@@ -162,7 +173,7 @@ mod tests {
             ..OmniRequest::default()
         };
         change(&mut request);
-        Order::read(Dialect::Omni, &request.write())
+        Order::read(Dialect::Omni, &request.write(), Extensions::default())
     }
 
     #[test]
@@ -227,7 +238,10 @@ mod tests {
         assert_eq!(order(|request| request.protocol = None).unwrap_err(), UNKNOWN);
         let mut message = OmniRequest::default().write();
         message.put(92, 7_u32);
-        assert_eq!(Order::read(Dialect::Omni, &message).unwrap_err(), UNKNOWN);
+        assert_eq!(
+            Order::read(Dialect::Omni, &message, Extensions::default()).unwrap_err(),
+            UNKNOWN
+        );
     }
 
     #[test]
@@ -235,11 +249,11 @@ mod tests {
         let mut request = WireMessage::default();
         request.put(40, 3);
         request.put(16, 0);
-        let stream = Order::read(Dialect::Stream, &request).unwrap();
+        let stream = Order::read(Dialect::Stream, &request, Extensions::default()).unwrap();
         assert_eq!(stream.shape.direction, TestDirection::Send);
         assert_eq!(stream.length, TestLength::Time(Duration::from_secs(3)));
         assert_eq!(stream.receive_bytes, None, "a size of nought is the server's choice");
-        let connect = Order::read(Dialect::Connect, &request).unwrap();
+        let connect = Order::read(Dialect::Connect, &request, Extensions::default()).unwrap();
         assert_eq!(connect.shape.direction, TestDirection::Connect);
     }
 

@@ -3,26 +3,25 @@
 //! Enters: an order and the control connection it came over. Leaves: what this end counted. The
 //! clock starts with the first connection or datagram, so that a client may pause before it.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use socket2::Socket;
 
-use super::control::ControlChannel;
 use super::data_socket::{DataSocket, DataSource};
 use super::order::Order;
-use super::wait_for_data::{DataWait, DataWaitError};
+use super::wait_for_data::{NoTotals, TestContext};
 use super::watch::beside;
 use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
 use crate::figures::{CpuPercent, Interim};
 use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
-use crate::wire::native::Extensions;
+use podperf_engine::metrics::flow;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::SessionListener;
-use podperf_model::error::{Kind, Result};
+use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
 
@@ -40,52 +39,25 @@ const PAYLOAD: &[u8] = b"netperf\0";
 /// A UDP response that has not come; this end waits for none.
 const UNUSED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a test needs beside its order and its data socket.
-pub(super) struct TestContext<'a> {
-    pub(super) control: &'a mut ControlChannel,
-    pub(super) closing: BorrowedFd<'a>,
-    pub(super) extensions: Extensions,
-    /// One line an event.
-    pub(super) log: &'a dyn Fn(&str),
-}
-
-/// What came of a test.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Totals(Box<Totals>),
-    /// The errno to tell, and why.
-    Failed(i32, String),
-    /// Nobody is there to be told.
-    Gone,
+/// By when the client's data has to have come.
+pub(super) fn data_deadline(order: &Order) -> Instant {
+    let length = match order.length {
+        TestLength::Time(time) => time,
+        TestLength::Units(_) | TestLength::UntilTold => Duration::ZERO,
+    };
+    Instant::now() + length + DATA_TIMEOUT
 }
 
 /// Waits for the client's data and does the test.
 ///
 /// # Errors
-/// When the control connection breaks.
+/// When there is nothing to tell but why.
 pub(super) fn run_test(
     order: &Order,
     data_socket: DataSocket,
     mut context: TestContext<'_>,
-) -> Result<Outcome> {
-    let job = job(order, &data_socket, context.extensions);
-    let phase = match wait_for_data(order, job, data_socket, &mut context) {
-        Ok(phase) => phase,
-        Err(DataWaitError::Ended) => return Ok(Outcome::Totals(Box::default())),
-        Err(DataWaitError::Late) => {
-            return Ok(Outcome::Failed(libc::ETIMEDOUT, "no data came".to_owned()));
-        }
-        Err(DataWaitError::Gone) => return Ok(Outcome::Gone),
-        Err(DataWaitError::Broken(error)) => return Err(error),
-        Err(DataWaitError::Unprepared(error)) => {
-            let errno = error.errno.unwrap_or(libc::EIO);
-            return Ok(Outcome::Failed(errno, error.to_string()));
-        }
-        Err(DataWaitError::Refused(error)) => {
-            let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            return Ok(Outcome::Failed(errno, error.to_string()));
-        }
-    };
+) -> Result<Totals, NoTotals> {
+    let phase = wait_for_data(order, data_socket, &mut context)?;
     let ends_on_any_message = !order.shape.direction.lasts();
     let TestContext { control, closing, .. } = context;
     let (totals, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
@@ -101,87 +73,75 @@ pub(super) fn run_test(
         gauge.correct(totals)
     });
     if !there? || totals.stopped == Some(Kind::Incomplete) {
-        return Ok(Outcome::Gone);
+        return Err(NoTotals::Gone);
     }
-    Ok(judge(order, totals))
+    match totals.errors.iter().find(|error| !ends_a_test(order, error)) {
+        Some(error) => Err(NoTotals::failed(error)),
+        None => Ok(totals),
+    }
 }
 
 /// What a client does to end a test is no failure of it: it closes a connection that it has had
 /// enough of, with bytes still under way.
-fn judge(order: &Order, mut totals: Totals) -> Outcome {
-    if order.shape.direction == TestDirection::Receive {
-        let ended = [libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
-        totals.errors.retain(|error| !error.errno.is_some_and(|errno| ended.contains(&errno)));
-    }
-    match totals.errors.first() {
-        Some(error) => Outcome::Failed(error.errno.unwrap_or(libc::EIO), error.to_string()),
-        None => Outcome::Totals(Box::new(totals)),
-    }
+fn ends_a_test(order: &Order, error: &Error) -> bool {
+    order.shape.direction == TestDirection::Receive
+        && matches!(error.errno, Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNREFUSED))
 }
 
 /// The client's data and the engine, ready to start.
 fn wait_for_data(
     order: &Order,
-    job: Job,
     data_socket: DataSocket,
     context: &mut TestContext<'_>,
-) -> Result<DataPhase, DataWaitError> {
-    let length = match order.length {
-        TestLength::Time(time) => time,
-        TestLength::Units(_) | TestLength::UntilTold => Duration::ZERO,
-    };
-    let deadline = Instant::now() + length + DATA_TIMEOUT;
-    let peer = context.control.peer;
-    let TestContext { control, closing, log, .. } = context;
-    let mut waiting = DataWait { control, closing: *closing, deadline, log: *log };
+) -> Result<DataPhase, NoTotals> {
+    let job = job(order, &data_socket);
     let DataSocket { source, from, .. } = data_socket;
-    match (source, order.shape.direction.lasts()) {
-        (DataSource::Listening(listener), false) => {
+    let streams = order.extensions.streams;
+    let sockets = match source {
+        DataSource::Listening(listener) if !order.shape.direction.lasts() => {
             // Ready before the first connection, which is then served at once.
             let accepting = SessionListener::of(listener.try_clone()?, from);
-            let phase = prepare(job, DataConnections::Listen(accepting, peer))?;
-            waiting.readable(&listener)?;
-            Ok(phase)
+            let phase = prepare(job, DataConnections::Listen(accepting, context.control.peer))?;
+            context.readable(&listener)?;
+            return Ok(phase);
         }
-        (DataSource::Datagrams(socket), _) => {
+        DataSource::Datagrams(socket) => {
             // Ready before the first datagram: those that follow it fill the socket at once. Over
             // another handle of the same socket, which is connected when the client is known.
             let phase = prepare(job, DataConnections::Connected(vec![socket.try_clone()?]))?;
             if order.shape.direction != TestDirection::Receive {
-                waiting.datagram(&socket, from)?;
+                context.datagram(&socket, from)?;
             }
-            Ok(phase)
+            return Ok(phase);
         }
-        (source, _) => {
-            let sockets =
-                waiting.connections(&source, from, (context.extensions.streams, &order.ask))?;
-            let length = hurried(order, job.length, &sockets);
-            prepare(Job { length, ..job }, DataConnections::Connected(sockets))
+        DataSource::Listening(listener) => context.accept(&listener, from, streams)?,
+        DataSource::Reserved(reservation) => {
+            context.take_reserved(&reservation, streams, &order.ask)?
         }
-    }
+    };
+    let length = hurried(order, job.length, &sockets);
+    prepare(Job { length, ..job }, DataConnections::Connected(sockets))
 }
 
-fn prepare(job: Job, ends: DataConnections) -> Result<DataPhase, DataWaitError> {
-    DataPhase::prepare(job, ends).map_err(DataWaitError::Unprepared)
+fn prepare(job: Job, ends: DataConnections) -> Result<DataPhase, NoTotals> {
+    DataPhase::prepare(job, ends).map_err(|error| NoTotals::failed(&error))
 }
 
 /// netperf closes a stream that it receives when its time is over, whatever is still on its way,
 /// and its clock runs since before the connection. Whoever sends to it ends a little earlier: two
 /// round trips, and what the ends' clocks and schedulers may differ by.
 fn hurried(order: &Order, length: TestLength, sockets: &[Socket]) -> TestLength {
-    use std::os::fd::AsFd as _;
     let TestLength::Time(time) = length else { return length };
     if order.shape.direction != TestDirection::Receive {
         return length;
     }
-    let info =
-        sockets.iter().filter_map(|socket| podperf_engine::metrics::flow::read(socket.as_fd()));
+    let info = sockets.iter().filter_map(|socket| flow::read(socket.as_fd()));
     let round_trip = info.map(|info| info.rtt_us).max().unwrap_or(0);
     let early = Duration::from_micros(u64::from(round_trip) * 2) + Duration::from_millis(10);
     TestLength::Time(time - early.min(time / 10))
 }
 
-fn job(order: &Order, data_socket: &DataSocket, extensions: Extensions) -> Job {
+fn job(order: &Order, data_socket: &DataSocket) -> Job {
     let granted = |bytes: Option<u32>| bytes.unwrap_or(1 << 16).max(1);
     let send_bytes = order.send_bytes.unwrap_or_else(|| {
         let bytes = granted(data_socket.granted.send_buffer);
@@ -198,9 +158,9 @@ fn job(order: &Order, data_socket: &DataSocket, extensions: Extensions) -> Job {
         response_bytes: order.response_bytes,
         length: own_length(order),
         in_flight: 1,
-        streams: extensions.streams,
+        streams: order.extensions.streams,
         cpu: order.cpu,
-        timed: extensions.times_calls,
+        timed: order.extensions.times_calls,
         sendfile: false,
         pace: order.pace,
         payload: Some(Arc::from(PAYLOAD)),
@@ -210,7 +170,7 @@ fn job(order: &Order, data_socket: &DataSocket, extensions: Extensions) -> Job {
 
 /// Bytes of each send and receive of a job, for the answer.
 pub(super) fn sizes(order: &Order, data_socket: &DataSocket) -> [u32; 2] {
-    let job = job(order, data_socket, Extensions::default());
+    let job = job(order, data_socket);
     [job.send_bytes, job.receive_bytes]
 }
 

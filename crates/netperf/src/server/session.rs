@@ -1,5 +1,6 @@
 //! One client: its messages, one after the other, until it ends the connection.
 
+use std::mem;
 use std::os::fd::BorrowedFd;
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -9,7 +10,8 @@ use super::control::ControlChannel;
 use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
 use super::order::Order;
-use super::run_test::{self, Outcome, TestContext, run_test};
+use super::run_test::{self, run_test};
+use super::wait_for_data::{NoTotals, TestContext};
 use crate::data::Totals;
 use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
@@ -35,7 +37,6 @@ pub(super) struct ServerContext<'a> {
 struct Session<'a> {
     context: ServerContext<'a>,
     control: ControlChannel,
-    name: String,
     /// Of the next test.
     extensions: Extensions,
     reservation: Option<DataReservation>,
@@ -54,13 +55,10 @@ pub(super) fn serve(
     control: ControlChannel,
     first: WireMessage,
 ) -> Result<()> {
-    let name = control.name();
-    let extensions = Extensions::default();
     let mut session = Session {
         context,
         control,
-        name,
-        extensions,
+        extensions: Extensions::default(),
         reservation: None,
         details: None,
         unknown_logged: false,
@@ -77,7 +75,7 @@ pub(super) fn serve(
 
 impl Session<'_> {
     fn log(&self, line: &str) {
-        (self.context.log)(&format!("{}: {line}", self.name));
+        (self.context.log)(&format!("{}: {line}", self.control.name()));
     }
 
     fn send(&mut self, message: &WireMessage) -> Result<()> {
@@ -101,7 +99,7 @@ impl Session<'_> {
                 Some(dialect) => return self.test(dialect, message),
                 None => {
                     // Once: who floods the server does not flood its log.
-                    if !std::mem::replace(&mut self.unknown_logged, true) {
+                    if !mem::replace(&mut self.unknown_logged, true) {
                         self.log(&format!("message of the unknown type {other}"));
                     }
                     self.send(&unknown())?;
@@ -148,11 +146,7 @@ impl Session<'_> {
     /// A test, from its request to its results. False: nobody is there any more.
     fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
         self.details = None;
-        let extensions = std::mem::take(&mut self.extensions);
-        let reservation = self.reservation.take();
-        let streams = extensions.streams;
-        let opened = self.open(dialect, message, streams, reservation);
-        let (order, data_socket) = match opened {
+        let (order, data_socket) = match self.open(dialect, message) {
             Ok(opened) => opened,
             Err(errno) => {
                 self.log(&format!("a test is refused: errno {errno}"));
@@ -162,56 +156,60 @@ impl Session<'_> {
         };
         self.send(&dialect.write_response(&response(&order, &data_socket)))?;
         self.log(&format!(
-            "test of {:?} {:?}, {streams} stream(s), data on port {}",
-            order.shape.protocol, order.shape.direction, data_socket.port
+            "test of {:?} {:?}, {} stream(s), data on port {}",
+            order.shape.protocol, order.shape.direction, order.extensions.streams, data_socket.port
         ));
         let granted = data_socket.granted.clone();
-        let (context, name) = (self.context, self.name.clone());
-        let log = move |line: &str| (context.log)(&format!("{name}: {line}"));
-        let closing = context.closing;
-        let test_context =
-            TestContext { control: &mut self.control, closing, extensions, log: &log };
-        let results = match run_test(&order, data_socket, test_context)? {
-            Outcome::Gone => {
+        let name = self.control.name();
+        let context = TestContext {
+            control: &mut self.control,
+            closing: self.context.closing,
+            deadline: run_test::data_deadline(&order),
+            log: &|line| (self.context.log)(&format!("{name}: {line}")),
+        };
+        let mut totals = match run_test(&order, data_socket, context) {
+            Ok(totals) => totals,
+            Err(NoTotals::Ended) => Totals::default(),
+            Err(NoTotals::Gone) => {
                 self.log("gone before its test was over");
                 return Ok(false);
             }
-            Outcome::Failed(errno, why) => {
+            Err(NoTotals::Broken(error)) => return Err(error),
+            Err(NoTotals::Failed(errno, why)) => {
                 self.log(&format!("the test failed: {why}"));
-                dialect.failure(errno)
-            }
-            Outcome::Totals(mut totals) => {
-                // Where connections did not last, none is left to be asked.
-                totals.end.send_buffer = totals.end.send_buffer.or(granted.send_buffer);
-                totals.end.receive_buffer = totals.end.receive_buffer.or(granted.receive_buffer);
-                if totals.end.congestion_control.is_none() {
-                    totals.end.congestion_control = granted.congestion_control;
-                }
-                if !order.measure_cpu {
-                    totals.cpu = None;
-                }
-                let results = dialect.write_results(&results(&order, &totals));
-                self.details = Some(Details {
-                    counters: totals.counters,
-                    latency: totals.latency.as_ref().map(Latencies::to_wire),
-                    socket: totals.end,
-                });
-                results
+                self.send(&dialect.failure(errno))?;
+                return Ok(true);
             }
         };
-        self.send(&results)?;
+        // Where connections did not last, none is left to be asked.
+        let end = &mut totals.end;
+        end.send_buffer = end.send_buffer.or(granted.send_buffer);
+        end.receive_buffer = end.receive_buffer.or(granted.receive_buffer);
+        end.congestion_control = end.congestion_control.take().or(granted.congestion_control);
+        self.send(&dialect.write_results(&results(&order, &totals)))?;
+        self.details = Some(Details {
+            counters: totals.counters,
+            latency: totals.latency.as_ref().map(Latencies::to_wire),
+            socket: totals.end,
+        });
         Ok(true)
     }
 
     /// Opens the data socket of a request; the errno of one that is refused.
     fn open(
-        &self,
+        &mut self,
         dialect: Dialect,
         message: &WireMessage,
-        streams: u32,
-        reservation: Option<DataReservation>,
     ) -> Result<(Order, DataSocket), i32> {
-        let order = self.order(dialect, message, streams)?;
+        let (extensions, reservation) = (mem::take(&mut self.extensions), self.reservation.take());
+        let mut order = Order::read(dialect, message, extensions)?;
+        if !order.request.fill_file.is_empty() {
+            self.log("the name of a file to fill buffers from is ignored");
+        }
+        if order.cpu.is_some() && !self.context.options.allow_client_affinity {
+            self.log("the CPU that it names is ignored: --allow-client-affinity is not given");
+            order.cpu = None;
+        }
         let addresses = (self.control.local, self.control.peer);
         let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
         let ports = self.context.options.data_ports.as_ref();
@@ -224,22 +222,6 @@ impl Session<'_> {
             error.raw_os_error().unwrap_or(libc::EIO)
         })?;
         Ok((order, data_socket))
-    }
-
-    /// The order of a request, as far as this server follows it.
-    fn order(&self, dialect: Dialect, message: &WireMessage, streams: u32) -> Result<Order, i32> {
-        let mut order = Order::read(dialect, message)?;
-        if streams > 1 && order.shape.protocol == Protocol::Udp {
-            return Err(libc::EOPNOTSUPP);
-        }
-        if !order.request.fill_file.is_empty() {
-            self.log("the name of a file to fill buffers from is ignored");
-        }
-        if order.cpu.is_some() && !self.context.options.allow_client_affinity {
-            self.log("the CPU that it names is ignored: --allow-client-affinity is not given");
-            order.cpu = None;
-        }
-        Ok(order)
     }
 }
 
@@ -293,7 +275,7 @@ fn results(order: &Order, totals: &Totals) -> OmniResults {
         receive_buffer: end.receive_buffer,
         send_buffer: end.send_buffer,
         elapsed_seconds: totals.elapsed.as_secs_f32(),
-        cpu: totals.cpu,
+        cpu: totals.cpu.filter(|_| order.measure_cpu),
         retransmits: end.retransmits.filter(|_| order.shape.protocol == Protocol::Tcp),
         congestion_control: end.congestion_control.clone().unwrap_or_default(),
     }

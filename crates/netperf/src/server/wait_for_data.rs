@@ -1,17 +1,17 @@
 //! Waits between the answer and the first byte: for the client's data connections or its first
 //! datagram, beside the control connection.
 //!
-//! Enters: where the data comes from. Leaves: the ends for the engine, or why there are none.
+//! Enters: where the data comes from. Leaves: sockets for the engine, or why there are none.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use socket2::Socket;
 
-use super::control::{ControlChannel, ReadOutcome, WaitOutcome, wait};
-use super::data_socket::DataSource;
+use super::control::{ControlChannel, ReadOutcome, WaitOutcome};
+use super::data_reservation::DataReservation;
 use crate::data::socket::{SocketRequest, tune_tcp};
 use crate::wire::native::ClientMessage;
 use podperf_engine::net::StreamSlots;
@@ -21,66 +21,55 @@ use podperf_model::plan::SocketPlan;
 use podperf_sys::accept::accept;
 
 /// Whom to wait for beside the data, and how long.
-pub(super) struct DataWait<'a> {
+pub(super) struct TestContext<'a> {
     pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
+    /// By when the data has to have come.
     pub(super) deadline: Instant,
-    /// One line for each peer that is not the client.
+    /// One line an event, and for each peer that is not the client.
     pub(super) log: &'a dyn Fn(&str),
 }
 
-/// Why nothing came.
+/// Why a test came to no totals.
 #[derive(Debug)]
-pub(super) enum DataWaitError {
-    /// The client says that the test is over.
+pub(super) enum NoTotals {
+    /// The client says that it is over, before it began.
     Ended,
-    Late,
-    /// The client is gone, or the server comes to its end.
+    /// Nobody is there to be told: the client is gone, or the server comes to its end.
     Gone,
     /// The control connection broke.
     Broken(Error),
-    /// The data's socket did.
-    Refused(io::Error),
-    /// The engine could not be.
-    Unprepared(Error),
+    /// The errno to tell, and why.
+    Failed(i32, String),
 }
 
-impl From<Error> for DataWaitError {
+impl NoTotals {
+    /// The data or the engine failed.
+    pub(super) fn failed(error: &Error) -> Self {
+        Self::Failed(error.errno.unwrap_or(libc::EIO), error.to_string())
+    }
+}
+
+impl From<Error> for NoTotals {
     fn from(error: Error) -> Self {
         Self::Broken(error)
     }
 }
 
-impl From<io::Error> for DataWaitError {
+impl From<io::Error> for NoTotals {
     fn from(error: io::Error) -> Self {
-        Self::Refused(error)
+        Self::Failed(error.raw_os_error().unwrap_or(libc::EIO), error.to_string())
     }
 }
 
-impl DataWait<'_> {
-    /// Sockets of a TCP test whose connections last.
-    pub(super) fn connections(
+impl TestContext<'_> {
+    /// Accepts so many connections.
+    pub(super) fn accept(
         &mut self,
-        source: &DataSource,
-        from: Option<std::net::IpAddr>,
-        (streams, ask): (u32, &SocketRequest),
-    ) -> Result<Vec<Socket>, DataWaitError> {
-        let listener = match source {
-            DataSource::Listening(listener) => listener,
-            DataSource::Reserved(reservation) => {
-                let mut slots = StreamSlots::new(streams);
-                loop {
-                    reservation.take_arrived(&mut slots);
-                    if slots.missing() == 0 {
-                        break;
-                    }
-                    self.readable(reservation)?;
-                }
-                let tuned = slots.into_streams().into_iter().map(|one| tune_reserved(one, ask));
-                return Ok(tuned.collect::<io::Result<_>>()?);
-            }
-            DataSource::Datagrams(_) => return Err(io::Error::from(ErrorKind::Unsupported).into()),
-        };
+        listener: &Socket,
+        from: Option<IpAddr>,
+        streams: u32,
+    ) -> Result<Vec<Socket>, NoTotals> {
         let mut sockets = Vec::with_capacity(streams.min(64) as usize);
         while sockets.len() < streams as usize {
             self.readable(listener)?;
@@ -98,13 +87,32 @@ impl DataWait<'_> {
         Ok(sockets)
     }
 
+    /// Takes so many connections that come over the control port.
+    pub(super) fn take_reserved(
+        &mut self,
+        reservation: &DataReservation,
+        streams: u32,
+        ask: &SocketRequest,
+    ) -> Result<Vec<Socket>, NoTotals> {
+        let mut slots = StreamSlots::new(streams);
+        loop {
+            reservation.take_arrived(&mut slots);
+            if slots.missing() == 0 {
+                break;
+            }
+            self.readable(reservation)?;
+        }
+        let tuned = slots.into_streams().into_iter().map(|one| tune_reserved(one, ask));
+        Ok(tuned.collect::<io::Result<_>>()?)
+    }
+
     /// The sender of the first datagram, which stays where it is; the socket is its own from now
     /// on.
     pub(super) fn datagram(
         &mut self,
         socket: &Socket,
-        from: Option<std::net::IpAddr>,
-    ) -> Result<(), DataWaitError> {
+        from: Option<IpAddr>,
+    ) -> Result<(), NoTotals> {
         loop {
             self.readable(socket)?;
             let sender = match socket.peek_sender() {
@@ -129,27 +137,28 @@ impl DataWait<'_> {
     }
 
     /// Waits until there is something to be taken from a socket.
-    pub(super) fn readable(&mut self, data: &impl AsFd) -> Result<(), DataWaitError> {
+    pub(super) fn readable(&mut self, data: &impl AsFd) -> Result<(), NoTotals> {
         loop {
-            let fds = (Some(self.control.fd()), Some(data.as_fd()));
-            match wait(fds.0, fds.1, self.closing, Some(self.deadline)) {
+            match self.control.wait(Some(data.as_fd()), self.closing, Some(self.deadline)) {
                 WaitOutcome::Other => return Ok(()),
-                WaitOutcome::Late => return Err(DataWaitError::Late),
-                WaitOutcome::Closing => return Err(DataWaitError::Gone),
+                WaitOutcome::Late => {
+                    return Err(NoTotals::Failed(libc::ETIMEDOUT, "no data came".to_owned()));
+                }
+                WaitOutcome::Closing => return Err(NoTotals::Gone),
                 WaitOutcome::Control => self.read()?,
             }
         }
     }
 
     /// What the client says meanwhile. Other messages are kept for later.
-    fn read(&mut self) -> Result<(), DataWaitError> {
+    fn read(&mut self) -> Result<(), NoTotals> {
         match self.control.read()? {
             ReadOutcome::NotYet => Ok(()),
-            ReadOutcome::End => Err(DataWaitError::Gone),
+            ReadOutcome::End => Err(NoTotals::Gone),
             ReadOutcome::Message(message)
                 if ClientMessage::read(&message) == Some(ClientMessage::End) =>
             {
-                Err(DataWaitError::Ended)
+                Err(NoTotals::Ended)
             }
             ReadOutcome::Message(message) => Ok(self.control.keep(message)?),
         }
@@ -157,11 +166,11 @@ impl DataWait<'_> {
 }
 
 /// A connection that came over the control port gets what one to a port of its own inherits.
-fn tune_reserved(stream: std::net::TcpStream, ask: &SocketRequest) -> io::Result<Socket> {
+fn tune_reserved(stream: TcpStream, ask: &SocketRequest) -> io::Result<Socket> {
     stream.set_nonblocking(false)?;
     // The control port's listener has a congestion control for all.
-    let other = |error: podperf_model::error::Error| io::Error::other(error.to_string());
-    accepted(&stream, &SocketPlan::default()).map_err(other)?;
+    accepted(&stream, &SocketPlan::default())
+        .map_err(|error| io::Error::other(error.to_string()))?;
     let address = stream.local_addr()?.ip().to_canonical();
     let socket = Socket::from(stream);
     tune_tcp(&socket, address, ask)?;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::control::{ControlChannel, ReadOutcome, WaitOutcome, wait};
+use super::control::{ControlChannel, ReadOutcome, WaitOutcome};
 use crate::wire::native::ClientMessage;
 use podperf_model::error::{During as _, Kind, Result};
 
@@ -56,7 +56,7 @@ fn listen(
     stop_sender: &Sender<Kind>,
 ) -> Result<bool> {
     loop {
-        let outcome = match wait(Some(control.fd()), Some(done), closing, control.due()) {
+        let outcome = match control.wait(Some(done), closing, control.due()) {
             WaitOutcome::Other => return Ok(true),
             WaitOutcome::Closing => Ok(ReadOutcome::End),
             WaitOutcome::Control | WaitOutcome::Late => control.read(),
