@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::options::Buffers;
 use podperf_model::latency::Latencies;
 use podperf_sys::tcp_info::RawTcpInfo;
 
@@ -41,10 +42,10 @@ pub struct Figures {
 /// One end's part.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EndFigures {
-    /// SO_SNDBUF.
-    pub send_buffer: BufferSize,
-    /// SO_RCVBUF.
-    pub receive_buffer: BufferSize,
+    /// SO_SNDBUF and SO_RCVBUF in bytes when the connection was made.
+    pub buffers: Buffers,
+    /// Its socket at the end. TCP_NODELAY and TCP_CORK are what was asked for here.
+    pub socket: GrantedSocket,
     /// Bytes a send call; absent: this end sends no stream.
     pub send_bytes: Option<u32>,
     /// Bytes a receive call; absent: this end receives no stream.
@@ -53,18 +54,6 @@ pub struct EndFigures {
     pub counters: EndCounters,
     /// CPU over the data phase, where measured.
     pub cpu: Option<CpuPercent>,
-    /// TCP_INFO total_retrans at the end.
-    pub retransmits: Option<u32>,
-    /// TCP_NODELAY in force.
-    pub no_delay: bool,
-    /// TCP_CORK in force.
-    pub cork: bool,
-    /// TCP_CONGESTION.
-    pub congestion_control: Option<String>,
-    /// IP_TOS or IPV6_TCLASS.
-    pub tos: Option<u32>,
-    /// SO_PRIORITY.
-    pub priority: Option<u32>,
 }
 
 /// Counts of one end over the data phase, from its workers to the tables. Whatever carries them on
@@ -110,15 +99,6 @@ pub struct GrantedSocket {
     pub cork: bool,
     /// TCP_INFO total_retrans; of several sockets, all together.
     pub retransmits: Option<u32>,
-}
-
-/// A socket buffer's size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct BufferSize {
-    /// When the connection was made.
-    pub initial_bytes: Option<u32>,
-    /// At the end.
-    pub end_bytes: Option<u32>,
 }
 
 /// CPU of a machine over the data phase; shares are percent of all CPU time.

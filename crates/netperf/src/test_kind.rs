@@ -131,6 +131,17 @@ pub enum TestLength {
     UntilTold,
 }
 
+impl TestLength {
+    /// The time, where it lasts for one.
+    #[must_use]
+    pub const fn time(self) -> Option<Duration> {
+        match self {
+            Self::Time(time) => Some(time),
+            Self::Units(_) | Self::UntilTold => None,
+        }
+    }
+}
+
 /// Which way data goes, as netperf sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestDirection {

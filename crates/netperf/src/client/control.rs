@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::options::{ExitMessage, Options};
+use crate::options::{ExitMessage, Options, family_name};
 use crate::wire::native::{ClientMessage, Details, Identity};
 use crate::wire::{UNKNOWN, WireMessage};
 use podperf_model::AddressFamily;
@@ -200,14 +200,6 @@ pub(super) fn resolve(
     let wanted: Vec<SocketAddr> =
         all.filter(|address| family.is_none_or(|family| family.has(address.ip()))).collect();
     if wanted.is_empty() { Err(unknown("no address of that family".into())) } else { Ok(wanted) }
-}
-
-fn family_name(family: Option<AddressFamily>) -> &'static str {
-    match family {
-        None => "AF_UNSPEC",
-        Some(AddressFamily::V4) => "AF_INET",
-        Some(AddressFamily::V6) => "AF_INET6",
-    }
 }
 
 fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {

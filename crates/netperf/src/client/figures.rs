@@ -2,8 +2,8 @@
 
 use super::ask::wants_cpu;
 use crate::data::{Job, Totals};
-use crate::figures::{BufferSize, EndFigures, Figures, GrantedSocket};
-use crate::options::Options;
+use crate::figures::{EndFigures, Figures, GrantedSocket};
+use crate::options::{Buffers, Options};
 use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::Details;
@@ -68,24 +68,18 @@ impl FinishedTest<'_> {
         // Of connections that are gone nothing can be asked any more.
         let lasts = tcp && direction.lasts();
         EndFigures {
-            send_buffer: BufferSize {
-                initial_bytes: first.send_buffer,
-                end_bytes: last.send_buffer,
-            },
-            receive_buffer: BufferSize {
-                initial_bytes: first.receive_buffer,
-                end_bytes: last.receive_buffer,
+            buffers: Buffers { send: first.send_buffer, receive: first.receive_buffer },
+            socket: GrantedSocket {
+                retransmits: lasts.then(|| last.retransmits.unwrap_or(0)),
+                no_delay: data.no_delay,
+                cork: data.cork,
+                congestion_control: last.congestion_control.clone().filter(|_| lasts),
+                ..last.clone()
             },
             send_bytes: (direction == TestDirection::Send).then_some(self.job.send_bytes),
             receive_bytes: (direction == TestDirection::Receive).then_some(self.job.receive_bytes),
             counters: totals.counters,
             cpu: totals.cpu.filter(|_| wants_cpu(self.options).local),
-            retransmits: lasts.then(|| last.retransmits.unwrap_or(0)),
-            no_delay: data.no_delay,
-            cork: data.cork,
-            congestion_control: last.congestion_control.clone().filter(|_| lasts),
-            tos: last.tos,
-            priority: last.priority,
         }
     }
 
@@ -96,31 +90,28 @@ impl FinishedTest<'_> {
         let direction = self.options.shape.direction;
         let unknown = OmniResults::default();
         let results = self.results.as_ref().unwrap_or(&unknown);
-        let socket = self.details.as_ref().map(|details| &details.socket);
+        let more = self.details.as_ref();
         let told = response.flags & MEASURE_CPU != 0 && wants_cpu(self.options).remote;
         let congestion_control = Some(results.congestion_control.clone());
+        let of_all = more.and_then(|more| more.socket.retransmits);
         EndFigures {
-            send_buffer: BufferSize {
-                initial_bytes: response.send_buffer,
-                end_bytes: results.send_buffer,
-            },
-            receive_buffer: BufferSize {
-                initial_bytes: response.receive_buffer,
-                end_bytes: results.receive_buffer,
+            buffers: Buffers { send: response.send_buffer, receive: response.receive_buffer },
+            socket: GrantedSocket {
+                send_buffer: results.send_buffer,
+                receive_buffer: results.receive_buffer,
+                mss: None,
+                congestion_control: congestion_control
+                    .filter(|name| direction.lasts() && !name.is_empty()),
+                tos: response.tos,
+                priority: response.priority,
+                no_delay: response.flags & NO_DELAY != 0,
+                cork: more.is_some_and(|more| more.socket.cork),
+                retransmits: results.retransmits.map(|first| of_all.unwrap_or(first)),
             },
             send_bytes: response.send_size.filter(|_| direction == TestDirection::Receive),
             receive_bytes: response.receive_size.filter(|_| direction == TestDirection::Send),
-            counters: self.details.as_ref().map_or(results.counters, |details| details.counters),
+            counters: more.map_or(results.counters, |more| more.counters),
             cpu: results.cpu.filter(|_| told),
-            retransmits: results
-                .retransmits
-                .map(|first| socket.and_then(|socket| socket.retransmits).unwrap_or(first)),
-            no_delay: response.flags & NO_DELAY != 0,
-            cork: socket.is_some_and(|socket| socket.cork),
-            congestion_control: congestion_control
-                .filter(|name| direction.lasts() && !name.is_empty()),
-            tos: response.tos,
-            priority: response.priority,
         }
     }
 }

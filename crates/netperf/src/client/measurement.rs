@@ -10,7 +10,7 @@ use crate::data::{DataPhase, PhaseControl, Totals};
 use crate::figures::{Figures, Interim};
 use crate::options::{ExitMessage, Options};
 use crate::output;
-use crate::test_kind::{Protocol, TestDirection, TestLength};
+use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::native::{ClientMessage, ConnectionToken, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
@@ -90,13 +90,10 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
         let show: &mut dyn FnMut(Interim) = &mut show;
         (every, show)
     });
-    let limit = match (options.shape.direction, options.length) {
-        (TestDirection::Receive, TestLength::Time(time)) => Some(time + MAX_OVERTIME),
-        _ => None,
-    };
+    let receives = options.shape.direction == TestDirection::Receive;
+    let limit = options.length.time().filter(|_| receives).map(|time| time + MAX_OVERTIME);
     // Who receives, and who makes connections, has no other way to say that it is over.
-    let says_end = session.native
-        && (options.shape.direction == TestDirection::Receive || !options.shape.direction.lasts());
+    let says_end = session.native && (receives || !options.shape.direction.lasts());
     let mut control = session.control.clone_stream().filter(|_| says_end);
     let mut ending = || {
         if let Some(control) = &mut control {

@@ -10,7 +10,7 @@ use socket2::Socket;
 use super::socket::granted;
 use super::{DataConnections, Job, PhaseControl, Totals, cpu, plan};
 use crate::figures::{EndCounters, Interim};
-use crate::test_kind::{Protocol, TestDirection, TestLength};
+use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::engine::{Engine, EngineSetup};
 use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
@@ -71,34 +71,18 @@ impl DataPhase {
     pub fn run(mut self, control: PhaseControl<'_>) -> Totals {
         let before = self.engine.start().unwrap_or_default();
         let began = Instant::now();
-        let (interval, watch) = control.interim.unzip();
-        let ending = control.ending;
         let mut run = PhaseState {
-            timer: self.timer().map(|time| began + time),
+            timer: self.job.length.time().map(|time| began + time),
             limit: control.limit.map(|limit| began + limit),
-            interim: interval
-                .zip(watch)
-                .map(|(every, watch)| InterimTimer::new(every, began, watch)),
+            interim: control.interim.map(|(every, watch)| InterimTimer::new(every, began, watch)),
             began,
             ended: None,
             late: None,
-            ending,
+            ending: control.ending,
             totals: Totals::default(),
         };
-        while !self.engine.all_ended() {
-            if !self.step(&mut run, control.stop) {
-                break;
-            }
-        }
+        while !self.engine.all_ended() && self.step(&mut run, control.stop) {}
         self.finish(run, &before)
-    }
-
-    /// How long this end goes on by itself.
-    fn timer(&self) -> Option<Duration> {
-        match self.job.length {
-            TestLength::Time(time) => Some(time),
-            TestLength::Units(_) | TestLength::UntilTold => None,
-        }
     }
 
     /// Waits for whatever comes first. False: it is broken off.

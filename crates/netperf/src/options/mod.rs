@@ -243,6 +243,15 @@ pub struct ExitMessage {
     pub status: u8,
 }
 
+/// A family as netperf names it.
+pub(crate) const fn family_name(family: Option<AddressFamily>) -> &'static str {
+    match family {
+        None => "AF_UNSPEC",
+        Some(AddressFamily::V4) => "AF_INET",
+        Some(AddressFamily::V6) => "AF_INET6",
+    }
+}
+
 impl ExitMessage {
     /// A text on standard output.
     pub(crate) fn printed(out: impl Into<String>, status: u8) -> Self {

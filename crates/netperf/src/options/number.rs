@@ -70,10 +70,7 @@ pub(super) fn positive(word: &str) -> Result<u32, String> {
 
 /// 0 and -1 leave it to the system.
 pub(super) fn choice(word: &str) -> Result<Option<u32>, String> {
-    if word.trim() == "-1" {
-        return Ok(None);
-    }
-    Ok(Some(count(word)?).filter(|number| *number > 0))
+    Ok(cpu(word)?.filter(|number| *number > 0))
 }
 
 /// A CPU; -1: none.

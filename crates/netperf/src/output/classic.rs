@@ -194,8 +194,8 @@ fn stream(view: &View<'_>) -> String {
     };
     let sizes = format!(
         "{:>6} {:>6} {:>6}",
-        whole(receiver.receive_buffer.initial_bytes),
-        whole(sender.send_buffer.initial_bytes),
+        whole(receiver.buffers.receive),
+        whole(sender.buffers.send),
         whole(sender.send_bytes),
     );
     let elapsed = units::tame(view.figures.elapsed_seconds);
@@ -226,14 +226,14 @@ fn datagrams(view: &View<'_>) -> String {
     let elapsed = units::tame(view.figures.elapsed_seconds);
     let sent = format!(
         "{:>6}  {:>6}   {elapsed:<7.2}   {:>7} {:>6}",
-        whole(local.send_buffer.initial_bytes),
+        whole(local.buffers.send),
         whole(local.send_bytes),
         local.counters.send_calls,
         local.counters.failed_sends,
     );
     let received = format!(
         "{:>6}           {elapsed:<7.2}   {:>7}",
-        whole(remote.receive_buffer.initial_bytes),
+        whole(remote.buffers.receive),
         remote.counters.receive_calls,
     );
     let send_rate = view.send_rate(TestEnd::Local);
@@ -251,7 +251,7 @@ fn datagrams(view: &View<'_>) -> String {
 
 fn transactions(view: &View<'_>) -> String {
     let [near, far] = [&view.figures.local, &view.figures.remote].map(|end| {
-        let buffers = [end.send_buffer.initial_bytes, end.receive_buffer.initial_bytes].map(whole);
+        let buffers = [end.buffers.send, end.buffers.receive].map(whole);
         format!("{:<6} {:<6}", buffers[0], buffers[1])
     });
     let (request, response) = (view.options.data.request_bytes, view.options.data.response_bytes);

@@ -72,22 +72,16 @@ fn transactions(view: &View<'_>) -> String {
 
 fn connections(view: &View<'_>) -> String {
     let (align, offset) = (view.options.layout.align, view.options.layout.offset);
-    let row = if view.direction() == TestDirection::Connect {
-        format!(
-            "{:>5}  {:>5}   {:>5}  {:>5}",
-            align.local, offset.remote, offset.local, offset.remote
-        )
-    } else {
-        format!(
-            "{:>5}  {:>5}   {:>5}   {:>5}",
-            align.local, align.remote, offset.local, offset.remote
-        )
+    let (second, gap) = match view.direction() {
+        TestDirection::Connect => (offset.remote, "  "),
+        _ => (align.remote, "   "),
     };
     format!(
         "\nAlignment      Offset\n\
          Local  Remote  Local  Remote\n\
          Send   Recv    Send   Recv\n\
-         {row}\n"
+         {:>5}  {second:>5}   {:>5}{gap}{:>5}\n",
+        align.local, offset.local, offset.remote
     )
 }
 

@@ -48,10 +48,9 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
 fn asked(options: &Options) -> Value {
     let data = &options.data;
     let shape = options.shape;
-    let (seconds, units) = match options.length {
-        TestLength::Time(time) => (Some(time.as_secs()), None),
-        TestLength::Units(units) => (None, Some(units)),
-        TestLength::UntilTold => (None, None),
+    let units = match options.length {
+        TestLength::Units(units) => Some(units),
+        TestLength::Time(_) | TestLength::UntilTold => None,
     };
     let transacts = shape.direction.transacts();
     value!({
@@ -59,7 +58,7 @@ fn asked(options: &Options) -> Value {
         "test": options.test.name(),
         "protocol": shape.protocol.name(),
         "direction": direction(shape.direction),
-        "length_seconds": seconds,
+        "length_seconds": options.length.time().map(|time| time.as_secs()),
         "length_bytes": units.filter(|_| !transacts),
         "length_transactions": units.filter(|_| transacts),
         "settle_seconds": options.settle.as_secs_f64(),
@@ -134,8 +133,8 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
     value!({
         "name": name,
         "address": address,
-        "send_buffer": end.send_buffer,
-        "receive_buffer": end.receive_buffer,
+        "send_buffer": buffer(end.buffers.send, end.socket.send_buffer),
+        "receive_buffer": buffer(end.buffers.receive, end.socket.receive_buffer),
         "send_bytes": end.send_bytes,
         "receive_bytes": end.receive_bytes,
         "send_calls": send_calls,
@@ -145,15 +144,19 @@ fn end(view: &View<'_>, side: TestEnd, name: &str, address: &str) -> Value {
         "bytes_received": bytes_received,
         "cpu": end.cpu.as_ref().map(cpu),
         "call_latency": calls.map(|all| latency(all, &view.options.percentiles)),
-        "retransmitted_segments": end.retransmits,
-        "no_delay": end.no_delay,
-        "cork": end.cork,
-        "congestion_control": end.congestion_control,
-        "tos": end.tos,
-        "priority": end.priority,
+        "retransmitted_segments": end.socket.retransmits,
+        "no_delay": end.socket.no_delay,
+        "cork": end.socket.cork,
+        "congestion_control": end.socket.congestion_control,
+        "tos": end.socket.tos,
+        "priority": end.socket.priority,
         "service_demand_us_per_kib": demand.filter(|_| !per_transaction),
         "service_demand_us_per_transaction": demand.filter(|_| per_transaction),
     })
+}
+
+fn buffer(initial: Option<u32>, end: Option<u32>) -> Value {
+    value!({"initial_bytes": initial, "end_bytes": end})
 }
 
 fn cpu(cpu: &CpuPercent) -> Value {

@@ -10,8 +10,8 @@ mod selected;
 use super::*;
 use std::time::Duration;
 
-use crate::figures::{BufferSize, Confidence, CpuPercent, EndCounters, EndFigures, Interim};
-use crate::options::{ConfidenceGoal, Format, PerEnd, Selection, Unit};
+use crate::figures::{Confidence, CpuPercent, EndCounters, EndFigures, GrantedSocket, Interim};
+use crate::options::{Buffers, ConfidenceGoal, Format, PerEnd, Selection, Unit};
 use crate::test_kind::TestLength;
 use podperf_model::latency::Latencies;
 use podperf_sys::tcp_info::RawTcpInfo;
@@ -44,17 +44,17 @@ fn selecting(mut options: Options, format: Format, blocks: Option<&[&[&str]]>) -
     options
 }
 
-const fn size(initial: u32, end: u32) -> BufferSize {
-    BufferSize { initial_bytes: Some(initial), end_bytes: Some(end) }
-}
-
 /// A TCP end as Linux makes it by default.
 fn tcp_end() -> EndFigures {
     EndFigures {
-        send_buffer: size(16384, 4_194_304),
-        receive_buffer: size(131_072, 131_072),
-        retransmits: Some(0),
-        congestion_control: Some("bbr".to_owned()),
+        buffers: Buffers { send: Some(16384), receive: Some(131_072) },
+        socket: GrantedSocket {
+            send_buffer: Some(4_194_304),
+            receive_buffer: Some(131_072),
+            retransmits: Some(0),
+            congestion_control: Some("bbr".to_owned()),
+            ..GrantedSocket::default()
+        },
         ..EndFigures::default()
     }
 }
@@ -92,9 +92,14 @@ fn transactions(rate: f64) -> Figures {
 
 /// UDP_STREAM: datagrams sent and received, and the receiver's Mbit/s.
 fn datagrams(sent: u64, received: u64, elapsed_seconds: f64, megabits: f64) -> Figures {
+    let size = Some(212_992);
     let end = EndFigures {
-        send_buffer: size(212_992, 212_992),
-        receive_buffer: size(212_992, 212_992),
+        buffers: Buffers { send: size, receive: size },
+        socket: GrantedSocket {
+            send_buffer: size,
+            receive_buffer: size,
+            ..GrantedSocket::default()
+        },
         ..EndFigures::default()
     };
     let bytes = 65507;

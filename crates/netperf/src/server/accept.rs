@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::control::{ControlChannel, ReadOutcome};
+use super::control::ControlChannel;
 use super::data_reservation;
 use super::session::{self, ServerContext};
 use crate::wire::native::ClientMessage;
@@ -45,11 +45,7 @@ impl FirstMessage for PendingControl {
     type Message = WireMessage;
 
     fn read(&mut self) -> Result<Progress<WireMessage>> {
-        Ok(match self.control.read()? {
-            ReadOutcome::NotYet => Progress::Incomplete,
-            ReadOutcome::Message(message) => Progress::Complete(message),
-            ReadOutcome::End => Progress::Closed,
-        })
+        self.control.read()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -97,7 +93,7 @@ pub(super) fn run<'env>(
                 }
                 Err(error) => break Err(error),
             }
-            while server.has_room()
+            while (server.threads.running() == 0 || !options.one_at_a_time)
                 && let Some((control, first)) = waiting.pop_front()
             {
                 server.serve(control, first, scope);
@@ -134,10 +130,6 @@ impl<'env> NetserverPort<'env> {
 
     fn log(&self, line: &str) {
         (self.context.log)(line);
-    }
-
-    fn has_room(&self) -> bool {
-        self.threads.running() == 0 || !self.context.options.one_at_a_time
     }
 
     /// Gives a client its thread.

@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
 use crate::wire::{MESSAGE_BYTES, WireMessage};
+use podperf_engine::net::Progress;
 use podperf_engine::transport::socket::plain;
 use podperf_model::error::{Code, Error, Kind, Result};
 
@@ -41,19 +42,6 @@ pub(super) struct ControlChannel {
     /// By when what has begun has to be there.
     deadline: Option<Instant>,
     kept: VecDeque<WireMessage>,
-}
-
-/// What reading on brought.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and it is taken apart at once"
-)]
-pub(super) enum ReadOutcome {
-    NotYet,
-    Message(WireMessage),
-    /// The peer has ended the connection, after a whole message.
-    End,
 }
 
 /// What a wait ended with.
@@ -115,10 +103,10 @@ impl ControlChannel {
     ///
     /// # Errors
     /// When the connection breaks, ends within a message, or has begun one that does not end.
-    pub(super) fn read(&mut self) -> Result<ReadOutcome> {
+    pub(super) fn read(&mut self) -> Result<Progress<WireMessage>> {
         while self.filled < MESSAGE_BYTES {
             match self.stream.read(&mut self.bytes[self.filled..]) {
-                Ok(0) if self.filled == 0 => return Ok(ReadOutcome::End),
+                Ok(0) if self.filled == 0 => return Ok(Progress::Closed),
                 Ok(0) => return Err(self.broken("the connection ended")),
                 Ok(count) => {
                     self.last = Instant::now();
@@ -131,14 +119,14 @@ impl ControlChannel {
                     return if late {
                         Err(self.broken("no more came"))
                     } else {
-                        Ok(ReadOutcome::NotYet)
+                        Ok(Progress::Incomplete)
                     };
                 }
                 Err(error) => return Err(self.system("read a message from", &error)),
             }
         }
         (self.filled, self.deadline) = (0, None);
-        Ok(ReadOutcome::Message(WireMessage(self.bytes)))
+        Ok(Progress::Complete(WireMessage(self.bytes)))
     }
 
     /// A message that is not whole: what it may be.
@@ -176,9 +164,9 @@ impl ControlChannel {
         let silent = Instant::now().checked_add(idle);
         loop {
             match self.read()? {
-                ReadOutcome::Message(message) => return Ok(Some(message)),
-                ReadOutcome::End => return Ok(None),
-                ReadOutcome::NotYet => {}
+                Progress::Complete(message) => return Ok(Some(message)),
+                Progress::Closed => return Ok(None),
+                Progress::Incomplete => {}
             }
             match self.wait(None, closing, self.due().or(silent)) {
                 WaitOutcome::Closing => return Ok(None),
@@ -268,68 +256,4 @@ fn timeout(time: Duration) -> PollTimeout {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-    use crate::wire::kind;
-
-    fn pair() -> (TcpStream, ControlChannel) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (client, ControlChannel::new(listener.accept().unwrap().0).unwrap())
-    }
-
-    const SOON: Duration = Duration::from_secs(20);
-
-    #[test]
-    fn messages_come_one_after_the_other_and_kept_ones_first() {
-        let (mut client, mut control) = pair();
-        let (closing, _open) = UnixStream::pair().unwrap();
-        for kind in [kind::OMNI, kind::TCP_CC] {
-            WireMessage::of(kind).write(&mut client).unwrap();
-        }
-        control.keep(WireMessage::of(kind::SYSINFO)).unwrap();
-        for kind in [kind::SYSINFO, kind::OMNI, kind::TCP_CC] {
-            assert_eq!(control.next(SOON, closing.as_fd()).unwrap().unwrap().kind(), kind);
-        }
-        drop(client);
-        assert!(control.next(SOON, closing.as_fd()).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_message_that_is_not_whole_is_named() {
-        let (closing, _open) = UnixStream::pair().unwrap();
-        for (bytes, expected) in [(256, "netperf before 2.6"), (100, "after 100 bytes")] {
-            let (mut client, mut control) = pair();
-            client.write_all(&vec![0; bytes]).unwrap();
-            drop(client);
-            let error = control.next(SOON, closing.as_fd()).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-        // One of the old length that waits for its answer.
-        let (mut client, mut control) = pair();
-        client.write_all(&[0; 256]).unwrap();
-        let error = control.next(SOON, closing.as_fd()).unwrap_err().to_string();
-        assert!(error.contains("no more came after 256 bytes"), "{error}");
-    }
-
-    #[test]
-    fn silence_ends_and_so_does_the_server() {
-        let (_client, mut control) = pair();
-        let (closing, open) = UnixStream::pair().unwrap();
-        let short = Duration::from_millis(50);
-        let error = control.next(short, closing.as_fd()).unwrap_err().to_string();
-        assert!(error.contains("silent"), "{error}");
-        drop(open);
-        assert!(control.next(SOON, closing.as_fd()).unwrap().is_none());
-    }
-
-    #[test]
-    fn nobody_is_kept_for_without_end() {
-        let (_client, mut control) = pair();
-        let kept = (0..100).take_while(|_| control.keep(WireMessage::default()).is_ok()).count();
-        assert_eq!(kept, MAX_KEPT_MESSAGES);
-    }
-}
+mod tests;

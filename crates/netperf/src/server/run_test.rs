@@ -41,11 +41,7 @@ const UNUSED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// By when the client's data has to have come.
 pub(super) fn data_deadline(order: &Order) -> Instant {
-    let length = match order.length {
-        TestLength::Time(time) => time,
-        TestLength::Units(_) | TestLength::UntilTold => Duration::ZERO,
-    };
-    Instant::now() + length + DATA_TIMEOUT
+    Instant::now() + order.length.time().unwrap_or_default() + DATA_TIMEOUT
 }
 
 /// Waits for the client's data and does the test.
@@ -65,10 +61,7 @@ pub(super) fn run_test(
         let every = gauge.every();
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
-        let limit = match order.length {
-            TestLength::Time(time) => Some(time + MAX_EXCESS),
-            TestLength::Units(_) | TestLength::UntilTold => None,
-        };
+        let limit = order.length.time().map(|time| time + MAX_EXCESS);
         let totals = phase.run(PhaseControl { stop, limit, interim, ending: &mut || () });
         gauge.correct(totals)
     });

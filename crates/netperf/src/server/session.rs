@@ -5,7 +5,6 @@ use std::os::fd::BorrowedFd;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::ServerOptions;
 use super::control::ControlChannel;
 use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
@@ -13,6 +12,7 @@ use super::order::Order;
 use super::run_test::{self, run_test};
 use super::wait_for_data::{NoTotals, TestContext};
 use crate::data::Totals;
+use crate::options::ServerOptions;
 use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::dialect::Dialect;

@@ -2,13 +2,20 @@
 //! shell gets its prompt back.
 
 use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
 
-use super::{NetperfServer, ServerOptions};
+use super::accept;
+use super::data_reservation::DataReservations;
+use super::session::ServerContext;
+use crate::options::{ServerOptions, family_name};
 use crate::signals;
+use podperf_engine::net::{listen, wildcard};
 use podperf_model::AddressFamily;
-use podperf_model::error::{During as _, Kind, Result};
+use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
 
 /// Exit status of a server that does not serve.
@@ -18,9 +25,8 @@ const FAILED: u8 = 1;
 #[must_use]
 pub fn start(options: &ServerOptions) -> u8 {
     let where_it_listens = where_it_listens(options);
-    let Ok(server) =
-        NetperfServer::bind(options).inspect_err(|error| log(options, &error.to_string()))
-    else {
+    let opened = open_port(options).inspect_err(|error| log(options, &error.to_string()));
+    let Ok(listener) = opened else {
         let _ = writeln!(io::stderr(), "Unable to start netserver with  {where_it_listens}");
         return FAILED;
     };
@@ -35,7 +41,7 @@ pub fn start(options: &ServerOptions) -> u8 {
             }
         }
     }
-    match run(&server, options) {
+    match run(&listener, options) {
         Ok(kind) => kind.exit_status(),
         Err(error) => {
             let _ = writeln!(io::stderr(), "netserver: {error}");
@@ -44,11 +50,54 @@ pub fn start(options: &ServerOptions) -> u8 {
     }
 }
 
-fn run(server: &NetperfServer<'_>, options: &ServerOptions) -> Result<Kind> {
+/// Opens the port.
+///
+/// # Errors
+/// Naming the address, when it is taken, not this host's, or not to be found.
+fn open_port(options: &ServerOptions) -> Result<TcpListener> {
+    let mut opened =
+        Err(Error::new(Kind::Unmeasured, "listen", "no such address")
+            .with_code(Code::NameResolution));
+    for address in addresses(options)? {
+        opened = listen(address, false);
+        if opened.is_ok() {
+            break;
+        }
+    }
+    opened
+}
+
+/// Looks up addresses to listen on; the first that is to be had is taken.
+fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
+    let any = match (options.family, &options.host) {
+        (Some(AddressFamily::V4), None) => "0.0.0.0",
+        (Some(AddressFamily::V6), None) => "::",
+        (None, None) => return Ok(vec![SocketAddr::new(wildcard(), options.port)]),
+        (_, Some(host)) => host,
+    };
+    let found =
+        (any, options.port).to_socket_addrs().during(format!("look up the own address '{any}'"))?;
+    let of_family =
+        |address: &SocketAddr| options.family.is_none_or(|family| family.has(address.ip()));
+    Ok(found.filter(of_family).collect())
+}
+
+/// Serves until a signal ends it; every session has ended then.
+///
+/// # Errors
+/// When the port breaks.
+fn run(listener: &TcpListener, options: &ServerOptions) -> Result<Kind> {
     let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let address = server.address().during("look up the listening port")?;
+    let address = listener.local_addr().during("look up the listening port")?;
     log(options, &format!("listening on {address}"));
-    server.run(&stop, &|line| log(options, line))
+    let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
+    let context = ServerContext {
+        options,
+        log: &|line| log(options, line),
+        reservations: &DataReservations::new(usize::MAX),
+        closing: closing.as_fd(),
+    };
+    accept::run(listener, context, &stop, || drop(open))
 }
 
 /// Logs, where asked to.
@@ -62,11 +111,7 @@ fn log(options: &ServerOptions, line: &str) {
 /// Host, port and family in netserver's words.
 fn where_it_listens(options: &ServerOptions) -> String {
     let host = options.host.as_deref().unwrap_or("IN(6)ADDR_ANY");
-    let family = match options.family {
-        None => "AF_UNSPEC",
-        Some(AddressFamily::V4) => "AF_INET",
-        Some(AddressFamily::V6) => "AF_INET6",
-    };
+    let family = family_name(options.family);
     format!("'{host}' port '{}' and family {family}", options.port)
 }
 

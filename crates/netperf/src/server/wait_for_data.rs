@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::control::{ControlChannel, ReadOutcome, WaitOutcome};
+use super::control::{ControlChannel, WaitOutcome};
 use super::data_reservation::DataReservation;
 use crate::data::socket::{SocketRequest, tune_tcp};
 use crate::wire::native::ClientMessage;
-use podperf_engine::net::StreamSlots;
+use podperf_engine::net::{Progress, StreamSlots};
 use podperf_engine::transport::socket::accepted;
 use podperf_model::error::Error;
 use podperf_model::plan::SocketPlan;
@@ -153,14 +153,14 @@ impl TestContext<'_> {
     /// What the client says meanwhile. Other messages are kept for later.
     fn read(&mut self) -> Result<(), NoTotals> {
         match self.control.read()? {
-            ReadOutcome::NotYet => Ok(()),
-            ReadOutcome::End => Err(NoTotals::Gone),
-            ReadOutcome::Message(message)
+            Progress::Incomplete => Ok(()),
+            Progress::Closed => Err(NoTotals::Gone),
+            Progress::Complete(message)
                 if ClientMessage::read(&message) == Some(ClientMessage::End) =>
             {
                 Err(NoTotals::Ended)
             }
-            ReadOutcome::Message(message) => Ok(self.control.keep(message)?),
+            Progress::Complete(message) => Ok(self.control.keep(message)?),
         }
     }
 }

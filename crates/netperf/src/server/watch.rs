@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::control::{ControlChannel, ReadOutcome, WaitOutcome};
+use super::control::{ControlChannel, WaitOutcome};
 use crate::wire::native::ClientMessage;
+use podperf_engine::net::Progress;
 use podperf_model::error::{During as _, Kind, Result};
 
 /// Room for all that may be told of one test.
@@ -58,12 +59,12 @@ fn listen(
     loop {
         let outcome = match control.wait(Some(done), closing, control.due()) {
             WaitOutcome::Other => return Ok(true),
-            WaitOutcome::Closing => Ok(ReadOutcome::End),
+            WaitOutcome::Closing => Ok(Progress::Closed),
             WaitOutcome::Control | WaitOutcome::Late => control.read(),
         };
         let message = match outcome {
-            Ok(ReadOutcome::NotYet) => continue,
-            Ok(ReadOutcome::Message(message)) => message,
+            Ok(Progress::Incomplete) => continue,
+            Ok(Progress::Complete(message)) => message,
             gone => {
                 let _ = stop_sender.try_send(Kind::Incomplete);
                 return gone.map(|_| false);

@@ -14,8 +14,6 @@ pub const CONNECTIONS: u32 = 0x4;
 pub const MEASURE_CPU: u32 = 0x8;
 /// Routing is allowed, and congestion control to be told.
 pub const ROUTING: u32 = 0x20;
-/// The server is to connect its UDP socket.
-pub const CONNECT_UDP: u32 = 0x4000;
 /// SO_KEEPALIVE on the data socket.
 pub const KEEPALIVE: u32 = 0x8000_0000;
 

@@ -22,8 +22,8 @@ both_ends! { LOCAL "LOCAL_", REMOTE "REMOTE_";
     "SEND_DIRTY_COUNT" ["Send", "Dirty", "Count"] minus_one;
     "RECV_DIRTY_COUNT" ["Recv", "Dirty", "Count"] minus_one;
     "RECV_CLEAN_COUNT" ["Recv", "Clean", "Count"] minus_one;
-    "NODELAY" ["NODELAY"] |view, side| u8::from(view.end(side).no_delay).to_string();
-    "CORK" ["Cork"] |view, side| u8::from(view.end(side).cork).to_string();
+    "NODELAY" ["NODELAY"] |view, side| u8::from(view.end(side).socket.no_delay).to_string();
+    "CORK" ["Cork"] |view, side| u8::from(view.end(side).socket.cork).to_string();
 }
 
 fn per_call(bytes: u64, calls: u64) -> String {
@@ -47,13 +47,13 @@ fn transferred(view: &View<'_>, side: TestEnd) -> String {
 
 fn send_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    let own = width(view, end.send_buffer.initial_bytes, end.send_bytes);
+    let own = width(view, end.buffers.send, end.send_bytes);
     view.options.layout.width.local.unwrap_or(own).to_string()
 }
 
 fn receive_width(view: &View<'_>, side: TestEnd) -> String {
     let end = view.end(side);
-    let own = width(view, end.receive_buffer.initial_bytes, end.receive_bytes);
+    let own = width(view, end.buffers.receive, end.receive_bytes);
     view.options.layout.width.remote.unwrap_or(own).to_string()
 }
 

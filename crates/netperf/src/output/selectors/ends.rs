@@ -11,15 +11,15 @@ both_ends! { LOCAL_BUFFERS "L", REMOTE_BUFFERS "R";
     "SS_SIZE_REQ" ["Send Socket", "Size", "Requested"]
         |view, side| number(side.of(&view.options.data.buffers).send);
     "SS_SIZE" ["Send Socket", "Size", "Initial"]
-        |view, side| number(view.end(side).send_buffer.initial_bytes);
+        |view, side| number(view.end(side).buffers.send);
     "SS_SIZE_END" ["Send Socket", "Size", "Final"]
-        |view, side| number(view.end(side).send_buffer.end_bytes);
+        |view, side| number(view.end(side).socket.send_buffer);
     "SR_SIZE_REQ" ["Recv Socket", "Size", "Requested"]
         |view, side| number(side.of(&view.options.data.buffers).receive);
     "SR_SIZE" ["Recv Socket", "Size", "Initial"]
-        |view, side| number(view.end(side).receive_buffer.initial_bytes);
+        |view, side| number(view.end(side).buffers.receive);
     "SR_SIZE_END" ["Recv Socket", "Size", "Final"]
-        |view, side| number(view.end(side).receive_buffer.end_bytes);
+        |view, side| number(view.end(side).socket.receive_buffer);
 }
 
 both_ends! { LOCAL_SIZES "LOCAL_", REMOTE_SIZES "REMOTE_";
@@ -123,19 +123,19 @@ const fn number_of_family(family: AddressFamily) -> i32 {
 /// -1 unless it was asked for.
 fn priority(view: &View<'_>, side: TestEnd) -> String {
     let asked = *side.of(&view.options.priority);
-    number(asked.map(|asked| view.end(side).priority.unwrap_or(asked)))
+    number(asked.map(|asked| view.end(side).socket.priority.unwrap_or(asked)))
 }
 
 /// All ones unless it was asked for.
 fn tos(view: &View<'_>, side: TestEnd) -> String {
     let asked = *side.of(&view.options.tos);
-    let tos = asked.map(|asked| view.end(side).tos.unwrap_or_else(|| u32::from(asked)));
+    let tos = asked.map(|asked| view.end(side).socket.tos.unwrap_or_else(|| u32::from(asked)));
     format!("{:#04x}", tos.unwrap_or(u32::MAX))
 }
 
 fn congestion_control(view: &View<'_>, side: TestEnd) -> String {
     let tcp = view.options.shape.protocol == Protocol::Tcp;
-    let name = view.end(side).congestion_control.as_ref().filter(|_| tcp);
+    let name = view.end(side).socket.congestion_control.as_ref().filter(|_| tcp);
     name.cloned().unwrap_or_default()
 }
 

@@ -64,5 +64,5 @@ fn confidence(view: &View<'_>, width: fn(&Confidence) -> f64) -> String {
 /// Readers tell UDP from TCP by its -1.
 fn retransmits(view: &View<'_>, side: TestEnd) -> String {
     let tcp = view.options.shape.protocol == Protocol::Tcp;
-    number(view.end(side).retransmits.filter(|_| tcp))
+    number(view.end(side).socket.retransmits.filter(|_| tcp))
 }

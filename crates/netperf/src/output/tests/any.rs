@@ -28,11 +28,10 @@ fn any_unit() -> impl Strategy<Value = Option<Unit>> {
 }
 
 fn any_end() -> impl Strategy<Value = EndFigures> {
-    let size = any::<Option<u32>>()
-        .prop_map(|bytes| BufferSize { initial_bytes: bytes, end_bytes: bytes });
-    (size, any::<Option<u32>>(), any::<[u64; 4]>(), any::<Option<f64>>()).prop_map(
+    (any::<Option<u32>>(), any::<Option<u32>>(), any::<[u64; 4]>(), any::<Option<f64>>()).prop_map(
         |(send_buffer, send_bytes, counts, util)| EndFigures {
-            send_buffer,
+            buffers: Buffers { send: send_buffer, receive: None },
+            socket: GrantedSocket { send_buffer, ..GrantedSocket::default() },
             send_bytes,
             receive_bytes: send_bytes,
             counters: EndCounters {
@@ -44,7 +43,6 @@ fn any_end() -> impl Strategy<Value = EndFigures> {
                 ..EndCounters::default()
             },
             cpu: util.map(cpu),
-            ..EndFigures::default()
         },
     )
 }

@@ -72,7 +72,7 @@ fn a_stream_with_cpu_shows_shares_and_cost() {
 #[test]
 fn sends_that_failed_stand_below_errors() {
     let mut figures = datagrams(0, 0, 1.0, 0.0);
-    figures.local.send_buffer = size(4608, 4608);
+    figures.local.buffers.send = Some(4608);
     figures.local.send_bytes = Some(60_000);
     figures.local.counters.failed_sends = 167_152;
     let text = shown(&options(NetperfTest::UdpStream), &figures);

@@ -179,7 +179,7 @@ fn readers_of_selected_figures_find_theirs() {
     let names: &[&[&str]] = &[&["rt_latency", "p99_latency", "local_transport_retrans"]];
     let asked = selecting(options(NetperfTest::UdpStream), Format::KeyValue, Some(names));
     let mut figures = datagrams(9, 8, 1.0, 1.0);
-    figures.local.retransmits = Some(0);
+    figures.local.socket.retransmits = Some(0);
     assert_eq!(
         shown(&asked, &figures),
         "RT_LATENCY=-1.000\nP99_LATENCY=-1\nLOCAL_TRANSPORT_RETRANS=-1\n"
