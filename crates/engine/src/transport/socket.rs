@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use podperf_model::error::{Context, During, Error, Kind, Result};
-use podperf_model::plan::{SocketPlan, Wait};
+use podperf_model::plan::{FlowRole, Plan, Role, SocketPlan, Wait};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys as sys;
 
@@ -69,12 +69,35 @@ pub(super) fn sizes(socket: &Socket, plan: &SocketPlan) -> Result<()> {
     Ok(())
 }
 
-/// Sets the other options of a connected socket, on either end. `sends`: it carries a stream from
-/// here, so that pacing and corking apply.
+/// Tunes the connected streams of `plan` at `end`, in the order of their flows; with what was
+/// granted to each.
 ///
 /// # Errors
-/// Naming the option the kernel refused.
-pub fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Result<()> {
+/// Naming the option the kernel refused, and the stream.
+pub fn tune_all(
+    streams: Vec<Socket>,
+    plan: &Plan,
+    end: Role,
+) -> Result<(Vec<Socket>, Vec<SocketFacts>)> {
+    let tune = |id, stream: &TcpStream| {
+        if end == Role::Server {
+            accepted(stream, &plan.socket)?;
+        }
+        after_connect(stream, &plan.socket, plan.flow_role(end, id) == FlowRole::Send)?;
+        busy_poll(&SockRef::from(stream), plan.end(end).wait)
+    };
+    let tuned = (0..).zip(streams).map(|(id, stream)| {
+        let stream = TcpStream::from(stream);
+        tune(id, &stream).with_stream(id)?;
+        let granted = granted(&stream);
+        Ok((stream.into(), granted))
+    });
+    tuned.collect()
+}
+
+/// Sets the other options of a connected socket, on either end. `sends`: it carries a stream from
+/// here, so that pacing and corking apply.
+fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Result<()> {
     let socket = SockRef::from(stream);
     if let Some(rate) = plan.pacing_bits_per_second.filter(|_| sends) {
         set(

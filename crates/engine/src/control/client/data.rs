@@ -1,82 +1,57 @@
 //! The data connections of a run, or its flows of datagrams, open and tuned; or, where each
 //! transaction opens its own, the proof that its port is open.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::net::SocketAddr;
 
-use socket2::{SockRef, Socket};
+use socket2::Socket;
 
-use super::{dial, flows};
-use crate::net::SessionId;
+use super::{DataTarget, dial, flows};
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
 use podperf_model::Context as _;
 use podperf_model::error::{Code, Error, Kind, Result};
-use podperf_model::plan::{Close, CrrPlan, FlowRole, Plan, Role};
+use podperf_model::plan::{Close, CrrPlan, Plan, Role};
 use podperf_model::result::run::SocketFacts;
 
 /// What an engine needs of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Data {
     pub(super) sockets: Vec<Socket>,
     pub(super) granted: Vec<SocketFacts>,
     pub(super) connection_source: Option<(ConnectionSource, SocketAddr)>,
 }
 
-/// Opens what `plan` needs to `peer`; `port` is where the server takes connections that do not
-/// last.
+/// Opens what `plan` needs; `port` is where the server takes connections that do not last.
 ///
 /// # Errors
-/// When one cannot be opened or tuned, or not all are there before `deadline`.
-pub(super) fn open(
-    plan: &Plan,
-    peer: SocketAddr,
-    bind: Option<IpAddr>,
-    (session, port): (SessionId, Option<u16>),
-    deadline: Instant,
-) -> Result<Data> {
+/// When one cannot be opened or tuned, or not all are there in time.
+pub(super) fn open(plan: &Plan, to: &DataTarget, port: Option<u16>) -> Result<Data> {
     if let Some(crr) = plan.workload.short_lived() {
         let port = port.ok_or_else(|| {
             let cause = "the server named no port for connections";
             Error::new(Kind::Unmeasured, "prepare the run at", cause)
                 .with_code(Code::Protocol)
-                .with_peer(peer)
+                .with_peer(to.peer)
         })?;
-        return try_port(plan, crr, peer, port, bind, deadline);
+        return try_port(plan, crr, to, port);
     }
-    if plan.workload.is_udp() {
-        let sockets = flows::open(peer, bind, (session, plan.lasting_connections()), deadline)?;
-        let granted = datagram::tune_all(&sockets, plan).with_peer(peer)?;
-        return Ok(Data { sockets, granted, connection_source: None });
-    }
-    let streams =
-        dial::streams(peer, bind, &plan.socket, (session, plan.lasting_connections()), deadline)?;
-    let mut data = Data::default();
-    for (id, stream) in (0..).zip(streams) {
-        let sends = plan.flow_role(Role::Client, id) == FlowRole::Send;
-        socket::after_connect(&stream, &plan.socket, sends)
-            .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.client.wait))
-            .with_peer(peer)
-            .with_stream(id)?;
-        data.granted.push(socket::granted(&stream));
-        data.sockets.push(stream.into());
-    }
-    Ok(data)
+    let (sockets, granted) = if plan.workload.is_udp() {
+        let sockets = flows::open(to, plan.lasting_connections())?;
+        let granted = datagram::tune_all(&sockets, plan).with_peer(to.peer)?;
+        (sockets, granted)
+    } else {
+        let streams = dial::streams(to, &plan.socket, plan.lasting_connections())?;
+        socket::tune_all(streams, plan, Role::Client).with_peer(to.peer)?
+    };
+    Ok(Data { sockets, granted, connection_source: None })
 }
 
 /// Tries the port with one connection, whose socket stands for all.
-fn try_port(
-    plan: &Plan,
-    crr: &CrrPlan,
-    peer: SocketAddr,
-    port: u16,
-    bind: Option<IpAddr>,
-    deadline: Instant,
-) -> Result<Data> {
-    let mut to = peer;
+fn try_port(plan: &Plan, crr: &CrrPlan, target: &DataTarget, port: u16) -> Result<Data> {
+    let mut to = target.peer;
     to.set_port(port);
-    let (socket, wait) = (plan.socket.clone(), plan.client.wait);
+    let (bind, socket, wait) = (target.bind, plan.socket.clone(), plan.client.wait);
     let connector = Connector { to, bind, plan: socket, wait, close: crr.close, ports: None };
     // This one ends in order, whatever the others do.
     let first = Connector { close: Close::Client, ..connector.clone() };
@@ -86,7 +61,7 @@ fn try_port(
             Err(error) if !not_yet(&error) => return Err(error),
             _ => {}
         }
-        dial::wait_connected(&socket, deadline)?;
+        dial::wait_connected(&socket, target.deadline)?;
         Ok(socket)
     };
     let socket = connect().map_err(|error: std::io::Error| {

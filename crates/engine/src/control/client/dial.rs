@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockAddr, Socket, Type};
 
-use super::Target;
+use super::{DataTarget, Target};
 use crate::control::framing;
 use crate::control::preamble::Preamble;
-use crate::net::SessionId;
 use crate::transport::{short_lived, socket};
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
@@ -61,11 +60,6 @@ pub(super) fn control(
 ) -> Result<TcpStream> {
     let mut last = None;
     for (tried, &address) in addresses.iter().enumerate() {
-        let failed = |error: &io::Error| {
-            Error::system(Kind::Unmeasured, "connect control connection to", error)
-                .with_peer(address)
-                .with_remedy(remedy(error))
-        };
         // An address that swallows packets leaves the others their share of the time.
         let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let left = deadline.saturating_duration_since(Instant::now()) / others;
@@ -78,32 +72,31 @@ pub(super) fn control(
         };
         match attempt() {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(failed(&error)),
+            Err(error) => {
+                let failed =
+                    Error::system(Kind::Unmeasured, "connect control connection to", &error);
+                last = Some(failed.with_peer(address).with_remedy(remedy(&error)));
+            }
         }
     }
     Err(last.unwrap_or_else(|| Error::new(Kind::Unmeasured, "connect", "no address to try")))
 }
 
-/// Connects `count` streams to `address`, many at once, and names each by its preamble.
+/// Connects `count` streams, many at once, and names each by its preamble.
 ///
 /// # Errors
-/// When one cannot be opened, or not all are there before `deadline`. None is left open then.
-pub(super) fn streams(
-    address: SocketAddr,
-    bind: Option<IpAddr>,
-    plan: &SocketPlan,
-    (session, count): (SessionId, u32),
-    deadline: Instant,
-) -> Result<Vec<TcpStream>> {
+/// When one cannot be opened, or not all are there in time. None is left open then.
+pub(super) fn streams(to: &DataTarget, plan: &SocketPlan, count: u32) -> Result<Vec<Socket>> {
+    let &DataTarget { peer, bind, session, deadline } = to;
     let failed = |id, error: io::Error| {
         let remedy = remedy(&error);
-        failed(&error, plan, address, remedy).with_stream(id)
+        failed(&error, plan, peer, remedy).with_stream(id)
     };
     let begin = |id| {
-        let socket = open(address, bind, plan.mptcp).map_err(|error| failed(id, error))?;
+        let socket = open(peer, bind, plan.mptcp).map_err(|error| failed(id, error))?;
         socket::before_connect(&socket, plan)?;
         let connecting =
-            socket.set_nonblocking(true).and_then(|()| socket.connect(&SockAddr::from(address)));
+            socket.set_nonblocking(true).and_then(|()| socket.connect(&SockAddr::from(peer)));
         match connecting {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(failed(id, error)),
             _ => Ok((id, socket)),
@@ -116,7 +109,7 @@ pub(super) fn streams(
         let preamble = Preamble::Data { session, stream: id }.encode();
         framing::write_bytes(&stream, &preamble, deadline)?;
         stream.set_write_timeout(None)?;
-        Ok(stream)
+        Ok(stream.into())
     };
     let mut streams = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::DataTarget;
 use crate::control::flow_preamble::{ANSWER_BYTES, FlowAnswer, FlowRequest, Proof};
 use crate::net::SessionId;
 use podperf_model::error::{Error, Kind, Result};
@@ -17,21 +18,17 @@ const MAX_CONCURRENT_FLOWS: usize = 64;
 /// Between two requests for a flow that was not answered.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Sets up `count` flows with `address`.
+/// Sets up `count` flows.
 ///
 /// # Errors
-/// When one is refused, or not accepted before `deadline`. None is left open then.
-pub(super) fn open(
-    address: SocketAddr,
-    bind: Option<IpAddr>,
-    (session, count): (SessionId, u32),
-    deadline: Instant,
-) -> Result<Vec<Socket>> {
-    let failed = |id| move |error: io::Error| failed(id, address, &error);
+/// When one is refused, or not accepted in time. None is left open then.
+pub(super) fn open(to: &DataTarget, count: u32) -> Result<Vec<Socket>> {
+    let &DataTarget { peer, bind, session, deadline } = to;
+    let failed = |id| move |error: io::Error| failed(id, peer, &error);
     let mut all = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
     for batch in ids.chunks(MAX_CONCURRENT_FLOWS) {
-        let open = |&id| PendingFlow::open(address, bind, id).map_err(failed(id));
+        let open = |&id| PendingFlow::open(peer, bind, id).map_err(failed(id));
         let mut flows = batch.iter().map(open).collect::<Result<Vec<PendingFlow>>>()?;
         while let Some(late) = flows.iter().find(|flow| !flow.accepted) {
             if Instant::now() >= deadline {

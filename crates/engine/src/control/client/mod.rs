@@ -82,6 +82,15 @@ impl Target {
     }
 }
 
+/// Where the sockets of a run go, and by when all have to be there.
+struct DataTarget {
+    peer: SocketAddr,
+    /// Own address.
+    bind: Option<IpAddr>,
+    session: SessionId,
+    deadline: Instant,
+}
+
 /// The points where a caller takes part in a run.
 pub struct Hooks<'a> {
     /// Sees every interval as it ends.
@@ -229,11 +238,12 @@ fn run(
     let peer = ServerPeer { link, incoming, address, peer_timeout, cancellation };
     let prepare = FromClient::Prepare { plan: Box::new(plan.clone()) };
     peer.link.send(&prepare).with_kind(Kind::Unmeasured)?;
-    let session = session(&peer, deadline)?;
+    let (session, port) = session(&peer, deadline)?;
 
     let deadline = cancellation.deadline(target);
-    let (wanted, bind) = (plan.clone(), target.bind);
-    let open = move || data::open(&wanted, address, bind, session, deadline);
+    let to = DataTarget { peer: address, bind: target.bind, session, deadline };
+    let wanted = plan.clone();
+    let open = move || data::open(&wanted, &to, port);
     let Data { sockets, granted, connection_source } =
         cancellation.run_blocking(("connect the streams to", &name), deadline, open)?;
     let role = Role::Client;

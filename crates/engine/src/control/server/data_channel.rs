@@ -4,11 +4,11 @@
 //! Enters: an accepted plan and the streams that its session has reserved. Leaves: sockets, tuned,
 //! with what the kernel granted them; or the listener where they will be accepted.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, select};
-use socket2::{SockRef, Socket};
+use socket2::Socket;
 
 use super::PortContext;
 use super::flows::SessionFlows;
@@ -18,7 +18,7 @@ use crate::transport::short_lived::SessionListener;
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Code, Error, Kind, Result};
-use podperf_model::plan::{FlowRole, Plan, Role};
+use podperf_model::plan::{Plan, Role};
 use podperf_model::result::run::SocketFacts;
 use podperf_model::{Context as _, During as _};
 
@@ -117,7 +117,7 @@ impl DataChannel {
         self.close();
         match &self.listener {
             Some((listener, peer)) => Ok((sockets, granted_to(listener, *peer, plan))),
-            None => tune(sockets, plan),
+            None => socket::tune_all(sockets, plan, Role::Server),
         }
     }
 
@@ -171,21 +171,6 @@ fn collect(
         }
     }
     Ok(slots.into_streams())
-}
-
-/// Sets what the plan asks of each stream; with what was granted.
-fn tune(sockets: Vec<Socket>, plan: &Plan) -> Result<(Vec<Socket>, Vec<SocketFacts>)> {
-    let tuned = (0..).zip(sockets).map(|(id, socket)| {
-        let stream = TcpStream::from(socket);
-        let sends = plan.flow_role(Role::Server, id) == FlowRole::Send;
-        socket::accepted(&stream, &plan.socket)
-            .and_then(|()| socket::after_connect(&stream, &plan.socket, sends))
-            .and_then(|()| socket::busy_poll(&SockRef::from(&stream), plan.server.wait))
-            .with_stream(id)?;
-        let granted = socket::granted(&stream);
-        Ok((stream.into(), granted))
-    });
-    tuned.collect()
 }
 
 /// Reads what was granted to a listener, and so to what it accepts: one entry a flow.

@@ -80,26 +80,22 @@ impl<'a> RunLog<'a> {
                 encoded.summary().map_err(|cause| format!("the result is damaged: {cause}"))?;
             Ok((encoded, run))
         });
-        let (encoded, run) = match opened {
-            Ok(both) => both,
+        let (test, sample, agent) = (step.test.clone(), step.sample, agent.to_owned());
+        match opened {
+            Ok((encoded, run)) => {
+                let key = ResultKey { step: number, test, sample, agent };
+                run_log::write_encoded(self.output, &key, &encoded).map_err(failed)?;
+                self.results += 1;
+                self.complete += u32::from(run.status == Status::Complete);
+                self.measured += u32::from(run.throughput.is_some());
+                Ok(())
+            }
             Err(cause) => {
                 self.missing += 1;
-                return self.write(&LogRecord::Missing {
-                    step: number,
-                    test: step.test.clone(),
-                    sample: step.sample,
-                    agent: Some(agent.to_owned()),
-                    cause: short(&cause),
-                });
+                let (agent, cause) = (Some(agent), short(&cause));
+                self.write(&LogRecord::Missing { step: number, test, sample, agent, cause })
             }
-        };
-        let (test, agent) = (step.test.clone(), agent.to_owned());
-        let key = ResultKey { step: number, test, sample: step.sample, agent };
-        run_log::write_encoded(self.output, &key, &encoded).map_err(failed)?;
-        self.results += 1;
-        self.complete += u32::from(run.status == Status::Complete);
-        self.measured += u32::from(run.throughput.is_some());
-        Ok(())
+        }
     }
 
     /// Closes it with its last record.
