@@ -53,23 +53,21 @@ impl Program {
 
 fn netperf(words: &[OsString]) -> u8 {
     let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
-    match options::netperf(words, figures) {
-        Ok(options) => client::run(&options),
-        Err(message) => print(&message),
-    }
+    let status = options::netperf(words, figures).and_then(|options| client::run(&options));
+    status.unwrap_or_else(|message| print(&message))
 }
 
 fn netserver(words: &[OsString]) -> u8 {
-    match options::netserver(words) {
-        Ok(options) => server::start(&options),
-        Err(refusal) => print(&refusal),
-    }
+    options::netserver(words)
+        .map_or_else(|message| print(&message), |options| server::start(&options))
 }
 
 /// Prints what is said; its exit status. Streams that are gone are no reason for another.
 fn print(refusal: &ExitMessage) -> u8 {
     use std::io::Write as _;
-    let _ = std::io::stdout().write_all(refusal.out.as_bytes());
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(refusal.out.as_bytes());
+    let _ = out.flush();
     let _ = std::io::stderr().write_all(refusal.err.as_bytes());
     refusal.status
 }

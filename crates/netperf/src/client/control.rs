@@ -1,7 +1,7 @@
 //! netperf's control connection: one record there, one back, each with a deadline.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -168,17 +168,11 @@ fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream>
 }
 
 /// An own address of the family of `peer`; a port without an address is one of any.
-pub(super) fn own_address(
-    own: Option<&[SocketAddr]>,
-    peer: SocketAddr,
-    port: u16,
-) -> Option<SocketAddr> {
+fn own_address(own: Option<&[SocketAddr]>, peer: SocketAddr, port: u16) -> Option<SocketAddr> {
     let fits = |own: &&SocketAddr| own.is_ipv4() == peer.is_ipv4();
     let any = AddressFamily::of(peer.ip()).unspecified();
-    match own.and_then(|own| own.iter().find(fits)) {
-        Some(own) => Some(SocketAddr::new(own.ip(), port)),
-        None => (port != 0).then_some(SocketAddr::new(any, port)),
-    }
+    let own = own.and_then(|own| own.iter().find(fits)).map(SocketAddr::ip);
+    own.or_else(|| (port != 0).then_some(any)).map(|own| SocketAddr::new(own, port))
 }
 
 /// The addresses of a host, of one family if asked.
@@ -208,20 +202,11 @@ fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {
         err = format!("netperf: connect: {error}\n");
     }
     let (host, port) = (&options.host, options.ports.remote);
-    let address: Option<IpAddr> = host.parse().ok();
-    let any = if options.family == Some(AddressFamily::V6) || address.is_some_and(|ip| ip.is_ipv6())
-    {
-        "::0"
-    } else {
-        "0.0.0.0"
-    };
+    let peer_family = options.family.or_else(|| host.parse().ok().map(AddressFamily::of));
+    let any = if peer_family == Some(AddressFamily::V6) { "::0" } else { "0.0.0.0" };
     let local = options.local_host.as_deref().unwrap_or(any);
     let (own_port, family) = (options.ports.local, family_name(options.family));
-    let peer_family = match (options.family, address) {
-        (None, Some(IpAddr::V4(_))) => "AF_INET",
-        (None, Some(IpAddr::V6(_))) => "AF_INET6",
-        _ => family,
-    };
+    let peer_family = family_name(peer_family);
     let out = format!(
         "establish control: are you sure there is a netserver listening on {host} at port {port}?\n\
          establish_control could not establish the control connection from {local} port {own_port} \

@@ -52,7 +52,7 @@ impl FinishedTest<'_> {
             mss_bytes: totals.end.mss.or(self.granted.mss),
             tcp_info: totals.tcp_info,
             confidence: None,
-            stopped: false,
+            stopped: totals.stopped.is_some(),
             native: false,
             incomplete: incomplete(totals, self.results.is_some()),
         }

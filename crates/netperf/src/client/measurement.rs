@@ -51,11 +51,10 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let results = results(options, session, &totals)?;
     let details =
         results.as_ref().filter(|_| session.native).and_then(|_| session.control.details());
-    let stopped = totals.stopped.is_some();
     let granted = &granted;
     let test =
         figures::FinishedTest { options, job: &job, granted, totals, response, results, details };
-    Ok(Figures { stopped, native: session.native, ..test.figures() })
+    Ok(Figures { native: session.native, ..test.figures() })
 }
 
 /// Between two podperfs: how many connections there will be, and whether netserver times its calls;
@@ -162,13 +161,10 @@ pub(super) fn names(options: &Options, peer: SocketAddr) -> output::Names {
     let (any, any_address) = if peer.is_ipv4() { ("0.0.0.0", "0.0.0.0") } else { ("::0", "::") };
     let data = &options.data;
     let local = data.local_host.as_ref().or(options.local_host.as_ref());
-    let local_address = local.map_or(any_address, String::as_str).to_owned();
-    let local = local.cloned().unwrap_or_else(|| any.to_owned());
-    let remote = data.host.clone().unwrap_or_else(|| options.host.clone());
     output::Names {
-        local_name: local,
-        local_address,
-        remote_name: remote,
+        local_name: local.map_or(any, String::as_str).to_owned(),
+        local_address: local.map_or(any_address, String::as_str).to_owned(),
+        remote_name: data.host.as_ref().unwrap_or(&options.host).clone(),
         remote_address: peer.ip().to_string(),
     }
 }

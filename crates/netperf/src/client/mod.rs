@@ -27,22 +27,13 @@ use podperf_model::error::Kind;
 const CPU_RATE: &str = "100";
 
 /// Carries out what was asked; the exit status.
-#[must_use]
-pub fn run(options: &Options) -> u8 {
+///
+/// # Errors
+/// When there is nothing to show: the [`ExitMessage`] says what is printed instead.
+pub fn run(options: &Options) -> Result<u8, ExitMessage> {
     for note in &options.notes {
         print_error(&format!("{note}\n"));
     }
-    match carry_out(options) {
-        Ok(status) => status,
-        Err(refusal) => {
-            print(&refusal.out);
-            print_error(&refusal.err);
-            refusal.status
-        }
-    }
-}
-
-fn carry_out(options: &Options) -> Result<u8, ExitMessage> {
     let (stop_sender, stop) =
         signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(ExitMessage::because)?;
     match options.test {
