@@ -61,14 +61,16 @@ fn streams_both_ways_are_counted_to_the_byte() {
 fn a_sender_ends_a_little_before_its_time_and_a_client_that_had_enough_is_no_failure() {
     let server = Netserver::start(&[]);
     let mut client = server.client();
-    let (_, mut data) = client.begin(&stream(2));
     let began = Instant::now();
+    let (_, mut data) = client.begin(&stream(2));
     let bytes = std::io::copy(&mut data, &mut std::io::sink()).unwrap();
     let took = began.elapsed();
     assert!(took > Duration::from_millis(700) && took < Duration::from_secs(10), "{took:?}");
     drop(data);
     let results = client.results();
     assert_eq!((results.errno, results.counters.bytes_sent), (0, bytes));
+    // Later only where the machine is busy: then all of it took as long.
+    let took = began.elapsed();
     assert!(results.elapsed_seconds < 1.0 || took > Duration::from_secs(1), "{results:?}");
 
     let (_, mut data) = client.begin(&OmniRequest { test_length: 30, ..stream(2) });
