@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{DoctorCheck, DoctorInput};
+use super::{Answer, DoctorInput, fail, ok, ok_if, warn};
 use crate::metrics::flow;
+use crate::metrics::source::FactResult;
 use crate::metrics::uring_diagnostics::{self, UringRefusal};
 use podperf_sys::ethtool::Ethtool;
 use podperf_sys::{netlink, option, uring};
@@ -16,120 +17,94 @@ use podperf_sys::{netlink, option, uring};
 /// Descriptors that a run needs beside its streams.
 const OTHER_OPEN_FILES: u64 = 64;
 
-pub(super) fn tcp_info(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "tcp_info";
+pub(super) fn tcp_info(_: &DoctorInput<'_>) -> Answer {
     let made = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    match made.map(|socket| flow::read(socket.as_fd())) {
-        Ok(Some(_)) => DoctorCheck::ok(NAME, "TCP_INFO is readable"),
-        Ok(None) => DoctorCheck::fail(
-            NAME,
-            "TCP_INFO is refused: retransmits, round-trip times and limits will be null",
-            "permit getsockopt TCP_INFO (seccomp, sandbox)",
-        ),
-        Err(errno) => DoctorCheck::unknown(NAME, format!("socket: {errno}")),
+    let socket = made.map_err(|errno| format!("socket: {errno}"))?;
+    if flow::read(socket.as_fd()).is_some() {
+        return ok("TCP_INFO is readable");
     }
+    fail(
+        "TCP_INFO is refused: retransmits, round-trip times and limits will be null",
+        "permit getsockopt TCP_INFO (seccomp, sandbox)",
+    )
 }
 
-pub(super) fn zerocopy(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "zerocopy";
-    let refused =
-        |finding: String| DoctorCheck::warn(NAME, finding, "needs Linux 4.14 without a sandbox");
-    match option::probe_zerocopy() {
-        Ok(true) => DoctorCheck::ok(
-            NAME,
-            "SO_ZEROCOPY is granted. To a peer on this machine (loopback, veth) the kernel copies \
-             all the same",
-        ),
-        Ok(false) => refused("SO_ZEROCOPY is taken but not in force".to_owned()),
-        Err(error) => refused(format!("SO_ZEROCOPY: {error}")),
-    }
-}
-
-pub(super) fn io_uring(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "io_uring";
-    let Err(error) = uring::set_up(2, 4) else {
-        return DoctorCheck::ok(NAME, "a ring can be set up");
+pub(super) fn zerocopy(_: &DoctorInput<'_>) -> Answer {
+    let found = match option::probe_zerocopy() {
+        Ok(true) => {
+            return ok("SO_ZEROCOPY is granted. To a peer on this machine (loopback, veth) the \
+                       kernel copies all the same");
+        }
+        Ok(false) => "SO_ZEROCOPY is taken but not in force".to_owned(),
+        Err(error) => format!("SO_ZEROCOPY: {error}"),
     };
+    warn(found, "needs Linux 4.14 without a sandbox")
+}
+
+pub(super) fn io_uring(machine: &DoctorInput<'_>) -> Answer {
+    let Err(error) = uring::set_up(2, 4) else { return ok("a ring can be set up") };
     let UringRefusal { cause, remedy } = uring_diagnostics::diagnose(&error, machine.roots);
-    DoctorCheck::warn(NAME, format!("io_uring_setup: {error}: {cause}"), remedy)
+    warn(format!("io_uring_setup: {error}: {cause}"), remedy)
 }
 
-pub(super) fn open_files(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "open_files";
-    match getrlimit(Resource::RLIMIT_NOFILE) {
-        Err(errno) => DoctorCheck::unknown(NAME, format!("getrlimit: {errno}")),
-        Ok((limit, most)) => judge_open_files(limit, most),
-    }
+pub(super) fn open_files(_: &DoctorInput<'_>) -> Answer {
+    let (limit, most) = limits(Resource::RLIMIT_NOFILE)?;
+    judge_open_files(limit, most)
 }
 
-fn judge_open_files(limit: u64, most: u64) -> DoctorCheck {
-    const NAME: &str = "open_files";
+fn limits(resource: Resource) -> FactResult<(u64, u64)> {
+    getrlimit(resource).map_err(|errno| format!("getrlimit: {errno}"))
+}
+
+fn judge_open_files(limit: u64, most: u64) -> Answer {
     if limit == RLIM_INFINITY {
-        return DoctorCheck::ok(NAME, "no limit of open files");
+        return ok("no limit of open files");
     }
+    let most = if most == RLIM_INFINITY { "none".to_owned() } else { most.to_string() };
     let streams = limit.saturating_sub(OTHER_OPEN_FILES);
     let finding = format!(
-        "{limit} open files (hard limit {}): up to {streams} streams, half of that with both ends \
-         in one process",
-        amount(most)
+        "{limit} open files (hard limit {most}): up to {streams} streams, half of that with both \
+         ends in one process"
     );
-    if streams >= 1_000 {
-        return DoctorCheck::ok(NAME, finding);
-    }
-    DoctorCheck::warn(NAME, finding, "ulimit -n 65536")
+    ok_if(streams >= 1_000, finding, "ulimit -n 65536")
 }
 
-pub(super) fn locked_memory(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "locked_memory";
-    match getrlimit(Resource::RLIMIT_MEMLOCK) {
-        Err(errno) => DoctorCheck::unknown(NAME, format!("getrlimit: {errno}")),
-        Ok((limit, _)) => judge_locked_memory(limit),
-    }
+pub(super) fn locked_memory(_: &DoctorInput<'_>) -> Answer {
+    judge_locked_memory(limits(Resource::RLIMIT_MEMLOCK)?.0)
 }
 
-fn judge_locked_memory(limit: u64) -> DoctorCheck {
-    const NAME: &str = "locked_memory";
+fn judge_locked_memory(limit: u64) -> Answer {
     // The kernel's default since Linux 5.16; before, 64 KiB.
     const ENOUGH_BYTES: u64 = 8 << 20;
     if limit == RLIM_INFINITY {
-        return DoctorCheck::ok(NAME, "no limit of locked memory");
+        return ok("no limit of locked memory");
     }
     let finding = format!(
         "{} KiB of locked memory, which bounds MSG_ZEROCOPY data in flight and io_uring's \
          registered buffers of an unprivileged process",
         limit / 1_024
     );
-    if limit >= ENOUGH_BYTES {
-        return DoctorCheck::ok(NAME, finding);
-    }
-    DoctorCheck::warn(NAME, finding, "ulimit -l unlimited")
+    ok_if(limit >= ENOUGH_BYTES, finding, "ulimit -l unlimited")
 }
 
-fn amount(limit: u64) -> String {
-    if limit == RLIM_INFINITY { "none".to_owned() } else { limit.to_string() }
-}
-
-pub(super) fn routes(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "routes";
+pub(super) fn routes(_: &DoctorInput<'_>) -> Answer {
     match netlink::route_device(IpAddr::from(Ipv4Addr::LOCALHOST), None).and_then(netlink::link) {
-        Ok(_) => DoctorCheck::ok(NAME, "netlink answers: the device to a peer will be named"),
-        Err(error) => device_unknown(NAME, "netlink", &error),
+        Ok(_) => ok("netlink answers: the device to a peer will be named"),
+        Err(error) => device_unknown("netlink", &error),
     }
 }
 
-pub(super) fn offloads(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "offloads";
+pub(super) fn offloads(_: &DoctorInput<'_>) -> Answer {
     let known =
         Ethtool::open("lo").and_then(|ethtool| ethtool.offloads().map(|(_, s)| s).collect());
     match known {
-        Ok::<Vec<bool>, _>(_) => DoctorCheck::ok(NAME, "ethtool answers: offloads will be told"),
-        Err(error) => device_unknown(NAME, "ethtool", &error),
+        Ok::<Vec<bool>, _>(_) => ok("ethtool answers: offloads will be told"),
+        Err(error) => device_unknown("ethtool", &error),
     }
 }
 
-fn device_unknown(name: &'static str, what: &str, error: &io::Error) -> DoctorCheck {
-    DoctorCheck::warn(
-        name,
+fn device_unknown(what: &str, error: &io::Error) -> Answer {
+    warn(
         format!("{what}: {error}: the device's facts will be null"),
         format!("permit {what} queries (they need no privilege, but a sandbox may refuse them)"),
     )
@@ -143,17 +118,15 @@ mod tests {
 
     #[test]
     fn limits_in_their_units() {
-        let few = judge_open_files(256, 4_096);
-        assert_eq!(few.status, CheckStatus::Warn);
-        assert!(few.finding.contains("up to 192 streams") && few.finding.contains("4096"));
-        assert_eq!(judge_open_files(20_000, RLIM_INFINITY).status, CheckStatus::Ok);
-        assert_eq!(judge_open_files(RLIM_INFINITY, RLIM_INFINITY).status, CheckStatus::Ok);
-        let little = judge_locked_memory(65_536);
-        assert_eq!(
-            (little.status, little.finding.starts_with("64 KiB")),
-            (CheckStatus::Warn, true)
-        );
-        assert_eq!(judge_locked_memory(8 << 20).status, CheckStatus::Ok);
+        let (status, few, _) = judge_open_files(256, 4_096).unwrap();
+        assert_eq!(status, CheckStatus::Warn);
+        assert!(few.contains("up to 192 streams") && few.contains("4096"));
+        let status = |answer: Answer| answer.unwrap().0;
+        assert_eq!(status(judge_open_files(20_000, RLIM_INFINITY)), CheckStatus::Ok);
+        assert_eq!(status(judge_open_files(RLIM_INFINITY, RLIM_INFINITY)), CheckStatus::Ok);
+        let (bad, little, _) = judge_locked_memory(65_536).unwrap();
+        assert_eq!((bad, little.starts_with("64 KiB")), (CheckStatus::Warn, true));
+        assert_eq!(status(judge_locked_memory(8 << 20)), CheckStatus::Ok);
     }
 
     #[test]

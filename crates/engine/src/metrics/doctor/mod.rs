@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::metrics::host::host_facts;
 use crate::metrics::host_reader::HostReader;
 use crate::metrics::roots::Roots;
+use crate::metrics::source::FactResult;
 use podperf_model::facts::HostFacts;
 use podperf_model::reading::HostCounters;
 
@@ -48,23 +49,23 @@ pub enum CheckStatus {
     Unknown,
 }
 
-impl DoctorCheck {
-    fn ok(name: &'static str, finding: impl Into<String>) -> Self {
-        Self { name, status: CheckStatus::Ok, finding: finding.into(), remedy: None }
-    }
+/// How a check stands, what was found, and the remedy of a doubt; or the reason why it is unknown.
+type Answer = FactResult<(CheckStatus, String, Option<String>)>;
 
-    fn unknown(name: &'static str, reason: impl Into<String>) -> Self {
-        Self { name, status: CheckStatus::Unknown, finding: reason.into(), remedy: None }
-    }
+fn ok(finding: impl Into<String>) -> Answer {
+    Ok((CheckStatus::Ok, finding.into(), None))
+}
 
-    fn warn(name: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let remedy = Some(remedy.into());
-        Self { name, status: CheckStatus::Warn, finding: finding.into(), remedy }
-    }
+fn warn(finding: impl Into<String>, remedy: impl Into<String>) -> Answer {
+    Ok((CheckStatus::Warn, finding.into(), Some(remedy.into())))
+}
 
-    fn fail(name: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: CheckStatus::Fail, ..Self::warn(name, finding, remedy) }
-    }
+fn fail(finding: impl Into<String>, remedy: impl Into<String>) -> Answer {
+    Ok((CheckStatus::Fail, finding.into(), Some(remedy.into())))
+}
+
+fn ok_if(fine: bool, finding: String, remedy: &str) -> Answer {
+    if fine { ok(finding) } else { warn(finding, remedy) }
 }
 
 /// What the checks look at, read once.
@@ -76,13 +77,59 @@ struct DoctorInput<'r> {
 }
 
 impl DoctorInput<'_> {
-    /// Why a fact is absent.
-    fn reason_for(&self, fact: &str) -> &str {
-        self.facts.unknown.get(fact).map_or("not told", String::as_str)
+    /// A fact, or why it is absent.
+    fn fact<'a, T>(&self, name: &str, fact: &'a Option<T>) -> FactResult<&'a T> {
+        fact.as_ref().ok_or_else(|| reason_for(&self.facts.unknown, name))
+    }
+
+    /// A counter, or why it is absent.
+    fn counter<'a, T>(&self, name: &str, counter: &'a Option<T>) -> FactResult<&'a T> {
+        counter.as_ref().ok_or_else(|| reason_for(&self.unknown_counters, name))
     }
 }
 
-/// Every check, in the order of the result's parts. Takes some tens of milliseconds.
+fn reason_for(unknown: &BTreeMap<String, String>, name: &str) -> String {
+    unknown.get(name).cloned().unwrap_or_else(|| "not told".to_owned())
+}
+
+/// A check's name and what carries it out.
+type NamedCheck = (&'static str, fn(&DoctorInput<'_>) -> Answer);
+
+/// Every check, in the order of the result's parts.
+const CHECKS: [NamedCheck; 30] = [
+    ("cpus", processors::cpus),
+    ("pinning", processors::pinning),
+    ("cpu_quota", processors::cpu_quota),
+    ("smt", processors::smt),
+    ("numa", processors::numa),
+    ("governor", processors::governor),
+    ("clock", processors::clock),
+    ("steal", processors::steal),
+    ("container", sources::container),
+    ("proc_filtered", sources::proc_filtered),
+    ("proc_stat", sources::proc_stat),
+    ("irq_time_accounting", sources::irq_time_accounting),
+    ("softnet_stat", sources::softnet_stat),
+    ("softnet_drops", sources::softnet_drops),
+    ("softirqs", sources::softirqs),
+    ("cgroup", sources::cgroup),
+    ("congestion_control", network::congestion_control),
+    ("pacing", network::pacing),
+    ("receive_buffer", network::receive_buffer),
+    ("send_buffer", network::send_buffer),
+    ("local_ports", network::local_ports),
+    ("time_wait_reuse", network::time_wait_reuse),
+    ("optmem", network::optmem),
+    ("tcp_info", granted::tcp_info),
+    ("zerocopy", granted::zerocopy),
+    ("io_uring", granted::io_uring),
+    ("open_files", granted::open_files),
+    ("locked_memory", granted::locked_memory),
+    ("routes", granted::routes),
+    ("offloads", granted::offloads),
+];
+
+/// Asks every check. Takes some tens of milliseconds.
 #[must_use]
 pub fn examine(roots: &Roots) -> Vec<DoctorCheck> {
     let mut reader = HostReader::open(roots);
@@ -90,39 +137,12 @@ pub fn examine(roots: &Roots) -> Vec<DoctorCheck> {
     let facts = host_facts(roots, None, None);
     let machine =
         DoctorInput { roots, facts, counters, unknown_counters: reader.unknown().clone() };
-    let checks: [fn(&DoctorInput<'_>) -> DoctorCheck; 30] = [
-        processors::cpus,
-        processors::pinning,
-        processors::cpu_quota,
-        processors::smt,
-        processors::numa,
-        processors::governor,
-        processors::clock,
-        processors::steal,
-        sources::container,
-        sources::proc_filtered,
-        sources::proc_stat,
-        sources::irq_time_accounting,
-        sources::softnet_stat,
-        sources::softnet_drops,
-        sources::softirqs,
-        sources::cgroup,
-        network::congestion_control,
-        network::pacing,
-        network::receive_buffer,
-        network::send_buffer,
-        network::local_ports,
-        network::time_wait_reuse,
-        network::optmem,
-        granted::tcp_info,
-        granted::zerocopy,
-        granted::io_uring,
-        granted::open_files,
-        granted::locked_memory,
-        granted::routes,
-        granted::offloads,
-    ];
-    checks.iter().map(|check| check(&machine)).collect()
+    let examined = |(name, check): NamedCheck| {
+        let (status, finding, remedy) =
+            check(&machine).unwrap_or_else(|reason| (CheckStatus::Unknown, reason, None));
+        DoctorCheck { name, status, finding, remedy }
+    };
+    CHECKS.map(examined).to_vec()
 }
 
 #[cfg(test)]

@@ -1,150 +1,105 @@
 //! Checks of the kernel's network settings.
 
-use std::str::FromStr;
-
-use super::{DoctorCheck, DoctorInput};
-use crate::metrics::source::{FactResult, number, numbers};
+use super::{Answer, DoctorInput, ok, ok_if, warn};
+use crate::metrics::source::{number, numbers};
 use podperf_sys::option;
 
 /// TCP_TIMEWAIT_LEN of the kernel, in seconds.
 const TIME_WAIT_SECONDS: u64 = 60;
 
-pub(super) fn congestion_control(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "congestion_control";
+pub(super) fn congestion_control(machine: &DoctorInput<'_>) -> Answer {
     let tcp = &machine.facts.tcp;
-    let Some(default) = &tcp.congestion_control else {
-        return DoctorCheck::unknown(NAME, machine.reason_for("tcp.congestion_control"));
-    };
+    let default = machine.fact("tcp.congestion_control", &tcp.congestion_control)?;
     let available = tcp.available_congestion_controls.join(", ");
     let finding = format!("default {default}; available {available}");
     if !default.starts_with("bbr") {
-        return DoctorCheck::ok(NAME, finding);
+        return ok(finding);
     }
-    DoctorCheck::warn(
-        NAME,
+    warn(
         format!("{finding}. {default} paces: it sends at the rate it estimates, not at the most"),
         "give -C cubic on both sides of a comparison",
     )
 }
 
-pub(super) fn pacing(_: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "pacing";
+pub(super) fn pacing(_: &DoctorInput<'_>) -> Answer {
     // Any rate below the kernel's 32-bit bound will do.
     const BYTES_PER_SECOND: u32 = 125_000_000;
-    match option::probe_max_pacing_rate(BYTES_PER_SECOND) {
-        Ok(BYTES_PER_SECOND) => DoctorCheck::ok(NAME, "SO_MAX_PACING_RATE is granted"),
-        Ok(granted) => not_paced(format!(
-            "SO_MAX_PACING_RATE: {granted} bytes/s granted of {BYTES_PER_SECOND} bytes/s"
-        )),
-        Err(error) => not_paced(format!("SO_MAX_PACING_RATE: {error}")),
-    }
+    let found = match option::probe_max_pacing_rate(BYTES_PER_SECOND) {
+        Ok(BYTES_PER_SECOND) => return ok("SO_MAX_PACING_RATE is granted"),
+        Ok(granted) => format!("{granted} bytes/s granted of {BYTES_PER_SECOND} bytes/s"),
+        Err(error) => error.to_string(),
+    };
+    let remedy = "leave -b out, or shape the device with tc";
+    warn(format!("SO_MAX_PACING_RATE: {found}"), remedy)
 }
 
-fn not_paced(finding: String) -> DoctorCheck {
-    DoctorCheck::warn("pacing", finding, "leave -b out, or shape the device with tc")
-}
-
-pub(super) fn receive_buffer(machine: &DoctorInput<'_>) -> DoctorCheck {
+pub(super) fn receive_buffer(machine: &DoctorInput<'_>) -> Answer {
     let tcp = &machine.facts.tcp;
-    let reason_for =
-        [machine.reason_for("tcp.core_rmem_max_bytes"), machine.reason_for("tcp.rmem_bytes")];
-    buffer(("receive_buffer", "rmem"), tcp.core_rmem_max_bytes, tcp.rmem_bytes, reason_for)
+    buffer(machine, "rmem", tcp.core_rmem_max_bytes, tcp.rmem_bytes)
 }
 
-pub(super) fn send_buffer(machine: &DoctorInput<'_>) -> DoctorCheck {
+pub(super) fn send_buffer(machine: &DoctorInput<'_>) -> Answer {
     let tcp = &machine.facts.tcp;
-    let reason_for =
-        [machine.reason_for("tcp.core_wmem_max_bytes"), machine.reason_for("tcp.wmem_bytes")];
-    buffer(("send_buffer", "wmem"), tcp.core_wmem_max_bytes, tcp.wmem_bytes, reason_for)
+    buffer(machine, "wmem", tcp.core_wmem_max_bytes, tcp.wmem_bytes)
 }
 
 /// An explicit size is capped by net.core.*_max, autotuning by net.ipv4.tcp_*mem: asking may give
 /// less than leaving it be.
 fn buffer(
-    (name, memory): (&'static str, &str),
+    machine: &DoctorInput<'_>,
+    memory: &str,
     explicit: Option<u64>,
     tuned: Option<[u64; 3]>,
-    [why_explicit, why_tuned]: [&str; 2],
-) -> DoctorCheck {
-    let Some([_, _, tuned]) = tuned else {
-        return DoctorCheck::unknown(name, why_tuned);
-    };
-    let (kib, limit) = (tuned / 1_024, format!("net.ipv4.tcp_{memory}"));
-    let Some(explicit) = explicit else {
-        let finding = format!("autotuned up to {kib} KiB ({limit}); cap on -w: {why_explicit}");
-        return DoctorCheck::unknown(name, finding);
-    };
-    let finding = format!(
-        "autotuned up to {kib} KiB ({limit}); -w is capped at {} KiB (net.core.{memory}_max)",
-        explicit / 1_024
-    );
-    if explicit >= tuned {
-        return DoctorCheck::ok(name, finding);
-    }
+) -> Answer {
+    let [_, _, tuned] = *machine.fact(&format!("tcp.{memory}_bytes"), &tuned)?;
+    let tuning = format!("autotuned up to {} KiB (net.ipv4.tcp_{memory})", tuned / 1_024);
+    let explicit = *machine
+        .fact(&format!("tcp.core_{memory}_max_bytes"), &explicit)
+        .map_err(|reason| format!("{tuning}; cap on -w: {reason}"))?;
+    let kib = explicit / 1_024;
+    let finding = format!("{tuning}; -w is capped at {kib} KiB (net.core.{memory}_max)");
     let remedy = format!("leave -w out, or sysctl -w net.core.{memory}_max={tuned}");
-    DoctorCheck::warn(name, finding, remedy)
+    ok_if(explicit >= tuned, finding, &remedy)
 }
 
-pub(super) fn local_ports(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "local_ports";
-    let range = numbers::<2>(&machine.roots.sysctl("net/ipv4/ip_local_port_range"));
-    let [first, last] = match range {
-        Ok(range) => range,
-        Err(reason) => return DoctorCheck::unknown(NAME, reason),
-    };
+pub(super) fn local_ports(machine: &DoctorInput<'_>) -> Answer {
+    let [first, last] = numbers::<2>(&machine.roots.sysctl("net/ipv4/ip_local_port_range"))?;
     let ports = last.saturating_add(1).saturating_sub(first);
     let finding = format!(
         "{ports} local ports ({first} to {last}): {} new connections/s to one server port before \
          TIME_WAIT ({TIME_WAIT_SECONDS} s) holds them all",
         ports / TIME_WAIT_SECONDS
     );
-    if ports >= 16_384 {
-        return DoctorCheck::ok(NAME, finding);
-    }
-    DoctorCheck::warn(NAME, finding, "sysctl -w net.ipv4.ip_local_port_range='10000 65000'")
+    let remedy = "sysctl -w net.ipv4.ip_local_port_range='10000 65000'";
+    ok_if(ports >= 16_384, finding, remedy)
 }
 
-pub(super) fn time_wait_reuse(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "time_wait_reuse";
-    match sysctl::<u8>(machine, "net/ipv4/tcp_tw_reuse") {
-        Err(reason) => DoctorCheck::unknown(NAME, reason),
-        Ok(0) => DoctorCheck::warn(
-            NAME,
+pub(super) fn time_wait_reuse(machine: &DoctorInput<'_>) -> Answer {
+    match number::<u8>(&machine.roots.sysctl("net/ipv4/tcp_tw_reuse"))? {
+        0 => warn(
             "tcp_tw_reuse 0: ports in TIME_WAIT are not reused for new connections",
             "sysctl -w net.ipv4.tcp_tw_reuse=1 on the client, for connection rates",
         ),
-        Ok(1) => DoctorCheck::ok(NAME, "tcp_tw_reuse 1: ports in TIME_WAIT are reused after 1 s"),
-        Ok(mode) => DoctorCheck::ok(
-            NAME,
-            format!("tcp_tw_reuse {mode}: ports in TIME_WAIT are reused on loopback alone"),
-        ),
+        1 => ok("tcp_tw_reuse 1: ports in TIME_WAIT are reused after 1 s"),
+        mode => ok(format!("tcp_tw_reuse {mode}: ports in TIME_WAIT are reused on loopback alone")),
     }
 }
 
-pub(super) fn optmem(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "optmem";
+pub(super) fn optmem(machine: &DoctorInput<'_>) -> Answer {
     // The default since Linux 6.7; before, 20 KiB.
     const ENOUGH_BYTES: u64 = 128 << 10;
-    let bytes: u64 = match sysctl(machine, "net/core/optmem_max") {
-        Ok(bytes) => bytes,
-        Err(reason) => return DoctorCheck::unknown(NAME, reason),
-    };
+    let bytes: u64 = number(&machine.roots.sysctl("net/core/optmem_max"))?;
     let finding = format!(
         "net.core.optmem_max {} KiB a socket, which holds the notices of MSG_ZEROCOPY",
         bytes / 1_024
     );
     if bytes >= ENOUGH_BYTES {
-        return DoctorCheck::ok(NAME, finding);
+        return ok(finding);
     }
-    DoctorCheck::warn(
-        NAME,
+    warn(
         format!("{finding}: sends with many notices pending fail with ENOBUFS"),
         format!("sysctl -w net.core.optmem_max={}", 1 << 20),
     )
-}
-
-fn sysctl<T: FromStr>(machine: &DoctorInput<'_>, path: &str) -> FactResult<T> {
-    number(&machine.roots.sysctl(path))
 }
 
 #[cfg(test)]

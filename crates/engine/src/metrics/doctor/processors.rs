@@ -1,50 +1,42 @@
 //! Checks of CPUs, their placement and their clock.
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::{DoctorCheck, DoctorInput};
+use super::{Answer, DoctorInput, ok, ok_if, reason_for, warn};
 use crate::metrics::topology::Topology;
 
 /// Beyond this a clock read disturbs what it times: the vDSO's cost is some tens of nanoseconds.
 const SLOW_CLOCK_NS: f64 = 200.0;
 
-pub(super) fn cpus(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "cpus";
+pub(super) fn cpus(machine: &DoctorInput<'_>) -> Answer {
     let allowed = machine.facts.cpus_allowed.len();
-    let online = machine.facts.cpus_online.map_or_else(
-        || machine.reason_for("cpus_online").to_owned(),
-        |online| format!("{online} CPUs online"),
-    );
+    let online = machine.fact("cpus_online", &machine.facts.cpus_online);
+    let online = online.map_or_else(|reason| reason, |online| format!("{online} CPUs online"));
     match allowed {
-        0 => DoctorCheck::unknown(NAME, machine.reason_for("cpus_allowed")),
-        1 => DoctorCheck::warn(
-            NAME,
+        0 => Err(reason_for(&machine.facts.unknown, "cpus_allowed")),
+        1 => warn(
             format!("1 CPU allowed; {online}: worker, softirqs and sampler share it"),
             "allow at least 2 CPUs (cpuset, taskset)",
         ),
-        _ => DoctorCheck::ok(NAME, format!("{allowed} CPUs allowed; {online}")),
+        _ => ok(format!("{allowed} CPUs allowed; {online}")),
     }
 }
 
-pub(super) fn pinning(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "pinning";
-    let Some(&cpu) = machine.facts.cpus_allowed.last() else {
-        return DoctorCheck::unknown(NAME, machine.reason_for("cpus_allowed"));
-    };
+pub(super) fn pinning(machine: &DoctorInput<'_>) -> Answer {
+    let last = machine.facts.cpus_allowed.last().copied();
+    let cpu = *machine.fact("cpus_allowed", &last)?;
+    let refused = |finding| warn(finding, "permit sched_setaffinity, or give --pin none");
     // On a thread of its own, so that there is nothing to undo.
     match thread::spawn(move || pin_this_thread(cpu)).join() {
-        Ok(Ok(true)) => DoctorCheck::ok(NAME, format!("a thread can be pinned (tried CPU {cpu})")),
-        Ok(Ok(false)) => not_pinned(NAME, format!("pinned to CPU {cpu}, another mask read back")),
-        Ok(Err(errno)) => not_pinned(NAME, format!("CPU {cpu}: {errno}")),
-        Err(_) => DoctorCheck::unknown(NAME, "the thread that tried it panicked"),
+        Ok(Ok(true)) => ok(format!("a thread can be pinned (tried CPU {cpu})")),
+        Ok(Ok(false)) => refused(format!("pinned to CPU {cpu}, another mask read back")),
+        Ok(Err(errno)) => refused(format!("CPU {cpu}: {errno}")),
+        Err(_) => Err("the thread that tried it panicked".to_owned()),
     }
-}
-
-fn not_pinned(name: &'static str, finding: String) -> DoctorCheck {
-    DoctorCheck::warn(name, finding, "permit sched_setaffinity, or give --pin none")
 }
 
 /// Whether the mask read back is the one set.
@@ -56,21 +48,17 @@ fn pin_this_thread(cpu: u32) -> nix::Result<bool> {
     Ok(sched_getaffinity(Pid::from_raw(0))? == wanted)
 }
 
-pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "cpu_quota";
-    let Some(limits) = &machine.facts.cgroup else {
-        return DoctorCheck::unknown(NAME, machine.reason_for("cgroup"));
-    };
+pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> Answer {
+    let limits = machine.fact("cgroup", &machine.facts.cgroup)?;
     let (Some(cores), Some(period_us)) = (limits.cpu_quota_cores, limits.cpu_period_us) else {
-        return DoctorCheck::ok(NAME, format!("no CPU quota (cgroup v{})", limits.version));
+        return ok(format!("no CPU quota (cgroup v{})", limits.version));
     };
     let used = machine.counters.cgroup.unwrap_or_default();
     let throttled = used.throttled_periods.map_or_else(
         || "times throttled not told".to_owned(),
         |periods| format!("throttled in {periods} periods so far"),
     );
-    DoctorCheck::warn(
-        NAME,
+    warn(
         format!(
             "{cores} cores in each {period_us} us (cgroup v{}); {throttled}. A used-up quota \
              stops every thread, which looks like network latency",
@@ -80,85 +68,58 @@ pub(super) fn cpu_quota(machine: &DoctorInput<'_>) -> DoctorCheck {
     )
 }
 
-pub(super) fn smt(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "smt";
-    match machine.facts.smt_active {
-        None => DoctorCheck::unknown(NAME, machine.reason_for("smt_active")),
-        Some(false) => DoctorCheck::ok(NAME, "off: every CPU is a core"),
-        Some(true) => {
-            let cpus = Topology::of(machine.roots, &machine.facts.cpus_allowed).cpus;
-            let cores: std::collections::BTreeSet<_> = cpus.iter().map(|cpu| cpu.core).collect();
-            let (cpus, cores) = (cpus.len(), cores.len());
-            DoctorCheck::ok(
-                NAME,
-                format!("on: {cpus} allowed CPUs on {cores} cores; --pin auto fills cores first"),
-            )
-        }
+pub(super) fn smt(machine: &DoctorInput<'_>) -> Answer {
+    if !*machine.fact("smt_active", &machine.facts.smt_active)? {
+        return ok("off: every CPU is a core");
+    }
+    let cpus = Topology::of(machine.roots, &machine.facts.cpus_allowed).cpus;
+    let cores: BTreeSet<_> = cpus.iter().map(|cpu| cpu.core).collect();
+    let (cpus, cores) = (cpus.len(), cores.len());
+    ok(format!("on: {cpus} allowed CPUs on {cores} cores; --pin auto fills cores first"))
+}
+
+pub(super) fn numa(machine: &DoctorInput<'_>) -> Answer {
+    match machine.fact("numa_nodes", &machine.facts.numa_nodes)? {
+        1 => ok("1 node"),
+        nodes => ok(format!("{nodes} nodes; --pin auto fills the network device's node first")),
     }
 }
 
-pub(super) fn numa(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "numa";
-    match machine.facts.numa_nodes {
-        None => DoctorCheck::unknown(NAME, machine.reason_for("numa_nodes")),
-        Some(1) => DoctorCheck::ok(NAME, "1 node"),
-        Some(nodes) => DoctorCheck::ok(
-            NAME,
-            format!("{nodes} nodes; --pin auto fills the network device's node first"),
-        ),
-    }
-}
-
-pub(super) fn governor(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "governor";
-    match machine.facts.governor.as_deref() {
-        None => DoctorCheck::unknown(NAME, machine.reason_for("governor")),
-        Some("performance") => DoctorCheck::ok(NAME, "performance"),
-        Some(other) => DoctorCheck::warn(
-            NAME,
+pub(super) fn governor(machine: &DoctorInput<'_>) -> Answer {
+    match machine.fact("governor", &machine.facts.governor)?.as_str() {
+        "performance" => ok("performance"),
+        other => warn(
             format!("{other}: the frequency follows the load, so light loads look slower"),
             "cpupower frequency-set -g performance",
         ),
     }
 }
 
-pub(super) fn clock(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "clock";
+pub(super) fn clock(machine: &DoctorInput<'_>) -> Answer {
     let source = machine.facts.clocksource.as_deref().unwrap_or("unknown");
-    let Some(cost) = machine.facts.clock_read_ns else {
-        return DoctorCheck::unknown(NAME, format!("clocksource {source}, cost not measured"));
-    };
+    let unmeasured = || format!("clocksource {source}, cost not measured");
+    let cost = machine.facts.clock_read_ns.ok_or_else(unmeasured)?;
     let finding = format!("clocksource {source}, {cost:.0} ns a read");
     if cost <= SLOW_CLOCK_NS {
-        return DoctorCheck::ok(NAME, finding);
+        return ok(finding);
     }
-    DoctorCheck::warn(
-        NAME,
+    warn(
         format!("{finding}: above {SLOW_CLOCK_NS:.0} ns it adds to every latency"),
         "use a clocksource that the vDSO serves (tsc, kvm-clock, arch_sys_counter); see \
          /sys/devices/system/clocksource/clocksource0/available_clocksource",
     )
 }
 
-pub(super) fn steal(machine: &DoctorInput<'_>) -> DoctorCheck {
-    const NAME: &str = "steal";
-    let Some(cpu) = &machine.counters.cpu else {
-        let reason = machine.unknown_counters.get("cpu").map_or("not told", String::as_str);
-        return DoctorCheck::unknown(NAME, reason);
-    };
-    let all = cpu.total;
+pub(super) fn steal(machine: &DoctorInput<'_>) -> Answer {
+    let all = machine.counter("cpu", &machine.counters.cpu)?.total;
     let total = [all.user, all.nice, all.system, all.idle, all.iowait, all.irq, all.softirq]
         .into_iter()
         .fold(all.steal, u64::saturating_add);
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     let percent = all.steal as f64 * 100.0 / total.max(1) as f64;
-    let finding = format!("{percent:.2} % of CPU time taken by the hypervisor since boot");
-    if percent <= 1.0 {
-        return DoctorCheck::ok(NAME, finding);
-    }
-    DoctorCheck::warn(
-        NAME,
-        finding,
+    ok_if(
+        percent <= 1.0,
+        format!("{percent:.2} % of CPU time taken by the hypervisor since boot"),
         "measure on a machine whose CPUs are not shared, or repeat often",
     )
 }
