@@ -1,170 +1,132 @@
 //! Ports that ran out, connections that failed, and ways of waiting that cannot work.
 
-use super::{RunCheck, RunEvidence, count, warn};
+use super::{Doubt, EndEvidence, RunEvidence, count, doubt};
 use crate::plan::{Close, Role};
-use crate::result::run::Warning;
+use crate::result::end_result::ConnectionUse;
 use crate::result::span::float;
-
-pub(super) const CHECKS: &[RunCheck] = &[
-    ports_exhausted,
-    time_wait,
-    connects_failed,
-    foreign,
-    worker_held,
-    mptcp_fallback,
-    busy_poll_idle,
-    spin_crowded,
-];
 
 /// Share of the client's ports in TIME-WAIT from which on it is told.
 const MIN_PORTS_SHARE: f64 = 0.8;
 const MORE_PORTS: &str = "let the server close first, or reset (--close server, rst); widen \
                           net.ipv4.ip_local_port_range, or set net.ipv4.tcp_tw_reuse=1";
 
-fn ports_exhausted(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let client = seen.run.connections.and_then(|all| all.client);
-    let Some(uses) = client.filter(|uses| uses.no_port > 0) else { return };
+fn client(seen: &RunEvidence<'_>) -> Option<ConnectionUse> {
+    seen.run.connections?.client
+}
+
+fn server(seen: &RunEvidence<'_>) -> Option<ConnectionUse> {
+    seen.run.connections?.server
+}
+
+pub(super) fn ports_exhausted(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let uses = client(seen).filter(|uses| uses.no_port > 0)?;
     let of = uses.local_ports.map_or_else(String::new, |ports| format!(" (of {ports})"));
-    warn(
-        found,
-        "ports_exhausted",
-        format!(
-            "client: no port{of} was free for {}, each of which had to wait: the rate is that of \
-             TIME-WAIT, not of the path",
-            count(uses.no_port, "attempt")
-        ),
-        MORE_PORTS,
+    let text = format!(
+        "client: no port{of} was free for {}, each of which had to wait: the rate is that of \
+         TIME-WAIT, not of the path",
+        count(uses.no_port, "attempt")
     );
+    doubt(text, MORE_PORTS)
 }
 
-fn time_wait(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    if seen.run.plan.workload.short_lived().is_none_or(|crr| crr.close != Close::Client) {
-        return;
+pub(super) fn time_wait(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    seen.run.plan.workload.short_lived().filter(|crr| crr.close == Close::Client)?;
+    let uses = client(seen)?;
+    let (held, ports) = (uses.time_wait_after?, uses.local_ports?);
+    if float(held) < MIN_PORTS_SHARE * f64::from(ports) {
+        return None;
     }
-    let Some(uses) = seen.run.connections.and_then(|all| all.client) else { return };
-    let (Some(held), Some(ports)) = (uses.time_wait_after, uses.local_ports) else { return };
-    if float(held) >= MIN_PORTS_SHARE * f64::from(ports) {
-        warn(
-            found,
-            "time_wait",
-            format!("client: {held} connections are in TIME-WAIT, and there are {ports} ports"),
-            MORE_PORTS,
-        );
-    }
+    let text = format!("client: {held} connections are in TIME-WAIT, and there are {ports} ports");
+    doubt(text, MORE_PORTS)
 }
 
-fn connects_failed(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let client = seen.run.connections.and_then(|all| all.client);
-    let Some(uses) = client.filter(|uses| uses.failed > 0) else { return };
-    warn(
-        found,
-        "connects_failed",
-        format!("client: {} to connect failed and was repeated", count(uses.failed, "attempt")),
+pub(super) fn connects_failed(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let failed = client(seen).map(|uses| uses.failed).filter(|count| *count > 0)?;
+    doubt(
+        format!("client: {} to connect failed and was repeated", count(failed, "attempt")),
         "look for a full accept queue at the server (nstat TcpExtListenOverflows; \
          net.core.somaxconn)",
-    );
+    )
 }
 
-fn foreign(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let server = seen.run.connections.and_then(|all| all.server);
-    let Some(uses) = server.filter(|uses| uses.foreign > 0) else { return };
-    warn(
-        found,
-        "foreign_connections",
-        format!("server: closed {} from other hosts", count(uses.foreign, "connection")),
+pub(super) fn foreign(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let foreign = server(seen).map(|uses| uses.foreign).filter(|count| *count > 0)?;
+    doubt(
+        format!("server: closed {} from other hosts", count(foreign, "connection")),
         "if they are this run's, let all of them come from one address (no spread by NAT)",
-    );
+    )
 }
 
-fn worker_held(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let server = seen.run.connections.and_then(|all| all.server);
-    let Some(uses) = server.filter(|uses| uses.held > 0) else { return };
-    warn(
-        found,
-        "worker_held",
+pub(super) fn worker_held(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let held = server(seen).map(|uses| uses.held).filter(|count| *count > 0)?;
+    doubt(
         format!(
             "server: {} kept a worker waiting for 100 ms or longer; its workers go on by epoll \
              after that",
-            count(uses.held, "connection")
+            count(held, "connection")
         ),
         "look for loss on the path, and for others on the client's host who connect to the port \
          of the run",
-    );
+    )
 }
 
-fn mptcp_fallback(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    if !seen.run.plan.socket.mptcp {
-        return;
-    }
-    for (end, end_result) in seen.present() {
-        // What a listener will speak is not known before somebody calls.
-        if end == "server" && seen.run.plan.lasting_connections() == 0 {
-            continue;
-        }
-        let sockets = end_result.facts.sockets.iter();
-        let fallen = sockets.filter(|socket| socket.mptcp == Some(false)).count();
-        if fallen > 0 {
-            warn(
-                found,
-                "mptcp_fallback",
-                format!("{end}: {} fell back from Multipath TCP to TCP", count(fallen, "socket")),
-                "start podperf serve --mptcp, set net.mptcp.enabled=1 on both ends; middleboxes \
-                 may strip its options",
-            );
-        }
-    }
+/// What a listener will speak, and by which queue packets come to it, is not known before somebody
+/// calls.
+fn only_listens(seen: &EndEvidence<'_>) -> bool {
+    seen.role == Role::Server && seen.run.plan.lasting_connections() == 0
 }
 
-fn busy_poll_idle(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    for (end, end_result) in seen.present() {
-        let mut sockets = end_result.facts.sockets.iter().filter(|one| one.busy_poll_us > Some(0));
-        let listens = end == "server" && seen.run.plan.lasting_connections() == 0;
-        if sockets.clone().next().is_none() || listens || sockets.any(|one| one.napi_id != Some(0))
-        {
-            continue;
-        }
-        let device = end_result.facts.host.device.as_ref();
-        let name = device.map_or_else(|| "the device".to_owned(), |device| device.name.clone());
-        warn(
-            found,
-            "busy_poll_idle",
-            format!(
-                "{end}: busy polling has nothing to poll: no packet came by a queue (NAPI) of \
-                 {name}"
-            ),
-            "poll a network card's queues, not loopback or a virtual device; or --wait spin",
-        );
+pub(super) fn mptcp_fallback(seen: &EndEvidence<'_>) -> Option<Doubt> {
+    if !seen.run.plan.socket.mptcp || only_listens(seen) {
+        return None;
     }
+    let sockets = seen.result.facts.sockets.iter();
+    let fallen = sockets.filter(|socket| socket.mptcp == Some(false)).count();
+    if fallen == 0 {
+        return None;
+    }
+    let (end, sockets) = (seen.end, count(fallen, "socket"));
+    doubt(
+        format!("{end}: {sockets} fell back from Multipath TCP to TCP"),
+        "start podperf serve --mptcp, set net.mptcp.enabled=1 on both ends; middleboxes may strip \
+         its options",
+    )
 }
 
-fn spin_crowded(seen: &RunEvidence<'_>, found: &mut Vec<Warning>) {
-    let spinning = |role: Role| {
-        let end_result = seen.end_results.get(role).as_ref()?;
-        let facts = &end_result.facts;
-        facts.placement.wait.spins().then(|| {
-            let cpus = facts.host.cpus_allowed.len();
-            (usize::try_from(facts.placement.workers).unwrap_or(usize::MAX), cpus)
-        })
+pub(super) fn busy_poll_idle(seen: &EndEvidence<'_>) -> Option<Doubt> {
+    let sockets = seen.result.facts.sockets.iter();
+    let mut polling = sockets.filter(|one| one.busy_poll_us > Some(0)).peekable();
+    polling.peek()?;
+    if only_listens(seen) || polling.any(|one| one.napi_id != Some(0)) {
+        return None;
+    }
+    let device = seen.result.facts.host.device.as_ref();
+    let name = device.map_or("the device", |device| &device.name);
+    let end = seen.end;
+    doubt(
+        format!(
+            "{end}: busy polling has nothing to poll: no packet came by a queue (NAPI) of {name}"
+        ),
+        "poll a network card's queues, not loopback or a virtual device; or --wait spin",
+    )
+}
+
+pub(super) fn spin_crowded(seen: &RunEvidence<'_>) -> Vec<Doubt> {
+    let spinning = |seen: EndEvidence<'_>| {
+        let (placement, host) = (&seen.result.facts.placement, &seen.result.facts.host);
+        let workers = usize::try_from(placement.workers).unwrap_or(usize::MAX);
+        placement.wait.spins().then_some((seen.end, workers, host.cpus_allowed.len()))
     };
+    let ends: Vec<_> = seen.ends().filter_map(spinning).collect();
     let remedy = "a worker that spins needs a CPU of its own: fewer workers, more CPUs, or block";
-    let (client, server) = (spinning(Role::Client), spinning(Role::Server));
-    if let (true, Some((own, cpus)), Some((other, others))) =
-        (seen.run.same_machine(), client, server)
-    {
-        let (workers, cpus) = (own + other, cpus.max(others));
-        if workers > cpus {
-            let text = format!(
-                "{workers} workers of both ends spin on {} of one machine",
-                count(cpus, "CPU")
-            );
-            warn(found, "spin_crowded", text, remedy);
-        }
-        return;
+    if let (true, [(_, own, cpus), (_, other, others)]) = (seen.run.same_machine(), &ends[..]) {
+        let (workers, cpus) = (own + other, *cpus.max(others));
+        let on = count(cpus, "CPU");
+        let text = format!("{workers} workers of both ends spin on {on} of one machine");
+        return doubt(text, remedy).filter(|_| workers > cpus).into_iter().collect();
     }
-    for (end, spinning) in [("client", client), ("server", server)] {
-        if let Some((workers, cpus)) = spinning.filter(|(workers, cpus)| workers > cpus) {
-            let text = format!("{end}: {workers} workers spin on {}", count(cpus, "CPU"));
-            warn(found, "spin_crowded", text, remedy);
-        }
-    }
+    let crowded = ends.into_iter().filter(|(_, workers, cpus)| workers > cpus);
+    let text =
+        |(end, workers, cpus)| format!("{end}: {workers} workers spin on {}", count(cpus, "CPU"));
+    crowded.map(|end| (text(end), remedy.to_owned())).collect()
 }

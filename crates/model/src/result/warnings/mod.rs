@@ -1,7 +1,7 @@
 //! Doubt as data: what makes a figure of a run doubtful, and what to do about it.
 //!
 //! Enters: the merged run and the ends' results it came from. Leaves: warnings with stable codes,
-//! texts with figures and units, and remedies. One small function a warning; the order of the lists
+//! texts with figures and units, and remedies. One small function a warning; the order of the table
 //! is the order in the document. Nothing here changes a figure.
 
 mod connections;
@@ -12,20 +12,94 @@ mod sockets;
 mod timing;
 mod transports;
 
+use crate::plan::Role;
 use crate::result::end_result::EndResult;
 use crate::result::run::{Ends, Run, Warning};
-use crate::result::span::EndSpans;
-use crate::result::wording::{count, few};
+use crate::result::span::{EndSpans, ROLES};
+use crate::result::wording::{count, end_name, few};
 
-/// What a check looks at.
+/// What a check of the whole run looks at.
 struct RunEvidence<'a> {
     run: &'a Run,
     end_results: &'a Ends<Option<&'a EndResult>>,
     spans: &'a EndSpans<'a>,
 }
 
-/// Adds what it finds.
-type RunCheck = fn(&RunEvidence<'_>, &mut Vec<Warning>);
+/// What a check of one end looks at, whose result arrived.
+struct EndEvidence<'a> {
+    run: &'a Run,
+    role: Role,
+    /// The end's name.
+    end: &'static str,
+    result: &'a EndResult,
+}
+
+/// The text of a warning and its remedy.
+type Doubt = (String, String);
+
+/// Looks for what deserves a warning.
+enum RunCheck {
+    /// Once.
+    Run(fn(&RunEvidence<'_>) -> Option<Doubt>),
+    /// At each end.
+    End(fn(&EndEvidence<'_>) -> Option<Doubt>),
+    /// Once, and may find several.
+    All(fn(&RunEvidence<'_>) -> Vec<Doubt>),
+}
+use RunCheck::{All, End, Run as Once};
+
+/// Every warning's code and its check.
+const CHECKS: &[(&str, RunCheck)] = &[
+    ("same_machine", Once(machines::same_machine)),
+    ("same_process", Once(machines::same_process)),
+    ("loopback", Once(machines::loopback)),
+    ("cpu_steal", End(machines::cpu_steal)),
+    ("quota_throttled", End(machines::quota_throttled)),
+    ("softnet_drops", End(machines::softnet_drops)),
+    ("proc_filtered", End(machines::proc_filtered)),
+    ("cpu_hotplug", End(machines::cpu_hotplug)),
+    ("workers_share_cpus", End(machines::workers_share_cpus)),
+    ("governor", End(machines::governor)),
+    ("slow_clock", End(machines::slow_clock)),
+    ("buffer_clamped", End(sockets::send_buffer_clamped)),
+    ("buffer_clamped", End(sockets::receive_buffer_clamped)),
+    ("congestion_control", End(sockets::congestion_control)),
+    ("congestion_control", Once(sockets::congestion_controls)),
+    ("mss_clamped", End(sockets::mss_clamped)),
+    ("pacing_clamped", End(sockets::pacing_clamped)),
+    ("pacing_bbr", End(sockets::pacing_bbr)),
+    ("offloads_off", End(sockets::offloads_off)),
+    ("short_window", Once(timing::short_window)),
+    ("unaligned_windows", Once(timing::unaligned_windows)),
+    ("start_skew", Once(timing::start_skew)),
+    ("few_samples", Once(timing::few_samples)),
+    ("schedule_late", Once(timing::schedule_late)),
+    ("unfinished_sends", Once(timing::unfinished_sends)),
+    ("unfinished_requests", Once(timing::unfinished_requests)),
+    ("goodput_from_sender", Once(flows::goodput_from_sender)),
+    ("stream_stalled", Once(flows::stream_stalled)),
+    ("stream_ended_early", Once(flows::stream_ended_early)),
+    ("not_drained", Once(flows::not_drained)),
+    ("retransmits", Once(flows::retransmits)),
+    ("ports_exhausted", Once(connections::ports_exhausted)),
+    ("time_wait", Once(connections::time_wait)),
+    ("connects_failed", Once(connections::connects_failed)),
+    ("foreign_connections", Once(connections::foreign)),
+    ("worker_held", Once(connections::worker_held)),
+    ("mptcp_fallback", End(connections::mptcp_fallback)),
+    ("busy_poll_idle", End(connections::busy_poll_idle)),
+    ("spin_crowded", All(connections::spin_crowded)),
+    ("receive_buffer_full", Once(datagrams::receive_buffer_full)),
+    ("datagrams_lost", Once(datagrams::datagrams_lost)),
+    ("datagrams_reordered", Once(datagrams::datagrams_reordered)),
+    ("lost_transactions", Once(datagrams::lost_transactions)),
+    ("fragmented", Once(datagrams::fragmented)),
+    ("fallback", All(transports::fallback)),
+    ("zerocopy_copied", End(transports::zerocopy_copied)),
+    ("zerocopy_enobufs", End(transports::zerocopy_enobufs)),
+    ("stack_only", End(transports::stack_only)),
+    ("mmap_unmapped", End(transports::mmap_unmapped)),
+];
 
 /// All that is doubtful about a run.
 pub(super) fn warnings(
@@ -35,31 +109,29 @@ pub(super) fn warnings(
 ) -> Vec<Warning> {
     let seen = RunEvidence { run, end_results, spans };
     let mut found = Vec::new();
-    let checks = [
-        machines::CHECKS,
-        sockets::CHECKS,
-        timing::CHECKS,
-        flows::CHECKS,
-        connections::CHECKS,
-        datagrams::CHECKS,
-        transports::CHECKS,
-    ];
-    checks.into_iter().flatten().for_each(|check| check(&seen, &mut found));
+    for (code, check) in CHECKS {
+        let doubts: Vec<Doubt> = match check {
+            Once(check) => check(&seen).into_iter().collect(),
+            End(check) => seen.ends().filter_map(|end| check(&end)).collect(),
+            All(check) => check(&seen),
+        };
+        let warning = |(text, remedy)| Warning { code: (*code).to_owned(), text, remedy };
+        found.extend(doubts.into_iter().map(warning));
+    }
     found
 }
 
-/// Adds one warning.
-fn warn(to: &mut Vec<Warning>, code: &str, text: String, remedy: impl Into<String>) {
-    to.push(Warning { code: code.to_owned(), text, remedy: remedy.into() });
+fn doubt(text: impl Into<String>, remedy: impl Into<String>) -> Option<Doubt> {
+    Some((text.into(), remedy.into()))
 }
 
 impl<'a> RunEvidence<'a> {
-    /// The ends' results that arrived, each with the name of its end.
-    fn present(&self) -> impl Iterator<Item = (&'static str, &'a EndResult)> {
-        self.end_results
-            .named()
-            .into_iter()
-            .filter_map(|(end, end_result)| Some((end, (*end_result)?)))
+    /// The ends whose results arrived.
+    fn ends(&self) -> impl Iterator<Item = EndEvidence<'a>> {
+        let (run, results) = (self.run, self.end_results);
+        ROLES.into_iter().filter_map(move |role| {
+            Some(EndEvidence { run, role, end: end_name(role), result: (*results.get(role))? })
+        })
     }
 }
 
