@@ -17,9 +17,21 @@ pub trait Choice: Copy + Eq + Send + Sync + 'static {
     }
 }
 
-/// Implements [`Choice`] for an enum: each variant with its name and its sentence of help.
+/// Defines an enum that is a [`Choice`]: each variant with its name, which stands in JSON as well,
+/// and its description, which is its sentence of help.
 macro_rules! choice {
-    ($type:ident { $($variant:ident = $name:literal, $help:literal;)+ }) => {
+    ($(#[$attribute:meta])* pub enum $type:ident {
+        $($(#[doc = $help:tt])+ $variant:ident = $name:literal $([$default:ident])?,)+
+    }) => {
+        $(#[$attribute])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
+        pub enum $type {
+            $($(#[doc = $help])+ $(#[$default])? #[serde(rename = $name)] $variant,)+
+        }
+
         impl $type {
             /// The name, as typed and as in the result.
             #[must_use]
@@ -36,7 +48,8 @@ macro_rules! choice {
             }
 
             fn help(self) -> &'static str {
-                match self { $(Self::$variant => $help),+ }
+                let sentence = match self { $(Self::$variant => concat!($($help),+)),+ };
+                sentence.trim().trim_end_matches('.')
             }
         }
     };

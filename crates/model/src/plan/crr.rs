@@ -21,30 +21,18 @@ pub struct CrrPlan {
     pub close: Close,
 }
 
+choice! {
 /// How a connection ends. Whoever closes first keeps its port for a minute (TIME-WAIT, RFC 9293,
 /// section 3.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Default)]
 pub enum Close {
     /// The server closes behind its response, as for netperf's TCP_CRR: TIME-WAIT stays there, and
     /// the client's ports are free again at once.
-    #[default]
-    Server,
+    Server = "server" [default],
     /// The client closes behind the response: TIME-WAIT stays with the client, which runs out of
     /// ports.
-    Client,
-    /// The client resets the connection behind the response (SO_LINGER of 0): no TIME-WAIT at all.
-    Rst,
-}
-
-choice!(Close {
-    Server = "server",
-        "The server closes behind its response, as for netperf's TCP_CRR: TIME-WAIT stays \
-          there, and the client's ports are free again at once";
     Client = "client",
-        "The client closes behind the response: TIME-WAIT stays with the client, which runs out \
-          of ports";
+    /// The client resets the connection behind the response (SO_LINGER of 0): no TIME-WAIT at all.
     Rst = "rst",
-        "The client resets the connection behind the response (SO_LINGER of 0): no TIME-WAIT at \
-          all";
-});
+}
+}

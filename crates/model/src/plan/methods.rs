@@ -1,46 +1,43 @@
 //! The ways in which streams' bytes move between podperf and the kernel.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::Choice;
 use super::choice::choice;
 
+choice! {
 /// How bytes are handed to the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub enum SendMethod {
     /// The cheapest for the sender's CPU on this path, by a probe during the warm-up.
-    Auto,
+    Auto = "auto",
     /// send(2): the kernel copies.
-    Write,
+    Write = "write",
     /// send(2) with MSG_ZEROCOPY: the kernel sends from the program's pages, where the path lets
     /// it.
-    Zerocopy,
+    Zerocopy = "zerocopy",
     /// sendfile(2) out of memory (a memfd).
-    Sendfile,
+    Sendfile = "sendfile",
     /// tee(2) and splice(2) of pages that a pipe holds.
-    Splice,
+    Splice = "splice",
     /// io_uring: the kernel copies; small messages are handed over several at once.
-    Uring,
+    Uring = "uring",
     /// io_uring, zero copy (SEND_ZC): the kernel takes the pages where it can, and says whether it
     /// did.
-    UringZc,
+    UringZc = "uring-zc",
+}
 }
 
+choice! {
 /// How bytes are taken from the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub enum ReceiveMethod {
     /// recv(2): the kernel copies, as for an application.
-    Read,
+    Read = "read",
     /// recv(2) with MSG_TRUNC: the kernel discards the bytes. A figure of the stack alone.
-    Trunc,
+    Trunc = "trunc",
     /// TCP_ZEROCOPY_RECEIVE: the kernel maps whole pages, and the rest is read. A figure of the
     /// stack alone: nothing touches what is mapped.
-    Mmap,
+    Mmap = "mmap",
     /// io_uring: multishot receives into a ring of provided buffers, as for an application.
-    Uring,
+    Uring = "uring",
+}
 }
 
 impl SendMethod {
@@ -58,28 +55,3 @@ impl ReceiveMethod {
         matches!(self, Self::Trunc | Self::Mmap)
     }
 }
-
-choice!(SendMethod {
-    Auto = "auto", "The cheapest for the sender's CPU on this path, by a probe during the warm-up";
-    Write = "write", "send(2): the kernel copies";
-    Zerocopy = "zerocopy",
-        "send(2) with MSG_ZEROCOPY: the kernel sends from the program's pages, where the path \
-          lets it";
-    Sendfile = "sendfile", "sendfile(2) out of memory (a memfd)";
-    Splice = "splice", "tee(2) and splice(2) of pages that a pipe holds";
-    Uring = "uring", "io_uring: the kernel copies; small messages are handed over several at once";
-    UringZc = "uring-zc",
-        "io_uring, zero copy (SEND_ZC): the kernel takes the pages where it can, and says \
-          whether it did";
-});
-
-choice!(ReceiveMethod {
-    Read = "read", "recv(2): the kernel copies, as for an application";
-    Trunc = "trunc",
-        "recv(2) with MSG_TRUNC: the kernel discards the bytes. A figure of the stack alone";
-    Mmap = "mmap",
-        "TCP_ZEROCOPY_RECEIVE: the kernel maps whole pages, and the rest is read. A figure of \
-          the stack alone: nothing touches what is mapped";
-    Uring = "uring",
-        "io_uring: multishot receives into a ring of provided buffers, as for an application";
-});

@@ -4,7 +4,6 @@
 //! which is all that clients and servers measure. Every rule about options lives in `rules`, and
 //! the constructor of [`CheckedPlan`] applies them. No I/O here.
 
-mod backend;
 mod checked;
 mod choice;
 mod crr;
@@ -24,14 +23,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{BitRate, Bytes, seconds};
-pub use backend::Backend;
 pub use checked::CheckedPlan;
 pub use choice::Choice;
 use choice::choice;
 pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
-pub use rr::{LoadPlan, RrPlan};
+pub use rr::{Backend, LoadPlan, RrPlan};
 pub use rules::MAX_CPUS;
 pub use wait::{MAX_BUSY_POLL_US, Wait};
 pub use workload::Workload;
@@ -75,23 +73,17 @@ pub struct StreamPlan {
     pub receive: ReceiveMethod,
 }
 
+choice! {
 /// Direction of bulk streams, as seen from the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Client sends, server receives.
-    Up,
+    Up = "up",
     /// Server sends, client receives.
-    Down,
+    Down = "down",
     /// As many streams each way, at once.
-    Both,
+    Both = "both",
 }
-
-choice!(Direction {
-    Up = "up", "Client sends, server receives";
-    Down = "down", "Server sends, client receives";
-    Both = "both", "As many streams each way, at once";
-});
+}
 
 impl Direction {
     /// Directions in which bytes go.

@@ -1,9 +1,10 @@
-//! What a request/response run asks for, and the load beside it.
+//! What a request/response run asks for, the load beside it, and what waits for its flows.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, StreamPlan};
+use super::StreamPlan;
+use super::choice::choice;
 use crate::units::Bytes;
 
 /// Request/response.
@@ -55,4 +56,18 @@ impl LoadPlan {
     pub const fn connections(&self) -> u32 {
         self.stream.direction.ways() * self.streams
     }
+}
+
+choice! {
+/// What moves and waits for the flows of a worker.
+#[derive(Default)]
+pub enum Backend {
+    /// Blocking calls for one flow a worker with one request in flight; for several flows what is
+    /// faster for their number, and epoll where the kernel refuses io_uring.
+    Auto = "auto" [default],
+    /// epoll(7) and a system call a step.
+    Epoll = "epoll",
+    /// io_uring: received by multishot requests, all sends of a round handed over at once.
+    Uring = "uring",
+}
 }

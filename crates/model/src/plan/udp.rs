@@ -56,24 +56,18 @@ pub struct UdpRrPlan {
     pub fragment: bool,
 }
 
+choice! {
 /// Whether an offload is used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Default)]
 pub enum Offload {
     /// Where the kernel has it and it serves the rate.
-    #[default]
-    Auto,
+    Auto = "auto" [default],
     /// Always; an error where the kernel refuses it.
-    On,
+    On = "on",
     /// Never.
-    Off,
+    Off = "off",
 }
-
-choice!(Offload {
-    Auto = "auto", "Where the kernel has it and it serves the rate";
-    On = "on", "Always; an error where the kernel refuses it";
-    Off = "off", "Never";
-});
+}
 
 impl UdpPlan {
     /// Payload of a datagram; while the path is not known, what Ethernet carries.
