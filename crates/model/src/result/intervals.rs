@@ -63,10 +63,7 @@ pub fn interval(
             .map(|(count, sum)| float(sum) / float(count)),
         datagrams_lost,
         jitter_us,
-        cpu: Ends {
-            client: spans.client.as_ref().and_then(cpu::interval),
-            server: spans.server.as_ref().and_then(cpu::interval),
-        },
+        cpu: Ends::of(|role| spans.end(role).and_then(cpu::interval)),
     }
 }
 

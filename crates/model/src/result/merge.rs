@@ -6,12 +6,11 @@
 use crate::error::{Error, Kind};
 use crate::latency::LatencyWire;
 use crate::plan::{Plan, Role};
-use crate::reading::Reading;
 use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
     Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
-use crate::result::span::{EndSpans, ROLES, Span, float};
+use crate::result::span::{EndResults, EndSpans, ROLES, Span, float};
 use crate::result::wording::end_name;
 use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
 
@@ -40,13 +39,14 @@ pub struct Input {
 #[must_use]
 pub fn merge(input: Input) -> Run {
     let end_results = Ends { client: input.client.as_ref(), server: input.server.as_ref() };
+    let [client_readings, server_readings] = ROLES.map(|role| end_results.readings(role));
     let spans = EndSpans {
         plan: &input.plan,
-        client: Span::over(readings(end_results.client)),
-        server: Span::over(readings(end_results.server)),
+        client: Span::over(client_readings),
+        server: Span::over(server_readings),
     };
     let mut errors = input.errors.clone();
-    let client = report(end_results.client);
+    let client = end_results.report(Role::Client);
     let mut summary = |what, wire: Option<&LatencyWire>| {
         latency::summary(wire?).map_err(|cause| errors.push(damaged(what, cause))).ok()
     };
@@ -81,21 +81,17 @@ pub fn merge(input: Input) -> Run {
         schedule,
         connect_time,
         connections: connections(&spans, &end_results),
-        cpu: both(|role| cpu_of(*end_results.get(role), work)),
-        packets: both(|role| -> Option<Packets> { packets::packets(spans.end(role)?) }),
+        cpu: Ends::of(|role| cpu_of(*end_results.get(role), work)),
+        packets: Ends::of(|role| -> Option<Packets> { packets::packets(spans.end(role)?) }),
         throughput,
         load: streams::throughput(&spans, spans.load()),
         transactions,
-        host: both(|role| Some(end_results.get(role).as_ref()?.facts.host.clone())),
-        placement: both(|role| Some(end_results.get(role).as_ref()?.facts.placement.clone())),
-        transport: both(|role| transport::transport(&input.plan, report(*end_results.get(role))?)),
+        host: Ends::of(|role| Some(end_results.get(role).as_ref()?.facts.host.clone())),
+        placement: Ends::of(|role| Some(end_results.get(role).as_ref()?.facts.placement.clone())),
+        transport: Ends::of(|role| transport::transport(&input.plan, end_results.report(role)?)),
         ceiling: None,
         no_ceiling: None,
-        intervals: intervals::intervals(
-            &input.plan,
-            readings(end_results.client),
-            readings(end_results.server),
-        ),
+        intervals: intervals::intervals(&input.plan, client_readings, server_readings),
         verdict: Verdict::default(),
         warnings: Vec::new(),
         started_at: input.started_at,
@@ -113,27 +109,11 @@ fn damaged(what: &str, cause: String) -> Error {
     Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
-fn readings(end_result: Option<&EndResult>) -> &[Reading] {
-    end_result.map_or(&[], |end_result| &end_result.readings)
-}
-
-fn report(end_result: Option<&EndResult>) -> Option<&EndReport> {
-    end_result.and_then(|end_result| end_result.report.as_ref())
-}
-
-fn both<T>(of: impl Fn(Role) -> T) -> Ends<T> {
-    Ends { client: of(Role::Client), server: of(Role::Server) }
-}
-
 /// Adds what the ends reported and, where nothing else explains it, what of them is missing;
 /// sorts by time. Errors without a time come last.
-fn add_reported(
-    errors: &mut Vec<Error>,
-    end_results: &Ends<Option<&EndResult>>,
-    spans: &EndSpans<'_>,
-) {
+fn add_reported(errors: &mut Vec<Error>, end_results: &EndResults<'_>, spans: &EndSpans<'_>) {
     for role in ROLES {
-        for error in report(*end_results.get(role)).map_or(&[][..], |report| &report.errors) {
+        for error in end_results.report(role).map_or(&[][..], |report| &report.errors) {
             let error = match (role, error.kind) {
                 // A signal to the server is not one to the client: here the run broke off.
                 (Role::Server, Kind::Interrupted | Kind::Terminated | Kind::Deadline) => {
@@ -148,10 +128,9 @@ fn add_reported(
     }
     if errors.is_empty() {
         for role in ROLES {
-            let end_result = end_results.get(role);
             let cause = if spans.end(role).is_none() {
                 "fewer than two readings of its counters arrived"
-            } else if report(*end_result).is_none() {
+            } else if end_results.report(role).is_none() {
                 "its workers' report did not arrive"
             } else {
                 continue;
@@ -164,18 +143,14 @@ fn add_reported(
     errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
 }
 
-fn window(
-    spans: &EndSpans<'_>,
-    end_results: &Ends<Option<&EndResult>>,
-    warm_up: f64,
-) -> Option<Window> {
+fn window(spans: &EndSpans<'_>, end_results: &EndResults<'_>, warm_up: f64) -> Option<Window> {
     let own = spans.client.or(spans.server)?;
     Some(Window {
         seconds: own.seconds,
         server_seconds: spans.server.map(|span| span.seconds),
         start_skew_us: ROLES
             .into_iter()
-            .filter_map(|role| start_skew_us(report(*end_results.get(role))?))
+            .filter_map(|role| start_skew_us(end_results.report(role)?))
             .reduce(f64::max),
         warm_up_seconds: if warm_up.is_finite() { warm_up } else { 0.0 },
     })
@@ -189,12 +164,9 @@ fn start_skew_us(report: &EndReport) -> Option<f64> {
 }
 
 /// What the ends told of connections that do not last.
-fn connections(
-    spans: &EndSpans<'_>,
-    end_results: &Ends<Option<&EndResult>>,
-) -> Option<Connections> {
+fn connections(spans: &EndSpans<'_>, end_results: &EndResults<'_>) -> Option<Connections> {
     spans.plan.workload.short_lived()?;
-    let uses = |role| report(*end_results.get(role))?.connections;
+    let uses = |role| end_results.report(role)?.connections;
     let connections = Connections {
         lifetime: streams::lifetime_of_all(end_results),
         client: uses(Role::Client),

@@ -117,6 +117,11 @@ pub struct Ends<T> {
 }
 
 impl<T> Ends<T> {
+    /// What `value` says of each end, the client first.
+    pub fn of(mut value: impl FnMut(Role) -> T) -> Self {
+        Self { client: value(Role::Client), server: value(Role::Server) }
+    }
+
     /// One end's value.
     #[must_use]
     pub const fn get(&self, role: Role) -> &T {

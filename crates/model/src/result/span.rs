@@ -7,6 +7,52 @@ use std::ops::Range;
 
 use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::{FlowCounters, Reading, TcpInfo};
+use crate::result::end_result::{EndReport, EndResult, FlowReport};
+use crate::result::run::Ends;
+
+/// Both ends' results, as far as they arrived.
+pub(super) type EndResults<'a> = Ends<Option<&'a EndResult>>;
+
+impl<'a> EndResults<'a> {
+    /// What an end's workers reported.
+    pub(super) fn report(&self, role: Role) -> Option<&'a EndReport> {
+        (*self.get(role))?.report.as_ref()
+    }
+
+    /// An end's readings; none when it did not get ready.
+    pub(super) fn readings(&self, role: Role) -> &'a [Reading] {
+        self.get(role).map_or(&[], |end_result| &end_result.readings)
+    }
+}
+
+/// Bytes, and the calls that moved them, over `flows`; nothing without a call.
+pub(super) fn bytes_and_calls<'a>(
+    flows: impl IntoIterator<Item = &'a FlowReport>,
+    of: fn(&FlowReport) -> (u64, u64),
+) -> Option<(f64, f64)> {
+    let (bytes, calls) = flows.into_iter().map(of).fold((0_u64, 0_u64), |sum, flow| {
+        (sum.0.saturating_add(flow.0), sum.1.saturating_add(flow.1))
+    });
+    (calls > 0).then(|| (float(bytes), float(calls)))
+}
+
+/// What one send call of a flow moved: bytes and calls.
+pub(super) const fn sends(flow: &FlowReport) -> (u64, u64) {
+    (flow.bytes_sent, flow.send_calls)
+}
+
+/// What one receive call of a flow moved, likewise.
+pub(super) const fn receives(flow: &FlowReport) -> (u64, u64) {
+    (flow.bytes_received, flow.receive_calls)
+}
+
+/// Mean bytes of a call over `flows`.
+pub(super) fn bytes_per_call<'a>(
+    flows: impl IntoIterator<Item = &'a FlowReport>,
+    of: fn(&FlowReport) -> (u64, u64),
+) -> Option<f64> {
+    bytes_and_calls(flows, of).map(|(bytes, calls)| bytes / calls)
+}
 
 /// Two readings of one end, the second later than the first.
 #[derive(Debug, Clone, Copy)]
@@ -198,22 +244,23 @@ impl<'a> EndSpans<'a> {
 
     /// What arrived on one flow, both ways of request/response; nothing when a way is unknown.
     pub(super) fn flow_received(&self, id: u32) -> Option<Goodput> {
-        if !self.paired() {
-            return None;
-        }
-        let mut ways = self.senders(id).map(|sender| self.received(other(sender), id));
-        let first = ways.next()??;
-        ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
+        self.all_ways(id, |sender| self.received(other(sender), id), Goodput::plus)
     }
 
     /// What was sent on one flow, likewise.
     pub(super) fn flow_sent(&self, id: u32) -> Option<Amount> {
-        if !self.paired() {
-            return None;
-        }
-        let mut ways = self.senders(id).map(|sender| self.sent(sender, id));
+        self.all_ways(id, |sender| self.sent(sender, id), Amount::plus)
+    }
+
+    fn all_ways<T>(
+        &self,
+        id: u32,
+        by: impl Fn(Role) -> Option<T>,
+        plus: impl Fn(T, T) -> T,
+    ) -> Option<T> {
+        let mut ways = self.senders(id).filter(|_| self.paired()).map(by);
         let first = ways.next()??;
-        ways.try_fold(first, |sum, way| Some(sum.plus(way?)))
+        ways.try_fold(first, |sum, way| Some(plus(sum, way?)))
     }
 
     /// What the receiving kernels counted on flow `id`; nothing when one could not be read.

@@ -7,19 +7,21 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::plan::Role;
-use crate::reading::TcpInfo;
-use crate::result::end_result::{EndResult, FlowReport};
+use crate::reading::{Reading, TcpInfo};
+use crate::result::end_result::{EndReport, EndResult, FlowReport};
 use crate::result::run::{
     Ends, Lifetime, Limited, SocketFacts, Stream, StreamDirection, Throughput,
 };
-use crate::result::span::{Amount, EndSpans, float, other};
+use crate::result::span::{
+    Amount, EndResults, EndSpans, Goodput, ROLES, bytes_per_call, float, other, receives, sends,
+};
 use crate::result::udp;
 
 /// Goodput over `flows`; nothing when nobody counted anything.
 pub(super) fn throughput(spans: &EndSpans<'_>, flows: Range<u32>) -> Option<Throughput> {
     let up = spans.all_received(Role::Server, flows.clone());
     let down = spans.all_received(Role::Client, flows.clone());
-    let all = up.into_iter().chain(down).reduce(super::span::Goodput::plus)?;
+    let all = up.into_iter().chain(down).reduce(Goodput::plus)?;
     let sent = spans.all_sent(flows.clone());
     Some(Throughput {
         bits_per_second: all.amount.bits_per_second,
@@ -34,21 +36,19 @@ pub(super) fn throughput(spans: &EndSpans<'_>, flows: Range<u32>) -> Option<Thro
 }
 
 /// One entry a flow.
-pub(super) fn streams(spans: &EndSpans<'_>, end_results: &Ends<Option<&EndResult>>) -> Vec<Stream> {
-    let reports =
-        Ends { client: flow_reports(end_results.client), server: flow_reports(end_results.server) };
+pub(super) fn streams(spans: &EndSpans<'_>, end_results: &EndResults<'_>) -> Vec<Stream> {
+    let reports = Ends::of(|role| flow_reports(end_results.report(role)));
     spans.flows().map(|id| stream(spans, end_results, &reports, id)).collect()
 }
 
 fn stream(
     spans: &EndSpans<'_>,
-    end_results: &Ends<Option<&EndResult>>,
+    end_results: &EndResults<'_>,
     reports: &Ends<BTreeMap<u32, &FlowReport>>,
     id: u32,
 ) -> Stream {
     let received = spans.flow_received(id).map(|received| received.amount);
-    let tcp =
-        Ends { client: tcp_of(end_results.client, id), server: tcp_of(end_results.server, id) };
+    let tcp = Ends::of(|role| tcp_of(end_results.readings(role), id));
     let report = |role: Role| reports.get(role).get(&id).copied();
     let senders: Vec<Role> = spans.senders(id).collect();
     let sending = senders.iter().filter_map(|role| report(*role));
@@ -63,38 +63,26 @@ fn stream(
         retransmits: spans.retransmits(id),
         rtt_us: tcp.get(spans.reporting_end(id)).map(|tcp| tcp.rtt_us),
         transactions: spans.transactions(id).map(|(count, _)| count),
-        mean_send_bytes: mean(sending.map(|flow| (flow.bytes_sent, flow.send_calls))),
-        mean_receive_bytes: mean(receiving.map(|flow| (flow.bytes_received, flow.receive_calls))),
+        mean_send_bytes: bytes_per_call(sending, sends),
+        mean_receive_bytes: bytes_per_call(receiving, receives),
         lifetime: lifetime(&senders, report).filter(|_| spans.paired()),
         datagrams: udp::facts(spans, id, report),
         tcp,
         limited: limited(spans, id),
-        socket: Ends {
-            client: socket(end_results.client, id),
-            server: socket(end_results.server, id),
-        },
+        socket: Ends::of(|role| socket(*end_results.get(role), id)),
     }
 }
 
-fn flow_reports(end_result: Option<&EndResult>) -> BTreeMap<u32, &FlowReport> {
-    let report = end_result.and_then(|end_result| end_result.report.as_ref());
+fn flow_reports(report: Option<&EndReport>) -> BTreeMap<u32, &FlowReport> {
     report.map_or(&[][..], |report| &report.flows).iter().map(|flow| (flow.id, flow)).collect()
 }
 
-fn tcp_of(end_result: Option<&EndResult>, id: u32) -> Option<TcpInfo> {
-    end_result?.readings.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
+fn tcp_of(readings: &[Reading], id: u32) -> Option<TcpInfo> {
+    readings.last()?.flows.get(usize::try_from(id).ok()?)?.tcp
 }
 
 fn socket(end_result: Option<&EndResult>, id: u32) -> Option<SocketFacts> {
     end_result?.facts.sockets.get(usize::try_from(id).ok()?).cloned()
-}
-
-/// Bytes per call, over the flows given as (bytes, calls).
-fn mean(flows: impl Iterator<Item = (u64, u64)>) -> Option<f64> {
-    let (bytes, calls) = flows.reduce(|(bytes, calls), (more_bytes, more_calls)| {
-        (bytes.saturating_add(more_bytes), calls.saturating_add(more_calls))
-    })?;
-    (calls > 0).then(|| float(bytes) / float(calls))
 }
 
 fn lifetime<'a>(
@@ -112,11 +100,10 @@ fn lifetime<'a>(
 }
 
 /// Both ends' bytes over all flows; nothing when an end did not report.
-pub(super) fn lifetime_of_all(end_results: &Ends<Option<&EndResult>>) -> Option<Lifetime> {
-    let flows =
-        |end_result: Option<&'_ EndResult>| Some(end_result?.report.as_ref()?.flows.clone());
+pub(super) fn lifetime_of_all(end_results: &EndResults<'_>) -> Option<Lifetime> {
+    let [client, server] = ROLES.map(|role| end_results.report(role));
     let mut life = Lifetime { drained: true, ..Lifetime::default() };
-    for flow in flows(end_results.client)?.into_iter().chain(flows(end_results.server)?) {
+    for flow in client?.flows.iter().chain(&server?.flows) {
         life.bytes_sent = life.bytes_sent.saturating_add(flow.bytes_sent);
         life.bytes_received = life.bytes_received.saturating_add(flow.bytes_received);
         life.drained &= flow.drained;

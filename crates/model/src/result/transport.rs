@@ -3,7 +3,7 @@
 use crate::plan::{Plan, StreamPlan};
 use crate::result::end_result::{EndReport, FlowReport, ReceiveUse, SendUse};
 use crate::result::run::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
-use crate::result::span::float;
+use crate::result::span::{bytes_per_call, float, receives, sends};
 
 /// One end's transports; nothing where no streams were moved.
 pub(super) fn transport(plan: &Plan, report: &EndReport) -> Option<TransportFacts> {
@@ -31,7 +31,7 @@ fn send_facts(plan: &StreamPlan, own: &SendUse, flows: &[FlowReport]) -> Option<
         used: own.used?,
         reason: own.reason.clone(),
         bytes_by_method: own.bytes.clone(),
-        mean_bytes_per_call: mean(flows, |flow| (flow.bytes_sent, flow.send_calls)),
+        mean_bytes_per_call: bytes_per_call(flows, sends),
         zerocopy: (zerocopy != ZerocopyFacts::default()).then_some(zerocopy),
     })
 }
@@ -47,14 +47,6 @@ fn receive_facts(
         stack_only: plan.receive.stack_only(),
         reason: own.reason.clone(),
         bytes_by_method: own.bytes.clone(),
-        mean_bytes_per_call: mean(flows, |flow| (flow.bytes_received, flow.receive_calls)),
+        mean_bytes_per_call: bytes_per_call(flows, receives),
     })
-}
-
-/// Bytes per call, over all flows.
-fn mean(flows: &[FlowReport], of: impl Fn(&FlowReport) -> (u64, u64)) -> Option<f64> {
-    let (bytes, calls) = flows.iter().map(of).fold((0_u64, 0_u64), |sum, flow| {
-        (sum.0.saturating_add(flow.0), sum.1.saturating_add(flow.1))
-    });
-    (calls > 0).then(|| float(bytes) / float(calls))
 }

@@ -7,33 +7,28 @@
 use crate::plan::udp::UdpPlan;
 use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::Datagrams;
-use crate::result::end_result::{EndReport, EndResult, FlowReport};
+use crate::result::end_result::{EndReport, FlowReport, ScheduleAdherence};
 use crate::result::latency;
 use crate::result::run::{DatagramCalls, DatagramFacts, Ends, Latency, ScheduleFacts, Stream, Udp};
-use crate::result::span::{EndSpans, ROLES, float, other};
+use crate::result::span::{
+    EndResults, EndSpans, ROLES, bytes_and_calls, float, other, receives, sends,
+};
 
 /// The part of the result about datagrams; nothing for other runs.
 pub(super) fn udp(
     spans: &EndSpans<'_>,
-    end_results: &Ends<Option<&EndResult>>,
+    end_results: &EndResults<'_>,
     streams: &[Stream],
 ) -> Option<Udp> {
     if !spans.plan.workload.is_udp() {
         return None;
     }
-    let client = report(*end_results.get(Role::Client));
+    let client = end_results.report(Role::Client);
     Some(Udp {
         datagrams: total(streams),
         lost_transactions: client.and_then(|client| client.lost_transactions),
-        calls: Ends {
-            client: calls(spans.plan, end_results.client),
-            server: calls(spans.plan, end_results.server),
-        },
+        calls: Ends::of(|role| calls(spans.plan, end_results.report(role)?)),
     })
-}
-
-fn report(end_result: Option<&EndResult>) -> Option<&EndReport> {
-    end_result.and_then(|end_result| end_result.report.as_ref())
 }
 
 /// What became of the datagrams of flow `id`; `flow` finds an end's report of it.
@@ -114,45 +109,38 @@ pub(super) fn interval(spans: &EndSpans<'_>) -> (Option<u64>, Option<f64>) {
     (lost.reduce(u64::saturating_add), mean(jitter.map(|(_, last)| float(last.jitter_ns) / 1e3)))
 }
 
-fn calls(plan: &Plan, end_result: Option<&EndResult>) -> Option<DatagramCalls> {
+fn calls(plan: &Plan, report: &EndReport) -> Option<DatagramCalls> {
     let udp = plan.workload.datagram_stream()?;
-    let report = report(end_result)?;
     let own = report.datagrams?;
     Some(DatagramCalls {
         gso_asked: own.segmented.map(|_| udp.gso),
         gso_used: own.segmented,
         datagrams_per_send: own.per_send,
-        mean_datagrams_per_send: per_call(udp, &report.flows, |flow| {
-            (flow.bytes_sent, flow.send_calls)
-        }),
+        mean_datagrams_per_send: per_call(udp, &report.flows, sends),
         gro_asked: own.joined.map(|_| udp.gro),
         gro_used: own.joined,
-        mean_datagrams_per_receive: per_call(udp, &report.flows, |flow| {
-            (flow.bytes_received, flow.receive_calls)
-        }),
+        mean_datagrams_per_receive: per_call(udp, &report.flows, receives),
     })
 }
 
 fn per_call(
     plan: &UdpPlan,
     flows: &[FlowReport],
-    of: impl Fn(&FlowReport) -> (u64, u64),
+    of: fn(&FlowReport) -> (u64, u64),
 ) -> Option<f64> {
-    let (bytes, calls) = flows.iter().map(of).fold((0_u64, 0_u64), |sum, flow| {
-        (sum.0.saturating_add(flow.0), sum.1.saturating_add(flow.1))
-    });
+    let (bytes, calls) = bytes_and_calls(flows, of)?;
     let size = plan.datagram_bytes.map(|size| size.0).filter(|size| *size > 0)?;
-    (calls > 0).then(|| float(bytes) / float(size) / float(calls))
+    Some(bytes / float(size) / calls)
 }
 
 /// How the schedules of both ends were kept; `summary` reads a distribution.
 pub(super) fn schedule(
-    end_results: &Ends<Option<&EndResult>>,
+    end_results: &EndResults<'_>,
     mut summary: impl FnMut(&str, Result<Latency, String>) -> Option<Latency>,
 ) -> Option<ScheduleFacts> {
-    let reports = || ROLES.into_iter().filter_map(|role| report(*end_results.get(role)));
+    let reports = || ROLES.into_iter().filter_map(|role| end_results.report(role));
     let kept = reports().filter_map(|report| report.schedule);
-    let kept = kept.reduce(crate::result::end_result::ScheduleAdherence::plus)?;
+    let kept = kept.reduce(ScheduleAdherence::plus)?;
     let pacing = || reports().filter_map(|report| report.pacing.as_ref());
     let mut all = |name: &str, wires: Vec<_>| {
         if wires.is_empty() { None } else { summary(name, latency::merged(&wires)) }

@@ -11,7 +11,7 @@ use podperf_model::result::run::{Cpu, Ends, Run};
 pub(super) fn cpu(group: &SampleGroup<'_>) -> Ends<Option<EndCpu>> {
     let of =
         |role| mean(group.whole.iter().filter_map(|sample| sample_cpu(sample, role)).collect());
-    Ends { client: of(Role::Client), server: of(Role::Server) }
+    Ends::of(of)
 }
 
 fn mean(samples: Vec<EndCpu>) -> Option<EndCpu> {

@@ -14,14 +14,14 @@ mod transports;
 
 use crate::plan::Role;
 use crate::result::end_result::EndResult;
-use crate::result::run::{Ends, Run, Warning};
-use crate::result::span::{EndSpans, ROLES};
+use crate::result::run::{Run, Warning};
+use crate::result::span::{EndResults, EndSpans, ROLES};
 use crate::result::wording::{count, end_name, few};
 
 /// What a check of the whole run looks at.
 struct RunEvidence<'a> {
     run: &'a Run,
-    end_results: &'a Ends<Option<&'a EndResult>>,
+    end_results: &'a EndResults<'a>,
     spans: &'a EndSpans<'a>,
 }
 
@@ -104,7 +104,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
 /// All that is doubtful about a run.
 pub(super) fn warnings(
     run: &Run,
-    end_results: &Ends<Option<&EndResult>>,
+    end_results: &EndResults<'_>,
     spans: &EndSpans<'_>,
 ) -> Vec<Warning> {
     let seen = RunEvidence { run, end_results, spans };
