@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 use crate::metrics::roots::Roots;
-use crate::metrics::source::{FactResult, cpu_list, number};
+use crate::metrics::source::{cpu_list, number};
 
 /// One CPU that may be used. A place that sysfs does not show is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,7 +83,10 @@ impl Topology {
 }
 
 /// CPUs the calling thread may run on (sched_getaffinity(2)), ascending.
-pub(super) fn allowed_cpus() -> FactResult<Vec<u32>> {
+///
+/// # Errors
+/// In words, when the system does not tell.
+pub fn allowed_cpus() -> Result<Vec<u32>, String> {
     let set = sched_getaffinity(Pid::from_raw(0))
         .map_err(|errno| format!("sched_getaffinity: {errno}"))?;
     let allowed = (0..CpuSet::count()).filter(|&id| set.is_set(id).unwrap_or(false));

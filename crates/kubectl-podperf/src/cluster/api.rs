@@ -3,6 +3,7 @@
 //! Enters: objects and names. Leaves: the answer, or an [`ApiFailure`]: a refusal, which is final,
 //! or an API server out of reach.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::failure::{ApiFailure, DuringRequest as _, chain};
 use crate::cluster::kubeconfig;
+use crate::plan::labels;
 use crate::plan::options::ClusterArgs;
 use podperf_model::Context as _;
 use podperf_model::error::{Error, Kind, Result};
@@ -170,6 +172,24 @@ impl Cluster {
     ) -> Result<Vec<K>, ApiFailure> {
         let (api, parameters) = (self.api::<K>(), ListParams::default().labels(selector));
         Ok(self.with_retries(|| api.list(&parameters)).await?.items)
+    }
+
+    /// The pods of a run, by name.
+    pub(crate) async fn pods(&self, run_id: &str) -> Result<BTreeMap<String, Pod>, ApiFailure> {
+        let pods: Vec<Pod> = self.list(&labels::selector(run_id)).await?;
+        let named = |pod: Pod| Some((pod.metadata.name.clone()?, pod));
+        Ok(pods.into_iter().filter_map(named).collect())
+    }
+
+    /// The objects of a kind; none for who may not see it, and so has made none of it.
+    pub(crate) async fn list_visible<K: NamespacedObject>(
+        &self,
+        selector: &str,
+    ) -> Result<Vec<K>, ApiFailure> {
+        match self.list(selector).await {
+            Err(failure) if failure.has_status(403) => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// Lists what is in other namespaces.

@@ -146,11 +146,7 @@ async fn find<K: NamespacedObject>(
     cluster: &Cluster,
     selector: &str,
 ) -> Result<Vec<FoundObject>, ApiFailure> {
-    let found: Vec<K> = match cluster.list(selector).await {
-        // Who may not see this kind has made none of it.
-        Err(failure) if failure.has_status(403) => return Ok(Vec::new()),
-        other => other?,
-    };
+    let found: Vec<K> = cluster.list_visible(selector).await?;
     let found_object = |object: K| {
         let meta = object.meta();
         let ending = meta.deletion_timestamp.is_some();

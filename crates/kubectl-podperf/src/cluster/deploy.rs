@@ -21,9 +21,9 @@ use crate::cluster::namespace;
 use crate::cluster::ready::{self, PodWaiter};
 use crate::cluster::verify;
 use crate::plan::labels;
-use crate::plan::layout::{Replica, RunLayout};
+use crate::plan::layout::RunLayout;
 use crate::plan::manifest::ManifestBuilder;
-use crate::plan::path::{ClientRole, ServerRole};
+use crate::plan::path::ClientRole;
 use crate::plan::placement::NodePlacement;
 use crate::plan::settings::Settings;
 use crate::plan::targets::{self, KnownAddresses, MissingPath};
@@ -88,16 +88,14 @@ impl Deployment<'_> {
         builder.owner_uid = created.metadata.uid;
         sent.push(job);
         self.objects(&builder, &mut sent).await?;
-        let servers = layout.servers.iter().filter(|replica| replica.role != ServerRole::Hairpin);
-        for replica in servers {
-            let pod = builder.server(*replica, None);
+        for replica in layout.own_servers() {
+            let pod = builder.server(replica, None);
             self.create::<Pod>(&pod).await?;
             sent.push(pod);
         }
         progress.note(&format!("run {}: waiting for servers and coordinator", settings.run_id));
-        let expected = 1 + layout.servers.iter().filter(|s| s.role != ServerRole::Hairpin).count();
         let ready = PodWaiter { cluster, settings, progress };
-        let pods = ready.until(expected).await?;
+        let pods = ready.until(1 + layout.own_servers().count()).await?;
         let coordinator = ready::coordinator(&pods)?;
         let address = coordinator.1.clone();
         let known = self.addresses(&pods).await?;
@@ -163,7 +161,7 @@ impl Deployment<'_> {
         let mut services = builder.background();
         for replica in &self.layout.services {
             for family in targets::families(self.settings) {
-                let service = builder.service(*replica, family.map(AddressFamily::name));
+                let service = builder.service(*replica, family);
                 // A cluster without the family refuses it; its paths are left out then.
                 if let Some(family) = family {
                     sent.extend(self.of_family(service, family).await?);
@@ -219,12 +217,7 @@ impl Deployment<'_> {
         for replica in &layout.clients {
             let (config, without) = targets::agent_config(settings, layout, known, *replica);
             missing.extend(without);
-            let pod = if replica.role == ClientRole::Hairpin {
-                let server = Replica { role: ServerRole::Hairpin, pair: replica.pair };
-                builder.server(server, Some((coordinator, &config)))
-            } else {
-                builder.client(*replica, coordinator, &config)
-            };
+            let pod = builder.client(*replica, coordinator, &config);
             self.create::<Pod>(&pod).await?;
             sent.push(pod);
         }

@@ -35,7 +35,7 @@ pub(crate) async fn wait(
     let replicas = layout.services.iter().filter(|replica| replica.role != ServerRole::Hairpin);
     for replica in replicas {
         for family in targets::families(settings) {
-            let name = service_name(&settings.run_id, *replica, family.map(AddressFamily::name));
+            let name = service_name(&settings.run_id, *replica, family);
             if known.services.contains_key(&name)
                 && can_have_endpoint(known, settings, *replica, family)
             {

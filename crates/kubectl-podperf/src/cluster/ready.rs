@@ -30,15 +30,10 @@ pub(crate) struct PodWaiter<'a> {
 impl PodWaiter<'_> {
     /// Waits until `expected` pods are ready.
     pub(crate) async fn until(&self, expected: usize) -> Result<BTreeMap<String, Pod>> {
-        let selector = labels::selector(&self.settings.run_id);
         let limit = self.settings.deadlines.ready_timeout;
         let end = Instant::now() + limit;
         loop {
-            let pods: Vec<Pod> = self.cluster.list(&selector).await.during("look at the pods")?;
-            let pods: BTreeMap<String, Pod> = pods
-                .into_iter()
-                .filter_map(|pod| Some((pod.metadata.name.clone()?, pod)))
-                .collect();
+            let pods = self.cluster.pods(&self.settings.run_id).await.during("look at the pods")?;
             let mut waiting = Vec::new();
             for (name, pod) in &pods {
                 match pod_health::health(pod) {

@@ -50,10 +50,7 @@ impl StoredRun {
             .and_then(|env| env.into_iter().find(|one| one.name == "PODPERF_SCHEDULE"))
             .and_then(|one| serde_json::from_str(&one.value.unwrap_or_default()).ok());
         let schedule = schedule.ok_or_else(|| failed("its Job has no schedule of this version"))?;
-        let pods: Vec<Pod> =
-            cluster.list(&labels::selector(run_id)).await.during("look at the pods")?;
-        let pods: BTreeMap<String, Pod> =
-            pods.into_iter().filter_map(|pod| Some((pod.metadata.name.clone()?, pod))).collect();
+        let pods = cluster.pods(run_id).await.during("look at the pods")?;
         let coordinator = pods.iter().find(|(_, pod)| role(pod) == "coordinator");
         let coordinator =
             coordinator.ok_or_else(|| failed("its coordinator's pod is gone"))?.0.clone();

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::plan::labels::role;
 use crate::plan::placement::NodePlacement;
 use crate::plan::settings::Settings;
+use crate::plan::targets::pod_addresses;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::PodFacts;
 use podperf_model::result::run::Warning;
@@ -56,21 +57,12 @@ pub(crate) fn facts(name: &str, pod: &Pod) -> PodFacts {
     let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
     let statuses = status.and_then(|status| status.container_statuses.as_deref());
     let own = |name: &str| OWN_CONTAINERS.contains(&name);
-    let mut addresses: Vec<String> = status
-        .and_then(|status| status.pod_ips.as_ref())
-        .into_iter()
-        .flatten()
-        .map(|address| address.ip.clone())
-        .collect();
-    if addresses.is_empty() {
-        addresses.extend(status.and_then(|status| status.pod_ip.clone()));
-    }
     PodFacts {
         name: name.to_owned(),
         role: role(pod).to_owned(),
         node: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         host_ip: status.and_then(|status| status.host_ip.clone()),
-        addresses,
+        addresses: pod_addresses(pod).addresses,
         host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
         injected_containers: containers
             .iter()

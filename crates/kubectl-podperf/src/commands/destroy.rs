@@ -50,10 +50,7 @@ async fn runs(cluster: &Cluster, selector: &str) -> Result<BTreeMap<String, usiz
     let operation = "look for runs";
     let jobs: Vec<Job> = cluster.list(selector).await.during(operation)?;
     let pods: Vec<Pod> = cluster.list(selector).await.during(operation)?;
-    let services: Vec<Service> = match cluster.list(selector).await {
-        Err(failure) if failure.has_status(403) => Vec::new(),
-        other => other.during(operation)?,
-    };
+    let services: Vec<Service> = cluster.list_visible(selector).await.during(operation)?;
     let metas = jobs
         .into_iter()
         .map(|job| job.metadata)

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::prepared::{PreparedRun, time_text};
-use crate::plan::layout::{COORDINATOR_PORT, Replica};
+use crate::plan::layout::COORDINATOR_PORT;
 use crate::plan::manifest::{self, ManifestBuilder};
 use crate::plan::options::RunArgs;
-use crate::plan::path::{ClientRole, ServerRole};
 use crate::plan::rbac;
 use crate::plan::targets::{self, KnownAddresses, PodAddresses, ServiceAddresses};
 use crate::plan::test_plan;
@@ -117,20 +116,14 @@ fn manifests(prepared: &PreparedRun) -> Vec<serde_json::Value> {
     objects.extend(builder.background());
     for replica in &layout.services {
         for family in targets::families(settings) {
-            objects.push(builder.service(*replica, family.map(AddressFamily::name)));
+            objects.push(builder.service(*replica, family));
         }
     }
     objects.extend(builder.policies());
-    let servers = layout.servers.iter().filter(|replica| replica.role != ServerRole::Hairpin);
-    objects.extend(servers.map(|replica| builder.server(*replica, None)));
+    objects.extend(layout.own_servers().map(|replica| builder.server(replica, None)));
     for replica in &layout.clients {
         let (config, _) = targets::agent_config(settings, layout, &known, *replica);
-        objects.push(if replica.role == ClientRole::Hairpin {
-            let server = Replica { role: ServerRole::Hairpin, pair: replica.pair };
-            builder.server(server, Some((&coordinator, &config)))
-        } else {
-            builder.client(*replica, &coordinator, &config)
-        });
+        objects.push(builder.client(*replica, &coordinator, &config));
     }
     objects
 }
@@ -159,7 +152,7 @@ fn placeholders(prepared: &PreparedRun) -> KnownAddresses {
     known.pods = pods;
     for replica in &prepared.layout.services {
         for family in &families {
-            let name = manifest::service_name(run, *replica, family.map(AddressFamily::name));
+            let name = manifest::service_name(run, *replica, *family);
             let service = ServiceAddresses {
                 addresses: vec![address("ADDRESS-OF-SERVICE", *family)],
                 node_port: Some(30000),

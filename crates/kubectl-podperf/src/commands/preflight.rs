@@ -28,24 +28,20 @@ struct PreflightCheck {
     found: Result<String, String>,
 }
 
+fn check(what: impl Into<String>, found: Result<String, String>) -> PreflightCheck {
+    PreflightCheck { what: what.into(), found }
+}
+
 /// Carries out `preflight`; returns the exit status.
 pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let settings = args.work.settle(args.ttl, args.output.quiet)?;
     let progress = ProgressLine::new(settings.quiet);
     let mut interrupts = Interrupts::watch()?;
     let prepared = interrupts.or(PreparedRun::new(settings)).await?;
+    let (client, server) = (&prepared.placement.client.name, &prepared.placement.server.name);
     let mut checks = vec![
-        PreflightCheck {
-            what: "API server".into(),
-            found: Ok(format!("answers, {}", prepared.cluster.version)),
-        },
-        PreflightCheck {
-            what: "nodes".into(),
-            found: Ok(format!(
-                "clients on {}, servers on {}",
-                prepared.placement.client.name, prepared.placement.server.name
-            )),
-        },
+        check("API server", Ok(format!("answers, {}", prepared.cluster.version))),
+        check("nodes", Ok(format!("clients on {client}, servers on {server}"))),
     ];
     checks.extend(optional_access(&prepared).await?);
     let log = RefCell::new(LogState::default());
@@ -57,25 +53,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let cleaned = prepared.clean_up(&progress).await;
     progress.finish();
     let log = log.into_inner();
-    match &ended {
-        Ok(()) => checks.push(PreflightCheck {
-            what: "access, pod security, image, pods".into(),
-            found: Ok("all pods were admitted and started".into()),
-        }),
-        Err(error) => {
-            let found = Err(error.to_string());
-            checks.push(PreflightCheck { what: "access, pod security, image, pods".into(), found });
-        }
-    }
+    let started = ended.as_ref().map(|()| "all pods were admitted and started".to_owned());
+    let started = started.map_err(ToString::to_string);
+    checks.push(check("access, pod security, image, pods", started));
     checks.extend(log.probes.iter().map(|probe| {
         let answer = probe.cause.clone().unwrap_or_else(|| {
             format!("answers at {} after {:.1} s", probe.address, probe.seconds)
         });
         let as_expected = probe.met || probe.expect == Expect::NoAnswer;
-        PreflightCheck {
-            what: format!("path {} ({})", probe.path, probe.agent),
-            found: if as_expected { Ok(answer) } else { Err(answer) },
-        }
+        let what = format!("path {} ({})", probe.path, probe.agent);
+        check(what, if as_expected { Ok(answer) } else { Err(answer) })
     }));
     print(&checks)?;
     cleaned?;
@@ -121,10 +108,9 @@ async fn optional_access(prepared: &PreparedRun) -> Result<Vec<PreflightCheck>> 
                 .await
                 .during("ask what this account may do")?;
             if !allowed {
-                checks.push(PreflightCheck {
-                    what: "access".into(),
-                    found: Ok(format!("may not {verb} {}: the run does without", rule.resource)),
-                });
+                let resource = rule.resource;
+                let found = format!("may not {verb} {resource}: the run does without");
+                checks.push(check("access", Ok(found)));
             }
         }
     }

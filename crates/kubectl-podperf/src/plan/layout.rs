@@ -89,6 +89,11 @@ impl RunLayout {
             || self.clients.iter().any(|replica| replica.role == ClientRole::Host)
     }
 
+    /// The servers that have pods of their own: that of a hairpin comes with its client.
+    pub(crate) fn own_servers(&self) -> impl Iterator<Item = Replica<ServerRole>> {
+        self.servers.iter().copied().filter(|replica| replica.role != ServerRole::Hairpin)
+    }
+
     /// Pods that are made beside the coordinator's.
     pub(crate) fn pods(&self) -> usize {
         let own = self.clients.iter().filter(|replica| replica.role != ClientRole::Hairpin).count();

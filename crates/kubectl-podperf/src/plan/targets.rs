@@ -105,7 +105,7 @@ fn target(
     let pod_name = replica.pod(&settings.run_id);
     let pod = || known.pods.get(&pod_name).ok_or_else(|| format!("there is no pod {pod_name}"));
     let ip_family = path.family.map(AddressFamily::name);
-    let service_name = service_name(&settings.run_id, replica, ip_family);
+    let service_name = service_name(&settings.run_id, replica, path.family);
     let service = || {
         let service = known.services.get(&service_name);
         service.ok_or_else(|| format!("there is no Service {service_name}"))
@@ -156,29 +156,28 @@ pub(crate) fn families(settings: &Settings) -> Vec<Option<AddressFamily>> {
     families
 }
 
+/// Addresses as clusters of two families list them, or the one that others tell.
+fn all_or_one(all: impl Iterator<Item = String>, one: Option<&String>) -> Vec<String> {
+    let all: Vec<String> = all.collect();
+    if all.is_empty() { one.into_iter().cloned().collect() } else { all }
+}
+
 /// Addresses of a pod and of its node.
 pub(crate) fn pod_addresses(pod: &Pod) -> PodAddresses {
     let Some(status) = &pod.status else { return PodAddresses::default() };
-    let mut addresses: Vec<String> =
-        status.pod_ips.iter().flatten().map(|address| address.ip.clone()).collect();
-    if addresses.is_empty() {
-        addresses.extend(status.pod_ip.clone());
+    let own = status.pod_ips.iter().flatten().map(|address| address.ip.clone());
+    let host = status.host_ips.iter().flatten().map(|address| address.ip.clone());
+    PodAddresses {
+        addresses: all_or_one(own, status.pod_ip.as_ref()),
+        host_addresses: all_or_one(host, status.host_ip.as_ref()),
     }
-    let mut host_addresses: Vec<String> =
-        status.host_ips.iter().flatten().map(|address| address.ip.clone()).collect();
-    if host_addresses.is_empty() {
-        host_addresses.extend(status.host_ip.clone());
-    }
-    PodAddresses { addresses, host_addresses }
 }
 
 /// Addresses of a Service.
 pub(crate) fn service_addresses(service: &Service) -> ServiceAddresses {
     let Some(spec) = &service.spec else { return ServiceAddresses::default() };
-    let mut addresses = spec.cluster_ips.clone().unwrap_or_default();
-    if addresses.is_empty() {
-        addresses.extend(spec.cluster_ip.clone());
-    }
+    let all = spec.cluster_ips.iter().flatten().cloned();
+    let addresses = all_or_one(all, spec.cluster_ip.as_ref());
     let ports = spec.ports.as_deref().unwrap_or_default();
     let node_port = ports
         .iter()

@@ -6,15 +6,14 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::plan::options::{OutputForm, ResultArgs};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::ClusterRun;
 use podperf_model::{Context as _, During as _};
-use podperf_report::cluster::{json, markdown, text};
-use podperf_report::json as run_json;
+use podperf_report::cluster::{markdown, text};
+use podperf_report::json;
 
 /// The directory of the results, which can be written.
 #[derive(Debug)]
@@ -86,11 +85,11 @@ impl ResultsDirectory {
                     sample.sample,
                     if sample.runs.len() > 1 { format!("-pair{number}") } else { String::new() }
                 );
-                self.file(&name, run_json::render(one).as_bytes())?;
+                self.file(&name, json::render(one).as_bytes())?;
             }
         }
-        self.file("cluster.json", &pretty(&run.cluster)?)?;
-        self.file("summary.json", &pretty(&run.summary)?)?;
+        self.file("cluster.json", json::render(&run.cluster).as_bytes())?;
+        self.file("summary.json", json::render(&run.summary).as_bytes())?;
         self.file("result.json", json::render(run).as_bytes())?;
         let mut table = Vec::new();
         let mut paste = Vec::new();
@@ -110,15 +109,6 @@ impl ResultsDirectory {
             .during(format!("write the result to '{}'", path.display()))
             .with_kind(Kind::Incomplete)
     }
-}
-
-fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value)
-        .map(|mut bytes| {
-            bytes.push(b'\n');
-            bytes
-        })
-        .map_err(|error| Error::new(Kind::Incomplete, "render the result", error))
 }
 
 /// Objects as a stream of YAML documents.

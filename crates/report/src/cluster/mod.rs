@@ -1,11 +1,9 @@
-//! A run on Kubernetes for people, as text ([`text`]) and as Markdown to paste ([`markdown`]), and
-//! for programs ([`json`]).
+//! A run on Kubernetes for people, as text ([`text`]) and as Markdown to paste ([`markdown`]).
 //!
 //! Enters: the launcher's document with its rows. Leaves: what was measured and where (`head`), the
 //! tables of each test (`tables`), then what failed or makes it doubtful (`judgement`). Both
 //! renderings have the same content, cell by cell.
 
-pub mod json;
 pub mod markdown;
 pub mod text;
 

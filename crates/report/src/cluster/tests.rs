@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{json, markdown, text};
+use super::{markdown, text};
 use crate::analysis::testing::{full, plan, samples};
 use crate::analysis::{summarise, warnings};
+use crate::json;
 use crate::text::layout::WIDTH_CHARS;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Expect;

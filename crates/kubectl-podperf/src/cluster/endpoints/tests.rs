@@ -1,6 +1,5 @@
 //! Services that lead somewhere at once, later, or never.
 
-use podperf_model::AddressFamily;
 use serde_json::{Value, json};
 
 use super::*;
@@ -23,7 +22,7 @@ async fn waited(api: &Api, line: &str, known: &KnownAddresses) -> Result<(), Str
     let mut known = known.clone();
     for replica in &layout.services {
         for family in targets::families(&settings) {
-            let name = service_name(&settings.run_id, *replica, family.map(AddressFamily::name));
+            let name = service_name(&settings.run_id, *replica, family);
             known.services.insert(name, ServiceAddresses::default());
         }
     }

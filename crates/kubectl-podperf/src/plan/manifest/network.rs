@@ -6,10 +6,15 @@ use super::ManifestBuilder;
 use crate::plan::labels::{COMPONENT, INSTANCE, PAIR};
 use crate::plan::layout::{DATA_PORT, PORT, Replica};
 use crate::plan::path::{ClientRole, ServerRole};
+use podperf_model::AddressFamily;
 
 impl ManifestBuilder<'_> {
     /// The Service of a server.
-    pub(crate) fn service(&self, replica: Replica<ServerRole>, family: Option<&str>) -> Value {
+    pub(crate) fn service(
+        &self,
+        replica: Replica<ServerRole>,
+        family: Option<AddressFamily>,
+    ) -> Value {
         let mut ports = vec![json!({"name": "control", "protocol": "TCP", "port": PORT})];
         if self.layout.data_port {
             ports.push(json!({"name": "data", "protocol": "TCP", "port": DATA_PORT}));
@@ -23,7 +28,7 @@ impl ManifestBuilder<'_> {
         service["spec"] = json!({"type": kind, "ports": ports,
                                  "selector": self.pod_selector(replica.role, Some(replica.pair))});
         if let Some(family) = family {
-            service["spec"]["ipFamilies"] = json!([family]);
+            service["spec"]["ipFamilies"] = json!([family.name()]);
         }
         service
     }
@@ -96,8 +101,8 @@ impl ManifestBuilder<'_> {
 pub(crate) fn service_name(
     run_id: &str,
     replica: Replica<ServerRole>,
-    family: Option<&str>,
+    family: Option<AddressFamily>,
 ) -> String {
     let name = replica.pod(run_id);
-    if family == Some("IPv6") { format!("{name}-v6") } else { name }
+    if family == Some(AddressFamily::V6) { format!("{name}-v6") } else { name }
 }

@@ -37,13 +37,17 @@ impl ManifestBuilder<'_> {
         self.pod(&name, (replica.role.role(), replica.pair), self.pod_spec(node, containers, host))
     }
 
-    /// A client's pod.
+    /// A client's pod; that of a hairpin is its server's too.
     pub(crate) fn client(
         &self,
         replica: Replica<ClientRole>,
         coordinator: &str,
         config: &AgentConfig,
     ) -> Value {
+        if replica.role == ClientRole::Hairpin {
+            let server = Replica { role: ServerRole::Hairpin, pair: replica.pair };
+            return self.server(server, Some((coordinator, config)));
+        }
         let containers = vec![self.agent_container(coordinator, config)];
         let host = replica.role == ClientRole::Host;
         let spec = self.pod_spec(&self.placement.client.name, containers, host);

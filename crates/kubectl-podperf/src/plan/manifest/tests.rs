@@ -16,11 +16,10 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::plan::labels::selector;
-use crate::plan::layout::Replica;
-
-use crate::plan::path::{ClientRole, ServerRole};
+use crate::plan::path::ClientRole;
 use crate::plan::test_plan;
 use crate::testing::{EVERY_PATH, idle_config, laid_out, placement};
+use podperf_model::AddressFamily;
 use podperf_model::schedule::AgentConfig;
 use restricted::broken_rules;
 
@@ -50,20 +49,12 @@ fn objects(line: &str) -> Vec<Value> {
     objects.extend(builder.background());
     for replica in &layout.services {
         objects.push(builder.service(*replica, None));
-        objects.push(builder.service(*replica, Some("IPv6")));
+        objects.push(builder.service(*replica, Some(AddressFamily::V6)));
     }
     objects.extend(builder.policies());
-    let servers = layout.servers.iter().filter(|replica| replica.role != ServerRole::Hairpin);
-    objects.extend(servers.map(|replica| builder.server(*replica, None)));
-    for replica in &layout.clients {
-        let part = idle_config(*replica);
-        objects.push(if replica.role == ClientRole::Hairpin {
-            let replica = Replica { role: ServerRole::Hairpin, pair: replica.pair };
-            builder.server(replica, Some((COORDINATOR, &part)))
-        } else {
-            builder.client(*replica, COORDINATOR, &part)
-        });
-    }
+    objects.extend(layout.own_servers().map(|replica| builder.server(replica, None)));
+    let clients = layout.clients.iter();
+    objects.extend(clients.map(|own| builder.client(*own, COORDINATOR, &idle_config(*own))));
     objects
 }
 
@@ -227,7 +218,10 @@ fn names_and_label_values_are_what_the_api_admits_however_long_the_run_is_called
     layout.servers.iter().for_each(|replica| check(replica.pod(run)));
     let clients = layout.clients.iter().filter(|replica| replica.role != ClientRole::Hairpin);
     clients.for_each(|replica| check(replica.pod(run)));
-    layout.servers.iter().for_each(|replica| check(service_name(run, *replica, Some("IPv6"))));
+    layout
+        .servers
+        .iter()
+        .for_each(|replica| check(service_name(run, *replica, Some(AddressFamily::V6))));
     // The Job's pod gets five letters and digits more.
     check(format!("{}-abcde", job_name(run)));
     let many = objects(&format!(
@@ -292,8 +286,8 @@ fn services_have_a_port_for_every_kind_of_test() {
     let of_family =
         |family| builder.service(layout.services[0], family)["spec"]["ipFamilies"].clone();
     assert_eq!(of_family(None), json!(null));
-    assert_eq!(of_family(Some("IPv4")), json!(["IPv4"]));
-    assert_eq!(of_family(Some("IPv6")), json!(["IPv6"]));
+    assert_eq!(of_family(Some(AddressFamily::V4)), json!(["IPv4"]));
+    assert_eq!(of_family(Some(AddressFamily::V6)), json!(["IPv6"]));
 }
 
 #[test]

@@ -29,7 +29,8 @@ fn addresses(
         known.pods.insert(replica.pod("r1"), pod);
     }
     for replica in &layout.services {
-        for (family, six) in [(None, false), (Some("IPv4"), false), (Some("IPv6"), true)] {
+        use AddressFamily::{V4, V6};
+        for (family, six) in [(None, false), (Some(V4), false), (Some(V6), true)] {
             let addresses = of(services, replica.pair);
             let own =
                 addresses.into_iter().filter(|it| family.is_none() || it.contains(':') == six);
