@@ -35,16 +35,14 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Time for the coordinator to be there and to let this agent in
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
     join_timeout: Duration,
     /// File with the secret shared with the coordinator and with probed servers. Default: the
     /// environment variable PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Silence after which the coordinator counts as lost
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     peer_timeout: Duration,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]

@@ -25,8 +25,7 @@ const TIME_LIMITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(
 #[command(after_help = EXAMPLES)]
 pub(super) struct CalibrateArgs {
     /// Time for all of it, about, from 2s to 10m
-    #[arg(short, long, value_name = "TIME", default_value = "15", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TIME", default_value = "15", value_parser = parse_duration)]
     time: Duration,
     /// Print one JSON document on standard output instead of the table
     #[arg(short = 'J', long)]

@@ -17,7 +17,7 @@ use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
-    CheckedPlan, EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload,
+    CheckedPlan, Direction, EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload,
 };
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
@@ -48,8 +48,7 @@ struct PeerArgs {
     #[arg(value_name = "HOST", help_heading = None)]
     host: Option<HostArg>,
     /// TCP port of control and data. Default: 5210
-    #[arg(short, long, value_name = "PORT", value_parser = values::port,
-          allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "PORT", value_parser = values::port)]
     port: Option<u16>,
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
@@ -65,20 +64,17 @@ struct PeerArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Time for each step until everything is ready to start
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     connect_timeout: Duration,
     /// Wait for so long until a server takes connections, before anything else. Default: fail at
     /// once
-    #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration)]
     wait_for_server: Option<Duration>,
     /// Silence after which the server counts as lost
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     peer_timeout: Duration,
     /// End the whole command after this time, with what there is. Default: none
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     deadline: Option<Duration>,
 }
 
@@ -87,16 +83,14 @@ struct PeerArgs {
 #[command(next_help_heading = "Window")]
 struct WindowArgs {
     /// Length of the measured window, in seconds unless said (500ms, 2m, 1h)
-    #[arg(short, long, value_name = "TIME", default_value = "10", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TIME", default_value = "10", value_parser = parse_duration)]
     time: Duration,
     /// Warm-up before the window, not counted
     #[arg(short = 'O', long, value_name = "TIME", default_value = "1",
-          value_parser = parse_duration, allow_hyphen_values = true)]
+          value_parser = parse_duration)]
     omit: Duration,
     /// Time between two intermediate readings
-    #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = parse_duration)]
     interval: Duration,
 }
 
@@ -109,15 +103,13 @@ struct SocketArgs {
     congestion: Option<String>,
     /// Send and receive buffer of each socket, in place of the kernel's autotuning. Default:
     /// autotuning
-    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "SIZE")]
     window: Option<Bytes>,
     /// TCP maximum segment size in bytes, 88 to 32767. Default: the path's
-    #[arg(short = 'M', long, value_name = "BYTES", value_parser = parse_count::<u32>,
-          allow_hyphen_values = true)]
+    #[arg(short = 'M', long, value_name = "BYTES", value_parser = parse_count::<u32>)]
     mss: Option<u32>,
     /// Differentiated services code point: 0 to 63, cs0 to cs7, af11 to af43, ef. Default: 0
-    #[arg(short = 'S', long, value_name = "DSCP", value_parser = values::dscp,
-          allow_hyphen_values = true)]
+    #[arg(short = 'S', long, value_name = "DSCP", value_parser = values::dscp)]
     dscp: Option<u8>,
     /// Use Multipath TCP, to a server that takes it (podperf serve --mptcp); the result says where
     /// it fell back to TCP
@@ -133,18 +125,16 @@ struct SocketArgs {
 #[command(next_help_heading = "Workers")]
 struct PlacementArgs {
     /// CPUs for the client's workers: auto, none, or a list such as 0,2,4-7
-    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin)]
     pin: Pin,
     /// CPUs for the server's workers, likewise
-    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin)]
     server_pin: Pin,
     /// Worker threads of the client. Default: one a connection while they are few, else one a CPU
-    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>)]
     workers: Option<u32>,
     /// Worker threads of the server, likewise
-    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>)]
     server_workers: Option<u32>,
 }
 
@@ -160,6 +150,28 @@ pub(super) struct WaitArgs {
     /// Way in which the server waits for requests, likewise
     #[arg(long, value_name = "HOW", default_value = "block", value_parser = values::wait)]
     server_wait: Wait,
+}
+
+/// What goes each way, of everything that sends requests and waits for responses. Under which
+/// heading the help shows it, and what it needs beside it, is for the subcommand to say.
+#[derive(Debug, Args)]
+#[group(id = "exchange")]
+pub(super) struct ExchangeArgs {
+    /// Size of a request
+    #[arg(long, value_name = "SIZE", default_value = "1")]
+    pub(super) request: Bytes,
+    /// Size of a response
+    #[arg(long, value_name = "SIZE", default_value = "1")]
+    pub(super) response: Bytes,
+}
+
+/// The direction that was asked for, seen from the client.
+pub(super) const fn direction(reverse: bool, bidir: bool) -> Direction {
+    match (reverse, bidir) {
+        (true, _) => Direction::Down,
+        (_, true) => Direction::Both,
+        _ => Direction::Up,
+    }
 }
 
 /// What a subcommand adds to the shared options.
@@ -248,9 +260,7 @@ impl PeerArgs {
             (_, true) => Some(AddressFamily::V6),
             _ => None,
         };
-        let bind = self
-            .bind
-            .map(|address| if address.is_ipv4() { AddressFamily::V4 } else { AddressFamily::V6 });
+        let bind = self.bind.map(AddressFamily::of);
         let host = self.host.as_ref().and_then(|host| host.family);
         let differ = |a: Option<AddressFamily>, b: Option<AddressFamily>| {
             a.is_some() && b.is_some() && a != b

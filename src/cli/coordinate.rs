@@ -25,7 +25,7 @@ const SCHEDULE_VARIABLE: &str = "PODPERF_SCHEDULE";
 #[command(after_help = EXAMPLES)]
 pub(super) struct CoordinateArgs {
     /// TCP port for agents; 0 takes any free one
-    #[arg(short, long, value_name = "PORT", default_value = "5209", allow_hyphen_values = true,
+    #[arg(short, long, value_name = "PORT", default_value = "5209",
           value_parser = values::listening_port)]
     port: u16,
     /// Address to listen on. Default: all, IPv6 and IPv4
@@ -40,8 +40,7 @@ pub(super) struct CoordinateArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Silence after which an agent counts as lost
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     peer_timeout: Duration,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]

@@ -3,8 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
-use crate::cli::exchange::ExchangeArgs;
+use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -14,26 +13,24 @@ use podperf_model::units::{parse_count, parse_frequency};
 /// Measures connections: each transaction opens one, sends a request, reads the response and closes
 /// it. Latency is from before the connection to the last byte of the response.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(next_help_heading = "Transactions", after_help = EXAMPLES)]
 pub(super) struct CrrArgs {
     /// Connections at a time
-    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(short = 'P', long, value_name = "N", default_value = "1",
+          value_parser = parse_count::<u32>)]
     flows: u32,
-    #[command(flatten, next_help_heading = "Transactions")]
+    #[command(flatten)]
     exchange: ExchangeArgs,
     /// Start so many transactions per second over all flows, on a fixed schedule, and count latency
     /// from the time each was due. Default: each connection follows the last
-    #[arg(long, value_name = "RATE", help_heading = "Transactions",
-          value_parser = parse_frequency, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RATE", value_parser = parse_frequency)]
     rate: Option<f64>,
     /// Way in which a connection ends
-    #[arg(long, value_name = "HOW", default_value = "server", help_heading = "Transactions",
-          value_parser = choice::<Close>())]
+    #[arg(long, value_name = "HOW", default_value = "server", value_parser = choice::<Close>())]
     close: Close,
     /// End after so many transactions over all flows, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
-          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+          value_parser = parse_count::<u64>, conflicts_with = "time")]
     transactions: Option<u64>,
     #[command(flatten)]
     wait: WaitArgs,

@@ -11,6 +11,7 @@ use crate::cli::output::print;
 use podperf_engine::metrics::doctor::{CheckStatus, DoctorCheck, examine};
 use podperf_engine::metrics::roots::Roots;
 use podperf_model::error::Result;
+use podperf_report::json;
 
 /// Checks what this machine lets podperf do, and what will spoil a measurement.
 #[derive(Debug, Args)]
@@ -29,12 +30,13 @@ Examples:
 /// Examines and prints; returns the exit status.
 pub(super) fn run(args: &DoctorArgs) -> Result<u8> {
     let checks = examine(&Roots::default());
-    print(|to| if args.json { as_json(&checks, to) } else { as_text(&checks, to) })
-}
-
-fn as_json(checks: &[DoctorCheck], to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *to, checks)?;
-    writeln!(to)
+    print(|to| {
+        if args.json {
+            to.write_all(json::render(&checks).as_bytes())
+        } else {
+            as_text(&checks, to)
+        }
+    })
 }
 
 /// One row a check, at most 120 columns wide; the remedy stands below what was found.

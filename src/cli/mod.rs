@@ -11,13 +11,11 @@ mod completions;
 mod coordinate;
 mod crr;
 mod doctor;
-mod exchange;
 mod host;
 
 mod man;
 mod output;
 mod rr;
-mod schema;
 mod serve;
 mod signals;
 mod stream;
@@ -33,13 +31,15 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use output::{Output, OutputArgs};
+use output::{Output, OutputArgs, print};
 use podperf_engine::control::client::{Target, measure};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
+use podperf_model::result::schema::json_schema;
+use podperf_report::json;
 use system::System;
 
 /// Measures what a network path carries and what it costs: throughput, request/response latency,
@@ -123,7 +123,7 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
         Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
-        Command::Schema => schema::run(),
+        Command::Schema => print(|to| to.write_all(json::render(&json_schema()).as_bytes())),
     }
 }
 
@@ -147,8 +147,18 @@ fn print_message(message: &clap::Error) -> u8 {
     }
 }
 
+/// Names of values that are quantities. A negative one begins with a hyphen and is still a value,
+/// so that it is refused by what is allowed and not as an option that nobody knows.
+const QUANTITIES: [&str; 8] = ["BYTES", "CPUS", "DSCP", "N", "PORT", "RATE", "SIZE", "TIME"];
+
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let with_hyphens = |arg: Arg| {
+        let mut names = arg.get_value_names().unwrap_or_default().iter();
+        let quantity = names.any(|name| QUANTITIES.contains(&name.as_str()));
+        arg.allow_hyphen_values(quantity)
+    };
+    let command = Cli::command().mut_subcommands(|command| command.mut_args(with_hyphens));
+    let matches = command.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 

@@ -3,8 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
-use crate::cli::exchange::ExchangeArgs;
+use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -17,37 +16,28 @@ use podperf_model::units::{Bytes, parse_count, parse_frequency};
 /// Measures the latency and rate of requests and responses: the full round trip of each, with mean,
 /// standard deviation and percentiles.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(next_help_heading = "Transactions", after_help = EXAMPLES)]
 pub(super) struct RrArgs {
     /// Connections that exchange requests and responses
-    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Transactions",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(short = 'P', long, value_name = "N", default_value = "1",
+          value_parser = parse_count::<u32>)]
     flows: u32,
-    #[command(flatten, next_help_heading = "Transactions")]
+    #[command(flatten)]
     exchange: ExchangeArgs,
     /// Requests in flight on one connection
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Transactions",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_count::<u32>)]
     burst: u32,
     /// Start so many requests per second over all connections, on a fixed schedule, and count
     /// latency from the time each was due. Default: each request follows the last response
-    #[arg(long, value_name = "RATE", help_heading = "Transactions",
-          value_parser = parse_frequency, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RATE", value_parser = parse_frequency)]
     rate: Option<f64>,
     /// Run so many bulk streams beside the flows, in each direction of the load: latency under
     /// load, on one clock. The result has goodput of load and flows apart
-    #[arg(long, value_name = "N", help_heading = "Load",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", help_heading = "Load", value_parser = parse_count::<u32>)]
     load: Option<u32>,
     /// Direction of the load
-    #[arg(
-        long,
-        value_name = "WAY",
-        default_value = "up",
-        help_heading = "Load",
-        requires = "load",
-        value_parser = choice::<Direction>()
-    )]
+    #[arg(long, value_name = "WAY", default_value = "up", help_heading = "Load", requires = "load",
+          value_parser = choice::<Direction>())]
     load_direction: Direction,
     /// Bytes of one send call and of one receive call of the load
     #[arg(
@@ -55,17 +45,15 @@ pub(super) struct RrArgs {
         value_name = "SIZE",
         default_value = "128K",
         help_heading = "Load",
-        requires = "load",
-        allow_hyphen_values = true
+        requires = "load"
     )]
     load_length: Bytes,
     /// Mechanism that moves and waits for the flows of a worker, on both ends
-    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Transactions",
-          value_parser = choice::<Backend>())]
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = choice::<Backend>())]
     backend: Backend,
     /// End after so many transactions over all connections, instead of after a time
     #[arg(short = 'n', long, value_name = "N", help_heading = "Window",
-          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+          value_parser = parse_count::<u64>, conflicts_with = "time")]
     transactions: Option<u64>,
     #[command(flatten)]
     wait: WaitArgs,

@@ -21,7 +21,7 @@ use podperf_model::units::{parse_count, parse_duration};
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
     /// TCP port of control and data; 0 takes any free one
-    #[arg(short, long, value_name = "PORT", default_value = "5210", allow_hyphen_values = true,
+    #[arg(short, long, value_name = "PORT", default_value = "5210",
           value_parser = values::listening_port, help_heading = "Connection")]
     port: u16,
     /// Address to listen on. Default: all, IPv6 and IPv4
@@ -30,8 +30,7 @@ pub(super) struct ServeArgs {
     bind: Option<IpAddr>,
     /// TCP port of crr runs, whose connections carry payload alone; allows one such run at a time.
     /// Default: another free port for each run
-    #[arg(long, value_name = "PORT", value_parser = values::port, allow_hyphen_values = true,
-          help_heading = "Connection")]
+    #[arg(long, value_name = "PORT", value_parser = values::port, help_heading = "Connection")]
     data_port: Option<u16>,
     /// Accept Multipath TCP beside TCP, for runs with --mptcp. Other runs should not use such a
     /// port: its connections cannot do all that those of a plain one can
@@ -46,19 +45,16 @@ pub(super) struct ServeArgs {
     once: bool,
     /// Silence after which a client counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
-          allow_hyphen_values = true, help_heading = "Connection")]
+          help_heading = "Connection")]
     peer_timeout: Duration,
     /// Measurements at once. Default: 64
-    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
-          help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, help_heading = "Limits")]
     max_sessions: Option<u32>,
     /// Data connections of one measurement. Default: 16384
-    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, allow_hyphen_values = true,
-          help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = parse_count::<u32>, help_heading = "Limits")]
     max_streams: Option<u32>,
     /// Warm-up and window of one measurement together. Default: 7 days
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_hyphen_values = true,
-          help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits")]
     max_time: Option<Duration>,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]

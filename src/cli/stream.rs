@@ -3,46 +3,37 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
+use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice, direction};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
-use podperf_model::plan::{
-    Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan,
-};
+use podperf_model::plan::{ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan};
 use podperf_model::units::{BitRate, Bytes, parse_count};
 
 /// Measures the throughput of bulk transfers: what the receiver got in the window, and what it cost
 /// both ends.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(next_help_heading = "Streams", after_help = EXAMPLES)]
 pub(super) struct StreamArgs {
     /// Streams in each direction
-    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Streams",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(short = 'P', long, value_name = "N", default_value = "1",
+          value_parser = parse_count::<u32>)]
     streams: u32,
     /// Bytes of one send call and of one receive call
-    #[arg(
-        short,
-        long,
-        value_name = "SIZE",
-        default_value = "128K",
-        help_heading = "Streams",
-        allow_hyphen_values = true
-    )]
+    #[arg(short, long, value_name = "SIZE", default_value = "128K")]
     length: Bytes,
     /// Let the server send and the client receive
-    #[arg(short = 'R', long, help_heading = "Streams", conflicts_with = "bidir")]
+    #[arg(short = 'R', long, conflicts_with = "bidir")]
     reverse: bool,
     /// Run as many streams each way, at once
-    #[arg(long, help_heading = "Streams")]
+    #[arg(long)]
     bidir: bool,
     /// Method by which the sender hands bytes to the kernel
-    #[arg(long, value_name = "METHOD", default_value = "auto", help_heading = "Streams",
+    #[arg(long, value_name = "METHOD", default_value = "auto",
           value_parser = choice::<SendMethod>())]
     send: SendMethod,
     /// Method by which the receiver takes them
-    #[arg(long, value_name = "METHOD", default_value = "read", help_heading = "Streams",
+    #[arg(long, value_name = "METHOD", default_value = "read",
           value_parser = choice::<ReceiveMethod>())]
     recv: ReceiveMethod,
     /// End when so much has been received over all streams of one direction, instead of after a
@@ -52,13 +43,12 @@ pub(super) struct StreamArgs {
         long,
         value_name = "SIZE",
         help_heading = "Window",
-        conflicts_with = "time",
-        allow_hyphen_values = true
+        conflicts_with = "time"
     )]
     bytes: Option<Bytes>,
     /// Limit for each stream, paced by the kernel: bit/s with K, M, G or T (powers of 1000).
     /// Default: unlimited
-    #[arg(short, long, value_name = "RATE", help_heading = "Sockets", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "RATE", help_heading = "Sockets")]
     bitrate: Option<BitRate>,
     /// Send small segments at once (TCP_NODELAY)
     #[arg(short = 'N', long, help_heading = "Sockets")]
@@ -86,14 +76,9 @@ Examples:
 impl StreamArgs {
     /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
-        let direction = match (self.reverse, self.bidir) {
-            (true, _) => Direction::Down,
-            (_, true) => Direction::Both,
-            _ => Direction::Up,
-        };
         let work = WorkloadChoice {
             workload: StreamPlan {
-                direction,
+                direction: direction(self.reverse, self.bidir),
                 message_bytes: self.length,
                 send: self.send,
                 receive: self.recv,

@@ -11,12 +11,11 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::values::cpu_list;
 use podperf_engine::control::token::Token;
+use podperf_engine::metrics::topology::allowed_cpus;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{CheckedPlan, Pin};
 
@@ -46,7 +45,7 @@ impl System {
     /// The system this process runs on.
     pub(super) fn read() -> Self {
         Self {
-            cpus: allowed_cpus(),
+            cpus: allowed_cpus().ok(),
             try_congestion_control,
             available_controls: fs::read_to_string(AVAILABLE).ok(),
             permitted_controls: fs::read_to_string(PERMITTED).ok(),
@@ -161,12 +160,6 @@ fn read_token(path: &Path) -> io::Result<String> {
         ));
     }
     Ok(text)
-}
-
-fn allowed_cpus() -> Option<Vec<u32>> {
-    let set = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let ids = (0..CpuSet::count()).filter(|id| set.is_set(*id).unwrap_or(false));
-    ids.map(|id| u32::try_from(id).ok()).collect()
 }
 
 fn try_congestion_control(name: &str) -> io::Result<()> {

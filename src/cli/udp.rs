@@ -5,64 +5,48 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice};
-use crate::cli::exchange::ExchangeArgs;
+use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice, direction};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
 use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};
-use podperf_model::plan::{Direction, SocketPlan, StopCondition};
+use podperf_model::plan::{SocketPlan, StopCondition};
 use podperf_model::units::{BitRate, Bytes, parse_count, parse_duration};
 
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
 /// the latency of requests and responses.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, mut_group("exchange", |sizes| sizes.requires("rr")))]
+#[command(next_help_heading = "Datagrams", after_help = EXAMPLES, mut_group("exchange", |sizes| sizes.requires("rr")))]
 pub(super) struct UdpArgs {
     /// Flows, in each direction
-    #[arg(short = 'P', long, value_name = "N", default_value = "1", help_heading = "Datagrams",
-          value_parser = parse_count::<u32>, allow_hyphen_values = true)]
+    #[arg(short = 'P', long, value_name = "N", default_value = "1",
+          value_parser = parse_count::<u32>)]
     streams: u32,
     /// Payload that each flow sends: bit/s with K, M, G or T (powers of 1000); 0: as fast as it can
-    #[arg(
-        short,
-        long,
-        value_name = "RATE",
-        default_value = "1M",
-        help_heading = "Datagrams",
-        allow_hyphen_values = true
-    )]
+    #[arg(short, long, value_name = "RATE", default_value = "1M")]
     bitrate: BitRate,
     /// Payload of a datagram, 16 to 65507 bytes. Default: what the path carries unfragmented
-    #[arg(
-        short,
-        long,
-        value_name = "SIZE",
-        help_heading = "Datagrams",
-        allow_hyphen_values = true
-    )]
+    #[arg(short, long, value_name = "SIZE")]
     length: Option<Bytes>,
     /// Let the server send and the client receive
-    #[arg(short = 'R', long, help_heading = "Datagrams", conflicts_with = "bidir")]
+    #[arg(short = 'R', long, conflicts_with = "bidir")]
     reverse: bool,
     /// Run as many flows each way, at once
-    #[arg(long, help_heading = "Datagrams")]
+    #[arg(long)]
     bidir: bool,
     /// Let the kernel cut one send into many datagrams (UDP_SEGMENT); auto: when unlimited, or
     /// where several datagrams fall due within 100 µs
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams",
-          value_parser = choice::<Offload>())]
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = choice::<Offload>())]
     gso: Offload,
     /// Let the kernel hand over many datagrams at once (UDP_GRO); auto: where it can
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Datagrams",
-          value_parser = choice::<Offload>())]
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = choice::<Offload>())]
     gro: Offload,
     /// Fragment what is larger than the path's MTU, instead of refusing it
-    #[arg(long, help_heading = "Datagrams")]
+    #[arg(long)]
     fragment: bool,
     /// End when so much has been sent over all flows of one direction, instead of after a time
     #[arg(short = 'n', long, value_name = "SIZE", help_heading = "Window",
-          conflicts_with_all = ["time", "rr"], allow_hyphen_values = true)]
+          conflicts_with_all = ["time", "rr"])]
     bytes: Option<Bytes>,
     /// Exchange requests and responses of one datagram each, one in flight on a flow
     #[arg(long, help_heading = "Request/response",
@@ -72,11 +56,11 @@ pub(super) struct UdpArgs {
     exchange: ExchangeArgs,
     /// Time after which a response counts as lost and the next request is sent
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Request/response",
-          requires = "rr", value_parser = parse_duration, allow_hyphen_values = true)]
+          requires = "rr", value_parser = parse_duration)]
     timeout: Duration,
     /// End after so many requests over all flows, instead of after a time
     #[arg(long, value_name = "N", help_heading = "Window", requires = "rr",
-          value_parser = parse_count::<u64>, conflicts_with = "time", allow_hyphen_values = true)]
+          value_parser = parse_count::<u64>, conflicts_with = "time")]
     transactions: Option<u64>,
     #[command(flatten)]
     shared: MeasureArgs,
@@ -98,11 +82,6 @@ Examples:
 impl UdpArgs {
     /// Makes what was typed a measurement, or an error that says what is allowed.
     pub(super) fn resolve(self, system: &System) -> Result<Measurement> {
-        let direction = match (self.reverse, self.bidir) {
-            (true, _) => Direction::Down,
-            (_, true) => Direction::Both,
-            _ => Direction::Up,
-        };
         let workload = if self.rr {
             UdpRrPlan {
                 request_bytes: self.exchange.request,
@@ -113,7 +92,7 @@ impl UdpArgs {
             .into()
         } else {
             UdpPlan {
-                direction,
+                direction: direction(self.reverse, self.bidir),
                 datagram_bytes: self.length,
                 bits_per_second: (self.bitrate.0 > 0).then_some(self.bitrate),
                 gso: self.gso,
@@ -139,6 +118,7 @@ impl UdpArgs {
 mod tests {
     use super::*;
     use crate::cli::tests::{assert_plan, default_plan};
+    use podperf_model::plan::Direction;
     use podperf_model::plan::Plan;
     use podperf_model::plan::Workload;
 

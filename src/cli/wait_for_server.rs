@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use podperf_engine::control::client::Target;
-use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
 
 /// Between two attempts.
@@ -47,8 +46,7 @@ fn answers(target: &Target, until: Instant) -> bool {
     let Ok(mut addresses) = (host, target.port).to_socket_addrs() else { return false };
     addresses.any(|address| {
         let left = until.saturating_duration_since(Instant::now()).min(target.connect_timeout);
-        let wanted =
-            target.family.is_none_or(|family| (family == AddressFamily::V4) == address.is_ipv4());
+        let wanted = target.family.is_none_or(|family| family.has(address.ip()));
         wanted && !left.is_zero() && TcpStream::connect_timeout(&address, left).is_ok()
     })
 }
@@ -58,6 +56,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
+    use podperf_model::AddressFamily;
 
     /// Longer than any of these waits may take.
     const LONG: Duration = Duration::from_secs(60);
