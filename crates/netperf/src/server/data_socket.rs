@@ -53,7 +53,7 @@ pub(super) fn open(
 ) -> io::Result<DataSocket> {
     let mut made = Err(io::ErrorKind::AddrNotAvailable.into());
     for address in addresses(order, local) {
-        made = on_port(address, order.data_port, ports, &|address| make(order, address));
+        made = on_port(address, order.request.data_port, ports, &|address| make(order, address));
         // An address that is named may be a Service's, or that of a router before this host.
         if !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
             break;
@@ -145,11 +145,9 @@ fn on_port(
 /// Own addresses to be tried, the best first.
 fn addresses(order: &Order, local: SocketAddr) -> Vec<SocketAddr> {
     let own = local.ip().to_canonical();
-    let family = order.family.unwrap_or_else(|| AddressFamily::of(own));
-    let any = family.unspecified();
-    let fits = |address: &IpAddr| address.is_ipv4() == any.is_ipv4();
-    let best = order.server.or(Some(own)).filter(fits);
-    best.into_iter().chain([any]).map(|address| scoped(address, local)).collect()
+    let family = order.request.family.unwrap_or_else(|| AddressFamily::of(own));
+    let best = order.request.server_address.or(Some(own)).filter(|&address| family.has(address));
+    best.into_iter().chain([family.unspecified()]).map(|address| scoped(address, local)).collect()
 }
 
 /// A link-local address is one only with its link, which is that of the control connection.
@@ -166,23 +164,23 @@ fn scoped(address: IpAddr, local: SocketAddr) -> SocketAddr {
 /// named others for the data, which the routes then choose among.
 fn from(order: &Order, peer: SocketAddr) -> Option<IpAddr> {
     let peer = peer.ip().to_canonical();
-    let family = order.family.is_none_or(|family| (family == AddressFamily::V4) == peer.is_ipv4());
-    (family && order.server.is_none() && order.client.0.is_none()).then_some(peer)
+    let family = order.request.family.is_none_or(|family| family.has(peer));
+    let named = order.request.server_address.or(order.request.client_address);
+    (family && named.is_none()).then_some(peer)
 }
 
 /// Where datagrams go that nobody has asked for by a datagram: to the client alone, so that no one
 /// can have a third host flooded.
 fn receiver(order: &Order, peer: SocketAddr) -> io::Result<SocketAddr> {
-    let (address, port) = order.client;
     let own = peer.ip().to_canonical();
-    if address.is_some_and(|address| address != own) {
+    if order.request.client_address.is_some_and(|address| address != own) {
         return Err(io::Error::from_raw_os_error(libc::EACCES));
     }
-    if port == 0 {
+    if order.request.client_port == 0 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
     let mut to = scoped(own, peer);
-    to.set_port(port);
+    to.set_port(order.request.client_port);
     Ok(to)
 }
 

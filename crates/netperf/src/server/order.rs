@@ -3,8 +3,6 @@
 //! Enters: a request. Leaves: an [`Order`] whose every size is bounded, or the errno that the
 //! answer names. Pure.
 
-use podperf_model::AddressFamily;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::data::socket::SocketRequest;
@@ -38,11 +36,7 @@ pub(super) struct Order {
     pub(super) measure_cpu: bool,
     pub(super) cpu: Option<u32>,
     pub(super) pace: Option<Pace>,
-    pub(super) data_port: u16,
-    pub(super) family: Option<AddressFamily>,
-    pub(super) client: (Option<IpAddr>, u16),
-    pub(super) server: Option<IpAddr>,
-    /// What the answer repeats.
+    /// Where its data goes, and what the answer repeats.
     pub(super) request: OmniRequest,
     /// What a podperf said of it before.
     pub(super) extensions: Extensions,
@@ -92,10 +86,6 @@ impl Order {
             measure_cpu: request.flags & MEASURE_CPU != 0,
             cpu: request.cpu,
             pace: paced.then(|| Pace { operations, every: Duration::from_micros(micros.into()) }),
-            data_port: request.data_port,
-            family: request.family,
-            client: (request.client_address, request.client_port),
-            server: request.server_address,
             request,
             extensions,
         })
