@@ -123,21 +123,20 @@ impl Agent<'_> {
             return self.bring(&FromAgent::Failed { step, cause }).err().map(Err);
         };
         let (run, end) = self.run_listening(step, |context| measured(plan, target, step, context));
-        let message = match run {
-            Ok(mut run) => {
-                let words = self.options.config.tests.get(test).into_iter().flatten();
-                run.command = std::iter::once("podperf".to_owned()).chain(words.cloned()).collect();
-                (self.options.finish)(&mut run);
-                (self.log)(&format!("step {step}: {test}, sample {sample}: {}", summary(&run)));
-                match EncodedRun::of(&run) {
-                    Ok(run) => FromAgent::Result { step, run },
-                    Err(error) => FromAgent::Failed { step, cause: error.to_string() },
-                }
-            }
-            Err(error) => {
-                (self.log)(&format!("step {step}: {test}, sample {sample}: {error}"));
-                FromAgent::Failed { step, cause: error.to_string() }
-            }
+        let run = run.map(|mut run| {
+            let words = self.options.config.tests.get(test).into_iter().flatten();
+            run.command = std::iter::once("podperf".to_owned()).chain(words.cloned()).collect();
+            (self.options.finish)(&mut run);
+            run
+        });
+        let outcome = run.as_ref().map_or_else(ToString::to_string, summary);
+        (self.log)(&format!("step {step}: {test}, sample {sample}: {outcome}"));
+        let encoded = run
+            .map_err(|error| error.to_string())
+            .and_then(|run| EncodedRun::of(&run).map_err(|error| error.to_string()));
+        let message = match encoded {
+            Ok(run) => FromAgent::Result { step, run },
+            Err(cause) => FromAgent::Failed { step, cause },
         };
         let brought = self.bring(&message);
         end.or_else(|| brought.err().map(Err))

@@ -91,6 +91,18 @@ impl Agents {
         self.0.iter().position(|agent| agent.name == name)
     }
 
+    /// Finds the number of the agent that may join by `name`.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub(super) fn awaited(&self, name: &str) -> Result<usize, &'static str> {
+        let number = self.number(name).ok_or("the schedule has no agent of this name")?;
+        match self.0[number].connection {
+            ConnectionState::Expected => Ok(number),
+            _ => Err("an agent of this name has joined already"),
+        }
+    }
+
     pub(super) fn any_joined(&self) -> bool {
         self.0.iter().any(|agent| matches!(agent.connection, ConnectionState::Joined { .. }))
     }

@@ -194,15 +194,8 @@ impl Coordinator<'_> {
 
     /// Lets an agent in, once, if it is expected.
     fn admit(&mut self, agent: String, stream: TcpStream, peer: &str) -> Result<()> {
-        let number = match self.agents.number(&agent) {
-            None => Err("the schedule has no agent of this name"),
-            Some(number) => match self.agents.0[number].connection {
-                ConnectionState::Expected => Ok(number),
-                _ => Err("an agent of this name has joined already"),
-            },
-        };
         let deadline = Instant::now() + JOIN_TIMEOUT;
-        let number = match number {
+        let number = match self.agents.awaited(&agent) {
             Ok(number) => number,
             Err(cause) => {
                 (self.log)(&format!("{peer}: refused as '{}': {cause}", short(&agent)));
