@@ -31,7 +31,6 @@ pub struct FlowCounters {
     /// TCP_INFO of the socket; absent when it could not be read (closed).
     pub tcp: Option<TcpInfo>,
     /// Of a flow of datagrams.
-    #[serde(default)]
     pub datagrams: Option<Datagrams>,
 }
 

@@ -23,6 +23,7 @@ use crate::workload::tally::Tally;
 use crate::workload::{self, FlowEnded, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport};
 use podperf_model::error::{Code, During, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
+use podperf_model::result::calibration::CallCost;
 use podperf_model::units::Bytes;
 
 /// How long a worker may take to prepare.
@@ -40,16 +41,12 @@ pub struct WorkerCost {
 }
 
 impl WorkerCost {
-    /// CPU time of one call, in nanoseconds.
+    /// What one call by `method` cost on the mean.
     #[must_use]
-    pub fn cpu_ns(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e9 / float(self.calls.max(1))
-    }
-
-    /// Mean bytes of one call.
-    #[must_use]
-    pub fn mean_bytes(&self) -> f64 {
-        float(self.bytes) / float(self.calls.max(1))
+    pub fn of_call<M>(&self, method: M) -> CallCost<M> {
+        let calls = float(self.calls.max(1));
+        let cpu_ns = self.cpu.as_secs_f64() * 1e9 / calls;
+        CallCost { method, cpu_ns, mean_bytes: float(self.bytes) / calls }
     }
 }
 

@@ -20,9 +20,7 @@ use crate::metrics::roots::Roots;
 use crate::metrics::topology::Topology;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{ReceiveMethod, SendMethod};
-use podperf_model::result::calibration::{
-    Calibration, LeftOut, Machine, ReceiveCost, SCHEMA, SendCost,
-};
+use podperf_model::result::calibration::{Calibration, LeftOut, Machine, SCHEMA};
 
 /// Bytes of one message: what `podperf stream` sends by default.
 pub const MESSAGE_BYTES: u64 = 128 << 10;
@@ -134,11 +132,7 @@ fn calls(
         let name = format!("send {}", method.name());
         report_part(&name);
         match calls::transfer(method, ReceiveMethod::Read, CALL_BYTES) {
-            Ok(moved) => record.sends.push(SendCost {
-                method,
-                cpu_ns: moved.send.cpu_ns(),
-                mean_bytes: moved.send.mean_bytes(),
-            }),
+            Ok(moved) => record.sends.push(moved.send.of_call(method)),
             Err(error) => leave_out(record, &name, &error),
         }
     }
@@ -147,11 +141,7 @@ fn calls(
         let name = format!("receive {}", method.name());
         report_part(&name);
         match calls::transfer(SendMethod::Write, method, CALL_BYTES) {
-            Ok(moved) => record.receives.push(ReceiveCost {
-                method,
-                cpu_ns: moved.receive.cpu_ns(),
-                mean_bytes: moved.receive.mean_bytes(),
-            }),
+            Ok(moved) => record.receives.push(moved.receive.of_call(method)),
             Err(error) => leave_out(record, &name, &error),
         }
     }

@@ -36,9 +36,9 @@ pub struct Calibration {
     /// What the loops and the sampler pay.
     pub steps: Vec<StepCost>,
     /// What one send call costs, by method.
-    pub sends: Vec<SendCost>,
+    pub sends: Vec<CallCost<SendMethod>>,
     /// What one receive call costs, by method.
-    pub receives: Vec<ReceiveCost>,
+    pub receives: Vec<CallCost<ReceiveMethod>>,
     /// Goodput over loopback, both ends in one process on this machine.
     pub streams: Vec<StreamCeiling>,
     /// Round trips over loopback, one flow, one byte each way.
@@ -71,25 +71,15 @@ pub struct StepCost {
     pub ns: f64,
 }
 
-/// One send call on loopback. The kernel receives in the sender's context there, so that is in it.
+/// One call on loopback by one method. The kernel receives in the sender's context there, so that is
+/// in the cost of a send call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SendCost {
+pub struct CallCost<M> {
     /// How.
-    pub method: SendMethod,
-    /// CPU time of the sending thread, in nanoseconds a call.
+    pub method: M,
+    /// CPU time of the thread that called, in nanoseconds a call.
     pub cpu_ns: f64,
-    /// Mean bytes a call handed over.
-    pub mean_bytes: f64,
-}
-
-/// One receive call on loopback.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ReceiveCost {
-    /// How.
-    pub method: ReceiveMethod,
-    /// CPU time of the receiving thread, in nanoseconds a call.
-    pub cpu_ns: f64,
-    /// Mean bytes a call took.
+    /// Mean bytes that a call moved.
     pub mean_bytes: f64,
 }
 

@@ -51,23 +51,18 @@ pub struct EndReport {
     pub schedule: Option<ScheduleAdherence>,
     /// Connect-request-response only: time to open a connection, of transactions completed in the
     /// window.
-    #[serde(default)]
     pub connect_time: Option<LatencyWire>,
     /// Connect-request-response only: the connections of this end.
-    #[serde(default)]
     pub connections: Option<ConnectionUse>,
     /// How evenly a schedule was kept.
-    #[serde(default)]
     pub pacing: Option<PacingWire>,
     /// Requests without a response in time, in the window (request/response by datagrams).
-    #[serde(default)]
     pub lost_transactions: Option<u64>,
     /// Datagrams that the kernel refused to send, over the flows' whole life; only where they carry
     /// payload alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_sends: Option<u64>,
     /// Flows of datagrams: how they were sent and received, all workers together.
-    #[serde(default)]
     pub datagrams: Option<DatagramUse>,
     /// Streams that this end sent: how, all workers together.
     pub send: Option<SendUse>,
@@ -174,7 +169,6 @@ pub struct FlowReport {
     /// The flow ended as planned: its sender said so, or its receiver saw the end of the stream.
     pub drained: bool,
     /// Of a flow of datagrams.
-    #[serde(default)]
     pub datagrams: Option<FlowDatagrams>,
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::layout::{figures, maybe, maybe_count, number, paragraphs};
-use podperf_model::result::calibration::{Calibration, StreamCeiling};
+use podperf_model::result::calibration::{Calibration, CallCost, StreamCeiling};
 use podperf_model::result::wording::count;
 use podperf_model::units::Bytes;
 
@@ -54,15 +54,13 @@ fn steps(record: &Calibration) -> Option<String> {
 }
 
 fn calls(record: &Calibration) -> Option<String> {
-    let row = |way: &str, method: &str, cpu_ns: f64, bytes: f64| {
+    fn row<M>(way: &str, method: &str, cost: &CallCost<M>) -> Vec<String> {
+        let (cpu_ns, bytes) = (cost.cpu_ns, cost.mean_bytes);
         let per_kib = (bytes > 0.0).then(|| cpu_ns / (bytes / 1024.0));
         vec![format!("{way} {method}"), number(cpu_ns, 0), number(bytes, 0), maybe(per_kib, 1)]
-    };
-    let sends = record.sends.iter();
-    let sends = sends.map(|cost| row("send", cost.method.name(), cost.cpu_ns, cost.mean_bytes));
-    let receives = record.receives.iter();
-    let receives =
-        receives.map(|cost| row("receive", cost.method.name(), cost.cpu_ns, cost.mean_bytes));
+    }
+    let sends = record.sends.iter().map(|cost| row("send", cost.method.name(), cost));
+    let receives = record.receives.iter().map(|cost| row("receive", cost.method.name(), cost));
     let rows = sends.chain(receives).collect();
     table(&["call", "CPU\nns", "moved\nB", "CPU per KiB\nns"], rows)
 }

@@ -8,7 +8,7 @@ use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Wait;
 use podperf_model::plan::{ReceiveMethod, RrPlan, SendMethod, Workload};
 use podperf_model::result::calibration::testing::calibration;
-use podperf_model::result::calibration::{LeftOut, SendCost, StepCost, hold_against};
+use podperf_model::result::calibration::{CallCost, LeftOut, StepCost, hold_against};
 use podperf_model::result::end_result::{ReceiveUse, SendUse};
 use podperf_model::result::merge::merge;
 use podperf_model::result::run::Run;
@@ -55,7 +55,7 @@ fn a_run_held_against_a_calibration() {
 fn a_calibration() {
     let mut record = calibration();
     record.steps.push(StepCost { step: "clock_read".to_owned(), ns: 24.96 });
-    record.sends.push(SendCost {
+    record.sends.push(CallCost {
         method: SendMethod::Write,
         cpu_ns: 20_000.0,
         mean_bytes: 131_072.0,
