@@ -16,7 +16,8 @@ use podperf_model::units::{BitRate, Bytes, parse_count, parse_duration};
 /// Measures datagrams: loss, reordering, duplicates and jitter of streams at a rate, or with --rr
 /// the latency of requests and responses.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Datagrams", after_help = EXAMPLES, mut_group("exchange", |sizes| sizes.requires("rr")))]
+#[command(next_help_heading = "Datagrams", after_help = EXAMPLES,
+          mut_group("exchange", |sizes| sizes.requires("rr")))]
 pub(super) struct UdpArgs {
     /// Flows, in each direction
     #[arg(short = 'P', long, value_name = "N", default_value = "1",

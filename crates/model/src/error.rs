@@ -139,18 +139,23 @@ pub struct Error {
     /// What failed, for programs.
     pub code: Code,
     /// The system's error number, where a system call failed (errno(3), as Linux counts).
+    #[serde(default)]
     pub errno: Option<i32>,
     /// What was being done, in lower case: "connect control connection to".
     pub operation: String,
     /// The other side, usually `address:port`.
+    #[serde(default)]
     pub peer: Option<String>,
     /// Why it failed, in the words of the system where it has some.
     pub cause: String,
     /// What the user can do about it.
+    #[serde(default)]
     pub remedy: Option<String>,
     /// The stream it happened on.
+    #[serde(default)]
     pub stream: Option<u32>,
     /// Seconds since the window opened; negative in the warm-up.
+    #[serde(default)]
     pub at_seconds: Option<f64>,
 }
 

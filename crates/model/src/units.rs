@@ -196,6 +196,13 @@ pub fn parse_count<T: FromStr>(text: &str) -> Result<T, Invalid> {
     })
 }
 
+/// A count as a float, for a rate, a share or a figure that is shown: 53 bits are enough.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "what is made of it is rounded anyway")]
+pub const fn float(count: u64) -> f64 {
+    count as f64
+}
+
 const fn decimal_prefix(prefix: &str) -> Option<u128> {
     Some(match prefix.as_bytes() {
         b"" => 1,

@@ -1,5 +1,5 @@
-//! Documents as JSON: a run's, schema `podperf.run/v1`, the launcher's, schema `podperf.cluster/v1`,
-//! and others.
+//! Documents as JSON: a run's, schema `podperf.run/v1`, the launcher's, schema
+//! `podperf.cluster/v1`, and others.
 
 use serde::Serialize;
 

@@ -24,7 +24,7 @@ use crate::workload::{self, FlowEnded, Shared, Worker, WorkerFlows, WorkerReady,
 use podperf_model::error::{Code, During, Error, Kind, Result};
 use podperf_model::plan::{FlowRole, Plan, ReceiveMethod, SendMethod, StopCondition};
 use podperf_model::result::calibration::CallCost;
-use podperf_model::units::Bytes;
+use podperf_model::units::{Bytes, float};
 
 /// How long a worker may take to prepare.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -210,11 +210,6 @@ fn pair(plan: &Plan) -> Result<(Socket, Socket)> {
     };
     let (other, _) = connect().during("connect over loopback")?;
     Ok((one, other))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a mean; 53 bits are enough")]
-const fn float(count: u64) -> f64 {
-    count as f64
 }
 
 /// What a stream of one message holds; so many iterations are that many bytes.

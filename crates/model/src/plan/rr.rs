@@ -20,6 +20,7 @@ pub struct RrPlan {
     /// loop, the next request starts when a response has come.
     pub rate_per_second: Option<f64>,
     /// Bulk streams beside the flows, for latency under load. Absent: none.
+    #[serde(default)]
     pub load: Option<LoadPlan>,
     /// What moves and waits for the flows of a worker, on both ends.
     #[serde(default)]

@@ -71,8 +71,8 @@ pub struct StepCost {
     pub ns: f64,
 }
 
-/// One call on loopback by one method. The kernel receives in the sender's context there, so that is
-/// in the cost of a send call.
+/// One call on loopback by one method. The kernel receives in the sender's context there, so that
+/// is in the cost of a send call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallCost<M> {
     /// How.

@@ -1,8 +1,6 @@
 //! The result document, schema `podperf.run/v1`. Every field's comment becomes its description in
 //! the JSON Schema (`podperf schema`).
 
-mod ceiling;
-mod connections;
 mod latency;
 mod machine;
 mod transport;
@@ -18,11 +16,9 @@ use crate::reading::TcpInfo;
 
 pub use crate::result::placement::{Multiplexing, PlacementFacts};
 pub use crate::result::socket::SocketFacts;
-pub use ceiling::Ceiling;
-pub use connections::Connections;
 pub use latency::{Latency, ScheduleFacts};
-pub use machine::{CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
-pub use transport::{ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
+pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
+pub use transport::{Connections, ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 pub use udp::{DatagramCalls, DatagramFacts, Udp};
 
 /// Name and version of the schema.

@@ -38,5 +38,6 @@ pub struct SocketFacts {
     /// has no effect; null: not polled.
     pub napi_id: Option<u32>,
     /// MTU of the path as this end's kernel knew it when the flow was set up, in bytes (IP_MTU).
+    #[serde(default)]
     pub path_mtu_bytes: Option<u32>,
 }

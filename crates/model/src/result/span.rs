@@ -9,6 +9,7 @@ use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::{FlowCounters, Reading, TcpInfo};
 use crate::result::end_result::{EndReport, EndResult, FlowReport};
 use crate::result::run::Ends;
+pub(super) use crate::units::float;
 
 /// Both ends' results, as far as they arrived.
 pub(super) type EndResults<'a> = Ends<Option<&'a EndResult>>;
@@ -96,12 +97,6 @@ impl<'a> Span<'a> {
 /// Nanoseconds as seconds.
 pub(super) fn seconds(ns: u64) -> f64 {
     float(ns) / 1e9
-}
-
-/// A counter as a float, for a rate.
-#[expect(clippy::cast_precision_loss, reason = "a rate or share; 53 bits are enough")]
-pub(super) const fn float(count: u64) -> f64 {
-    count as f64
 }
 
 /// Bytes, and their rate over the clock of the end that counted them.

@@ -4,6 +4,7 @@
 use podperf_model::latency::{Latencies, LatencyWire};
 use podperf_model::result::cluster::PooledLatency;
 use podperf_model::result::run::Latency;
+use podperf_model::units::float;
 
 /// All of them as one; nothing without a value.
 pub(super) fn pooled(parts: &[&Latency]) -> Option<PooledLatency> {
@@ -51,11 +52,6 @@ fn merged(parts: &[&Latency]) -> Option<Latencies> {
         all.merge(&Latencies::from_wire(&wire).ok()?);
     }
     Some(all)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a weight")]
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use podperf_model::result::cluster::{
     BASELINE, BaselineComparison, ClusterPlan, Row, Sample, Summary,
 };
 use podperf_model::result::run::{Bound, Latency, Run};
+use podperf_model::units::float;
 
 /// The rows of what was planned and what was measured, against those of [`BASELINE`] where the
 /// plan has it and any of it was measured.
@@ -84,26 +85,24 @@ fn distributions<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Latency> {
     runs.filter_map(|run| run.latency.as_ref()).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate")]
 fn retransmits_per_gb(group: &SampleGroup<'_>) -> Option<f64> {
     let told = group.runs().filter(|run| !run.plan.workload.transacts()).filter_map(|run| {
         let throughput = run.throughput.as_ref()?;
-        Some((throughput.retransmits? as f64, throughput.bytes_received as f64))
+        Some((float(throughput.retransmits?), float(throughput.bytes_received)))
     });
     let (segments, bytes) = told.fold((0.0, 0.0), |all, run| (all.0 + run.0, all.1 + run.1));
     (bytes > 0.0).then(|| segments / (bytes / 1e9))
 }
 
 /// Over all runs that tell.
-#[expect(clippy::cast_precision_loss, reason = "a share")]
 fn loss_share(group: &SampleGroup<'_>) -> Option<f64> {
     let told = group.runs().filter_map(|run| {
         let udp = run.udp.as_ref()?;
         if let Some(datagrams) = &udp.datagrams {
-            return Some((datagrams.lost as f64, datagrams.sent as f64));
+            return Some((float(datagrams.lost), float(datagrams.sent)));
         }
-        let lost = udp.lost_transactions? as f64;
-        Some((lost, lost + run.transactions.as_ref()?.count as f64))
+        let lost = float(udp.lost_transactions?);
+        Some((lost, lost + float(run.transactions.as_ref()?.count)))
     });
     let (lost, all) = told.fold((0.0, 0.0), |all, run| (all.0 + run.0, all.1 + run.1));
     (all > 0.0).then(|| lost / all)

@@ -8,6 +8,7 @@ use podperf_model::result::cluster::{
     BASELINE, BaselineComparison, ClusterRun, Difference, EndCpu, Estimate, PooledLatency, Row,
 };
 use podperf_model::result::run::Ends;
+use podperf_model::units::float;
 
 /// In the order in which the tests first come up.
 pub(super) fn tables(run: &ClusterRun) -> Vec<ClusterTable> {
@@ -198,9 +199,4 @@ fn hottest(cpu: &Ends<Option<EndCpu>>) -> String {
 
 fn percent(share: Option<f64>) -> Option<f64> {
     share.map(|share| 100.0 * share)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit of a microsecond")]
-fn float(ns: u64) -> f64 {
-    ns as f64
 }

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::layout::{figures, maybe, maybe_count, number, paragraphs};
+use super::layout::{figures, maybe, number, paragraphs};
 use podperf_model::result::calibration::{Calibration, CallCost, StreamCeiling};
 use podperf_model::result::wording::count;
-use podperf_model::units::Bytes;
+use podperf_model::units::{Bytes, float};
 
 /// Writes `record` to `out`.
 ///
@@ -95,11 +95,7 @@ fn streams(record: &Calibration) -> Option<String> {
 }
 
 fn rr(record: &Calibration) -> Option<String> {
-    let us = |ns: Option<u64>| match ns {
-        #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-        Some(ns) => number(ns as f64 / 1e3, 2),
-        None => maybe_count(None),
-    };
+    let us = |ns: Option<u64>| maybe(ns.map(|ns| float(ns) / 1e3), 2);
     let rows = record.rr.iter().map(|row| {
         vec![
             format!("{}, {}", row.wait, row.placement.name()),

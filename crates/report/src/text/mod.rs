@@ -18,7 +18,7 @@ use podperf_model::result::run::{
     Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
 };
 use podperf_model::result::wording::count;
-use podperf_model::units::Bytes;
+use podperf_model::units::{Bytes, float};
 
 /// Writes `run` to `out`.
 ///
@@ -246,11 +246,7 @@ fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
         let mut text = device.name.clone();
         text.extend(device.driver.iter().map(|driver| format!(" ({driver})")));
         text.extend(device.mtu_bytes.map(|mtu| format!(" MTU {mtu} B")));
-        text.extend(device.speed_bits_per_second.map(|speed| {
-            #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-            let speed = speed as f64;
-            format!(" {}", rate(speed))
-        }));
+        text.extend(device.speed_bits_per_second.map(|speed| format!(" {}", rate(float(speed)))));
         parts.push(text);
     }
     parts.extend(
@@ -281,8 +277,7 @@ fn ceiling(own: &Ceiling) -> String {
     let share = number(100.0 * own.share, 0);
     let loopback = match (own.bits_per_second, own.latency_p50_ns) {
         (Some(bits_per_second), _) => rate(bits_per_second),
-        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-        (_, Some(floor_ns)) => format!("{} µs", number(floor_ns as f64 / 1e3, 1)),
+        (_, Some(floor_ns)) => format!("{} µs", number(float(floor_ns) / 1e3, 1)),
         _ => "?".to_owned(),
     };
     format!("{share} % of podperf's {loopback} over loopback ({})", own.figure)

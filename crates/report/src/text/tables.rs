@@ -4,6 +4,7 @@ use super::layout::{figures, maybe, maybe_count, number};
 use super::rate_unit;
 use podperf_model::reading::TcpInfo;
 use podperf_model::result::run::{Cpu, Latency, Run, Stream, StreamDirection};
+use podperf_model::units::float;
 
 /// Rows of streams shown; what is more stands in the JSON document.
 const MAX_ROWS_SHOWN: usize = 16;
@@ -81,9 +82,8 @@ fn row(stream: &Stream, divisor: f64, rr: bool) -> Vec<String> {
     cells
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
 fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+    float(bytes) / f64::from(1 << 20)
 }
 
 /// The latency distributions of a request/response run.
@@ -117,8 +117,7 @@ pub(super) fn latency(run: &Run) -> Option<String> {
 
 fn distribution(name: &str, latency: &Latency) -> Vec<String> {
     let micros = |ns: Option<f64>| maybe(ns.map(|ns| ns / 1e3), 1);
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit of a microsecond")]
-    let whole = |ns: Option<u64>| micros(ns.map(|ns| ns as f64));
+    let whole = |ns: Option<u64>| micros(ns.map(float));
     vec![
         name.to_owned(),
         latency.count.to_string(),

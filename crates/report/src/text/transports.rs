@@ -2,6 +2,7 @@
 
 use super::layout::maybe;
 use podperf_model::result::run::{ReceiveFacts, Run, SendFacts};
+use podperf_model::units::float;
 
 /// Label and text of each row; none for request/response.
 pub(super) fn rows(run: &Run) -> Vec<(String, String)> {
@@ -60,7 +61,6 @@ fn with_reason(text: String, reason: Option<&str>) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
 fn percent(part: u64, all: u64) -> Option<f64> {
-    (all > 0).then(|| 100.0 * part as f64 / all as f64)
+    (all > 0).then(|| 100.0 * float(part) / float(all))
 }

@@ -5,16 +5,16 @@ use super::{rate, rate_unit, size, way};
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::{DatagramFacts, Run};
 use podperf_model::result::wording::count;
+use podperf_model::units::float;
 
 /// Rows of flows shown; what is more stands in the JSON document.
 const MAX_ROWS_SHOWN: usize = 16;
 
 pub(super) fn stream(plan: &UdpPlan, flows: u32) -> String {
     let bytes = plan.datagram_bytes.map_or_else(|| "the path's size".to_owned(), size);
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
     let pace = plan.bits_per_second.map_or_else(
         || "as fast as they go".to_owned(),
-        |each| format!("at {} each", rate(each.0 as f64)),
+        |each| format!("at {} each", rate(float(each.0))),
     );
     format!("UDP, {} {}, datagrams of {bytes}, {pace}", count(flows, "flow"), way(plan.direction))
 }

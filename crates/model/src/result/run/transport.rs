@@ -1,10 +1,12 @@
-//! How bytes moved between podperf and the kernel: the part of the result about transports.
+//! How bytes moved between podperf and the kernel, and what became of connections: the parts of the
+//! result about transports and about connections that do not last.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Lifetime;
 use crate::plan::{ReceiveMethod, SendMethod};
-use crate::result::end_result::MovedBy;
+use crate::result::end_result::{ConnectionUse, MovedBy};
 
 /// How one end moved the bytes of its streams, over their whole life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,4 +64,15 @@ pub struct ReceiveFacts {
     pub bytes_by_method: Vec<MovedBy<ReceiveMethod>>,
     /// Mean bytes that one call took; null: no call moved anything.
     pub mean_bytes_per_call: Option<f64>,
+}
+
+/// The connections of both ends, over the run's whole life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Connections {
+    /// Bytes sent and received over all connections, both ways; null when an end did not report.
+    pub lifetime: Option<Lifetime>,
+    /// Those that the client opened; null when it did not report.
+    pub client: Option<ConnectionUse>,
+    /// Those that the server accepted; null when it did not report.
+    pub server: Option<ConnectionUse>,
 }

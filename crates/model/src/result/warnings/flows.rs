@@ -41,8 +41,8 @@ fn idle_at_end(moved: &[bool]) -> usize {
     moved.iter().rev().take_while(|moved| !**moved).count()
 }
 
-/// The streams of which `place` finds a telling interval in what they moved, in words, and the first
-/// of these intervals.
+/// The streams of which `place` finds a telling interval in what they moved, in words, and the
+/// first of these intervals.
 fn streams_at<'a>(
     seen: &RunEvidence<'a>,
     place: impl Fn(&[bool]) -> Option<usize>,
