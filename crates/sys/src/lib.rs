@@ -13,6 +13,6 @@ pub mod fd_table;
 pub mod mapping;
 pub mod netlink;
 pub mod option;
-pub mod stream;
+pub mod socket;
 pub mod tcp_info;
 pub mod uring;

@@ -20,6 +20,7 @@ use podperf_model::plan::udp::{
 use podperf_model::plan::{Plan, SocketPlan};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::datagram::{RecvBatch, SendBatch, drops, path_mtu, set_fragmentation};
+use podperf_sys::socket;
 
 /// First bytes of datagrams that belong to no measurement: they set a flow up or probe its path.
 /// As a sequence number they are beyond any that is used.
@@ -213,7 +214,7 @@ impl<'a> DatagramSend<'a> {
         };
         let tried = turn(size).map_err(io::Error::from).and_then(|()| {
             let two = &self.batch[..2 * self.size];
-            self.sockets.iter().try_for_each(|socket| socket.send(two).map(|_| ()))
+            self.sockets.iter().try_for_each(|socket| socket::send(socket, two).map(|_| ()))
         });
         if tried.is_err() {
             // Off again; where the option is unknown, so is this.
@@ -253,8 +254,10 @@ impl<'a> DatagramSend<'a> {
         }
         let (socket, bytes) = (self.sockets[flow], &self.batch[..count * self.size]);
         match &mut self.method {
-            BatchMethod::Single => socket.send(bytes).map(|_| 1),
-            BatchMethod::Segments => socket.send(bytes).map(|taken| taken.div_ceil(self.size)),
+            BatchMethod::Single => socket::send(socket, bytes).map(|_| 1),
+            BatchMethod::Segments => {
+                socket::send(socket, bytes).map(|taken| taken.div_ceil(self.size))
+            }
             BatchMethod::Messages(batch) => batch.send(socket, bytes, self.size),
         }
     }

@@ -2,7 +2,7 @@
 //! what fills no page is read. Nothing touches what is mapped, so that it shows what the stack can
 //! carry, not what an application gets.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{MsgFlags, recv};
@@ -14,6 +14,7 @@ use podperf_model::error::{Context, During, Result};
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::{MovedBy, ReceiveUse};
 use podperf_sys::mapping::{MappedReceive, TcpArea};
+use podperf_sys::socket;
 
 /// Most that is copied behind mapped pages in the same call. Up to so much waiting is copied
 /// altogether, so that it must not be more than a page.
@@ -66,7 +67,7 @@ impl<'a> MmapReceive<'a> {
     /// Reads the bytes that cannot be mapped.
     fn read(&mut self, flow: usize) -> io::Result<usize> {
         let length = self.unmappable[flow].min(self.buffer.len());
-        let read = (&mut &*self.sockets[flow]).read(&mut self.buffer[..length])?;
+        let read = socket::receive(self.sockets[flow], &mut self.buffer[..length])?;
         self.unmappable[flow] -= read;
         Ok(read)
     }

@@ -2,13 +2,14 @@
 //! application pays, so the buffer is where the allocator puts it, as an application's is: at the
 //! start of a page it gave 1 to 2 % less goodput (docs/PERFORMANCE.md).
 
-use std::io::{self, Read as _};
+use std::io;
 
 use socket2::Socket;
 
 use super::BulkReceive;
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::ReceiveUse;
+use podperf_sys::socket;
 
 /// Receives by copying.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl<'a> ReadReceive<'a> {
 impl BulkReceive for ReadReceive<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> io::Result<usize> {
-        (&mut &*self.sockets[flow]).read(&mut self.buffer)
+        socket::receive(self.sockets[flow], &mut self.buffer)
     }
 
     fn finish(&mut self, bytes: u64) -> ReceiveUse {

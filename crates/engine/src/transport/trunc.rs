@@ -8,7 +8,7 @@ use socket2::Socket;
 use super::BulkReceive;
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::ReceiveUse;
-use podperf_sys::stream::discard;
+use podperf_sys::socket::discard;
 
 /// Receives by discarding.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! send(2): the kernel copies from one buffer, used for every flow of the worker.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use socket2::Socket;
 
@@ -8,6 +8,7 @@ use super::BulkSend;
 use super::buffer::Buffer;
 use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::SendUse;
+use podperf_sys::socket;
 
 /// Sends by copying.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl BulkSend for WriteSend<'_> {
     #[inline]
     fn step(&mut self, flow: usize, limit: usize) -> io::Result<usize> {
         let length = self.message.len().min(limit);
-        (&mut &*self.sockets[flow]).write(&self.message[..length])
+        socket::send(self.sockets[flow], &self.message[..length])
     }
 
     fn finish(&mut self, bytes: u64) -> SendUse {

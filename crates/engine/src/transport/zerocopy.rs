@@ -21,6 +21,7 @@ use podperf_model::plan::SendMethod;
 use podperf_model::result::end_result::{MovedBy, SendUse};
 use podperf_sys::mapping::Pages;
 use podperf_sys::option::set_zerocopy;
+use podperf_sys::socket;
 
 /// Sends on a flow after which its error queue is read. The kernel joins reports of neighbouring
 /// sends, so that one read takes many.
@@ -138,7 +139,7 @@ impl<'a> ZerocopySend<'a> {
                 sent => return sent,
             }
         }
-        let sent = own.socket.send(&self.message[..length])?;
+        let sent = socket::send(own.socket, &self.message[..length])?;
         self.copied_instead += sent as u64;
         Ok(sent)
     }

@@ -1,13 +1,14 @@
 //! System calls on one connection, repeated while they have no result: every 100 ms where
 //! they block, at once where the worker spins.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 
 use socket2::Socket;
 
 use super::ConnectionSetup;
 use crate::transport::short_lived::not_yet;
 use crate::workload::tally::Tally;
+use podperf_sys::socket;
 
 /// Repeats a call until there is an answer, or until the run is cut off.
 pub(super) fn until<T>(
@@ -36,7 +37,7 @@ pub(super) fn send(
 ) -> io::Result<()> {
     let mut rest = message;
     while !rest.is_empty() {
-        let bytes = until(setup, || (&mut &*socket).write(rest))?;
+        let bytes = until(setup, || socket::send(socket, rest))?;
         tally.sent(bytes);
         rest = &rest[bytes..];
     }
@@ -52,7 +53,7 @@ pub(super) fn receive(
 ) -> io::Result<bool> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match until(setup, || (&mut &*socket).read(&mut buffer[filled..]))? {
+        match until(setup, || socket::receive(socket, &mut buffer[filled..]))? {
             0 if filled == 0 => return Ok(false),
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             bytes => {
@@ -67,6 +68,6 @@ pub(super) fn receive(
 /// Waits for the other end to close the connection; what else it sends is dropped.
 pub(super) fn end_of_stream(setup: &ConnectionSetup, socket: &Socket) -> io::Result<()> {
     let mut discarded = [0; 64];
-    while until(setup, || (&mut &*socket).read(&mut discarded))? > 0 {}
+    while until(setup, || socket::receive(socket, &mut discarded))? > 0 {}
     Ok(())
 }

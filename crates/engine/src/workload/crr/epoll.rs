@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use socket2::Socket;
@@ -19,6 +19,7 @@ use crate::workload::transactions::{Stamp, first_step};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::run::Multiplexing;
+use podperf_sys::socket;
 
 /// Transactions on every flow until the stop or until its budget is used up.
 pub(super) fn request(
@@ -299,7 +300,7 @@ impl ClientConnection {
         buffer: &mut [u8],
     ) -> Result<ClientProgress, FlowFailure> {
         while self.to_send > 0 {
-            match (&mut &self.socket).write(&message[..self.to_send.min(message.len())]) {
+            match socket::send(&self.socket, &message[..self.to_send.min(message.len())]) {
                 Ok(bytes) => {
                     tally.sent(bytes);
                     self.to_send -= bytes;
@@ -316,7 +317,7 @@ impl ClientConnection {
         }
         while self.missing > 0 {
             let most = self.missing.min(buffer.len());
-            match (&mut &self.socket).read(&mut buffer[..most]) {
+            match socket::receive(&self.socket, &mut buffer[..most]) {
                 Ok(0) => return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into())),
                 Ok(bytes) => {
                     tally.received(bytes);
@@ -333,7 +334,7 @@ impl ClientConnection {
     fn end_of_stream(&self) -> Result<ClientProgress, FlowFailure> {
         let mut discarded = [0; 64];
         loop {
-            match (&mut &self.socket).read(&mut discarded) {
+            match socket::receive(&self.socket, &mut discarded) {
                 Ok(0) => return Ok(ClientProgress::Answered),
                 Ok(_) => {}
                 Err(error) if not_yet(&error) => return Ok(ClientProgress::Wait),
@@ -344,7 +345,7 @@ impl ClientConnection {
 
     /// Whether the server has closed.
     fn server_closed(&self) -> ClientProgress {
-        match (&mut &self.socket).read(&mut [0; 64]) {
+        match socket::receive(&self.socket, &mut [0; 64]) {
             Err(error) if not_yet(&error) => ClientProgress::Wait,
             _ => ClientProgress::Over,
         }

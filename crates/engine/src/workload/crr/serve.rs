@@ -6,7 +6,7 @@
 //! a worker waiting may be another program on the client's host: a worker of the first kind then
 //! becomes one of the second, and so does whoever shares the listener with it.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 
 use socket2::Socket;
 
@@ -21,6 +21,7 @@ use podperf_model::error::During;
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
+use podperf_sys::socket;
 
 /// The listener's place among the connections.
 const LISTENER_SLOT: usize = usize::MAX - 1;
@@ -362,7 +363,7 @@ impl ServerConnection {
     ) -> io::Result<ServerProgress> {
         while self.missing > 0 {
             let most = self.missing.min(buffer.len());
-            match (&mut &self.socket).read(&mut buffer[..most]) {
+            match socket::receive(&self.socket, &mut buffer[..most]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => {
                     tally.received(bytes);
@@ -375,7 +376,7 @@ impl ServerConnection {
             }
         }
         while self.to_send > 0 {
-            match (&mut &self.socket).write(&message[..self.to_send.min(message.len())]) {
+            match socket::send(&self.socket, &message[..self.to_send.min(message.len())]) {
                 Ok(bytes) => {
                     tally.sent(bytes);
                     self.to_send -= bytes;
@@ -389,7 +390,7 @@ impl ServerConnection {
         if close == Close::Server {
             return Ok(ServerProgress::Over);
         }
-        match (&mut &self.socket).read(buffer) {
+        match socket::receive(&self.socket, buffer) {
             Err(error) if not_yet(&error) => Ok(ServerProgress::Wait(Interest::Arrivals)),
             // The end, a reset, or more than was agreed.
             _ => Ok(ServerProgress::Over),

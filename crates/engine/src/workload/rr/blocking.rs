@@ -1,6 +1,6 @@
 //! One flow, one request in flight, blocking calls.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use socket2::Socket;
@@ -15,6 +15,7 @@ use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport, unfinished
 use podperf_model::error::{During, Result};
 use podperf_model::plan::RrPlan;
 use podperf_model::result::run::Multiplexing;
+use podperf_sys::socket;
 
 /// Requests until the stop or until the budget is used up, then ends the stream.
 pub(super) fn request(worker: &Worker<'_>, plan: &RrPlan, sizes: Sizes) -> WorkerReport {
@@ -147,7 +148,7 @@ impl<'a> BlockingFlow<'a> {
     fn send(&self) -> Result<(), FlowFailure> {
         let mut rest = &self.outgoing[..];
         while !rest.is_empty() {
-            match (&mut &*self.socket).write(rest) {
+            match socket::send(self.socket, rest) {
                 Ok(bytes) => {
                     self.tally.sent(bytes);
                     rest = &rest[bytes..];
@@ -164,7 +165,7 @@ impl<'a> BlockingFlow<'a> {
     fn receive(&mut self) -> Result<bool, FlowFailure> {
         let mut filled = 0;
         while filled < self.incoming.len() {
-            match (&mut &*self.socket).read(&mut self.incoming[filled..]) {
+            match socket::receive(self.socket, &mut self.incoming[filled..]) {
                 Ok(0) if filled == 0 => return Ok(false),
                 Ok(0) => return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into())),
                 Ok(bytes) => {

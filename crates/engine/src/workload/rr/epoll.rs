@@ -1,6 +1,6 @@
 //! Many flows by epoll: non-blocking sockets, one system call a step.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use socket2::Socket;
@@ -12,6 +12,7 @@ use crate::workload::tally::Tally;
 use crate::workload::{FlowFailure, Worker};
 use podperf_model::error::Result;
 use podperf_model::plan::Wait;
+use podperf_sys::socket;
 
 /// The bytes one flow still has to move.
 struct EpollFlow<'a> {
@@ -26,7 +27,7 @@ struct EpollFlow<'a> {
 impl EpollFlow<'_> {
     /// Takes what is there and counts the messages it completes.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<ReceiveEvent, FlowFailure> {
-        match (&mut &*self.socket).read(buffer) {
+        match socket::receive(self.socket, buffer) {
             Ok(bytes) => {
                 if bytes > 0 {
                     self.tally.received(bytes);
@@ -41,7 +42,7 @@ impl EpollFlow<'_> {
     /// Hands over as much of what is issued as the kernel takes.
     fn send(&mut self, message: &[u8]) -> Result<(), FlowFailure> {
         while self.to_send > 0 {
-            match (&mut &*self.socket).write(&message[..self.to_send.min(message.len())]) {
+            match socket::send(self.socket, &message[..self.to_send.min(message.len())]) {
                 Ok(bytes) => {
                     self.tally.sent(bytes);
                     self.to_send -= bytes;

@@ -24,6 +24,7 @@ use podperf_model::error::Result;
 use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::Multiplexing;
+use podperf_sys::socket;
 
 /// The time between two end markers.
 const END_MARKER_INTERVAL: Duration = Duration::from_millis(10);
@@ -107,7 +108,7 @@ impl EndState {
     fn mark(&mut self, socket: &Socket, now: Instant) {
         self.marked_at.get_or_insert(now);
         // Another one comes if this answer is lost.
-        let _ = socket.send(&[]);
+        let _ = socket::send(socket, &[]);
     }
 
     /// Whether the flow is over; false inside: no end marker came.
@@ -127,7 +128,7 @@ fn send_end_markers(worker: &Worker<'_>, open: &[usize]) {
     let mut unanswered: Vec<usize> = open.to_vec();
     for _ in 0..MAX_END_MARKERS {
         // A socket that refuses is ended already.
-        unanswered.retain(|&flow| worker.socket(flow).send(&[]).is_ok());
+        unanswered.retain(|&flow| socket::send(worker.socket(flow), &[]).is_ok());
         if unanswered.is_empty() {
             return;
         }

@@ -2,7 +2,6 @@
 //! in time, and ends its flows. What a request is and which response answers it is its
 //! [`RequestSource`]'s.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use super::{ReceiveWait, is_transient};
@@ -11,6 +10,7 @@ use crate::workload::transactions::{Stamp, TransactionStats, first_step};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
+use podperf_sys::socket;
 
 /// Requests of a kind, for all flows of a worker.
 pub(super) trait RequestSource {
@@ -106,7 +106,7 @@ impl RequestFlows<'_> {
     /// Receives one datagram of a flow; the time then.
     #[inline]
     fn step<A: RequestSource>(&mut self, source: &mut A, flow: usize) -> Instant {
-        let result = (&mut self.worker.socket(flow)).read(&mut self.incoming);
+        let result = socket::receive(self.worker.socket(flow), &mut self.incoming);
         let now = Instant::now();
         match result {
             Ok(bytes) if self.open[flow] => source.take(self, flow, bytes, now),
@@ -128,7 +128,7 @@ impl RequestFlows<'_> {
     /// Sends what stands in `outgoing`.
     #[inline]
     pub(super) fn send(&mut self, flow: usize) {
-        match self.worker.socket(flow).send(&self.outgoing) {
+        match socket::send(self.worker.socket(flow), &self.outgoing) {
             Ok(bytes) => self.worker.tally(flow).sent(bytes),
             // No room: as if it had been lost on its way.
             Err(error) if is_transient(&error) => {}

@@ -10,6 +10,7 @@ use crate::workload::tally::Tally;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
+use podperf_sys::socket;
 
 /// Bytes of a request that its response repeats, so that late responses are distinguished from
 /// timely ones; as many of them as both have.
@@ -92,10 +93,8 @@ impl DatagramResponder<'_> {
     /// Takes one datagram of a flow and answers it. False: there was none, or an end marker.
     #[inline]
     fn step(&mut self, flow: usize) -> Result<bool, FlowFailure> {
-        use std::io::Read as _;
-
         let (socket, own) = (self.worker.socket(flow), &mut self.flows[flow]);
-        let bytes = match (&mut &*socket).read(&mut self.incoming) {
+        let bytes = match socket::receive(socket, &mut self.incoming) {
             Ok(bytes) => bytes,
             Err(error) if is_transient(&error) => return Ok(false),
             // The requester has closed its socket after its end.
@@ -113,7 +112,7 @@ impl DatagramResponder<'_> {
         own.tally.received(bytes);
         let number = NUMBER_BYTES.min(bytes).min(self.outgoing.len());
         self.outgoing[..number].copy_from_slice(&arrived[..number]);
-        match socket.send(&self.outgoing) {
+        match socket::send(socket, &self.outgoing) {
             Ok(sent) => own.tally.sent(sent),
             // No room: as if the response had been lost on its way.
             Err(error) if is_transient(&error) => {}

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::plan::FlowRole;
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
+use podperf_sys::socket;
 
 /// End markers, which nobody answers.
 const MAX_END_MARKERS: u32 = 3;
@@ -50,7 +51,7 @@ fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
         for &flow in flows {
             // A refusal of an earlier datagram may be told here, in place of the send.
             let socket = worker.socket(flow);
-            let _ = socket.send(&[]).or_else(|_| socket.send(&[]));
+            let _ = socket::send(socket, &[]).or_else(|_| socket::send(socket, &[]));
         }
     }
 }

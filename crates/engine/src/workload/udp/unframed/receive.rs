@@ -1,6 +1,5 @@
 //! Receives streams of datagrams to their end markers, and counts them.
 
-use std::io::Read as _;
 use std::time::Instant;
 
 use super::UnfinishedReceives;
@@ -13,6 +12,7 @@ use podperf_model::latency::Latencies;
 use podperf_model::plan::udp::UdpPlan;
 use podperf_model::reading::Datagrams;
 use podperf_model::result::end_result::FlowDatagrams;
+use podperf_sys::socket;
 
 /// Receives on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
@@ -72,7 +72,7 @@ impl UnframedReceiver<'_> {
     #[inline]
     fn step(&mut self, flow: usize) {
         let begun = self.times.is_some().then(Instant::now);
-        match (&mut self.worker.socket(flow)).read(&mut self.buffer) {
+        match socket::receive(self.worker.socket(flow), &mut self.buffer) {
             Ok(0) => self.unfinished.end(flow, Ok(())),
             Ok(bytes) if self.unfinished.has(flow) => {
                 if let (Some(begun), Some(times)) = (begun, &mut self.times)

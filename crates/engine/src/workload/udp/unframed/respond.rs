@@ -1,7 +1,5 @@
 //! Answers whatever comes, one datagram for each.
 
-use std::io::Read as _;
-
 use super::{UnfinishedReceives, is_refusal};
 use crate::transport::buffer::Buffer;
 use crate::workload::sizes::Sizes;
@@ -9,6 +7,7 @@ use crate::workload::udp::{ReceiveWait, is_transient};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
+use podperf_sys::socket;
 
 /// Responds on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
@@ -62,7 +61,7 @@ impl UnframedResponder<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> Result<(), FlowFailure> {
         let (socket, tally) = (self.worker.socket(flow), self.worker.tally(flow));
-        match (&mut &*socket).read(&mut self.incoming) {
+        match socket::receive(socket, &mut self.incoming) {
             Ok(0) => {
                 self.unfinished.end(flow, Ok(()));
                 return Ok(());
@@ -74,7 +73,7 @@ impl UnframedResponder<'_> {
             Err(error) => return Err(FlowFailure::receive(error)),
         }
         self.unfinished.received_on(flow);
-        match socket.send(&self.outgoing) {
+        match socket::send(socket, &self.outgoing) {
             Ok(sent) => tally.sent(sent),
             // No room, or nobody there: as if the response had been lost on its way.
             Err(error) if is_transient(&error) || is_refusal(&error) => {}

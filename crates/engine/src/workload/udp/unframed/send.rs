@@ -16,6 +16,7 @@ use podperf_model::plan::udp::UdpPlan;
 use podperf_model::reading::Datagrams;
 use podperf_model::result::end_result::{DatagramUse, FlowDatagrams};
 use podperf_model::result::run::Multiplexing;
+use podperf_sys::socket;
 
 /// A flow that is refused for so long has failed.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,7 +96,7 @@ impl UnframedSender<'_> {
             return false;
         }
         let begun = self.times.is_some().then(Instant::now);
-        match self.worker.socket(flow).send(&self.message) {
+        match socket::send(self.worker.socket(flow), &self.message) {
             Ok(bytes) => {
                 if let (Some(begun), Some(times)) = (begun, &mut self.times)
                     && self.worker.gate().counting()
