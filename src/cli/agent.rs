@@ -72,12 +72,10 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     let coordinator = Target {
         port: args.host.port.unwrap_or(PORT),
         host: Some(args.host.name),
-        family: None,
-        bind: None,
         token: system.token(args.token_file.as_deref())?,
         connect_timeout: args.join_timeout,
         peer_timeout: args.peer_timeout,
-        deadline: None,
+        ..Target::this_process()
     };
     let finish = &calibrate::hold_against_stored;
     let options =

@@ -1,4 +1,5 @@
-//! Two readings of one end, and what both ends together say about a flow between theirs.
+//! Two readings of one end, what both ends together say about a flow between theirs, and what their
+//! reports say of its calls.
 //!
 //! Enters: samples. Leaves: differences of counters and rates, each over its own end's clock. An
 //! end or a flow without two readings yields nothing, so that no rate is ever divided by zero.
@@ -37,12 +38,12 @@ pub(super) fn bytes_and_calls<'a>(
     (calls > 0).then(|| (float(bytes), float(calls)))
 }
 
-/// What one send call of a flow moved: bytes and calls.
+/// Bytes that a flow's send calls moved, and the number of those calls.
 pub(super) const fn sends(flow: &FlowReport) -> (u64, u64) {
     (flow.bytes_sent, flow.send_calls)
 }
 
-/// What one receive call of a flow moved, likewise.
+/// Bytes that its receive calls moved, and their number.
 pub(super) const fn receives(flow: &FlowReport) -> (u64, u64) {
     (flow.bytes_received, flow.receive_calls)
 }

@@ -29,8 +29,9 @@ fn addresses(
         known.pods.insert(replica.pod("r1"), pod);
     }
     for replica in &layout.services {
-        use AddressFamily::{V4, V6};
-        for (family, six) in [(None, false), (Some(V4), false), (Some(V6), true)] {
+        for (family, six) in
+            [(None, false), (Some(AddressFamily::V4), false), (Some(AddressFamily::V6), true)]
+        {
             let addresses = of(services, replica.pair);
             let own =
                 addresses.into_iter().filter(|it| family.is_none() || it.contains(':') == six);

@@ -40,13 +40,13 @@ type Doubt = (String, String);
 /// Looks for what deserves a warning.
 enum RunCheck {
     /// Once.
-    Run(fn(&RunEvidence<'_>) -> Option<Doubt>),
+    Once(fn(&RunEvidence<'_>) -> Option<Doubt>),
     /// At each end.
     End(fn(&EndEvidence<'_>) -> Option<Doubt>),
     /// Once, and may find several.
     All(fn(&RunEvidence<'_>) -> Vec<Doubt>),
 }
-use RunCheck::{All, End, Run as Once};
+use RunCheck::{All, End, Once};
 
 /// Every warning's code and its check.
 const CHECKS: &[(&str, RunCheck)] = &[
