@@ -11,6 +11,7 @@ use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, UNKNOWN, WireMessage, kind};
 
 use crate::support::netserver::{Client, Netserver, datagrams, stream, transactions};
+use crate::support::wire::connect;
 use crate::support::{TIMEOUT, free_port};
 
 /// How long a client goes on that does not listen to answers.
@@ -170,10 +171,9 @@ fn data_ports_come_out_of_the_range() {
     let port = free_port();
     let server = Netserver::start(&["--data-port", &port.to_string()]);
     let mut client = server.client();
-    let (response, data) = client.begin(&stream(4));
-    assert_eq!(response.data_port, port);
+    assert_eq!(client.response(&stream(4)).data_port, port);
     assert_eq!(server.client().refusal(&stream(4)), libc::EADDRINUSE, "the only one is taken");
-    client.finish(data);
+    client.finish(connect(port));
     assert_eq!(server.client().response(&stream(4)).data_port, port);
 }
 

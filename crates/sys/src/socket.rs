@@ -13,7 +13,8 @@ use std::os::fd::{AsFd, AsRawFd};
 #[inline]
 pub fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is borrowed for the call, which reads `bytes.len()` bytes at its start.
+    // SAFETY: the descriptor is borrowed for the call, which reads `bytes.len()` bytes from its
+    // start.
     let count = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
