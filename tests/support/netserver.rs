@@ -12,6 +12,7 @@ use podperf_netperf::wire::ask::OmniRequest;
 use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
 use podperf_netperf::wire::{WireMessage, kind};
 
+use super::process::program;
 use super::wire::{connect, is_dropped};
 use super::{TIMEOUT, eventually};
 
@@ -25,14 +26,14 @@ pub(crate) struct Netserver {
 }
 
 pub(crate) fn netserver() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_podperf"));
+    let mut command = Command::new(program());
     command.arg0("netserver").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// podperf under the name netperf.
 pub(crate) fn netperf(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_podperf"));
+    let mut command = Command::new(program());
     command.arg0("netperf").args(args).stdin(Stdio::null());
     command
 }

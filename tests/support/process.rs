@@ -17,9 +17,15 @@ use super::{TIMEOUT, assert_valid, eventually};
 /// For a run that should take a second or two.
 const RUN: Duration = Duration::from_secs(60);
 
+/// The program that the tests judge: this tree's, or the earlier one that `PODPERF_UNDER_TEST`
+/// names, to see that a test of a fault fails there.
+pub(crate) fn program() -> String {
+    std::env::var("PODPERF_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_podperf").to_owned())
+}
+
 /// podperf in the network namespace `place`, or in this process's own.
 pub(crate) fn podperf(place: Option<&str>) -> Command {
-    let mut command = within(place, env!("CARGO_BIN_EXE_podperf"));
+    let mut command = within(place, &program());
     // What is stored on this machine has no part in any test.
     command.env("PODPERF_CALIBRATION", "/nonexistent/calibration.json");
     command.env_remove("PODPERF_TOKEN").stdin(Stdio::null());
