@@ -153,7 +153,7 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
 
 #[test]
 fn datagrams_end_by_an_empty_one_or_by_the_time() {
-    let server = Netserver::start(&[]);
+    let server = Netserver::start(&["--allow-udp-send"]);
     let mut client = server.client();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();

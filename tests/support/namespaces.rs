@@ -1,5 +1,5 @@
 //! The two-host testbed of scripts/twohosts: built with a prefix of its own, taken away when
-//! dropped; and what `ip`, `nft` and `ss` do and see in a namespace.
+//! dropped; two hosts on one link; and what `ip`, `nft` and `ss` do and see in a namespace.
 
 use std::process::Command;
 
@@ -48,6 +48,51 @@ impl Drop for TwoHosts {
     fn drop(&mut self) {
         self.script("down");
     }
+}
+
+/// Two hosts on one link, `wire` in each, with the addresses `fe80::1` and `fe80::2` and no others;
+/// taken away when dropped. It carries traffic as soon as it is there.
+#[derive(Debug)]
+pub(crate) struct LinkedHosts {
+    names: [String; 2],
+}
+
+impl LinkedHosts {
+    pub(crate) fn up(name: &str) -> Self {
+        let prefix = format!("ppl{}{name}", std::process::id());
+        let hosts = Self { names: ["a", "b"].map(|end| format!("{prefix}{end}")) };
+        let [here, there] = &hosts.names;
+        ip(&["netns", "add", here]);
+        ip(&["netns", "add", there]);
+        ip(&["-n", here, "link", "add", "wire", "type", "veth", "peer", "wire", "netns", there]);
+        for (place, address) in [(here, "fe80::1/64"), (there, "fe80::2/64")] {
+            ip(&["-n", place, "link", "set", "lo", "up"]);
+            ip(&["-n", place, "link", "set", "wire", "addrgenmode", "none"]);
+            ip(&["-n", place, "address", "add", address, "dev", "wire", "nodad"]);
+            ip(&["-n", place, "link", "set", "wire", "up"]);
+        }
+        hosts
+    }
+
+    /// The network namespaces, that of `fe80::1` first.
+    pub(crate) fn places(&self) -> [&str; 2] {
+        [&self.names[0], &self.names[1]]
+    }
+}
+
+impl Drop for LinkedHosts {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // One that was not made is not there.
+            let _ = Command::new("ip").args(["netns", "delete", name]).output();
+        }
+    }
+}
+
+fn ip(words: &[&str]) {
+    let output = Command::new("ip").args(words).output().expect("ip runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {}: {error}", words.join(" "));
 }
 
 /// Ends the connections of the server's `port` in `place` with the clients' ports `with`, as if its

@@ -40,8 +40,15 @@ pub(crate) fn netperf(args: &[&str]) -> Command {
 
 impl Netserver {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = netserver();
-        command.args(["-D", "-d", "-L", "127.0.0.1", "-p", "0"]).args(args);
+        Self::launch(netserver(), args)
+    }
+
+    /// `command` with netserver's options behind; its outputs are pipes.
+    pub(crate) fn launch(mut command: Command, args: &[&str]) -> Self {
+        command.args(["-D", "-d", "-p", "0"]).args(args);
+        if !args.contains(&"-L") {
+            command.args(["-L", "127.0.0.1"]);
+        }
         let mut child = command.spawn().expect("netserver starts");
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -88,6 +95,12 @@ impl Netserver {
         let freed = eventually(TIMEOUT, || self.resources() == self.idle);
         let (held, log) = (self.resources(), self.log.lock().unwrap());
         assert!(freed, "it holds {held:?}, and {:?} before any client: {log:#?}", self.idle);
+    }
+
+    /// No thread of it panicked.
+    pub(crate) fn assert_no_panic(&self) {
+        let log = self.log.lock().unwrap();
+        assert!(!log.iter().any(|line| line.contains("panic")), "{log:#?}");
     }
 
     /// The next client is served.

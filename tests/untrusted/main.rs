@@ -7,5 +7,8 @@ mod support;
 
 mod control;
 mod crr;
+mod link_local;
+mod netperf;
 mod netserver;
+mod reflection;
 mod udp;

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use podperf_netperf::wire::ask::{CONNECTIONS, OmniRequest};
-use podperf_netperf::wire::native::{ClientMessage, Identity};
+use podperf_netperf::wire::native::{ClientMessage, Extensions, Identity, read_token};
 use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, UNKNOWN, WireMessage, kind};
 
@@ -100,7 +100,7 @@ fn clients_that_cut_talk_nonsense_or_flood_are_dropped_and_disturb_nobody() {
     server.wait_for_log("netperf before 2.6");
     drop(idle);
     server.assert_all_freed();
-    assert!(!server.log.lock().unwrap().iter().any(|line| line.contains("panic")));
+    server.assert_no_panic();
     server.assert_serves();
 }
 
@@ -126,6 +126,81 @@ fn a_client_that_goes_takes_its_test_with_it_at_once() {
         drop(client);
         server.assert_all_freed();
     }
+    server.assert_serves();
+}
+
+#[test]
+fn a_test_whose_data_does_not_come_gives_its_place_back_however_long_it_was_to_be() {
+    let server = Netserver::start(&["--idle-timeout", "3"]).measured();
+    let week = |request: OmniRequest| OmniRequest { test_length: 7 * 86_400, ..request };
+    let begin = |request: &OmniRequest| {
+        let mut client = server.client();
+        assert_eq!(client.response(request).errno, 0, "{request:?}");
+        client
+    };
+    let mut waiting: Vec<Client> = [
+        week(stream(4)),
+        week(stream(2)),
+        week(transactions(5, 7)),
+        OmniRequest { flags: CONNECTIONS, ..week(transactions(1, 1)) },
+        week(datagrams(stream(4))),
+        week(datagrams(transactions(1, 1))),
+        OmniRequest { test_length: 0, ..stream(4) },
+        OmniRequest { test_length: i32::MIN, ..transactions(1, 1) },
+    ]
+    .iter()
+    .map(begin)
+    .collect();
+    // Two of three connections come, over the control port and to a port of their own.
+    let next = ClientMessage::Next(Extensions { streams: 3, times_calls: false }).write();
+    let mut data = Vec::new();
+    for reserved in [true, false] {
+        let mut client = server.client();
+        assert_eq!(client.ask(&next).errno(), 0);
+        let token = reserved.then(|| client.ask(&ClientMessage::ConnectionToken.write()));
+        let token = token.map(|answer| read_token(&answer).expect("a token"));
+        let port = client.response(&week(stream(4))).data_port;
+        for stream in 0..2 {
+            let mut connection = connect(port);
+            if let Some(token) = token {
+                ClientMessage::Join { token, stream }.write().write(&mut connection).unwrap();
+            }
+            data.push(connection);
+        }
+        waiting.push(client);
+    }
+    for mut client in waiting {
+        assert_eq!(client.results().errno, libc::ETIMEDOUT);
+        assert!(client.dropped());
+    }
+    drop(data);
+    server.assert_all_freed();
+    server.assert_serves();
+}
+
+#[test]
+fn what_a_client_says_beside_sizes_is_bounded_too() {
+    let server = Netserver::start(&["--allow-client-affinity"]).measured();
+    let most = i32::MAX.unsigned_abs();
+    for request in [
+        OmniRequest { cpu: Some(most), ..stream(4) },
+        OmniRequest { pace: [u32::MAX; 2], ..stream(2) },
+        OmniRequest { test_length: i32::MIN, send_size: Some(64 << 20), ..stream(2) },
+        OmniRequest { send_ring: [u32::MAX; 3], receive_ring: [u32::MAX; 3], ..stream(4) },
+        OmniRequest { priority: Some(most), tos: Some(most), ..stream(4) },
+        OmniRequest { flags: !CONNECTIONS, ..transactions(1, 1) },
+    ] {
+        let mut client = server.client();
+        let response = client.response(&request);
+        if response.errno == 0 {
+            drop(connect(response.data_port));
+            // Whatever it is, there is an answer.
+            client.results();
+        }
+        drop(client);
+        server.assert_all_freed();
+    }
+    server.assert_no_panic();
     server.assert_serves();
 }
 

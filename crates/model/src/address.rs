@@ -1,6 +1,18 @@
 //! Addresses, as far as both ends and every tool speak of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// An address with port 0, for talking to `peer`. A link-local one is an address only with its
+/// link, which is the one that `peer` is on.
+#[must_use]
+pub const fn on_link_of(address: IpAddr, peer: SocketAddr) -> SocketAddr {
+    match (address, peer) {
+        (IpAddr::V6(v6), SocketAddr::V6(peer)) if v6.is_unicast_link_local() => {
+            SocketAddr::V6(SocketAddrV6::new(v6, 0, 0, peer.scope_id()))
+        }
+        (address, _) => SocketAddr::new(address, 0),
+    }
+}
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,5 +52,19 @@ impl AddressFamily {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_is_on_the_link_of_the_peer_and_no_other_has_one() {
+        let peer = SocketAddr::V6(SocketAddrV6::new("fe80::2".parse().unwrap(), 7, 0, 3));
+        let on_link = |address: &str| on_link_of(address.parse().unwrap(), peer).to_string();
+        assert_eq!(on_link("fe80::1"), "[fe80::1%3]:0");
+        assert_eq!(on_link("2001:db8::1"), "[2001:db8::1]:0");
+        assert_eq!(on_link("192.0.2.1"), "192.0.2.1:0");
     }
 }

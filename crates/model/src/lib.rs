@@ -14,5 +14,5 @@ pub mod run_log;
 pub mod schedule;
 pub mod units;
 
-pub use address::AddressFamily;
+pub use address::{AddressFamily, on_link_of};
 pub use error::{Code, Context, During, Error, Kind, Result};

@@ -154,6 +154,9 @@ fn pin(cpu: u32) -> Result<u32> {
     let failed =
         |cause: &str| Error::new(Kind::Unmeasured, operation.clone(), cause).with_remedy(REMEDY);
     let id = cpu as usize;
+    if id >= CpuSet::count() {
+        return Err(failed("no CPU has such a number"));
+    }
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         return Err(failed("the kernel refused"));
     }

@@ -5,7 +5,7 @@
 //! counts, repeats or decides when to stop.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use socket2::{SockAddr, Socket, Type};
 use crate::transport::socket;
 use podperf_model::error::{Context, During, Error, Kind, Result};
 use podperf_model::plan::{Close, SocketPlan, Wait};
+use podperf_model::{AddressFamily, on_link_of};
 use podperf_sys as sys;
 
 /// A call that waits longer returns, so that the worker reads whether the run goes on.
@@ -62,12 +63,13 @@ impl PortRange {
         self.range.start().saturating_add(u16::try_from(place).unwrap_or(0))
     }
 
-    /// Binds to the next port that is not in use.
-    fn bind(&self, socket: &Socket, address: IpAddr) -> io::Result<()> {
+    /// Binds to the next port of an address that is not in use.
+    fn bind(&self, socket: &Socket, mut address: SocketAddr) -> io::Result<()> {
         // Connections of before may still be in TIME-WAIT.
         socket.set_reuse_address(true)?;
         for _ in 0..self.count() {
-            match socket.bind(&SocketAddr::new(address, self.next()).into()) {
+            address.set_port(self.next());
+            match socket.bind(&address.into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 other => return other,
             }
@@ -91,7 +93,8 @@ impl Connector {
         if self.close == Close::Rst {
             socket.set_linger(Some(Duration::ZERO))?;
         }
-        match (&self.ports, self.bind) {
+        let bind = self.bind.map(|bind| on_link_of(bind, self.to));
+        match (&self.ports, bind) {
             (Some(ports), bind) => ports.bind(&socket, bind.unwrap_or_else(|| any(self.to)))?,
             (None, Some(bind)) => bind_address(&socket, bind)?,
             (None, None) => {}
@@ -126,22 +129,19 @@ pub fn open_error(operation: &str, error: io::Error) -> Error {
     }
 }
 
-/// Binds to an address and leaves the port to connect(2).
+/// Binds to an address, whose port is 0, and leaves the port to connect(2).
 ///
 /// # Errors
 /// What bind(2) returns.
-pub fn bind_address(socket: &Socket, bind: IpAddr) -> io::Result<()> {
+pub fn bind_address(socket: &Socket, bind: SocketAddr) -> io::Result<()> {
     // A kernel before 4.2 takes a port at once; there are fewer of them then.
     let _ = sys::option::set_bind_address_no_port(socket);
-    socket.bind(&SocketAddr::new(bind, 0).into())
+    socket.bind(&bind.into())
 }
 
 /// Any own address from which `to` is reached.
-const fn any(to: SocketAddr) -> IpAddr {
-    match to {
-        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    }
+const fn any(to: SocketAddr) -> SocketAddr {
+    SocketAddr::new(AddressFamily::of(to.ip()).unspecified(), 0)
 }
 
 /// Limits how long a call may wait, so that the worker reads in time whether the run goes on.

@@ -21,6 +21,9 @@ pub struct CompatOptions {
     /// Flows of datagrams carry payload alone: no sequence numbers, no stamps, of any size, ended
     /// by three empty datagrams that nobody has to answer.
     pub unframed: bool,
+    /// Unframed responses to the first three requests of a flow are cut to three bytes for each
+    /// byte that came: whose address stands on a datagram has not asked for it yet.
+    pub limits_responses: bool,
     /// Unframed requests in flight on a flow; 0 stands for 1.
     pub in_flight: u32,
 }

@@ -140,6 +140,7 @@ pub(super) fn of_self(
         timed,
         sendfile: options.test == NetperfTest::TcpSendfile,
         pace: options.pace.local,
+        limits_responses: false,
         payload,
         receive_timeout: data.receive_timeout.unwrap_or(RECEIVE_TIMEOUT),
     }

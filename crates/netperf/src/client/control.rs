@@ -1,11 +1,11 @@
 //! netperf's control connection: one record there, one back, each with a deadline.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use crate::options::{ExitMessage, Options, family_name};
 use crate::wire::native::{ClientMessage, Details, Identity};
 use crate::wire::{UNKNOWN, WireMessage};
-use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
+use podperf_model::{AddressFamily, on_link_of};
 
 /// For the answer to a request, and for results after the end, as netperf waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -65,9 +65,7 @@ impl ControlClient {
 
     /// The next record, within `patience`.
     pub(super) fn receive(&mut self, patience: Duration) -> Result<WireMessage, ExitMessage> {
-        let timeout = self.stream.set_read_timeout(Some(patience));
-        let answer = timeout.and_then(|()| WireMessage::read(&mut self.stream));
-        answer.map_err(|error| lost(&error))
+        WireMessage::read(&mut self.within(patience)).map_err(|error| lost(&error))
     }
 
     /// Asks, and has the answer; an errno of the server's is a refusal.
@@ -97,8 +95,12 @@ impl ControlClient {
     /// All that a podperf counted over the last test, where it has that to tell.
     pub(super) fn details(&mut self) -> Option<Details> {
         self.send(&ClientMessage::Details.write()).ok()?;
-        self.stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
-        Details::read(&mut self.stream).ok()
+        Details::read(&mut self.within(ANSWER_TIMEOUT)).ok()
+    }
+
+    /// The connection, to be read from for so long.
+    fn within(&self, patience: Duration) -> DeadlineReader<'_> {
+        DeadlineReader { stream: &self.stream, deadline: Instant::now() + patience }
     }
 
     /// TCP_MAXSEG.
@@ -138,6 +140,23 @@ impl ControlClient {
     }
 }
 
+/// Reads from a connection until a deadline, in however many pieces it comes.
+struct DeadlineReader<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for DeadlineReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
 /// As long as it lives, the control connection is watched.
 #[derive(Debug)]
 pub(super) struct Guard(Arc<AtomicBool>);
@@ -167,12 +186,26 @@ fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream>
     Ok(stream)
 }
 
+/// An address with its link: that of `peer`, where it needs one and none is named.
+pub(super) fn linked(address: SocketAddr, peer: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() == 0 => {
+            let mut linked = on_link_of(address.ip(), peer);
+            linked.set_port(address.port());
+            linked
+        }
+        _ => address,
+    }
+}
+
 /// An own address of the family of `peer`; a port without an address is one of any.
 fn own_address(own: Option<&[SocketAddr]>, peer: SocketAddr, port: u16) -> Option<SocketAddr> {
     let fits = |own: &&SocketAddr| own.is_ipv4() == peer.is_ipv4();
-    let any = AddressFamily::of(peer.ip()).unspecified();
-    let own = own.and_then(|own| own.iter().find(fits)).map(SocketAddr::ip);
-    own.or_else(|| (port != 0).then_some(any)).map(|own| SocketAddr::new(own, port))
+    let any = SocketAddr::new(AddressFamily::of(peer.ip()).unspecified(), 0);
+    let own = own.and_then(|own| own.iter().find(fits)).map(|&own| linked(own, peer));
+    let mut own = own.or_else(|| (port != 0).then_some(any))?;
+    own.set_port(port);
+    Some(own)
 }
 
 /// The addresses of a host, of one family if asked.
@@ -202,7 +235,8 @@ fn unreachable(options: &Options, error: &io::Error) -> ExitMessage {
         err = format!("netperf: connect: {error}\n");
     }
     let (host, port) = (&options.host, options.ports.remote);
-    let peer_family = options.family.or_else(|| host.parse().ok().map(AddressFamily::of));
+    let address = host.split('%').next().and_then(|address| address.parse().ok());
+    let peer_family = options.family.or_else(|| address.map(AddressFamily::of));
     let any = if peer_family == Some(AddressFamily::V6) { "::0" } else { "0.0.0.0" };
     let local = options.local_host.as_deref().unwrap_or(any);
     let (own_port, family) = (options.ports.local, family_name(options.family));
@@ -256,3 +290,6 @@ fn words(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

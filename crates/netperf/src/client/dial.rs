@@ -2,7 +2,7 @@
 //! known.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ const MAX_CONNECT_ATTEMPTS: u32 = 16;
 /// Where data comes from and goes to.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
-    /// Own address; absent: left to the system.
-    pub(super) own: Option<IpAddr>,
+    /// Own address, with port 0; absent: left to the system.
+    pub(super) own: Option<SocketAddr>,
     /// Own port; 0: any.
     pub(super) own_port: u16,
-    /// netserver's address.
-    pub(super) peer: IpAddr,
+    /// netserver's address, and its link where it is one only there. Its port says nothing.
+    pub(super) peer: SocketAddr,
     /// Own ports of connections that do not last.
     pub(super) ports: Option<(u16, u16)>,
 }
@@ -60,9 +60,9 @@ pub(super) fn prepare(
         let mut sockets = Vec::new();
         for _ in 0..count {
             sockets.push(match shape.protocol {
-                Protocol::Tcp => socket::tcp(route.peer, ask)?,
+                Protocol::Tcp => socket::tcp(route.peer.ip(), ask)?,
                 Protocol::Udp => {
-                    let socket = socket::udp(route.peer, ask)?;
+                    let socket = socket::udp(route.peer.ip(), ask)?;
                     socket.bind(&route.from().into())?;
                     socket
                 }
@@ -87,7 +87,11 @@ impl PreparedSockets {
         (port, token): (u16, Option<ConnectionToken>),
         ask: &SocketRequest,
     ) -> Result<DataConnections, ExitMessage> {
-        let peer = SocketAddr::new(route.peer, port);
+        if port == 0 {
+            return Err(ExitMessage::because("send_omni: the peer names no port for the data"));
+        }
+        let mut peer = route.peer;
+        peer.set_port(port);
         if !shape.direction.lasts() {
             return Ok(DataConnections::Dial(route.dial(peer, ask)));
         }
@@ -111,8 +115,10 @@ impl PreparedSockets {
 
 impl Route {
     fn from(&self) -> SocketAddr {
-        let any = AddressFamily::of(self.peer).unspecified();
-        SocketAddr::new(self.own.unwrap_or(any), self.own_port)
+        let any = || SocketAddr::new(AddressFamily::of(self.peer.ip()).unspecified(), 0);
+        let mut from = self.own.unwrap_or_else(any);
+        from.set_port(self.own_port);
+        from
     }
 
     fn dial(&self, to: SocketAddr, ask: &SocketRequest) -> Connector {
@@ -127,7 +133,8 @@ impl Route {
             ..SocketPlan::default()
         };
         let ports = self.ports.map(|(low, high)| Arc::new(PortRange::new(low..=high)));
-        Connector { to, bind: self.own, plan, wait: Wait::Block, close: Close::Server, ports }
+        let bind = self.own.map(|own| own.ip());
+        Connector { to, bind, plan, wait: Wait::Block, close: Close::Server, ports }
     }
 }
 
@@ -170,7 +177,7 @@ fn connect(
 
 fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
     if from.port() == 0 {
-        return podperf_engine::transport::short_lived::bind_address(socket, from.ip());
+        return podperf_engine::transport::short_lived::bind_address(socket, from);
     }
     socket.bind(&from.into())
 }

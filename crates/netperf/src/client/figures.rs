@@ -9,7 +9,6 @@ use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::Details;
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::error::Kind;
-use podperf_model::latency::Latencies;
 
 /// One test, as far as it came.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl FinishedTest<'_> {
             TestDirection::Send if self.results.is_none() => totals.counters.bytes_sent,
             TestDirection::Send => remote.counters.bytes_received,
             TestDirection::Receive => totals.counters.bytes_received,
-            _ => totals.counters.bytes_sent + totals.counters.bytes_received,
+            _ => totals.counters.bytes_sent.saturating_add(totals.counters.bytes_received),
         };
         Figures {
             elapsed_seconds: seconds,
@@ -48,7 +47,7 @@ impl FinishedTest<'_> {
             local: self.local(),
             remote,
             latency: totals.latency.clone(),
-            remote_latency: self.details.as_ref().and_then(latency),
+            remote_latency: None,
             mss_bytes: totals.end.mss.or(self.granted.mss),
             tcp_info: totals.tcp_info,
             confidence: None,
@@ -114,11 +113,6 @@ impl FinishedTest<'_> {
             cpu: results.cpu.filter(|_| told),
         }
     }
-}
-
-/// What a podperf timed; nothing where it timed nothing, or it came damaged.
-fn latency(details: &Details) -> Option<Latencies> {
-    Latencies::from_wire(details.latency.as_ref()?).ok()
 }
 
 /// Why it is not the whole test, where it is not. A signal ends a test as if its time were over.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dial::{self, Route};
-use super::{TestSession, ask, control, figures, print};
+use super::{TestSession, ask, control, datagram_proof, figures, print, print_error};
 use crate::data::{DataPhase, PhaseControl, Totals};
 use crate::figures::{Figures, Interim};
 use crate::options::{ExitMessage, Options};
 use crate::output;
 use crate::test_kind::{Protocol, TestDirection};
-use crate::wire::native::{ClientMessage, ConnectionToken, Extensions, read_token};
+use crate::wire::native::{ClientMessage, ConnectionToken, Details, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
 use podperf_model::error::Kind;
+use podperf_model::latency::Latencies;
 
 /// After a data phase that broke off, netserver may have nothing more to say.
 const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,27 +35,56 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
         // The socket that was kept never connected; the control connection goes the same way.
         granted.mss = session.control.mss();
     }
-    let family = AddressFamily::of(route.peer);
-    let client = prepared.local.or_else(|| route.own.map(|own| SocketAddr::new(own, 0)));
-    let named = options.data.host.as_ref().map(|_| route.peer);
+    let family = AddressFamily::of(route.peer.ip());
+    let client = prepared.local.or(route.own);
+    let named = options.data.host.as_ref().map(|_| route.peer.ip());
     let request = ask::of_server(options, family, client, named);
 
     let timed = output::wants_latency(options);
     let token = arrange(options, session)?;
-    let response = OmniResponse::read(&session.control.ask(&request.write())?);
+    let response = session.control.ask(&request.write());
+    let native = session.native;
+    let explain = |refusal| if native { explained(options, refusal) } else { refusal };
+    let response = OmniResponse::read(&response.map_err(explain)?);
     std::thread::sleep(options.settle);
     let port = if token.is_some() { session.control.peer.port() } else { response.data_port };
     let connected = prepared.connect(shape, &route, (port, token), &sockets)?;
+    let notice = if native { datagram_proof::begin(options, &connected) } else { None };
     let job = ask::of_self(options, &granted, session.payload.clone(), timed);
     let phase = DataPhase::prepare(job.clone(), connected).map_err(ExitMessage::because)?;
     let totals = run_phase(options, session, phase);
+    drop(notice);
     let results = results(options, session, &totals)?;
     let details =
         results.as_ref().filter(|_| session.native).and_then(|_| session.control.details());
+    let remote_latency = details.as_ref().and_then(|told| latency(told, session.control.peer));
     let granted = &granted;
     let test =
         figures::FinishedTest { options, job: &job, granted, totals, response, results, details };
-    Ok(Figures { native: session.native, ..test.figures() })
+    Ok(Figures { native, remote_latency, ..test.figures() })
+}
+
+/// A refusal, with what helps where that is known.
+fn explained(options: &Options, refusal: ExitMessage) -> ExitMessage {
+    let sends = options.shape.direction == TestDirection::Receive;
+    if !sends || options.shape.protocol != Protocol::Udp {
+        return refusal;
+    }
+    let err = format!(
+        "{}netperf: a netserver sends datagrams first only if it is started with \
+         --allow-udp-send\n",
+        refusal.err
+    );
+    ExitMessage { err, ..refusal }
+}
+
+/// What a podperf timed. What cannot be is left out and said.
+fn latency(told: &Details, peer: SocketAddr) -> Option<Latencies> {
+    let latency = Latencies::from_wire(told.latency.as_ref()?);
+    let refused = |why: &String| {
+        print_error(&format!("netperf: how long calls took at {peer} is left out: {why}\n"));
+    };
+    latency.inspect_err(refused).ok()
 }
 
 /// Between two podperfs: how many connections there will be, and whether netserver times its calls;
@@ -123,22 +153,22 @@ fn results(
 }
 
 /// Where data comes from and goes to: the options of the test come before those of the control
-/// connection.
-fn route(options: &Options, peer: SocketAddr) -> Result<Route, ExitMessage> {
+/// connection, whose link stands in where an address needs one and none is named.
+fn route(options: &Options, control_peer: SocketAddr) -> Result<Route, ExitMessage> {
     let data = &options.data;
-    let family = data.family.or_else(|| Some(AddressFamily::of(peer.ip())));
+    let family = data.family.or_else(|| Some(AddressFamily::of(control_peer.ip())));
     let peer = match &data.host {
-        Some(host) => control::resolve(host, 0, family)?[0].ip(),
-        None => peer.ip(),
+        Some(host) => control::linked(control::resolve(host, 0, family)?[0], control_peer),
+        None => control_peer,
     };
     let own = match data.local_host.as_ref().or(options.local_host.as_ref()) {
         Some(host) => {
             let own = control::resolve(host, 0, None)?;
-            own.into_iter().map(|own| own.ip()).find(|own| own.is_ipv4() == peer.is_ipv4())
+            own.into_iter().find(|own| own.is_ipv4() == peer.is_ipv4())
         }
         None => None,
     };
-    let own = own.filter(|own| !own.is_unspecified());
+    let own = own.filter(|own| !own.ip().is_unspecified()).map(|own| control::linked(own, peer));
     Ok(Route { own, own_port: data.ports.local, peer, ports: data.client_ports })
 }
 

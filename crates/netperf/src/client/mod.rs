@@ -4,6 +4,7 @@
 
 mod ask;
 mod control;
+mod datagram_proof;
 mod dial;
 mod figures;
 mod measurement;
@@ -25,6 +26,8 @@ use podperf_model::error::Kind;
 
 /// CPU rate that netperf and netserver tell where they read /proc/stat: clock ticks a second.
 const CPU_RATE: &str = "100";
+/// Most that netserver may tell: not all count clock ticks.
+const MAX_CPU_RATE_PER_SECOND: f32 = 1e12;
 
 /// Carries out what was asked; the exit status.
 ///
@@ -57,8 +60,13 @@ pub fn run(options: &Options) -> Result<u8, ExitMessage> {
     }
     if options.test == NetperfTest::RemCpu {
         let answer = control.ask(&WireMessage::of(kind::CPU_CALIBRATE))?;
+        let told: f32 = answer.get(8);
+        if !(0.0..=MAX_CPU_RATE_PER_SECOND).contains(&told) {
+            let peer = control.peer;
+            return Err(ExitMessage::because(format!("{peer} tells no CPU rate: {told}")));
+        }
         let cpus = answer.get::<u32>(12) as usize;
-        print(&rate(options, &format!("{:.0}", answer.get::<f32>(8)), "remote", cpus));
+        print(&rate(options, &format!("{told:.0}"), "remote", cpus));
         return Ok(0);
     }
     let names = measurement::names(options, control.peer);

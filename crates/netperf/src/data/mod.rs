@@ -57,6 +57,8 @@ pub struct Job {
     pub sendfile: bool,
     /// Operations come in bursts.
     pub pace: Option<Pace>,
+    /// Responses to a peer that has not proved itself are limited, of datagrams.
+    pub limits_responses: bool,
     /// What is sent; absent: podperf's pattern.
     pub payload: Option<Arc<[u8]>>,
     /// A UDP response that has not come after this time is lost.

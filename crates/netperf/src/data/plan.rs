@@ -36,6 +36,7 @@ pub(super) fn compat(job: &Job) -> CompatOptions {
         payload: job.payload.clone(),
         awaits_peer: true,
         unframed: true,
+        limits_responses: job.limits_responses,
         in_flight: job.in_flight,
     }
 }

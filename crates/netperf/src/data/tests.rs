@@ -29,6 +29,7 @@ fn job(role: Role, protocol: Protocol, direction: TestDirection, length: TestLen
         timed: false,
         sendfile: false,
         pace: None,
+        limits_responses: false,
         payload: None,
         receive_timeout: Duration::from_millis(200),
     }

@@ -36,6 +36,8 @@ pub struct ServerOptions {
     pub data_ports: Option<RangeInclusive<u16>>,
     /// `--allow-client-affinity`: a client may choose the CPU it is served on.
     pub allow_client_affinity: bool,
+    /// `--allow-udp-send`: datagrams go to a client that has sent none, or few.
+    pub allow_udp_send: bool,
     /// `--idle-timeout`: how long a connection may be silent while no test runs.
     pub idle_timeout: Duration,
 }
@@ -53,6 +55,7 @@ impl Default for ServerOptions {
             verbosity: 1,
             data_ports: None,
             allow_client_affinity: false,
+            allow_udp_send: false,
             // Longer than any pause between the tests of one client, shorter than a working day.
             idle_timeout: Duration::from_secs(300),
         }
@@ -83,6 +86,7 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, ExitMessage> {
             Word::Long(name) if name == "allow-client-affinity" => {
                 options.allow_client_affinity = true;
             }
+            Word::Long(name) if name == "allow-udp-send" => options.allow_udp_send = true,
             Word::Long(name) if name == "help" => {
                 return Err(ExitMessage::printed(usage::NETSERVER, 0));
             }

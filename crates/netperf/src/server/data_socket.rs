@@ -4,9 +4,8 @@
 //! Enters: an order and the control connection's addresses. Leaves: a [`DataSocket`], or what the
 //! system refused.
 
-use podperf_model::AddressFamily;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use socket2::Socket;
@@ -14,8 +13,9 @@ use socket2::Socket;
 use super::data_reservation::DataReservation;
 use super::order::Order;
 use crate::data::socket::{GrantedSocket, granted, tcp, udp};
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::Protocol;
 use podperf_engine::transport::short_lived::set_call_timeouts;
+use podperf_model::{AddressFamily, on_link_of};
 
 /// Connections that may wait for being accepted, of those that do not last.
 const BACKLOG_CONNECTIONS: i32 = 4096;
@@ -65,7 +65,7 @@ pub(super) fn open(
     let source = match order.shape.protocol {
         Protocol::Tcp => DataSource::Listening(socket),
         Protocol::Udp => {
-            if order.shape.direction == TestDirection::Receive {
+            if order.sends_first() {
                 socket.connect(&receiver(order, peer)?.into())?;
             }
             DataSource::Datagrams(socket)
@@ -147,23 +147,18 @@ fn addresses(order: &Order, local: SocketAddr) -> Vec<SocketAddr> {
     let own = local.ip().to_canonical();
     let family = order.request.family.unwrap_or_else(|| AddressFamily::of(own));
     let best = order.request.server_address.or(Some(own)).filter(|&address| family.has(address));
-    best.into_iter().chain([family.unspecified()]).map(|address| scoped(address, local)).collect()
-}
-
-/// A link-local address is one only with its link, which is that of the control connection.
-fn scoped(address: IpAddr, local: SocketAddr) -> SocketAddr {
-    match (address, local) {
-        (IpAddr::V6(v6), SocketAddr::V6(local)) if v6.is_unicast_link_local() => {
-            SocketAddrV6::new(v6, 0, 0, local.scope_id()).into()
-        }
-        (address, _) => SocketAddr::new(address, 0),
-    }
+    let all = best.into_iter().chain([family.unspecified()]);
+    all.map(|address| on_link_of(address, local)).collect()
 }
 
 /// Where the client's data comes from: the address of its control connection, unless either end
-/// named others for the data, which the routes then choose among.
+/// named others for the data, which the routes then choose among. Datagrams are answered to that
+/// address alone: no other has proved to be the client's.
 fn from(order: &Order, peer: SocketAddr) -> Option<IpAddr> {
     let peer = peer.ip().to_canonical();
+    if order.answers_datagrams() {
+        return Some(peer);
+    }
     let family = order.request.family.is_none_or(|family| family.has(peer));
     let named = order.request.server_address.or(order.request.client_address);
     (family && named.is_none()).then_some(peer)
@@ -179,7 +174,7 @@ fn receiver(order: &Order, peer: SocketAddr) -> io::Result<SocketAddr> {
     if order.request.client_port == 0 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let mut to = scoped(own, peer);
+    let mut to = on_link_of(own, peer);
     to.set_port(order.request.client_port);
     Ok(to)
 }

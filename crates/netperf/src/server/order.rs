@@ -18,6 +18,8 @@ use podperf_engine::workload::compat::Pace;
 
 /// Largest size of a call, a request or a response.
 const MAX_CALL_BYTES: u32 = 64 << 20;
+/// Bytes that a client is answered for each of its own, before it has proved that it is there.
+const UNPROVED_BYTES_PER_BYTE: u64 = 3;
 /// Longest test.
 const MAX_TEST_SECONDS: i32 = 7 * 86_400;
 
@@ -36,6 +38,8 @@ pub(super) struct Order {
     pub(super) measure_cpu: bool,
     pub(super) cpu: Option<u32>,
     pub(super) pace: Option<Pace>,
+    /// Datagrams go to a client that has not proved that it wants them, without a limit.
+    pub(super) sends_unproved: bool,
     /// Where its data goes, and what the answer repeats.
     pub(super) request: OmniRequest,
     /// What a podperf said of it before.
@@ -86,9 +90,30 @@ impl Order {
             measure_cpu: request.flags & MEASURE_CPU != 0,
             cpu: request.cpu,
             pace: paced.then(|| Pace { operations, every: Duration::from_micros(micros.into()) }),
+            sends_unproved: false,
             request,
             extensions,
         })
+    }
+}
+
+impl Order {
+    /// Datagrams go out before any has come in.
+    pub(super) fn sends_first(&self) -> bool {
+        self.shape.protocol == Protocol::Udp && self.shape.direction == TestDirection::Receive
+    }
+
+    /// Datagrams go out in answer to those that come in.
+    pub(super) fn answers_datagrams(&self) -> bool {
+        self.shape.protocol == Protocol::Udp
+            && self.shape.direction == TestDirection::RequestResponse
+    }
+
+    /// Such answers are longer than what a client may be sent that has not proved that it is
+    /// there. One that is not podperf waits for all of the first answer for ever.
+    pub(super) fn outgrows_proof(&self) -> bool {
+        let most = u64::from(self.request_bytes) * UNPROVED_BYTES_PER_BYTE;
+        self.answers_datagrams() && u64::from(self.response_bytes) > most
     }
 }
 

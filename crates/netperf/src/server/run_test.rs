@@ -25,8 +25,6 @@ use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
 
-/// For the client's data to come, beyond the length of the test.
-const DATA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that a test may take beyond its own where its client cannot say that it is over, or where
 /// what it said may be lost.
 const GRACE_TIME: Duration = Duration::from_secs(1);
@@ -34,15 +32,15 @@ const GRACE_TIME: Duration = Duration::from_secs(1);
 const MAX_EXCESS: Duration = Duration::from_secs(60);
 /// Between two looks at a count of connections.
 const COUNT_INTERVAL: Duration = Duration::from_millis(10);
+/// After which datagrams are sent no more to a client from which none has come.
+const RECEIVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at what has come, and datagrams of one look.
+const RECEIVER_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_HEARD_DATAGRAMS: u32 = 64;
 /// What netperf sends, over and over.
 const PAYLOAD: &[u8] = b"netperf\0";
 /// A UDP response that has not come; this end waits for none.
 const UNUSED_RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// By when the client's data has to have come.
-pub(super) fn data_deadline(order: &Order) -> Instant {
-    Instant::now() + order.length.time().unwrap_or_default() + DATA_TIMEOUT
-}
 
 /// Waits for the client's data and does the test.
 ///
@@ -53,11 +51,12 @@ pub(super) fn run_test(
     data_socket: DataSocket,
     mut context: TestContext<'_>,
 ) -> Result<Totals, NoTotals> {
+    let receiver = ReceivingClient::of(order, &data_socket)?;
     let phase = wait_for_data(order, data_socket, &mut context)?;
     let ends_on_any_message = !order.shape.direction.lasts();
     let TestContext { control, closing, .. } = context;
     let (totals, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
-        let mut gauge = Gauge::new(order, stop_sender);
+        let mut gauge = Gauge::new(order, receiver, stop_sender);
         let every = gauge.every();
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
@@ -156,6 +155,7 @@ fn job(order: &Order, data_socket: &DataSocket) -> Job {
         timed: order.extensions.times_calls,
         sendfile: false,
         pace: order.pace,
+        limits_responses: !order.sends_unproved,
         payload: Some(Arc::from(PAYLOAD)),
         receive_timeout: UNUSED_RECEIVE_TIMEOUT,
     }
@@ -184,6 +184,40 @@ fn overtime(order: &Order) -> bool {
     !sends && (order.shape.protocol == Protocol::Udp || !order.shape.direction.lasts())
 }
 
+/// The client of a test whose datagrams this end sends. One of its own now and then says that it
+/// still receives them.
+#[derive(Debug)]
+struct ReceivingClient {
+    socket: Socket,
+    /// When the last one was there.
+    heard: Instant,
+}
+
+impl ReceivingClient {
+    /// Of a test; absent: its client says so by other means.
+    fn of(order: &Order, data_socket: &DataSocket) -> std::io::Result<Option<Self>> {
+        match &data_socket.source {
+            DataSource::Datagrams(socket) if order.sends_first() => {
+                Ok(Some(Self { socket: socket.try_clone()?, heard: Instant::now() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes what has come, and looks whether nothing has for too long.
+    fn is_silent(&mut self) -> bool {
+        let mut ignored = [std::mem::MaybeUninit::uninit()];
+        // No more than that: who sends faster is there.
+        for _ in 0..MAX_HEARD_DATAGRAMS {
+            match self.socket.recv_with_flags(&mut ignored, libc::MSG_DONTWAIT) {
+                Ok(_) => self.heard = Instant::now(),
+                Err(_) => break,
+            }
+        }
+        self.heard.elapsed() >= RECEIVER_TIMEOUT
+    }
+}
+
 /// Looks at a test under way where its end is not all that matters: reads the CPU when the time
 /// is over, of a test that waits for its end longer, and counts transactions whose connections do
 /// not last.
@@ -194,22 +228,40 @@ struct Gauge<'a> {
     cpu: Option<CpuPercent>,
     bytes: u64,
     transactions: u64,
+    receiver: Option<ReceivingClient>,
     stop_sender: &'a Sender<Kind>,
     began: Instant,
 }
 
 impl<'a> Gauge<'a> {
-    fn new(order: &'a Order, stop_sender: &'a Sender<Kind>) -> Self {
+    fn new(
+        order: &'a Order,
+        receiver: Option<ReceivingClient>,
+        stop_sender: &'a Sender<Kind>,
+    ) -> Self {
         let timed = overtime(order) && matches!(order.length, TestLength::Time(_));
         let mut reader = (timed && order.measure_cpu).then(|| HostReader::open(&Roots::default()));
         let host = reader.as_mut().map(HostReader::read).unwrap_or_default();
         let before = Reading { host, ..Reading::default() };
         let began = Instant::now();
-        Self { order, reader, before, cpu: None, bytes: 0, transactions: 0, stop_sender, began }
+        Self {
+            order,
+            reader,
+            before,
+            cpu: None,
+            bytes: 0,
+            transactions: 0,
+            receiver,
+            stop_sender,
+            began,
+        }
     }
 
     /// How often it looks, if at all.
     fn every(&self) -> Option<Duration> {
+        if self.receiver.is_some() {
+            return Some(RECEIVER_INTERVAL);
+        }
         match self.order.length {
             TestLength::Time(time) => self.reader.as_ref().map(|_| time),
             TestLength::Units(_) if !self.order.shape.direction.lasts() => Some(COUNT_INTERVAL),
@@ -218,6 +270,10 @@ impl<'a> Gauge<'a> {
     }
 
     fn look(&mut self, interim: &Interim) {
+        if self.receiver.as_mut().is_some_and(ReceivingClient::is_silent) {
+            // Who is told twice ends once.
+            let _ = self.stop_sender.try_send(Kind::Interrupted);
+        }
         if let Some(reader) = &mut self.reader
             && self.cpu.is_none()
         {

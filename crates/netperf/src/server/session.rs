@@ -10,7 +10,7 @@ use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
 use super::order::Order;
 use super::run_test::{self, run_test};
-use super::wait_for_data::{NoTotals, TestContext};
+use super::wait_for_data::{NoTotals, SetupDeadline, TestContext};
 use crate::data::Totals;
 use crate::options::ServerOptions;
 use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
@@ -37,6 +37,8 @@ pub(super) struct ServerContext<'a> {
 struct Session<'a> {
     context: ServerContext<'a>,
     control: ControlChannel,
+    /// The client is podperf.
+    native: bool,
     /// Of the next test.
     extensions: Extensions,
     reservation: Option<DataReservation>,
@@ -58,6 +60,7 @@ pub(super) fn serve(
     let mut session = Session {
         context,
         control,
+        native: false,
         extensions: Extensions::default(),
         reservation: None,
         details: None,
@@ -112,7 +115,10 @@ impl Session<'_> {
     /// What podperf says to podperf.
     fn native(&mut self, message: &WireMessage) -> Result<()> {
         match ClientMessage::read(message) {
-            Some(ClientMessage::Probe) => self.send(&Identity::own().write()),
+            Some(ClientMessage::Probe) => {
+                self.native = true;
+                self.send(&Identity::own().write())
+            }
             Some(ClientMessage::Next(extensions))
                 if (1..=MAX_STREAMS).contains(&extensions.streams) =>
             {
@@ -161,10 +167,11 @@ impl Session<'_> {
         ));
         let granted = data_socket.granted.clone();
         let name = self.control.name();
+        let idle = self.context.options.idle_timeout;
         let context = TestContext {
             control: &mut self.control,
             closing: self.context.closing,
-            deadline: run_test::data_deadline(&order),
+            deadline: SetupDeadline::of(order.extensions.streams, idle),
             log: &|line| (self.context.log)(&format!("{name}: {line}")),
         };
         let mut totals = match run_test(&order, data_socket, context) {
@@ -172,6 +179,11 @@ impl Session<'_> {
             Err(NoTotals::Ended) => Totals::default(),
             Err(NoTotals::Gone) => {
                 self.log("gone before its test was over");
+                return Ok(false);
+            }
+            Err(NoTotals::Late) => {
+                self.log("ended: its test's data did not come in time (60 s or --idle-timeout)");
+                self.send(&dialect.failure(libc::ETIMEDOUT))?;
                 return Ok(false);
             }
             Err(NoTotals::Broken(error)) => return Err(error),
@@ -221,6 +233,23 @@ impl Session<'_> {
             self.log(&format!("open a data socket: {error}"));
             error.raw_os_error().unwrap_or(libc::EIO)
         })?;
+        order.sends_unproved = self.context.options.allow_udp_send;
+        if order.sends_first() && !order.sends_unproved {
+            self.log("datagrams that it did not ask for by one: --allow-udp-send is not given");
+            return Err(libc::EACCES);
+        }
+        if order.outgrows_proof() && !order.sends_unproved && !self.native {
+            self.log(
+                "responses of more than three times the requests: --allow-udp-send is not given",
+            );
+            return Err(libc::EACCES);
+        }
+        let family = order.request.family;
+        let of_control = family.is_none_or(|family| family.has(addresses.1.ip().to_canonical()));
+        if order.answers_datagrams() && !of_control {
+            self.log("datagrams are answered to the address of the control connection alone");
+            return Err(libc::EACCES);
+        }
         Ok((order, data_socket))
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
@@ -25,9 +25,39 @@ pub(super) struct TestContext<'a> {
     pub(super) control: &'a mut ControlChannel,
     pub(super) closing: BorrowedFd<'a>,
     /// By when the data has to have come.
-    pub(super) deadline: Instant,
+    pub(super) deadline: SetupDeadline,
     /// One line an event, and for each peer that is not the client.
     pub(super) log: &'a dyn Fn(&str),
+}
+
+/// For a test's data to come, however long the test is to be: more than a client waits before it
+/// (`netperf -s`), and little enough that tests which never begin do not keep others out.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// What each data connection adds to that at the most: a client opens them one after the other.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// By when the data has to have come: soon after the answer or the last connection, and all of it
+/// in a time that is known from the start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SetupDeadline {
+    /// From one arrival to the next.
+    patience: Duration,
+    next: Instant,
+    last: Instant,
+}
+
+impl SetupDeadline {
+    /// Of a test that is answered now. `idle`: how long a client may be silent without one.
+    pub(super) fn of(streams: u32, idle: Duration) -> Self {
+        let (now, patience) = (Instant::now(), SETUP_TIMEOUT.min(idle));
+        let next = now + patience;
+        Self { patience, next, last: next + CONNECTION_TIMEOUT * streams }
+    }
+
+    /// Notes that data came.
+    fn arrived(&mut self) {
+        self.next = (Instant::now() + self.patience).min(self.last);
+    }
 }
 
 /// Why a test came to no totals.
@@ -37,6 +67,8 @@ pub(super) enum NoTotals {
     Ended,
     /// Nobody is there to be told: the client is gone, or the server comes to its end.
     Gone,
+    /// Its data did not come in time.
+    Late,
     /// The control connection broke.
     Broken(Error),
     /// The errno to tell, and why.
@@ -76,6 +108,7 @@ impl TestContext<'_> {
             match accept(listener, false) {
                 Ok((socket, peer)) if from.is_none_or(|from| peer.ip().to_canonical() == from) => {
                     sockets.push(socket);
+                    self.deadline.arrived();
                 }
                 Ok((_, peer)) => {
                     (self.log)(&format!("{}: not the client of this test; closed", peer.ip()));
@@ -95,10 +128,15 @@ impl TestContext<'_> {
         ask: &SocketRequest,
     ) -> Result<Vec<Socket>, NoTotals> {
         let mut slots = StreamSlots::new(streams);
+        let mut missing = slots.missing();
         loop {
             reservation.take_arrived(&mut slots);
             if slots.missing() == 0 {
                 break;
+            }
+            if slots.missing() < missing {
+                missing = slots.missing();
+                self.deadline.arrived();
             }
             self.readable(reservation)?;
         }
@@ -139,11 +177,9 @@ impl TestContext<'_> {
     /// Waits until there is something to be taken from a socket.
     pub(super) fn readable(&mut self, data: &impl AsFd) -> Result<(), NoTotals> {
         loop {
-            match self.control.wait(Some(data.as_fd()), self.closing, Some(self.deadline)) {
+            match self.control.wait(Some(data.as_fd()), self.closing, Some(self.deadline.next)) {
                 WaitOutcome::Other => return Ok(()),
-                WaitOutcome::Late => {
-                    return Err(NoTotals::Failed(libc::ETIMEDOUT, "no data came".to_owned()));
-                }
+                WaitOutcome::Late => return Err(NoTotals::Late),
                 WaitOutcome::Closing => return Err(NoTotals::Gone),
                 WaitOutcome::Control => self.read()?,
             }
@@ -186,4 +222,26 @@ fn passes(error: &io::Error) -> bool {
             | ErrorKind::ConnectionAborted
             | ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_arrival_gives_more_time_up_to_a_bound_that_grows_with_the_streams() {
+        let began = Instant::now();
+        let mut one = SetupDeadline::of(1, Duration::from_secs(300));
+        assert!(one.next >= began + SETUP_TIMEOUT);
+        assert!(one.last <= Instant::now() + SETUP_TIMEOUT + CONNECTION_TIMEOUT);
+        let first = one.next;
+        one.arrived();
+        assert!(one.next >= first && one.next <= one.last);
+        one.last = began;
+        one.arrived();
+        assert_eq!(one.next, began);
+        let idle = SetupDeadline::of(10_000, Duration::from_secs(1));
+        assert!(idle.next <= Instant::now() + Duration::from_secs(1));
+        assert!(idle.last <= Instant::now() + Duration::from_secs(2_501));
+    }
 }

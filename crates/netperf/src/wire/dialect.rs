@@ -2,7 +2,7 @@
 //! TCP_SENDFILE and TCP_CC, which are read into the same forms and written out of them.
 
 use super::ask::{CONNECTIONS, MEASURE_CPU, NO_DELAY, OmniRequest, SERVER_RECEIVES};
-use super::reply::{OmniResponse, OmniResults, PROC_STAT};
+use super::reply::{OmniResponse, OmniResults, PROC_STAT, word};
 use super::{RESPONSE, RESULTS, WireMessage, kind};
 use crate::test_kind::Protocol;
 
@@ -110,7 +110,7 @@ impl Dialect {
 
     /// Writes results.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "singles, and counts that wrap")]
+    #[expect(clippy::cast_possible_truncation, reason = "the record has singles")]
     pub fn write_results(self, results: &OmniResults) -> WireMessage {
         let counters = &results.counters;
         let mut message = WireMessage::answer(self.kind() + RESULTS, results.errno);
@@ -119,13 +119,13 @@ impl Dialect {
             Self::Stream => {
                 #[expect(clippy::cast_precision_loss, reason = "the record has a double")]
                 message.put(8, counters.bytes_received as f64);
-                message.put(16, counters.receive_calls as u32);
+                message.put(16, word(counters.receive_calls));
                 message.put(40, [results.receive_buffer, results.send_buffer]);
             }
             Self::Connect => {
-                message.put(8, u32::try_from(counters.bytes_received).unwrap_or(u32::MAX));
-                message.put(12, counters.receive_calls as u32);
-                message.put(16, counters.transactions as u32);
+                message.put(8, word(counters.bytes_received));
+                message.put(12, word(counters.receive_calls));
+                message.put(16, word(counters.transactions));
             }
         }
         message.put(20, results.elapsed_seconds);

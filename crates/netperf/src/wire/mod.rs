@@ -142,6 +142,14 @@ impl WireMessage {
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
+    /// A name that may be shown as it is, whoever sent it; empty where it is anything else.
+    #[must_use]
+    pub fn name(&self, at: usize, most: usize) -> String {
+        let text = self.text(at, most);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if text.bytes().all(plain) { text } else { String::new() }
+    }
+
     /// Writes text, cut so that a NUL stays behind it.
     pub fn put_text(&mut self, at: usize, most: usize, text: &str) {
         let bytes = &text.as_bytes()[..text.len().min(most - 1)];

@@ -87,11 +87,18 @@ pub struct OmniResults {
 
 /// How CPU is measured by one who reads /proc/stat.
 pub(super) const PROC_STAT: u32 = 8;
+/// CPUs that a machine may say it has: eight times what Linux can be built for.
+const MAX_CPUS: u32 = 65_536;
+
+/// A count in a word of the record; of one that does not fit, the largest that does.
+pub(super) fn word(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
 
 impl OmniResults {
     /// For the wire.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "singles, and counts that wrap")]
+    #[expect(clippy::cast_possible_truncation, reason = "the record has singles")]
     pub fn write(&self) -> WireMessage {
         let EndCounters {
             bytes_sent,
@@ -104,12 +111,12 @@ impl OmniResults {
         } = self.counters;
         let mut message = WireMessage::answer(kind::OMNI_RESULTS, self.errno);
         message.put(8, bytes_received);
-        message.put(16, receive_calls as u32);
+        message.put(16, word(receive_calls));
         message.put(20, self.receive_buffer);
         message.put(24, bytes_sent);
-        message.put(32, send_calls as u32);
+        message.put(32, word(send_calls));
         message.put(36, self.send_buffer);
-        message.put(44, transactions as u32);
+        message.put(44, word(transactions));
         message.put(48, self.elapsed_seconds);
         message.put(88, self.cpu.and_then(|cpu| cpu.peak).map(|(number, _)| number));
         if let Some(cpu) = self.cpu {
@@ -130,9 +137,11 @@ impl OmniResults {
         message
     }
 
-    /// From the wire.
+    /// From the wire. What cannot be is left out.
     #[must_use]
     pub fn read(message: &WireMessage) -> Self {
+        let elapsed_seconds: f32 = message.get(48);
+        let told = elapsed_seconds.is_finite() && elapsed_seconds >= 0.0;
         Self {
             errno: message.errno(),
             counters: EndCounters {
@@ -147,32 +156,35 @@ impl OmniResults {
             },
             receive_buffer: message.get(20),
             send_buffer: message.get(36),
-            elapsed_seconds: message.get(48),
+            elapsed_seconds: if told { elapsed_seconds } else { 0.0 },
             cpu: cpu(message),
             retransmits: message.get(112),
-            congestion_control: message.text(276, 16),
+            congestion_control: message.name(276, 16),
         }
     }
 }
 
 /// What netserver tells of its CPU; nothing where it does not read /proc/stat, or tells nonsense.
+/// More than all of it is all of it.
 fn cpu(message: &WireMessage) -> Option<CpuPercent> {
-    let percents = message.get::<[f32; 6]>(52).map(f64::from);
-    let sane = percents.iter().all(|percent| percent.is_finite() && *percent >= 0.0);
+    let share = |percent: f32| {
+        let told = percent.is_finite() && percent >= 0.0;
+        told.then(|| f64::from(percent.min(100.0)))
+    };
     let [method, cpus] = message.get(80);
-    if method != PROC_STAT || !sane {
+    if method != PROC_STAT || cpus > MAX_CPUS {
         return None;
     }
-    let [util, user, system, iowait, irq, softirq] = percents;
     let peak: Option<u32> = message.get(88);
+    let [util, user, system, iowait, irq, softirq] = message.get::<[f32; 6]>(52).map(share);
     Some(CpuPercent {
         cpus,
-        util_percent: util,
-        user_percent: user,
-        system_percent: system,
-        iowait_percent: iowait,
-        irq_percent: irq,
-        softirq_percent: softirq,
-        peak: peak.map(|cpu| (cpu, message.get::<f32>(92).into())),
+        util_percent: util?,
+        user_percent: user?,
+        system_percent: system?,
+        iowait_percent: iowait?,
+        irq_percent: irq?,
+        softirq_percent: softirq?,
+        peak: peak.and_then(|cpu| Some((cpu, share(message.get(92))?))),
     })
 }

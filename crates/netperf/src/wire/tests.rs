@@ -133,6 +133,32 @@ fn results_of_netserver_are_read() {
 }
 
 #[test]
+fn figures_that_cannot_be_are_left_out() {
+    let told = |change: &dyn Fn(&mut WireMessage)| {
+        let mut message = dumped(RESULTS);
+        change(&mut message);
+        OmniResults::read(&message)
+    };
+    for nonsense in [f32::NAN, f32::INFINITY, -1.0] {
+        assert_eq!(told(&|message| message.put(48, nonsense)).elapsed_seconds, 0.0);
+        assert_eq!(told(&|message| message.put(60, nonsense)).cpu, None);
+        assert_eq!(told(&|message| message.put(92, nonsense)).cpu.unwrap().peak, None);
+    }
+    assert_eq!(told(&|message| message.put(52, 1e30_f32)).cpu.unwrap().util_percent, 100.0);
+    assert_eq!(told(&|message| message.put(84, u32::MAX)).cpu, None);
+    assert_eq!(told(&|message| message.put_text(276, 16, "a\u{1b}[2J")).congestion_control, "");
+}
+
+#[test]
+fn counts_that_do_not_fit_are_the_largest_that_do() {
+    let mut results = OmniResults::default();
+    results.counters.send_calls = (1 << 32) + 5;
+    assert_eq!(results.write().get::<u32>(32), u32::MAX);
+    results.counters.transactions = u64::MAX;
+    assert_eq!(Dialect::Connect.write_results(&results).get::<u32>(16), u32::MAX);
+}
+
+#[test]
 fn counters_beyond_one_word_survive() {
     let mut results = OmniResults::default();
     results.counters.bytes_sent = 0x0123_4567_89ab_cdef;

@@ -14,7 +14,7 @@ use crate::control::preamble::Preamble;
 use crate::transport::{short_lived, socket};
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::SocketPlan;
-use podperf_model::{AddressFamily, During as _};
+use podperf_model::{AddressFamily, During as _, on_link_of};
 
 /// Connections that are opened at once: enough that a long path costs a round trip and not a
 /// round trip each, few enough for a server's backlog.
@@ -124,6 +124,7 @@ pub(super) fn streams(to: &DataTarget, plan: &SocketPlan, count: u32) -> Result<
 
 fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
     let socket = socket::open(address, mptcp, Type::STREAM)?;
+    let bind = bind.map(|bind| on_link_of(bind, address));
     bind.map_or(Ok(()), |bind| short_lived::bind_address(&socket, bind))?;
     Ok(socket)
 }

@@ -12,6 +12,7 @@ use super::DataTarget;
 use crate::control::flow_preamble::{ANSWER_BYTES, FlowAnswer, FlowRequest, Proof};
 use crate::net::SessionId;
 use podperf_model::error::{Error, Kind, Result};
+use podperf_model::on_link_of;
 
 /// Flows set up at once, so that neither end's queue overflows.
 const MAX_CONCURRENT_FLOWS: usize = 64;
@@ -77,7 +78,7 @@ impl PendingFlow {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
         if let Some(bind) = bind {
-            socket.bind(&SocketAddr::new(bind, 0).into())?;
+            socket.bind(&on_link_of(bind, address).into())?;
         }
         socket.connect(&address.into())?;
         socket.set_nonblocking(true)?;

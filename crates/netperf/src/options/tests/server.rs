@@ -27,6 +27,8 @@ fn netserver_is_told_how_to_serve() {
     assert_eq!(options.data_ports, Some(5000..=5010));
     assert!(options.allow_client_affinity);
     assert_eq!(options.idle_timeout, Duration::from_secs(60));
+    assert!(!options.allow_udp_send);
+    assert!(netserver(&words("--allow-udp-send -D")).unwrap().allow_udp_send);
     assert_eq!(netserver(&words("--data-port 7")).unwrap().data_ports, Some(7..=7));
     // `-v` takes the next word, whatever it is.
     assert!(netserver(&words("-v -p 1")).unwrap_err().err.starts_with("netserver: -v -p: "));

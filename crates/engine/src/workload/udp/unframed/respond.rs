@@ -9,6 +9,11 @@ use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
 use podperf_sys::socket;
 
+/// Requests that a peer has to make before it is answered in full.
+const UNPROVED_REQUESTS: u32 = 3;
+/// Bytes that it is sent until then for each of its own.
+const UNPROVED_BYTES_PER_BYTE: usize = 3;
+
 /// Responds on every flow until its end.
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     let prepared = prepare(worker, plan);
@@ -39,9 +44,11 @@ fn prepare<'a>(
 ) -> Result<((UnframedResponder<'a>, ReceiveWait), WorkerReady)> {
     let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
     let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
+    let unproved = if worker.shared.compat.limits_responses { UNPROVED_REQUESTS } else { 0 };
     let responder = UnframedResponder {
         worker,
         unfinished: UnfinishedReceives::new(worker),
+        unproved: vec![unproved; worker.flows.ids.len()],
         incoming: Buffer::touched(request.max(1)),
         outgoing: worker.outgoing(response.max(1)),
     };
@@ -51,6 +58,8 @@ fn prepare<'a>(
 struct UnframedResponder<'a> {
     worker: &'a Worker<'a>,
     unfinished: UnfinishedReceives<'a>,
+    /// Responses that are still limited, by flow.
+    unproved: Vec<u32>,
     /// What does not fit is cut off by the kernel.
     incoming: Buffer,
     outgoing: Buffer,
@@ -61,19 +70,27 @@ impl UnframedResponder<'_> {
     #[inline]
     fn step(&mut self, flow: usize) -> Result<(), FlowFailure> {
         let (socket, tally) = (self.worker.socket(flow), self.worker.tally(flow));
-        match socket::receive(socket, &mut self.incoming) {
+        let received = match socket::receive(socket, &mut self.incoming) {
             Ok(0) => {
                 self.unfinished.end(flow, Ok(()));
                 return Ok(());
             }
-            Ok(bytes) if self.unfinished.has(flow) => tally.received(bytes),
+            Ok(bytes) if self.unfinished.has(flow) => bytes,
             Ok(_) => return Ok(()),
             // The requester has closed its socket while a response was under way.
             Err(error) if is_transient(&error) || is_refusal(&error) => return Ok(()),
             Err(error) => return Err(FlowFailure::receive(error)),
-        }
+        };
+        tally.received(received);
         self.unfinished.received_on(flow);
-        match socket::send(socket, &self.outgoing) {
+        let response = match &mut self.unproved[flow] {
+            0 => &self.outgoing[..],
+            unproved => {
+                *unproved -= 1;
+                &self.outgoing[..self.outgoing.len().min(received * UNPROVED_BYTES_PER_BYTE)]
+            }
+        };
+        match socket::send(socket, response) {
             Ok(sent) => tally.sent(sent),
             // No room, or nobody there: as if the response had been lost on its way.
             Err(error) if is_transient(&error) || is_refusal(&error) => {}

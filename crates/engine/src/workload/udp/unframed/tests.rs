@@ -182,6 +182,23 @@ fn a_responder_answers_whatever_comes_and_survives_a_requester_that_left() {
 }
 
 #[test]
+fn the_first_responses_are_limited_by_what_came() {
+    let compat = CompatOptions { limits_responses: true, ..unframed(0) };
+    let (responder, plain) = against_plain(run_rr(4, 900, LONG, ENDLESS, 1), compat);
+    std::thread::scope(|scope| {
+        let responding = scope.spawn(|| responder.play(FlowRole::Respond));
+        let mut buffer = [0; 1000];
+        for (request, response) in [(1, 3), (4, 12), (3, 9), (1, 900), (1, 900)] {
+            plain.send(&vec![0; request]).unwrap();
+            assert_eq!(plain.recv(&mut buffer).unwrap(), response);
+        }
+        plain.send(&[]).unwrap();
+        responding.join().unwrap();
+    });
+    assert_eq!(responder.ended(), 1);
+}
+
+#[test]
 fn datagrams_come_in_bursts_where_that_is_asked_for() {
     let pace = Some(Pace { operations: 2, every: Duration::from_millis(20) });
     let compat = CompatOptions { pace, ..unframed(1) };
