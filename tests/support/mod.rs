@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use jsonschema::Validator;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 /// The most that a test waits for something that should come at once. Long, because the machine
@@ -121,6 +122,18 @@ pub(crate) fn free_port() -> u16 {
         u16::try_from(10_000 + number % 20_000).expect("below 30,000")
     };
     std::iter::repeat_with(next).take(20_000).find(free).expect("a port is free")
+}
+
+/// Lets this process, and those that it starts, open so many files. False, and said so: the system
+/// allows it fewer.
+pub(crate) fn may_open_files(count: u64, test: &str) -> bool {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("it has a limit");
+    if hard < count {
+        eprintln!("{test}: skipped: at most {hard} open files are allowed");
+        return false;
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(count), hard).expect("within the hard limit");
+    true
 }
 
 /// Tests that need root say so and return when there is none.

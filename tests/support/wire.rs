@@ -9,12 +9,24 @@ use std::time::Duration;
 
 use podperf_engine::control::preamble::Preamble;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use super::TIMEOUT;
 
 /// A connection to a server, with bounded waits.
 pub(crate) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+    stream
+}
+
+/// The same from another address of this machine, as another client has it.
+pub(crate) fn connect_from(own: [u8; 4], port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((own, 0)).into()).expect("all of 127.0.0.0/8 is ours");
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("the server accepts");
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream

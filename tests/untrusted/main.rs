@@ -7,8 +7,11 @@ mod support;
 
 mod control;
 mod crr;
+mod guesses;
 mod link_local;
 mod netperf;
 mod netserver;
 mod reflection;
+mod silence;
 mod udp;
+mod unproved;

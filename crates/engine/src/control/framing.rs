@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 
 use crate::net::Progress;
 
-/// Largest message a server takes from a client. A plan is a few hundred bytes.
+/// Largest message a server takes from the client of a session.
 pub const MAX_CLIENT_MESSAGE_BYTES: u32 = 256 << 10;
 /// Largest message a client takes from a server: readings of thousands of flows.
 pub const MAX_SERVER_MESSAGE_BYTES: u32 = 64 << 20;
-/// Largest message of a handshake, either way.
-pub const MAX_HANDSHAKE_MESSAGE_BYTES: u32 = 16 << 10;
+/// Largest message of a handshake, either way: four times what podperf says.
+pub const MAX_HANDSHAKE_MESSAGE_BYTES: u32 = 4 << 10;
+/// Largest message with a plan, the first behind the handshake. A plan is some 1,000 bytes.
+pub const MAX_PLAN_MESSAGE_BYTES: u32 = 16 << 10;
 /// The length before each message.
 const LENGTH_BYTES: usize = 4;
 /// Allocated at once for a message; more only as bytes really come.

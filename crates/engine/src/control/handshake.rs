@@ -117,7 +117,8 @@ fn send(stream: &TcpStream, message: &FromClient, deadline: Instant) -> Result<(
 fn answer(stream: &TcpStream, what: &str, deadline: Instant) -> Result<FromServer> {
     let whole = deadline.saturating_duration_since(Instant::now());
     let name = format!("read {what} from");
-    match framing::read(stream, framing::MAX_SERVER_MESSAGE_BYTES, deadline, whole).during(&name)? {
+    let max_bytes = framing::MAX_HANDSHAKE_MESSAGE_BYTES;
+    match framing::read(stream, max_bytes, deadline, whole).during(&name)? {
         Some(FromServer::Refused(error)) => Err(error),
         Some(message) => Ok(message),
         None => Err(Error::new(Kind::Unmeasured, name, "the peer closed the connection")

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded_list;
 use podperf_model::error::Error;
 use podperf_model::plan::{Plan, ReceiveMethod, SendMethod};
 use podperf_model::reading::Reading;
@@ -94,12 +95,16 @@ pub enum Edge {
     Close,
 }
 
+/// Features that an end may name: three times those that there are.
+const MAX_FEATURES: usize = 64;
+
 /// Who an end is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// podperf's version.
     pub podperf: String,
-    /// What this end can do beyond the protocol's version.
+    /// What this end can do beyond the protocol's version; at most [`MAX_FEATURES`].
+    #[serde(deserialize_with = "bounded_list::read::<_, _, MAX_FEATURES>")]
     pub features: Vec<String>,
     /// Random, 32 hexadecimal digits; used once.
     pub nonce: String,
@@ -121,4 +126,23 @@ pub fn features() -> Vec<String> {
         .chain(send)
         .chain(receive)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_of_too_many_features_is_none() {
+        let hello = |count| {
+            let features = vec!["\"\""; count].join(",");
+            let rest = r#""nonce":"","token":false,"boot_id":null"#;
+            let json = format!(r#"{{"podperf":"0","features":[{features}],{rest}}}"#);
+            serde_json::from_str::<Hello>(&json)
+        };
+        assert_eq!(hello(MAX_FEATURES).unwrap().features.len(), MAX_FEATURES);
+        let refused = hello(MAX_FEATURES + 1).unwrap_err().to_string();
+        assert!(refused.contains("a list of at most 64"), "{refused}");
+        assert!(features().len() * 2 < MAX_FEATURES, "there is room for later ones");
+    }
 }

@@ -5,6 +5,7 @@
 //! `framing`, `handshake`, `pending_client` and `link` carry them; `client` and `server` carry out
 //! a run.
 
+mod bounded_list;
 pub mod client;
 mod descriptors;
 pub mod flow_preamble;
@@ -18,3 +19,4 @@ pub mod server;
 pub mod session;
 mod timing;
 pub mod token;
+mod wrong_proofs;

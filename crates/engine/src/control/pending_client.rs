@@ -4,6 +4,7 @@
 //! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
 //! belong to, and clients that have proved the token.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,7 +16,8 @@ use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::control::session::State;
 use crate::control::token::Token;
-use crate::net::{FirstMessage, Progress, SessionId};
+use crate::control::wrong_proofs::WrongProofs;
+use crate::net::{FirstMessage, PendingStage, Progress, SessionId};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
@@ -35,6 +37,16 @@ pub struct ServerIdentity<'a> {
     pub boot_id: Option<String>,
     /// What it does beside the features of this version.
     pub feature: Option<&'static str>,
+    /// From whom the token was guessed.
+    wrong_proofs: RefCell<WrongProofs>,
+}
+
+impl<'a> ServerIdentity<'a> {
+    /// A server with this token, on the machine of this boot id.
+    #[must_use]
+    pub fn new(token: Option<&'a Token>, boot_id: Option<String>) -> Self {
+        Self { token, boot_id, feature: None, wrong_proofs: RefCell::default() }
+    }
 }
 
 /// A connection on its way to a whole preamble and handshake.
@@ -54,7 +66,7 @@ enum PendingStep {
     Handshake(Box<PendingHandshake>),
     /// It has brought a wrong proof, and is told so at a time.
     Refusal {
-        error: Error,
+        error: Box<Error>,
         at: Instant,
     },
 }
@@ -98,13 +110,6 @@ impl<'a> PendingClient<'a> {
         &self.stream
     }
 
-    /// By when the step under way has to be over; of a client that is welcome: by when it has to
-    /// say what it wants.
-    #[must_use]
-    pub const fn step_deadline(&self) -> Instant {
-        self.deadline
-    }
-
     /// The connection itself, which blocks from now on.
     ///
     /// # Errors
@@ -144,7 +149,7 @@ impl<'a> PendingClient<'a> {
                 self.deadline = Instant::now() + HANDSHAKE_TIMEOUT;
                 let _ = self.stream.set_nodelay(true);
                 write_now(&self.stream, &Preamble::Control.encode()).during("greet")?;
-                let ServerIdentity { token, boot_id, feature } = self.server;
+                let ServerIdentity { token, boot_id, feature, .. } = self.server;
                 let mut own = handshake::hello(*token, boot_id.clone())?;
                 own.features.extend(feature.map(String::from));
                 self.step = PendingStep::Handshake(Box::new(PendingHandshake {
@@ -171,11 +176,11 @@ impl<'a> PendingClient<'a> {
                         .with_code(Code::ConnectionLost));
                 }
             };
-            match handshake.answer(&self.stream, message, self.server.token) {
+            match handshake.answer(&self.stream, message, self.server) {
                 Ok(()) => {}
-                Err(error) if error.code == Code::Unauthorized => {
+                Err(error) if matches!(error.code, Code::Unauthorized | Code::Refused) => {
                     let at = Instant::now() + WRONG_PROOF_DELAY;
-                    self.step = PendingStep::Refusal { error, at };
+                    self.step = PendingStep::Refusal { error: Box::new(error), at };
                     return Ok(Progress::Incomplete);
                 }
                 Err(error) => return Err(error),
@@ -187,16 +192,18 @@ impl<'a> PendingClient<'a> {
 }
 
 impl PendingHandshake {
-    /// Answers the client's next message; with a `token`, the client has to prove that it knows it.
+    /// Answers the client's next message; with a token, the client has to prove that it knows it.
     ///
     /// # Errors
-    /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token.
+    /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token,
+    /// [`Code::Refused`] when too many wrong proofs came from its address.
     fn answer(
         &mut self,
         stream: &TcpStream,
         message: FromClient,
-        token: Option<&Token>,
+        server: &ServerIdentity<'_>,
     ) -> Result<()> {
+        let token = server.token;
         self.state = self.state.after(&message, token.is_some(), false)?;
         let proof = match (message, token) {
             (FromClient::Hello(client), _) => {
@@ -209,7 +216,11 @@ impl PendingHandshake {
             }
             (FromClient::Prove { proof }, Some(token)) => {
                 let nonce = self.client.as_ref().map_or("", |client| &client.nonce);
+                let (ip, now) = (stream.peer_addr().during("answer")?.ip(), Instant::now());
+                let mut wrong_proofs = server.wrong_proofs.borrow_mut();
+                wrong_proofs.check(ip, now)?;
                 if !token.verify(Role::Client, nonce, &self.own.nonce, &proof) {
+                    wrong_proofs.add(ip, now);
                     let wrong = unauthorized("authenticate with", "wrong token");
                     return Err(wrong.with_remedy(TOKEN_REMEDY));
                 }
@@ -235,12 +246,23 @@ impl FirstMessage for PendingClient<'_> {
             PendingStep::Preamble { .. } => self.read_preamble(),
             PendingStep::Handshake(_) => self.read_handshake(),
             PendingStep::Refusal { error, .. } => {
+                let error = Error::clone(error);
                 send_now(&self.stream, &FromServer::Refused(error.clone()))?;
-                Err(error.clone())
+                Err(error)
             }
         }
     }
 
+    fn stage(&self) -> PendingStage {
+        match self.step {
+            // Also with a part of it, which costs nothing.
+            PendingStep::Preamble { .. } => PendingStage::Silent,
+            PendingStep::Handshake(_) | PendingStep::Refusal { .. } => PendingStage::Begun,
+        }
+    }
+
+    /// By when the step under way has to be over; of a client that is welcome: by when it has to
+    /// say what it wants.
     fn deadline(&self) -> Option<Instant> {
         Some(self.deadline)
     }
@@ -249,6 +271,13 @@ impl FirstMessage for PendingClient<'_> {
         match &self.step {
             PendingStep::Refusal { at, .. } => Some(*at),
             PendingStep::Preamble { .. } | PendingStep::Handshake(_) => None,
+        }
+    }
+
+    fn refuse(&self, why: Error) {
+        // One that has not greeted would not know what is said to it.
+        if matches!(self.step, PendingStep::Handshake(_)) {
+            let _ = send_now(&self.stream, &FromServer::Refused(why));
         }
     }
 }

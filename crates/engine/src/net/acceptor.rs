@@ -1,52 +1,33 @@
 //! Accepts connections and reads the first message of each, without ever blocking on one of them.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Log;
+use super::address_limits::ReachedLimit;
+use super::first_message::{FirstMessage, Progress};
+use super::listen::{LISTENER_EVENT, ListeningPort};
+use super::pending::{PendingConnection, PendingLimits, PendingTable};
 use crate::transport::socket::plain;
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 
 /// After a failed accept: descriptors may come free.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-
-/// Reads a protocol's first message from a connection, which it owns and which never blocks. "First
-/// message" is all that is exchanged before a connection is worth a thread.
-pub trait FirstMessage: AsFd {
-    /// What a whole first message says.
-    type Message;
-
-    /// Reads on without waiting.
-    ///
-    /// # Errors When the connection breaks, or brings something else than the protocol's first
-    /// message. It is logged and the connection closed.
-    fn read(&mut self) -> Result<Progress<Self::Message>>;
-
-    /// By when what it waits for has to be there; absent: it may wait for ever.
-    fn deadline(&self) -> Option<Instant>;
-
-    /// Until when it is not to be read from; absent: it may be at once.
-    fn paused_until(&self) -> Option<Instant> {
-        None
-    }
-}
-
-/// What reading on brought.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Progress<M> {
-    /// More has to come.
-    Incomplete,
-    /// The message is whole.
-    Complete(M),
-    /// The peer has closed the connection, and there is nothing to say about it.
-    Closed,
-}
+/// Accepted at once, so that a flood leaves time for those that are there.
+const MAX_ACCEPTS_PER_POLL: usize = 256;
+/// Reported by one wait.
+const MAX_EVENTS: usize = 256;
+/// Between two looks at who is late.
+const DEADLINE_INTERVAL: Duration = Duration::from_millis(20);
+/// Between two lines about connections that had to go for newer ones.
+const MIN_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection whose first message is whole.
 #[derive(Debug)]
@@ -59,33 +40,52 @@ pub struct Accepted<C: FirstMessage> {
     pub peer: SocketAddr,
 }
 
-/// Accepts from one listener and holds the connections that are pending.
+/// Accepts from one port and holds the connections that are pending.
 pub struct Acceptor<'a, C> {
-    listener: &'a TcpListener,
-    /// Pending at one time; past it, new ones wait in the listen queue.
-    max_pending: usize,
+    port: &'a ListeningPort,
     /// Makes a reader of a connection, which does not block any more.
     open: &'a dyn Fn(TcpStream) -> io::Result<C>,
     log: Log<'a>,
-    /// Those whose first message is not whole, with the address of each peer.
-    pending: Vec<(C, SocketAddr)>,
+    pending: PendingTable<C>,
+    /// Of the next connection.
+    number: u64,
+    events: Vec<EpollEvent>,
+    /// When deadlines are looked at next.
+    deadlines_due: Instant,
+    evicted: Evicted,
+}
+
+/// Connections that had to go for newer ones, and of which the log does not know yet.
+#[derive(Default)]
+struct Evicted {
+    count: u64,
+    last: Option<(SocketAddr, ReachedLimit)>,
+    logged: Option<Instant>,
 }
 
 impl<'a, C: FirstMessage> Acceptor<'a, C> {
-    /// Accepts from `listener`, whose accepts do not block; `open` makes a reader of each
-    /// connection. At most `max_pending` wait at one time, the others in the listen queue.
-    pub const fn new(
-        listener: &'a TcpListener,
-        max_pending: usize,
+    /// Accepts from `port`; `open` makes a reader of each connection. No more are pending at one
+    /// time than `limits` allow: past them, the oldest go.
+    pub fn new(
+        port: &'a ListeningPort,
+        limits: PendingLimits,
         open: &'a dyn Fn(TcpStream) -> io::Result<C>,
         log: Log<'a>,
     ) -> Self {
-        Self { listener, max_pending, open, log, pending: Vec::new() }
+        Self {
+            port,
+            open,
+            log,
+            pending: PendingTable::new(limits),
+            number: 0,
+            events: vec![EpollEvent::empty(); MAX_EVENTS],
+            deadlines_due: Instant::now(),
+            evicted: Evicted::default(),
+        }
     }
 
     /// Waits for at most `timeout` until a connection comes or says more, or `beside` becomes
-    /// readable; then accepts and reads all that is there. Returns those whose first message is
-    /// whole.
+    /// readable; then accepts and reads what is there. Returns those whose first message is whole.
     ///
     /// # Errors
     /// When the system cannot wait.
@@ -94,48 +94,64 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
         beside: Option<BorrowedFd<'_>>,
         timeout: Duration,
     ) -> Result<Vec<Accepted<C>>> {
-        self.wait(beside, timeout).during("wait on the listening port")?;
-        self.accept();
-        Ok(self.read())
-    }
-
-    fn wait(&self, beside: Option<BorrowedFd<'_>>, timeout: Duration) -> io::Result<()> {
+        let readable = self.wait(beside, timeout).during("wait on the listening port")?;
+        let mut accepted = Vec::new();
+        self.read(readable, &mut accepted);
+        self.accept(&mut accepted);
         let now = Instant::now();
-        let mut until = now + timeout;
-        let mut fds = Vec::with_capacity(self.pending.len() + 2);
-        for (connection, _) in &self.pending {
-            match connection.paused_until() {
-                Some(pause) => until = until.min(pause),
-                None => fds.push(PollFd::new(connection.as_fd(), PollFlags::POLLIN)),
-            }
+        if now >= self.deadlines_due {
+            self.read(self.pending.due(now), &mut accepted);
+            self.deadlines_due = now + DEADLINE_INTERVAL;
         }
-        let listener = self.has_room().then(|| self.listener.as_fd());
-        fds.extend(listener.into_iter().chain(beside).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let left = until.saturating_duration_since(now);
-        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.evicted.log(self.log);
+        Ok(accepted)
     }
 
-    /// Whether another connection may be accepted beside those that are pending.
-    const fn has_room(&self) -> bool {
-        self.pending.len() < self.max_pending
+    /// Numbers of the connections that have brought more.
+    fn wait(&mut self, beside: Option<BorrowedFd<'_>>, timeout: Duration) -> io::Result<Vec<u64>> {
+        // poll(2) counts milliseconds: past the time rather than before it.
+        let late = self.deadlines_due.saturating_duration_since(Instant::now());
+        let late = late + Duration::from_millis(1);
+        let timeout = if self.pending.is_empty() { timeout } else { timeout.min(late) };
+        let epoll = &self.port.epoll;
+        let watched = [epoll.0.as_fd()].into_iter().chain(beside);
+        let mut fds: Vec<PollFd<'_>> =
+            watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let count = match epoll.wait(&mut self.events, EpollTimeout::ZERO) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let numbers = self.events[..count].iter().map(EpollEvent::data);
+        Ok(numbers.filter(|&number| number != LISTENER_EVENT).collect())
     }
 
-    fn accept(&mut self) {
-        while self.has_room() {
-            match self.listener.accept() {
+    fn accept(&mut self, accepted: &mut Vec<Accepted<C>>) {
+        for _ in 0..MAX_ACCEPTS_PER_POLL {
+            match self.port.listener.accept() {
                 Ok((stream, peer)) => {
+                    let opened = stream.set_nonblocking(true).and_then(|()| (self.open)(stream));
                     // One that cannot be set up is gone.
-                    let connection =
-                        stream.set_nonblocking(true).and_then(|()| (self.open)(stream));
-                    self.pending.extend(connection.ok().map(|connection| (connection, peer)));
+                    let Ok(connection) = opened else { continue };
+                    self.number += 1;
+                    // What has been said already is read before anything is counted.
+                    let pending = PendingConnection::new(connection, peer, self.number);
+                    self.read_on(pending, accepted);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // That one is gone; others may wait.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
+                    if Code::of(&error) == Code::ResourceExhausted
+                        && let Some(oldest) = self.pending.take_oldest()
+                    {
+                        self.evict(oldest, ReachedLimit::Descriptors);
+                        continue;
+                    }
                     (self.log)(&format!("accept a connection: {error}; trying again"));
                     std::thread::sleep(ACCEPT_RETRY_DELAY);
                     return;
@@ -144,20 +160,83 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
         }
     }
 
-    /// Reads on from each connection; those that need more stay pending.
-    fn read(&mut self) -> Vec<Accepted<C>> {
-        let mut accepted = Vec::new();
-        for (mut connection, peer) in std::mem::take(&mut self.pending) {
-            match read_on(&mut connection) {
-                Ok(Progress::Incomplete) => self.pending.push((connection, peer)),
-                Ok(Progress::Complete(message)) => {
-                    accepted.push(Accepted { connection, message, peer });
-                }
-                Ok(Progress::Closed) => {}
-                Err(error) => (self.log)(&format!("{}; dropped", error.with_peer(plain(peer)))),
+    /// Reads on from the connections of these numbers.
+    fn read(&mut self, numbers: Vec<u64>, accepted: &mut Vec<Accepted<C>>) {
+        for number in numbers {
+            if let Some(pending) = self.pending.take(number) {
+                self.read_on(pending, accepted);
             }
         }
-        accepted
+    }
+
+    /// Reads on from one connection, which stays pending if it needs more.
+    fn read_on(&mut self, mut pending: PendingConnection<C>, accepted: &mut Vec<Accepted<C>>) {
+        match read_on(&mut pending.connection) {
+            Ok(Progress::Incomplete) => self.keep(pending),
+            Ok(Progress::Complete(message)) => {
+                let PendingConnection { connection, peer, is_watched, .. } = pending;
+                if is_watched {
+                    // It is there: it was added and is open.
+                    let _ = self.port.epoll.delete(connection.as_fd());
+                }
+                accepted.push(Accepted { connection, message, peer });
+            }
+            // Closed, it is watched no more.
+            Ok(Progress::Closed) => {}
+            Err(error) => self.drop_for(&error, pending.peer),
+        }
+    }
+
+    fn keep(&mut self, mut pending: PendingConnection<C>) {
+        // A connection in a pause is to wake nobody, whatever it sends.
+        let is_paused = pending.connection.paused_until().is_some();
+        if pending.is_watched == is_paused {
+            let (epoll, connection) = (&self.port.epoll, pending.connection.as_fd());
+            let changed = if is_paused {
+                epoll.delete(connection)
+            } else {
+                epoll.add(connection, EpollEvent::new(EpollFlags::EPOLLIN, pending.number))
+            };
+            if let Err(error) = changed.during("watch the connection of") {
+                return self.drop_for(&error, pending.peer);
+            }
+            pending.is_watched = !is_paused;
+        }
+        if let Some((oldest, limit)) = self.pending.insert(pending) {
+            self.evict(oldest, limit);
+        }
+    }
+
+    /// Closes a connection so that newer ones have room.
+    fn evict(&mut self, oldest: PendingConnection<C>, limit: ReachedLimit) {
+        let cause = format!(
+            "connections that have not said what they want are limited: {limit}; the oldest goes"
+        );
+        let error = Error::new(Kind::Unmeasured, "admit the connection", cause);
+        oldest
+            .connection
+            .refuse(error.with_code(Code::Refused).with_remedy("try again in a few seconds"));
+        self.evicted.count += 1;
+        self.evicted.last = Some((oldest.peer, limit));
+    }
+
+    fn drop_for(&self, error: &Error, peer: SocketAddr) {
+        (self.log)(&format!("{}; dropped", error.clone().with_peer(plain(peer))));
+    }
+}
+
+impl Evicted {
+    /// Tells of them all in one line, now and then.
+    fn log(&mut self, log: Log<'_>) {
+        let now = Instant::now();
+        let is_due = self.logged.is_none_or(|logged| now >= logged + MIN_LOG_INTERVAL);
+        let Some((peer, limit)) = self.last.take_if(|_| is_due) else { return };
+        let (count, peer) = (std::mem::take(&mut self.count), plain(peer));
+        self.logged = Some(now);
+        log(&format!(
+            "closed {count} connections that had not said what they want, so that newer ones have \
+             room; the last was {peer}, the limit {limit}"
+        ));
     }
 }
 
@@ -169,7 +248,7 @@ fn read_on<C: FirstMessage>(connection: &mut C) -> Result<Progress<C::Message>> 
     }
     let progress = connection.read()?;
     let late = connection.deadline().is_some_and(|deadline| now >= deadline);
-    if late && matches!(progress, Progress::Incomplete) {
+    if late && matches!(progress, Progress::Incomplete) && connection.paused_until().is_none() {
         let cause = "it was not whole in time";
         let error = Error::new(Kind::Unmeasured, "read the first message of", cause);
         return Err(error.with_code(Code::Timeout));

@@ -1,87 +1,121 @@
-//! A thread for each client that has named itself: a bounded number of them, and what panics takes
-//! its own session with it and no other.
+//! A thread for each client that has named itself: a bounded number of them, of one address and in
+//! all, and what panics takes its own session with it and no other.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 
 use super::Log;
+use super::address_limits::{AddressCounts, AddressLimits};
+use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Starts and counts the threads of a server's clients.
 pub struct ClientThreads<'a> {
     name: &'static str,
-    max_threads: usize,
-    running: AtomicUsize,
+    limits: AddressLimits,
+    running: Mutex<AddressCounts>,
     log: Log<'a>,
 }
 
+/// A client's place among those that have a thread; dropped, it is free.
+#[derive(Debug)]
+pub struct ClientPlace<'a> {
+    counts: &'a Mutex<AddressCounts>,
+    ip: IpAddr,
+}
+
 impl<'env> ClientThreads<'env> {
-    /// Bounds them to `max_threads` at a time, each called `name`.
+    /// Bounds them by `limits`, each called `name`.
     #[must_use]
-    pub const fn new(name: &'static str, max_threads: usize, log: Log<'env>) -> Self {
-        Self { name, max_threads, running: AtomicUsize::new(0), log }
+    pub fn new(name: &'static str, limits: AddressLimits, log: Log<'env>) -> Self {
+        Self { name, limits, running: Mutex::default(), log }
     }
 
     /// How many run now.
     pub fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        lock(&self.running).in_all
     }
 
-    /// Serves the client `peer` by `body`, in a thread of its own. Where none is to be had, the
-    /// client is dropped with `body`, and the log says so.
+    /// Takes a place for a client at `ip`.
+    ///
+    /// # Errors
+    /// Naming the limit, when there are as many clients as it allows.
+    pub fn admit(&self, ip: IpAddr) -> Result<ClientPlace<'_>> {
+        let added = lock(&self.running).add(ip, &self.limits);
+        let place = added.map(|()| ClientPlace { counts: &self.running, ip });
+        place.map_err(|limit| {
+            let cause = format!("too many clients: the limit is {limit}");
+            Error::new(Kind::Unmeasured, "admit the client", cause)
+                .with_code(Code::Refused)
+                .with_remedy("try again in a few seconds, or end other clients")
+        })
+    }
+
+    /// Serves the client `peer`, which has a place, by `body`, in a thread of its own. Where none
+    /// is to be had, the client is dropped with `body`, and the log says so.
     pub fn spawn<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
+        place: ClientPlace<'scope>,
         peer: &str,
         body: impl FnOnce() + Send + 'scope,
     ) where
         'env: 'scope,
     {
-        if self.running.fetch_add(1, Ordering::Relaxed) >= self.max_threads {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            return (self.log)(&format!("{peer}: too many clients; dropped"));
-        }
         let client = peer.to_owned();
         let guarded = move || {
             let served = catch_unwind(AssertUnwindSafe(body));
-            self.running.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
             if served.is_err() {
                 (self.log)(&format!("{client}: the session panicked; others go on"));
             }
         };
         if let Err(error) = Builder::new().name(self.name.into()).spawn_scoped(scope, guarded) {
-            self.running.fetch_sub(1, Ordering::Relaxed);
             (self.log)(&format!("{peer}: start a session's thread: {error}; dropped"));
         }
     }
 }
 
+impl Drop for ClientPlace<'_> {
+    fn drop(&mut self) {
+        lock(self.counts).remove(self.ip);
+    }
+}
+
+/// Nothing panics while it counts.
+fn lock(counts: &Mutex<AddressCounts>) -> MutexGuard<'_, AddressCounts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use crossbeam_channel::bounded;
 
     use super::*;
 
     #[test]
-    fn clients_beyond_the_bound_are_dropped_and_a_panic_frees_its_place() {
+    fn clients_beyond_a_limit_are_told_and_a_panic_frees_its_place() {
         let lines = Mutex::new(Vec::new());
         let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
-        let threads = ClientThreads::new("test-client", 1, &log);
+        let limits = AddressLimits { per_address: 1, per_prefix: 2, in_all: 3 };
+        let threads = ClientThreads::new("test-client", limits, &log);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         std::thread::scope(|scope| {
             let (release, held) = bounded::<()>(0);
-            threads.spawn(scope, "a", move || _ = held.recv());
-            threads.spawn(scope, "b", || unreachable!("there is no thread for it"));
+            let place = threads.admit(ip("192.0.2.1")).unwrap();
+            threads.spawn(scope, place, "a", move || _ = held.recv());
+            let refused = threads.admit(ip("192.0.2.1")).unwrap_err().to_string();
+            assert!(refused.contains("1 at a time from one address"), "{refused}");
+            drop(threads.admit(ip("192.0.2.2")).unwrap());
             drop(release);
             while threads.running() > 0 {
                 std::thread::yield_now();
             }
-            threads.spawn(scope, "c", || panic!("as the test wants"));
+            let place = threads.admit(ip("192.0.2.1")).unwrap();
+            threads.spawn(scope, place, "c", || panic!("as the test wants"));
         });
         assert_eq!(threads.running(), 0);
-        let lines = lines.into_inner().unwrap();
-        let expected = ["b: too many clients; dropped", "c: the session panicked; others go on"];
-        assert_eq!(lines, expected);
+        assert_eq!(lines.into_inner().unwrap(), ["c: the session panicked; others go on"]);
     }
 }

@@ -3,11 +3,39 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+
 use crate::transport::socket;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Connections that may wait for being accepted: more than any plan opens at once.
 const BACKLOG_CONNECTIONS: i32 = 4096;
+
+/// What the listener is called among what its epoll reports; the others are connections.
+pub(super) const LISTENER_EVENT: u64 = u64::MAX;
+
+/// An open port: a listener whose accepts do not block, and what watches it and its connections.
+#[derive(Debug)]
+pub struct ListeningPort {
+    pub(super) listener: TcpListener,
+    pub(super) epoll: Epoll,
+}
+
+impl ListeningPort {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER_EVENT))?;
+        Ok(Self { listener, epoll })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What getsockname(2) returns.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
 
 /// The address that stands for every address of this host: IPv6 and IPv4 where both can be had.
 #[must_use]
@@ -17,11 +45,11 @@ pub fn wildcard() -> IpAddr {
     if dual_stack { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }
 
-/// Opens a listening socket whose accepts do not block.
+/// Opens a port.
 ///
 /// # Errors
 /// Naming the address, when it is taken or not this host's.
-pub fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
+pub fn listen(address: SocketAddr, mptcp: bool) -> Result<ListeningPort> {
     let open = || {
         // A listener of Multipath TCP serves TCP too, but to io_uring's zero-copy sends on what it
         // accepts the kernel answers EOPNOTSUPP (seen with Linux 6.18): only where it is asked for.
@@ -36,7 +64,7 @@ pub fn listen(address: SocketAddr, mptcp: bool) -> Result<TcpListener> {
         socket::listening(&socket);
         socket.listen(BACKLOG_CONNECTIONS)?;
         socket.set_nonblocking(true)?;
-        Ok(TcpListener::from(socket))
+        ListeningPort::new(TcpListener::from(socket))
     };
     open().map_err(|error: io::Error| {
         let remedy = if mptcp && socket::lacks_mptcp(&error) {

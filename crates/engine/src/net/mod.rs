@@ -3,18 +3,26 @@
 //! Enters: an address to listen on, and how a protocol's first message is read. Leaves: connections
 //! whose first message is whole, and lines for the log about those that have none. One thread
 //! accepts and reads without ever blocking on one connection, so that a silent, slow or noisy peer
-//! costs a descriptor until its deadline and nothing else. Whoever has proved itself gets a thread
+//! costs a descriptor until its deadline and nothing else; how many of them there may be is bounded
+//! by address and in all ([`PendingLimits`]). Whoever has proved itself gets a thread
 //! ([`ClientThreads`]); a data connection goes to the session that has reserved it
 //! ([`Reservations`]).
 
 mod acceptor;
+mod address_limits;
 mod client_threads;
+mod first_message;
 mod listen;
+mod pending;
 mod reservation;
 
-pub use acceptor::{Accepted, Acceptor, FirstMessage, Progress};
-pub use client_threads::ClientThreads;
-pub use listen::{listen, wildcard};
+pub use acceptor::{Accepted, Acceptor};
+pub use address_limits::AddressLimits;
+pub(crate) use address_limits::address_of;
+pub use client_threads::{ClientPlace, ClientThreads};
+pub use first_message::{FirstMessage, PendingStage, Progress};
+pub use listen::{ListeningPort, listen, wildcard};
+pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
 
 /// Where a server tells what happens: one line an event.

@@ -2,7 +2,6 @@
 //! that has sent its first message a thread.
 
 use std::collections::VecDeque;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -14,15 +13,23 @@ use super::data_reservation;
 use super::session::{self, ServerContext};
 use crate::wire::native::ClientMessage;
 use crate::wire::{WireMessage, kind};
-use podperf_engine::net::{Accepted, Acceptor, ClientThreads, FirstMessage, Progress};
+use podperf_engine::net::{
+    Accepted, Acceptor, AddressLimits, ClientThreads, FirstMessage, ListeningPort, PendingLimits,
+    PendingStage, Progress,
+};
 use podperf_model::error::{Kind, Result};
 
 /// Clients at one time; more are closed at once.
 const MAX_CLIENTS: usize = 1024;
-/// Connections that have sent nothing whole yet; past it, new ones wait in the listen queue.
-const MAX_PENDING_CONNECTIONS: usize = 1024;
-/// For the passphrase, where one is needed.
-const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many of them may be of one address or network.
+const CLIENT_LIMITS: AddressLimits = AddressLimits {
+    per_address: MAX_CLIENTS / 2,
+    per_prefix: MAX_CLIENTS / 4 * 3,
+    in_all: MAX_CLIENTS,
+};
+/// For a whole first message. Clients send it as soon as they are connected, be the path ever so
+/// slow.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at the stop channel.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The same, while clients wait for the one that is served to leave.
@@ -32,7 +39,7 @@ const QUEUE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 struct PendingControl {
     control: ControlChannel,
     /// By when the message has to be there.
-    deadline: Option<Instant>,
+    deadline: Instant,
 }
 
 impl AsFd for PendingControl {
@@ -48,8 +55,13 @@ impl FirstMessage for PendingControl {
         self.control.read()
     }
 
+    fn stage(&self) -> PendingStage {
+        if self.control.has_begun() { PendingStage::Begun } else { PendingStage::Silent }
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        // A message that has begun may be late before.
+        Some(self.control.due().map_or(self.deadline, |due| due.min(self.deadline)))
     }
 }
 
@@ -65,20 +77,20 @@ struct NetserverPort<'a> {
 /// # Errors
 /// When the port breaks.
 pub(super) fn run<'env>(
-    listener: &TcpListener,
+    port: &ListeningPort,
     context: ServerContext<'env>,
     stop: &Receiver<Kind>,
     close: impl FnOnce(),
 ) -> Result<Kind> {
-    let threads = ClientThreads::new("netserver-client", MAX_CLIENTS, context.log);
+    let threads = ClientThreads::new("netserver-client", CLIENT_LIMITS, context.log);
     let server = NetserverPort { context, threads };
     let options = context.options;
-    let timeout = options.passphrase.as_ref().map_or(options.idle_timeout, |_| PASSPHRASE_TIMEOUT);
+    let timeout = FIRST_MESSAGE_TIMEOUT.min(options.idle_timeout);
     let open = |stream| {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = Instant::now() + timeout;
         Ok(PendingControl { control: ControlChannel::new(stream)?, deadline })
     };
-    let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, context.log);
+    let mut acceptor = Acceptor::new(port, PendingLimits::of_this_process(), &open, context.log);
     std::thread::scope(|scope| {
         // With one test at a time, the others are served later.
         let mut waiting = VecDeque::new();
@@ -141,7 +153,12 @@ impl<'env> NetserverPort<'env> {
     ) where
         'env: 'scope,
     {
-        self.threads.spawn(scope, &control.name(), move || {
+        let name = control.name();
+        let place = match self.threads.admit(control.peer.ip()) {
+            Ok(place) => place,
+            Err(error) => return self.log(&format!("{}; dropped", error.with_peer(name))),
+        };
+        self.threads.spawn(scope, place, &name, move || {
             if let Err(error) = session::serve(self.context, control, first) {
                 self.log(&error.to_string());
             }

@@ -90,6 +90,11 @@ impl ControlChannel {
         self.stream
     }
 
+    /// Whether a part of a message is here.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.filled > 0
+    }
+
     /// By when more has to come, where a message has begun.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.filled == OLD_MESSAGE_BYTES {

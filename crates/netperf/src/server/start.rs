@@ -2,7 +2,7 @@
 //! shell gets its prompt back.
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
@@ -13,7 +13,7 @@ use super::data_reservation::DataReservations;
 use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
-use podperf_engine::net::{listen, wildcard};
+use podperf_engine::net::{ListeningPort, listen, wildcard};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
@@ -26,7 +26,7 @@ const FAILED: u8 = 1;
 pub fn start(options: &ServerOptions) -> u8 {
     let where_it_listens = where_it_listens(options);
     let opened = open_port(options).inspect_err(|error| log(options, &error.to_string()));
-    let Ok(listener) = opened else {
+    let Ok(port) = opened else {
         let _ = writeln!(io::stderr(), "Unable to start netserver with  {where_it_listens}");
         return FAILED;
     };
@@ -41,7 +41,7 @@ pub fn start(options: &ServerOptions) -> u8 {
             }
         }
     }
-    match run(&listener, options) {
+    match run(&port, options) {
         Ok(kind) => kind.exit_status(),
         Err(error) => {
             let _ = writeln!(io::stderr(), "netserver: {error}");
@@ -54,7 +54,7 @@ pub fn start(options: &ServerOptions) -> u8 {
 ///
 /// # Errors
 /// Naming the address, when it is taken, not this host's, or not to be found.
-fn open_port(options: &ServerOptions) -> Result<TcpListener> {
+fn open_port(options: &ServerOptions) -> Result<ListeningPort> {
     let mut opened =
         Err(Error::new(Kind::Unmeasured, "listen", "no such address")
             .with_code(Code::NameResolution));
@@ -86,9 +86,9 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 ///
 /// # Errors
 /// When the port breaks.
-fn run(listener: &TcpListener, options: &ServerOptions) -> Result<Kind> {
+fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
     let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let address = listener.local_addr().during("look up the listening port")?;
+    let address = port.local_addr().during("look up the listening port")?;
     log(options, &format!("listening on {address}"));
     let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
     let context = ServerContext {
@@ -97,7 +97,7 @@ fn run(listener: &TcpListener, options: &ServerOptions) -> Result<Kind> {
         reservations: &DataReservations::new(usize::MAX),
         closing: closing.as_fd(),
     };
-    accept::run(listener, context, &stop, || drop(open))
+    accept::run(port, context, &stop, || drop(open))
 }
 
 /// Logs, where asked to.

@@ -29,7 +29,7 @@ fn shake_hands(
     ours: Option<&Token>,
 ) -> (Result<Hello>, Result<Progress<Opening>>) {
     let (client, server) = pair();
-    let identity = ServerIdentity { token: ours, boot_id: None, feature: None };
+    let identity = ServerIdentity::new(ours, None);
     std::thread::scope(|scope| {
         let client = scope.spawn(move || {
             let own = handshake::hello(theirs, None).unwrap();
@@ -73,16 +73,17 @@ fn a_client_is_welcome_once_it_has_proved_the_token() {
     let own = handshake::hello(Some(&token), None).unwrap();
     let hello = handshake::hello(Some(&token), None).unwrap();
     let (client, server) = pair();
+    let identity = ServerIdentity::new(Some(&token), None);
     let begun = || {
         let mut pending = new_handshake(&own);
-        pending.answer(&server, FromClient::Hello(hello.clone()), Some(&token)).unwrap();
+        pending.answer(&server, FromClient::Hello(hello.clone()), &identity).unwrap();
         assert_eq!(next_answer(&client), FromServer::Hello(own.clone()));
         assert_eq!((pending.state, pending.client.as_ref()), (State::Unproved, Some(&hello)));
         pending
     };
     let proof = token.prove(Role::Client, &hello.nonce, &own.nonce);
     let mut pending = begun();
-    pending.answer(&server, FromClient::Prove { proof }, Some(&token)).unwrap();
+    pending.answer(&server, FromClient::Prove { proof }, &identity).unwrap();
     assert!(matches!(next_answer(&client), FromServer::Welcome { proof: Some(_) }));
     assert_eq!(pending.state, State::Welcome);
     for (message, code) in [
@@ -90,7 +91,7 @@ fn a_client_is_welcome_once_it_has_proved_the_token() {
         (FromClient::Heartbeat, Code::Protocol),
         (FromClient::Start, Code::Protocol),
     ] {
-        let refused = begun().answer(&server, message, Some(&token)).unwrap_err();
+        let refused = begun().answer(&server, message, &identity).unwrap_err();
         assert_eq!(refused.code, code);
     }
 }
@@ -100,7 +101,8 @@ fn without_a_token_a_hello_is_enough() {
     let own = handshake::hello(None, None).unwrap();
     let (client, server) = pair();
     let mut pending = new_handshake(&own);
-    pending.answer(&server, FromClient::Hello(own.clone()), None).unwrap();
+    let identity = ServerIdentity::new(None, None);
+    pending.answer(&server, FromClient::Hello(own.clone()), &identity).unwrap();
     assert_eq!(next_answer(&client), FromServer::Hello(own));
     assert_eq!(next_answer(&client), FromServer::Welcome { proof: None });
     assert_eq!(pending.state, State::Welcome);
@@ -108,7 +110,7 @@ fn without_a_token_a_hello_is_enough() {
 
 #[test]
 fn streams_name_their_session_and_others_are_told_by_their_first_bytes() {
-    let identity = ServerIdentity { token: None, boot_id: None, feature: None };
+    let identity = ServerIdentity::new(None, None);
     let opened = |bytes: &[u8]| {
         let (mut client, server) = pair();
         client.write_all(bytes).unwrap();

@@ -1,52 +1,57 @@
-//! Serves one port: hands streams to their sessions, and gives each client that has shaken hands a
+//! Serves one port: hands streams to their sessions, and gives each client whose plan is here a
 //! thread.
 
+use std::net::TcpStream;
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
+use super::pending_run::{PendingRun, RunOpening};
 use super::{PortContext, Server, serve_client};
-use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
+use crate::control::framing;
+use crate::control::message::FromServer;
+use crate::control::pending_client::ServerIdentity;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
-use crate::net::{Accepted, Acceptor, ClientThreads, Log, Reservations, SessionId};
+use crate::net::{
+    Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, SessionId,
+};
 use crate::transport::socket::plain;
-use podperf_model::error::{Kind, Result};
+use podperf_model::error::{Error, Kind, Result};
 
-/// Connections whose preamble or handshake is not over; past it, new ones wait in the listen queue.
-const MAX_PENDING_CONNECTIONS: usize = 1024;
 /// Clients with a thread while all sessions are taken, so that they can be told so.
 const SPARE_THREADS: usize = 256;
+/// For a refusal to be taken, which costs no time where nothing else is under way.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(10);
 /// Between two looks at the stop channel.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, or until one session is over with `once`.
 pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-    let Server { listener, flows, options, .. } = server;
+    let Server { port: listening, flows, options, .. } = server;
     // Dropped at the end, which every session sees.
     let (closing, closed) = bounded::<()>(0);
     let (done, session_over) = bounded(1);
     let max_sessions = options.limits.sessions as usize;
-    let threads = ClientThreads::new("podperf-session", max_sessions + SPARE_THREADS, log);
+    let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
     let reservations = Reservations::new(max_sessions);
     let port = PortContext { options, reservations, flows, log, closed };
 
-    let (token, boot_id) = (options.token.as_ref(), boot_id(&Roots::default()));
-    let identity = ServerIdentity { token, boot_id, feature: None };
-    let open = |stream| Ok(PendingClient::new(stream, &identity));
-    let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, log);
+    let identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
+    let open = |stream| Ok(PendingRun::new(stream, &identity));
+    let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
     let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
-        let serve_client = |accepted: Accepted<PendingClient<'_>>| {
-            let Accepted { connection, message, peer } = accepted;
-            let (peer, deadline) = (plain(peer), connection.step_deadline());
+        let serve_client = |accepted: Accepted<PendingRun<'_>>| {
+            let Accepted { connection, message, peer: from } = accepted;
+            let peer = plain(from);
             // One that is gone has nobody to be served.
             let Ok(stream) = connection.into_stream() else { return };
-            let hello = match message {
-                Opening::Stream { session, stream: number } => {
+            let (hello, plan) = match message {
+                RunOpening::Stream { session, stream: number } => {
                     if !port.deliver(session, number, stream.into()) {
                         let line =
                             format!("{peer}: stream {number} of no waiting session; dropped");
@@ -54,13 +59,16 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
                     }
                     return;
                 }
-                Opening::Client(hello) => *hello,
+                RunOpening::Run { hello, plan } => (hello, plan),
+            };
+            let place = match threads.admit(from.ip()) {
+                Ok(place) => place,
+                Err(error) => return refuse(&stream, error.with_peer(peer), log),
             };
             let (port, done, name) = (&port, &done, peer.clone());
-            threads.spawn(scope, &peer, move || {
-                match serve_client::serve(stream, port, &name, hello, deadline) {
-                    Ok(false) => {}
-                    Ok(true) => _ = done.try_send(()),
+            threads.spawn(scope, place, &peer, move || {
+                match serve_client::serve(stream, port, &name, hello, *plan) {
+                    Ok(()) => _ = done.try_send(()),
                     Err(error) => log(&format!("{name}: {error}")),
                 }
             });
@@ -82,6 +90,23 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
         drop(closing);
         end
     })
+}
+
+/// Threads of clients, some of which are only told that all sessions are taken.
+const fn thread_limits(max_sessions: usize) -> AddressLimits {
+    AddressLimits {
+        per_address: max_sessions + SPARE_THREADS / 2,
+        per_prefix: max_sessions + SPARE_THREADS / 4 * 3,
+        in_all: max_sessions + SPARE_THREADS,
+    }
+}
+
+/// Tells a client that there is no place for it.
+fn refuse(stream: &TcpStream, error: Error, log: Log<'_>) {
+    log(&format!("{error}; dropped"));
+    // Nothing but the handshake has been written before, so there is room for it.
+    let refusal = FromServer::Refused(Error { peer: None, ..error });
+    let _ = framing::write(stream, &refusal, Instant::now() + REFUSAL_TIMEOUT);
 }
 
 impl PortContext<'_> {

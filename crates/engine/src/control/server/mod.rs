@@ -1,17 +1,18 @@
 //! The listening end: one port, many clients at once.
 //!
-//! One thread accepts connections and shakes hands with all clients (`accept`), so that a silent or
-//! slow peer costs a descriptor for a few seconds and nothing else. A client that is welcome gets a
-//! thread (`serve_client`), and once its plan is accepted the engine's (`run`).
+//! One thread accepts connections, shakes hands with all clients and reads their plans (`accept`),
+//! so that a silent or slow peer costs a descriptor for a few seconds and nothing else. A client
+//! whose plan is here gets a thread (`serve_client`), and once it is accepted the engine's (`run`).
 
 mod accept;
 mod background;
 mod data_channel;
 mod flows;
+mod pending_run;
 mod run;
 mod serve_client;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -19,7 +20,7 @@ use socket2::Socket;
 
 use crate::control::timing::PEER_TIMEOUT;
 use crate::control::token::Token;
-use crate::net::{Log, Reservations, listen, wildcard};
+use crate::net::{ListeningPort, Log, Reservations, listen, wildcard};
 pub use background::BackgroundServer;
 use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
@@ -80,7 +81,7 @@ struct PortContext<'a> {
 
 /// A server with its port open.
 pub struct Server {
-    listener: TcpListener,
+    port: ListeningPort,
     /// Where flows of datagrams are set up; one that is taken leaves TCP serving alone.
     flows: Result<FlowPort>,
     address: SocketAddr,
@@ -97,11 +98,11 @@ impl Server {
         let mut tries = if asked.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
         loop {
             tries -= 1;
-            let listener = listen(asked, options.mptcp)?;
-            let address = listener.local_addr().during("look up the listening port")?;
+            let port = listen(asked, options.mptcp)?;
+            let address = port.local_addr().during("look up the listening port")?;
             let flows = FlowPort::bind(address);
             if tries == 0 || flows.is_ok() {
-                return Ok(Self { listener, flows, address, options });
+                return Ok(Self { port, flows, address, options });
             }
         }
     }

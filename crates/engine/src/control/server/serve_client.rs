@@ -7,16 +7,15 @@ use crossbeam_channel::Receiver;
 
 use super::data_channel::DataChannel;
 use super::{PortContext, run};
+use crate::control::descriptors;
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
-use crate::control::session::State;
-use crate::control::{descriptors, framing};
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::roots::Roots;
 use crate::net::SessionId;
 use crate::workload::compat::CompatOptions;
-use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::error::{Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::{Context as _, During as _};
@@ -35,18 +34,17 @@ struct ClientInfo<'a> {
     ends: Option<(SocketAddr, SocketAddr)>,
 }
 
-/// Serves the client `peer`, which has shaken hands, to its end; its plan has to be here by
-/// `deadline`. True: the plan was accepted.
+/// Serves the client `peer`, which has shaken hands and sent `plan`, to its end.
+///
+/// # Errors
+/// When the plan is refused, or the run breaks off.
 pub(super) fn serve(
     stream: TcpStream,
     context: &PortContext<'_>,
     peer: &str,
     hello: Hello,
-    deadline: Instant,
-) -> Result<bool> {
-    let message = read_plan(&stream, deadline)?;
-    State::Welcome.after(&message, context.options.token.is_some(), false)?;
-    let FromClient::Prepare { plan } = message else { return Ok(false) };
+    plan: Plan,
+) -> Result<()> {
     let ends = (stream.local_addr().ok(), stream.peer_addr().ok());
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
     let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
@@ -54,23 +52,13 @@ pub(super) fn serve(
 
     let timeout = context.options.peer_timeout;
     let (link, incoming) = Link::start::<FromClient, FromServer>(stream, peer, timeout)?;
-    let served = prepare(&link, &incoming, context, *plan, client);
+    let served = prepare(&link, &incoming, context, plan, client);
     if let Err(error) = &served {
         // A client that is gone does not hear it; the log has it.
         let _ = link.send(&FromServer::Refused(error.clone()));
     }
     wait_until_left(&incoming);
-    served.map(|()| true)
-}
-
-/// Reads one message of a client that has no link yet.
-fn read_plan(stream: &TcpStream, deadline: Instant) -> Result<FromClient> {
-    let whole = deadline.saturating_duration_since(Instant::now());
-    let max_bytes = framing::MAX_CLIENT_MESSAGE_BYTES;
-    let message = framing::read(stream, max_bytes, deadline, whole).during("read from")?;
-    message.ok_or_else(|| {
-        Error::new(Kind::Unmeasured, "read from", "the client left").with_code(Code::ConnectionLost)
-    })
+    served
 }
 
 /// Waits for the client to leave first: closing while its heartbeats are unread would reset the

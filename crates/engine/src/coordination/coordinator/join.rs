@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::control::framing::FrameReader;
 use crate::control::pending_client::{Opening, PendingClient};
 use crate::coordination::message::FromAgent;
-use crate::net::{FirstMessage, Progress};
+use crate::net::{FirstMessage, PendingStage, Progress};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 
@@ -61,11 +61,19 @@ impl FirstMessage for PendingAgent<'_> {
         }
     }
 
+    fn stage(&self) -> PendingStage {
+        self.client.stage()
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.client.deadline()
     }
 
     fn paused_until(&self) -> Option<Instant> {
         self.client.paused_until()
+    }
+
+    fn refuse(&self, why: Error) {
+        self.client.refuse(why);
     }
 }

@@ -10,7 +10,7 @@ mod run_log;
 mod step;
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -20,7 +20,7 @@ use crate::control::link::Link;
 use crate::control::pending_client::{PendingClient, ServerIdentity};
 use crate::control::token::Token;
 use crate::coordination::message::{COORDINATES, FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
-use crate::net::{Acceptor, Log, listen, wildcard};
+use crate::net::{Acceptor, ListeningPort, Log, PendingLimits, listen, wildcard};
 use crate::transport::socket::plain;
 use agents::{AgentEvent, AgentState, Agents, ConnectionState};
 use join::PendingAgent;
@@ -31,8 +31,6 @@ use podperf_model::run_log::LogRecord;
 use podperf_model::schedule::{Schedule, Step};
 use run_log::{HEARTBEAT_INTERVAL, RunLog, StepStatus, short};
 
-/// Connections without a name; past it, others wait in the listen queue.
-const MAX_PENDING_CONNECTIONS: usize = 64;
 /// Between two looks at who says more, while agents join and nothing happens.
 const JOIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// For agents to take the last message and leave.
@@ -65,8 +63,8 @@ pub fn coordinate(
     stop: &Receiver<Kind>,
 ) -> Result<u8> {
     let asked = SocketAddr::new(options.bind.unwrap_or_else(wildcard), options.port);
-    let listener = listen(asked, false)?;
-    let address = listener.local_addr().during("look up the listening port")?;
+    let port = listen(asked, false)?;
+    let address = port.local_addr().during("look up the listening port")?;
     log(&format!("coordinating on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
     if options.token.is_none() && !address.ip().is_loopback() {
         log("warning: anybody who reaches this port can take part; \
@@ -76,7 +74,7 @@ pub fn coordinate(
     let steps = u32::try_from(options.schedule.steps.len()).unwrap_or(u32::MAX);
     let run_log = RunLog::open(output, steps)?;
     let heartbeat_due = Instant::now() + HEARTBEAT_INTERVAL;
-    Coordinator { options, agents, run_log, log, stop, heartbeat_due }.carry_out(listener)
+    Coordinator { options, agents, run_log, log, stop, heartbeat_due }.carry_out(port)
 }
 
 /// A schedule under way.
@@ -91,10 +89,10 @@ struct Coordinator<'a> {
 }
 
 impl Coordinator<'_> {
-    fn carry_out(mut self, listener: TcpListener) -> Result<u8> {
-        let mut signal = self.let_agents_join(&listener)?;
+    fn carry_out(mut self, port: ListeningPort) -> Result<u8> {
+        let mut signal = self.let_agents_join(&port)?;
         // Nobody else is waited for, and connections are not to cost anything while a step runs.
-        drop(listener);
+        drop(port);
         if signal.is_none() {
             self.give_up_awaited()?;
         }
@@ -130,12 +128,12 @@ impl Coordinator<'_> {
 
     /// Waits until all agents have joined and probed, or their time is up. The signal that ended
     /// it, if one did.
-    fn let_agents_join(&mut self, listener: &TcpListener) -> Result<Option<Kind>> {
-        let token = self.options.token.as_ref();
-        let identity = ServerIdentity { token, boot_id: None, feature: Some(COORDINATES) };
+    fn let_agents_join(&mut self, port: &ListeningPort) -> Result<Option<Kind>> {
+        let mut identity = ServerIdentity::new(self.options.token.as_ref(), None);
+        identity.feature = Some(COORDINATES);
         let open =
             |stream| Ok(PendingAgent { client: PendingClient::new(stream, &identity), join: None });
-        let mut acceptor = Acceptor::new(listener, MAX_PENDING_CONNECTIONS, &open, self.log);
+        let mut acceptor = Acceptor::new(port, PendingLimits::of_this_process(), &open, self.log);
         let limit = Duration::from_secs(self.options.schedule.join_seconds.into());
         let deadline = Instant::now() + limit;
         // What is there already is not waited for.

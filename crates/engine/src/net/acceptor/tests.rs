@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use super::*;
-use crate::net::listen;
+use crate::net::{AddressLimits, PendingStage, listen};
 
 const SOON: Duration = Duration::from_millis(10);
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -59,6 +60,10 @@ impl FirstMessage for Word {
         Ok(Progress::Complete(String::from_utf8_lossy(&self.letters).into_owned()))
     }
 
+    fn stage(&self) -> PendingStage {
+        if self.letters.is_empty() { PendingStage::Silent } else { PendingStage::Begun }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         Some(self.deadline)
     }
@@ -66,9 +71,14 @@ impl FirstMessage for Word {
     fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
+
+    fn refuse(&self, why: Error) {
+        let _ = (&self.stream).write(why.to_string().as_bytes());
+    }
 }
 
-/// Lets `work` play the clients of an acceptor; what it accepted and logged until `done`.
+/// Lets `clients` play those of an acceptor, which holds at most `max_pending` of their address at
+/// each stage; what it accepted and logged until `done`.
 fn accept_from(
     max_pending: usize,
     clients: impl FnOnce(&dyn Fn(&[u8]) -> TcpStream) -> Vec<TcpStream>,
@@ -78,7 +88,9 @@ fn accept_from(
     let address = listener.local_addr().unwrap();
     let lines = Mutex::new(Vec::new());
     let log = |line: &str| lines.lock().unwrap().push(line.to_owned());
-    let mut acceptor = Acceptor::new(&listener, max_pending, &Word::open, &log);
+    let stage = AddressLimits { per_address: max_pending, per_prefix: 99, in_all: 99 };
+    let limits = PendingLimits { silent: stage, begun: stage };
+    let mut acceptor = Acceptor::new(&listener, limits, &Word::open, &log);
     let _clients = clients(&|bytes| {
         let mut client = TcpStream::connect(address).unwrap();
         client.write_all(bytes).unwrap();
@@ -90,7 +102,6 @@ fn accept_from(
         assert!(begun.elapsed() < Duration::from_secs(20), "{words:?} {lines:?}");
         let accepted = acceptor.poll(None, SOON).unwrap();
         words.extend(accepted.into_iter().map(|accepted| accepted.message));
-        assert!(acceptor.pending.len() <= max_pending);
     }
     (words, lines.into_inner().unwrap())
 }
@@ -123,13 +134,34 @@ fn what_is_no_first_message_is_logged_with_its_peer_and_an_end_is_not() {
 }
 
 #[test]
-fn connections_beyond_the_bound_wait_until_others_are_dropped() {
+fn the_oldest_silent_connection_goes_for_a_newer_one_and_is_told_which_limit() {
     let (words, lines) = accept_from(
         2,
-        |connect| vec![connect(b""), connect(b""), connect(b"next")],
-        |words, _| words.len() == 1,
+        |connect| vec![connect(b""), connect(b"be"), connect(b""), connect(b""), connect(b"next")],
+        |words, lines| words.len() == 1 && lines.len() == 4,
     );
-    assert_eq!((words, lines.len()), (vec!["next".to_owned()], 2));
+    assert_eq!(words, ["next"]);
+    assert!(lines[0].starts_with("closed 1 connections"), "{lines:?}");
+    assert!(lines[0].contains("the limit 2 at a time from one address"), "{lines:?}");
+    assert!(lines[1..].iter().all(|line| line.contains("not whole in time")), "{lines:?}");
+}
+
+#[test]
+fn who_has_to_go_hears_why() {
+    let heard = Mutex::new(None);
+    accept_from(
+        1,
+        |connect| {
+            let oldest = connect(b"a");
+            *heard.lock().unwrap() = Some(oldest.try_clone().unwrap());
+            vec![oldest, connect(b"b")]
+        },
+        |_, lines| !lines.is_empty(),
+    );
+    let mut text = String::new();
+    heard.into_inner().unwrap().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.contains("1 at a time from one address"), "{text}");
+    assert!(text.contains("try again in a few seconds"), "{text}");
 }
 
 #[test]
