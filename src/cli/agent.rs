@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::common::positive;
 use crate::cli::host::HostArg;
-use crate::cli::output::stderr_log;
+use crate::cli::output::background_log;
 use crate::cli::system::{System, text_of};
 use crate::cli::{Command, Measurement, calibrate, parse, signals};
 use podperf_engine::control::client::Target;
@@ -81,7 +81,7 @@ pub(super) fn run(args: AgentArgs, system: &System) -> Result<u8> {
     let options =
         AgentOptions { coordinator, join_timeout: args.join_timeout, config, tests, finish };
     let stop = signals::watch()?;
-    let ended_by = join(&options, &stderr_log(args.quiet), &stop)?;
+    let ended_by = join(&options, &background_log(args.quiet)?, &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 

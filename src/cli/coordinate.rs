@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::common::positive;
-use crate::cli::output::stderr_log;
+use crate::cli::output::background_log;
 use crate::cli::system::{System, text_of};
 use crate::cli::{signals, values};
 use podperf_engine::coordination::coordinator::{CoordinateOptions, coordinate};
@@ -72,5 +72,5 @@ pub(super) fn run(args: &CoordinateArgs, system: &System) -> Result<u8> {
         schedule: Schedule::read(&text)?,
     };
     let stop = signals::watch()?;
-    coordinate(&options, &mut io::stdout(), &stderr_log(args.quiet), &stop)
+    coordinate(&options, &mut io::stdout(), &background_log(args.quiet)?, &stop)
 }

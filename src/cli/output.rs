@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use podperf_engine::net::LogWriter;
+use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
 use podperf_model::result::run::Run;
@@ -113,6 +115,14 @@ pub(super) fn stderr_log(quiet: bool) -> impl Fn(&str) {
             print_line(line);
         }
     }
+}
+
+/// Makes a log on standard error that holds nobody up, whoever reads it or not, unless told to be
+/// quiet. To be called after the signals are watched: it starts a thread.
+pub(super) fn background_log(quiet: bool) -> Result<impl Fn(&str)> {
+    let start = || LogWriter::start("podperf", io::stderr()).during("start the log");
+    let writer = if quiet { None } else { Some(start()?) };
+    Ok(move |line: &str| writer.iter().for_each(|writer| writer.write(line)))
 }
 
 /// Writes to standard output; returns the exit status. A reader that went away early ends it

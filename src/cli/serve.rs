@@ -8,13 +8,16 @@ use clap::Args;
 use humantime::format_duration;
 
 use crate::cli::common::positive;
-use crate::cli::output::stderr_log;
+use crate::cli::output::background_log;
 use crate::cli::system::System;
 use crate::cli::{signals, values};
 use podperf_engine::control::server::{ServeOptions, serve};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::limits::Limits;
 use podperf_model::units::{parse_count, parse_duration};
+
+/// Most that a run may wait for its start.
+const MAX_START_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Waits for measurements, many at once; one TCP port carries control and data.
 #[derive(Debug, Args)]
@@ -47,6 +50,11 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
           help_heading = "Connection")]
     peer_timeout: Duration,
+    /// From a run that is ready to its client's start; what comes later is refused, and its place
+    /// is free. Agents of one step wait up to 20 s for each other
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration,
+          help_heading = "Limits")]
+    start_timeout: Duration,
     /// Measurements at once. Default: 64
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>, help_heading = "Limits")]
     max_sessions: Option<u32>,
@@ -74,7 +82,7 @@ Examples:
 pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     let options = args.resolve(system)?;
     let stop = signals::watch()?;
-    let ended_by = serve(&options, &stderr_log(args.quiet), &stop)?;
+    let ended_by = serve(&options, &background_log(args.quiet)?, &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 
@@ -82,6 +90,12 @@ impl ServeArgs {
     /// Makes what was typed the server's options, or an error that says what is allowed.
     pub(super) fn resolve(&self, system: &System) -> Result<ServeOptions> {
         positive("--peer-timeout", self.peer_timeout)?;
+        if self.start_timeout.is_zero() || self.start_timeout > MAX_START_TIMEOUT {
+            let most = format_duration(MAX_START_TIMEOUT);
+            let asked = format_duration(self.start_timeout);
+            let allowed = format!("allowed: more than 0s, at most {most}");
+            return Err(Error::usage("--start-timeout", asked, allowed));
+        }
         Ok(ServeOptions {
             bind: self.bind,
             port: self.port,
@@ -91,6 +105,7 @@ impl ServeArgs {
             once: self.once,
             limits: self.limits()?,
             peer_timeout: self.peer_timeout,
+            start_timeout: self.start_timeout,
         })
     }
 
@@ -149,6 +164,8 @@ mod tests {
             ("--max-streams 16385", "'16385' for '--max-streams': allowed: 1 to 16384"),
             ("--max-time 0", "'0s' for '--max-time': allowed: more than 0s, at most 7days"),
             ("--max-time 8d", "'8days' for '--max-time': allowed: more than 0s, at most 7days"),
+            ("--start-timeout 0", "'0s' for '--start-timeout': allowed: more than 0s, at most 1h"),
+            ("--start-timeout 2h", "'2h' for '--start-timeout': allowed: more than 0s, at most 1h"),
             ("--peer-timeout 0", "'0' for '--peer-timeout': allowed: more than 0 seconds"),
         ] {
             assert_eq!(options(line).unwrap_err(), format!("invalid value {expected}"), "{line}");

@@ -1,12 +1,15 @@
 //! The latency histogram of one worker, and its form on the wire.
 //!
 //! Percentiles come from an HdrHistogram of 1 ns to 60 s at three significant digits; mean and
-//! standard deviation from exact sums beside it. Histograms are merged, percentiles never.
+//! standard deviation from exact sums beside it. Histograms are merged, percentiles never. What
+//! comes from a peer is checked against itself before it counts.
+
+mod decode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
 /// Largest value the histogram tells apart, in nanoseconds: 60 s.
@@ -62,17 +65,17 @@ impl Latencies {
         self.max_ns = self.max_ns.max(ns);
     }
 
-    /// Adds another worker's latencies.
+    /// Adds another worker's latencies. Sums may come from a peer: they stop at the top.
     ///
     /// # Panics
     /// Never: every histogram here has the same bounds.
     pub fn merge(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("histograms of the same bounds add up");
-        self.sum_ns += other.sum_ns;
-        self.sum_squares_ns += other.sum_squares_ns;
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.sum_squares_ns = self.sum_squares_ns.saturating_add(other.sum_squares_ns);
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-        self.out_of_range += other.out_of_range;
+        self.out_of_range = self.out_of_range.saturating_add(other.out_of_range);
     }
 
     /// Values recorded.
@@ -174,23 +177,89 @@ impl Latencies {
     /// Back from the wire.
     ///
     /// # Errors
-    /// In words, when the bytes are no histogram of these bounds or the sums no numbers.
+    /// In words, when the bytes are no histogram of these bounds, the sums are no numbers, or one
+    /// contradicts another.
     pub fn from_wire(wire: &LatencyWire) -> Result<Self, String> {
-        let bytes = BASE64
-            .decode(&wire.histogram)
-            .map_err(|error| format!("latency histogram: {error}"))?;
-        let histogram: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("latency histogram: {error}"))?;
-        let mut own = Self::new();
-        own.histogram.add(&histogram).map_err(|error| format!("latency histogram: {error}"))?;
-        let number = |text: &str| text.parse().map_err(|_| format!("latency sum '{text}'"));
-        own.sum_ns = number(&wire.sum_ns)?;
-        own.sum_squares_ns = number(&wire.sum_squares_ns)?;
-        own.min_ns = wire.min_ns;
-        own.max_ns = wire.max_ns;
-        own.out_of_range = wire.out_of_range;
-        Ok(own)
+        let number = |what: &str, text: &str| {
+            text.parse::<u128>().map_err(|_| format!("latency histogram: its {what} is no number"))
+        };
+        let own = Self {
+            histogram: Self::histogram(&wire.histogram)?,
+            sum_ns: number("sum", &wire.sum_ns)?,
+            sum_squares_ns: number("sum of squares", &wire.sum_squares_ns)?,
+            min_ns: wire.min_ns,
+            max_ns: wire.max_ns,
+            out_of_range: wire.out_of_range,
+        };
+        let checked = own.check_range().and_then(|()| own.check_sums());
+        checked.map(|()| own).map_err(|cause| format!("latency histogram: {cause}"))
+    }
+
+    /// Makes those of a result document, which has no sums: no mean and no deviation is to be
+    /// asked of them.
+    ///
+    /// # Errors
+    /// In words, when the text is no histogram of these bounds, or contradicts the rest.
+    pub fn from_document(
+        histogram: &str,
+        (min_ns, max_ns): (Option<u64>, Option<u64>),
+        out_of_range: u64,
+    ) -> Result<Self, String> {
+        let empty = Self::new();
+        let own = Self {
+            histogram: Self::histogram(histogram)?,
+            min_ns: min_ns.unwrap_or(empty.min_ns),
+            max_ns: max_ns.unwrap_or(empty.max_ns),
+            out_of_range,
+            ..empty
+        };
+        own.check_range().map(|()| own).map_err(|cause| format!("latency histogram: {cause}"))
+    }
+
+    fn histogram(text: &str) -> Result<Histogram<u64>, String> {
+        decode::decode(text, &Self::new().histogram)
+            .map_err(|cause| format!("latency histogram: {cause}"))
+    }
+
+    /// Checks that smallest and largest value can be those of what is counted.
+    fn check_range(&self) -> Result<(), String> {
+        let Self { min_ns, max_ns, out_of_range, .. } = self;
+        let count = self.count();
+        if count == 0 {
+            let empty = Self::new();
+            let nothing = (*min_ns, *max_ns, *out_of_range) == (empty.min_ns, empty.max_ns, 0);
+            return if nothing { Ok(()) } else { Err("it tells of values and has none".into()) };
+        }
+        if min_ns > max_ns {
+            return Err(format!(
+                "its smallest value, {min_ns} ns, lies above its largest, {max_ns}"
+            ));
+        }
+        if *out_of_range > count {
+            return Err(format!("{out_of_range} of its {count} values are out of range"));
+        }
+        Ok(())
+    }
+
+    /// Checks that the sums can be those of as many values between the smallest and the largest.
+    /// A square beyond 128 bits bounds nothing.
+    fn check_sums(&self) -> Result<(), String> {
+        let (count, sum) = (u128::from(self.count()), self.sum_ns);
+        if count == 0 {
+            let nothing = sum == 0 && self.sum_squares_ns == 0;
+            return if nothing { Ok(()) } else { Err("it has sums of no values".into()) };
+        }
+        let (min, max) = (u128::from(self.min_ns), u128::from(self.max_ns));
+        if sum < count.saturating_mul(min) || sum > count.saturating_mul(max) {
+            return Err(format!("its sum, {sum} ns, is not that of {count} values in its range"));
+        }
+        // By the inequality of Cauchy and Schwarz, and because no value exceeds the largest.
+        let squares = self.sum_squares_ns;
+        let least = sum.checked_pow(2).unwrap_or(0);
+        if least > count.saturating_mul(squares) || squares > max.saturating_mul(sum) {
+            return Err(format!("its sum of squares, {squares}, does not fit its sum, {sum} ns"));
+        }
+        Ok(())
     }
 }
 
@@ -256,6 +325,55 @@ mod tests {
         latencies.record(1_000_000);
         let counts: Vec<_> = latencies.counts().map(|(_, count)| count).collect();
         assert_eq!(counts, [1, 2]);
+    }
+
+    #[test]
+    fn figures_that_contradict_each_other_are_refused_by_name() {
+        let mut latencies = Latencies::new();
+        [1_000, 2_000, 3_000, 2 * MAX_LATENCY_NS].into_iter().for_each(|ns| latencies.record(ns));
+        let honest = latencies.to_wire();
+        assert!(Latencies::from_wire(&honest).is_ok());
+        type Lie = fn(&mut LatencyWire);
+        let rows: [(&str, Lie); 11] = [
+            ("smallest value, 3 ns, lies above its largest, 2", |wire| {
+                (wire.min_ns, wire.max_ns) = (3, 2);
+            }),
+            ("lies above its largest, 0", |wire| wire.max_ns = 0),
+            ("5 of its 4 values are out of range", |wire| wire.out_of_range = 5),
+            ("is not that of 4 values", |wire| wire.sum_ns = "0".into()),
+            ("is not that of 4 values", |wire| wire.sum_ns = u128::MAX.to_string()),
+            ("its sum is no number", |wire| wire.sum_ns = "NaN".into()),
+            ("its sum is no number", |wire| wire.sum_ns = "-1".into()),
+            ("its sum of squares is no number", |wire| wire.sum_squares_ns = "9".repeat(40)),
+            ("its sum of squares, 7, does not fit", |wire| wire.sum_squares_ns = "7".into()),
+            ("does not fit its sum", |wire| wire.sum_squares_ns = u128::MAX.to_string()),
+            ("it tells of values and has none", |wire| {
+                wire.histogram = Latencies::new().to_wire().histogram;
+            }),
+        ];
+        for (expected, lie) in rows {
+            let mut wire = honest.clone();
+            lie(&mut wire);
+            let error = Latencies::from_wire(&wire).unwrap_err();
+            assert!(error.contains(expected), "{error}, expected: {expected}");
+        }
+        let mut none = Latencies::new().to_wire();
+        assert!(Latencies::from_wire(&none).is_ok());
+        none.sum_ns = "1".into();
+        assert!(Latencies::from_wire(&none).unwrap_err().contains("sums of no values"));
+    }
+
+    #[test]
+    fn sums_that_a_peer_claims_do_not_wrap_when_they_are_merged() {
+        let mut huge = Latencies::new();
+        huge.record(u64::MAX);
+        huge.record(0);
+        let mut all = Latencies::from_wire(&huge.to_wire()).unwrap();
+        (all.sum_ns, all.sum_squares_ns, all.out_of_range) = (u128::MAX, u128::MAX, u64::MAX);
+        let twice = all.clone();
+        all.merge(&twice);
+        assert_eq!((all.count(), all.out_of_range()), (4, u64::MAX));
+        assert!(all.stddev_ns().is_some_and(f64::is_finite));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::net::Progress;
 
-/// Largest message a server takes from the client of a session.
-pub const MAX_CLIENT_MESSAGE_BYTES: u32 = 256 << 10;
+/// Largest message a server takes from a client once its plan is there: the name of what it does.
+pub const MAX_STEP_MESSAGE_BYTES: u32 = 4 << 10;
 /// Largest message a client takes from a server: readings of thousands of flows.
 pub const MAX_SERVER_MESSAGE_BYTES: u32 = 64 << 20;
 /// Largest message of a handshake, either way: four times what podperf says.
@@ -76,6 +76,19 @@ pub fn read<T: DeserializeOwned>(
     silence: Instant,
     whole: Duration,
 ) -> io::Result<Option<T>> {
+    Ok(read_with_length(stream, max_bytes, silence, whole)?.map(|(message, _)| message))
+}
+
+/// Does the same, and tells how many bytes the message had.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_length<T: DeserializeOwned>(
+    stream: &TcpStream,
+    max_bytes: u32,
+    silence: Instant,
+    whole: Duration,
+) -> io::Result<Option<(T, usize)>> {
     let mut frame = FrameReader::new(max_bytes);
     let mut deadline = silence;
     loop {
@@ -86,8 +99,9 @@ pub fn read<T: DeserializeOwned>(
                 if frame.is_empty() {
                     deadline = Instant::now() + whole;
                 }
+                let length = frame.length.unwrap_or(0);
                 if let Some(message) = frame.advance(count)? {
-                    return Ok(Some(message));
+                    return Ok(Some((message, length)));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! One thread reads, one sends heartbeats, so that a busy owner never looks dead and a dead peer
 //! is noticed whatever its owner waits for. Dropping the link closes the connection and joins both.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,17 +24,24 @@ use podperf_model::{Context as _, During as _};
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 /// Messages read but not yet taken; past it the peer has to wait.
 const MAX_QUEUED_MESSAGES: usize = 256;
+/// Between two looks at a queue that has as many bytes as it may.
+const QUEUE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Messages of one direction.
 pub trait LinkMessage: Serialize + DeserializeOwned + PartialEq + Send + 'static {
     /// Largest on the wire, in bytes.
     const MAX_BYTES: u32;
+    /// Bytes of messages that were read and not yet taken, as they came; past it the next one is
+    /// left to the peer. What a message holds in memory may be several times as much.
+    const MAX_QUEUED_BYTES: usize = 1 << 20;
     /// The one that means nothing but "still there".
     const HEARTBEAT: Self;
 }
 
 impl LinkMessage for FromClient {
-    const MAX_BYTES: u32 = framing::MAX_CLIENT_MESSAGE_BYTES;
+    const MAX_BYTES: u32 = framing::MAX_STEP_MESSAGE_BYTES;
+    // A run has four of them, and there may be a link for every client of a server.
+    const MAX_QUEUED_BYTES: usize = 8 << 10;
     const HEARTBEAT: Self = Self::Heartbeat;
 }
 
@@ -69,6 +77,19 @@ impl Link {
         peer: &str,
         peer_timeout: Duration,
     ) -> Result<(Self, Receiver<Result<In>>)> {
+        Self::start_within::<In, Out>(stream, peer, peer_timeout, In::MAX_BYTES)
+    }
+
+    /// Does the same with a peer whose messages have at most `max_bytes`.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start_within<In: LinkMessage, Out: LinkMessage>(
+        stream: TcpStream,
+        peer: &str,
+        peer_timeout: Duration,
+        max_bytes: u32,
+    ) -> Result<(Self, Receiver<Result<In>>)> {
         let (items, incoming) = bounded(MAX_QUEUED_MESSAGES);
         let (quit, quitting) = bounded(0);
         let (writing, peer) = (Mutex::default(), peer.to_owned());
@@ -76,7 +97,9 @@ impl Link {
         let (reading, beating) = (Arc::clone(&connection), Arc::clone(&connection));
         let mut link = Self { connection, quit: Some(quit), threads: Vec::with_capacity(2) };
         let quitted = quitting.clone();
-        link.spawn("podperf-read", move || reading.read_all::<In>(&items, &quitted))?;
+        link.spawn("podperf-read", move || {
+            reading.read_all::<In>(&items, &quitted, max_bytes);
+        })?;
         link.spawn("podperf-heartbeat", move || {
             while quitting.recv_timeout(HEARTBEAT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // A connection that is gone is the reader's to tell.
@@ -126,12 +149,27 @@ impl LinkConnection {
     }
 
     /// Reads to the end of the connection, or until nobody takes messages any more.
-    fn read_all<In: LinkMessage>(&self, items: &Sender<Result<In>>, quitting: &Receiver<()>) {
+    fn read_all<In: LinkMessage>(
+        &self,
+        items: &Sender<Result<In>>,
+        quitting: &Receiver<()>,
+        max_bytes: u32,
+    ) {
+        let mut queued = QueuedLengths::default();
         loop {
-            let item = self.read::<In>();
-            if matches!(&item, Ok(message) if *message == In::HEARTBEAT) {
-                continue;
+            while queued.sum_of_last(items.len()) >= In::MAX_QUEUED_BYTES {
+                if quitting.recv_timeout(QUEUE_POLL_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
             }
+            let item = match self.read::<In>(max_bytes) {
+                Ok((message, _)) if message == In::HEARTBEAT => continue,
+                Ok((message, length)) => {
+                    queued.add(length);
+                    Ok(message)
+                }
+                Err(error) => Err(error),
+            };
             let last = item.is_err();
             // An owner that drops the link may have stopped taking messages before.
             let taken = select! {
@@ -144,9 +182,10 @@ impl LinkConnection {
         }
     }
 
-    fn read<In: LinkMessage>(&self) -> Result<In> {
+    /// Reads one message and its length in bytes.
+    fn read<In: LinkMessage>(&self, max_bytes: u32) -> Result<(In, usize)> {
         let silence = Instant::now() + self.peer_timeout;
-        let read = framing::read(&self.stream, In::MAX_BYTES, silence, self.peer_timeout);
+        let read = framing::read_with_length(&self.stream, max_bytes, silence, self.peer_timeout);
         let message = match read {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed it")),
@@ -163,3 +202,28 @@ impl LinkConnection {
             .with_kind(Kind::Incomplete)
     }
 }
+
+/// Lengths of the messages that were put into a queue, as far as they may still be there.
+#[derive(Debug, Default)]
+struct QueuedLengths {
+    lengths: VecDeque<usize>,
+    sum: usize,
+}
+
+impl QueuedLengths {
+    fn add(&mut self, length: usize) {
+        self.lengths.push_back(length);
+        self.sum += length;
+    }
+
+    /// Adds up the last `left` of them and forgets the others, which were taken.
+    fn sum_of_last(&mut self, left: usize) -> usize {
+        while self.lengths.len() > left {
+            self.sum -= self.lengths.pop_front().unwrap_or(0);
+        }
+        self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod address_limits;
 mod client_threads;
 mod first_message;
 mod listen;
+mod log_writer;
 mod pending;
 mod reservation;
 
@@ -22,8 +23,10 @@ pub(crate) use address_limits::address_of;
 pub use client_threads::{ClientPlace, ClientThreads};
 pub use first_message::{FirstMessage, PendingStage, Progress};
 pub use listen::{ListeningPort, listen, wildcard};
+pub use log_writer::LogWriter;
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
 
-/// Where a server tells what happens: one line an event.
+/// Where a server tells what happens: one line an event. It must not wait for a reader: where there
+/// may be one, lines go by [`LogWriter`].
 pub type Log<'a> = &'a (dyn Fn(&str) + Sync);

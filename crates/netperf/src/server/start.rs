@@ -13,7 +13,7 @@ use super::data_reservation::DataReservations;
 use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
-use podperf_engine::net::{ListeningPort, listen, wildcard};
+use podperf_engine::net::{ListeningPort, LogWriter, listen, wildcard};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
@@ -89,11 +89,14 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
     let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
     let address = port.local_addr().during("look up the listening port")?;
-    log(options, &format!("listening on {address}"));
+    let writer = (options.debug > 0).then(|| LogWriter::start("netserver", io::stderr()));
+    let writer = writer.transpose().during("start the log")?;
+    let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
+    log(&format!("listening on {address}"));
     let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
     let context = ServerContext {
         options,
-        log: &|line| log(options, line),
+        log: &log,
         reservations: &DataReservations::new(usize::MAX),
         closing: closing.as_fd(),
     };

@@ -1,7 +1,7 @@
 //! Latency over several runs: mean and standard deviation from theirs, percentiles from their
 //! histograms put together.
 
-use podperf_model::latency::{Latencies, LatencyWire};
+use podperf_model::latency::Latencies;
 use podperf_model::result::cluster::PooledLatency;
 use podperf_model::result::run::Latency;
 use podperf_model::units::float;
@@ -40,16 +40,8 @@ pub(super) fn mean(parts: &[&Latency]) -> Option<f64> {
 fn merged(parts: &[&Latency]) -> Option<Latencies> {
     let mut all = Latencies::new();
     for part in parts {
-        // The document has no sums, and none are taken from here.
-        let wire = LatencyWire {
-            histogram: part.histogram.clone(),
-            sum_ns: "0".to_owned(),
-            sum_squares_ns: "0".to_owned(),
-            min_ns: part.min.unwrap_or(u64::MAX),
-            max_ns: part.max.unwrap_or(0),
-            out_of_range: part.out_of_range,
-        };
-        all.merge(&Latencies::from_wire(&wire).ok()?);
+        let (range, out_of_range) = ((part.min, part.max), part.out_of_range);
+        all.merge(&Latencies::from_document(&part.histogram, range, out_of_range).ok()?);
     }
     Some(all)
 }

@@ -2,6 +2,7 @@
 //! results together.
 
 mod cancellation;
+mod claims;
 mod data;
 mod dial;
 mod flows;
@@ -234,7 +235,9 @@ fn run(
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
     let plan = settled(plan, &stream);
     let (name, peer_timeout) = (address.to_string(), target.peer_timeout);
-    let (link, incoming) = Link::start::<FromServer, FromClient>(stream, &name, peer_timeout)?;
+    let max_bytes = claims::max_message_bytes(&plan);
+    let (link, incoming) =
+        Link::start_within::<FromServer, FromClient>(stream, &name, peer_timeout, max_bytes)?;
     let peer = ServerPeer { link, incoming, address, peer_timeout, cancellation };
     let prepare = FromClient::Prepare { plan: Box::new(plan.clone()) };
     peer.link.send(&prepare).with_kind(Kind::Unmeasured)?;
@@ -255,6 +258,8 @@ fn run(
         FromServer::Ready(facts) => Some(*facts),
         _ => None,
     })?;
+    claims::check_facts(engine.plan(), &facts)
+        .map_err(|cause| peer.broke_protocol(cause).with_kind(Kind::Unmeasured))?;
     (hooks.before_start)()?;
     run::drive(peer, engine, facts, hooks.watch, input);
     if let Some(server) = server {

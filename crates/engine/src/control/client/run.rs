@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{at, never, select};
 
 use super::cancellation::Cancellation;
+use super::claims::{self, MAX_ERRORS};
 use super::server_peer::ServerPeer;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
@@ -19,9 +20,6 @@ use podperf_model::result::end_result::{EndFacts, EndResult};
 use podperf_model::result::intervals::interval;
 use podperf_model::result::merge::Input;
 use podperf_model::result::run::Interval;
-
-/// Errors kept of one run; thousands of streams may fail at once for one reason.
-const MAX_ERRORS: usize = 16;
 
 /// Readings kept of one run on one end.
 const MAX_READINGS: usize = 100_000;
@@ -50,6 +48,7 @@ pub(super) fn drive(
         stopping: false,
         server_closed: false,
         server_lost: false,
+        server_reading_bytes: 0,
         shown: 0,
     };
     let begun = Instant::now();
@@ -87,6 +86,8 @@ struct ClientRun<'a> {
     stopping: bool,
     server_closed: bool,
     server_lost: bool,
+    /// What the server's readings hold.
+    server_reading_bytes: usize,
     shown: usize,
 }
 
@@ -208,27 +209,44 @@ impl ClientRun<'_> {
 
     fn handle(&mut self, message: FromServer) {
         match message {
-            FromServer::Reading { edge, reading } => {
-                if self.server.readings.len() < MAX_READINGS || edge == Edge::Close {
-                    self.server.readings.push(*reading);
+            FromServer::Reading { edge, reading } => self.server_reading(edge, *reading),
+            FromServer::FlowEnded { flow, error } => {
+                self.server_flow_ended(flow, error.map(claims::shortened));
+            }
+            FromServer::Report(report) => match claims::check_report(&self.plan, *report) {
+                Ok(report) => {
+                    self.server_closed = true;
+                    self.server.report = Some(report);
                 }
-                self.server_closed |= edge == Edge::Close;
-                self.show();
+                Err(cause) => self.lose(self.peer.broke_protocol(cause)),
+            },
+            FromServer::Refused(error) => {
+                self.lose(claims::shortened(error).with_peer(self.peer.address));
             }
-            FromServer::FlowEnded { flow, error } => self.server_flow_ended(flow, error),
-            FromServer::Report(report) => {
-                self.server_closed = true;
-                self.server.report = Some(*report);
-            }
-            FromServer::Refused(error) => self.lose(error.with_peer(self.peer.address)),
             FromServer::Heartbeat => {}
             // All others come before the start alone.
-            _ => {
-                let error =
-                    Error::new(Kind::Incomplete, "follow the control protocol", "it did not");
-                self.lose(error.with_code(Code::Protocol).with_peer(self.peer.address));
-            }
+            _ => self.lose(self.peer.broke_protocol("it did not")),
         }
+    }
+
+    /// Keeps a reading of the server, if it can be one of this run. Of more than there is memory
+    /// for, that of the window's end is kept alone.
+    fn server_reading(&mut self, edge: Edge, reading: Reading) {
+        if self.server_closed {
+            return self.lose(self.peer.broke_protocol("a reading after that of the window's end"));
+        }
+        if let Err(cause) = claims::check_reading(&self.plan, &reading) {
+            return self.lose(self.peer.broke_protocol(cause));
+        }
+        let kept = (self.server.readings.len(), self.server_reading_bytes);
+        let has_room =
+            kept.0 < MAX_READINGS && claims::has_room(&reading, kept, &self.client.readings);
+        if has_room || edge == Edge::Close {
+            self.server_reading_bytes += claims::held_bytes(&reading);
+            self.server.readings.push(reading);
+        }
+        self.server_closed |= edge == Edge::Close;
+        self.show();
     }
 
     /// A flow came to its end at the server. Before the stop that is an error, unless the run ends

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, at, select};
 
 use super::cancellation::Cancellation;
+use super::claims;
 use crate::control::link::Link;
 use crate::control::message::FromServer;
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -59,8 +60,16 @@ impl ServerPeer<'_> {
         }
     }
 
+    /// Says how the server broke the protocol.
+    pub(super) fn broke_protocol(&self, cause: impl std::fmt::Display) -> Error {
+        Error::new(Kind::Incomplete, "follow the control protocol", cause)
+            .with_code(Code::Protocol)
+            .with_peer(self.address)
+    }
+
     /// Names the server that refuses in its error.
     fn refused(&self, error: Error) -> Error {
+        let error = claims::shortened(error);
         let (remedy, errno) = (error.remedy.clone(), error.errno);
         let code = if error.code == Code::Other { Code::Refused } else { error.code };
         let cause = Error { remedy: None, ..error }.to_string();

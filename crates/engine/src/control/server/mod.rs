@@ -18,7 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use socket2::Socket;
 
-use crate::control::timing::PEER_TIMEOUT;
+use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
 use crate::control::token::Token;
 use crate::net::{ListeningPort, Log, Reservations, listen, wildcard};
 pub use background::BackgroundServer;
@@ -49,6 +49,8 @@ pub struct ServeOptions {
     pub limits: Limits,
     /// Silence after which a client counts as lost.
     pub peer_timeout: Duration,
+    /// From a run that is ready to its client's start.
+    pub start_timeout: Duration,
 }
 
 impl ServeOptions {
@@ -65,6 +67,7 @@ impl ServeOptions {
             once: false,
             limits: Limits::default(),
             peer_timeout: PEER_TIMEOUT,
+            start_timeout: START_TIMEOUT,
         }
     }
 }

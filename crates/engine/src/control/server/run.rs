@@ -17,7 +17,7 @@ use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
 use podperf_model::result::end_result::EndReport;
 
-/// What a run may take beyond what its plan says: start, edges, drain.
+/// What a step of a run may take beyond what its plan says.
 const MAX_OVERTIME: Duration = Duration::from_secs(30);
 
 /// Serves a prepared run until its client ends it; returns what its workers bring.
@@ -29,24 +29,23 @@ pub(super) fn serve_run(
     channel: &mut DataChannel,
 ) -> Result<EndReport> {
     let plan = engine.plan().clone();
-    let max_duration = match plan.stop_condition {
-        StopCondition::Time { window } => plan.warm_up + window + MAX_OVERTIME,
-        _ => context.options.limits.duration,
-    };
-    let deadline = Instant::now() + max_duration;
+    let start_timeout = context.options.start_timeout;
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
     let mut run = ServerRun {
         link,
         engine,
         plan,
         state: State::Ready,
+        deadline: Instant::now() + start_timeout,
+        start_timeout,
         channel,
         counted,
+        max_duration: context.options.limits.duration,
         next: None,
         opened: None,
         closed: false,
     };
-    if let Err(error) = run.until_stopped(incoming, &context.closed, deadline) {
+    if let Err(error) = run.until_stopped(incoming, &context.closed) {
         run.engine.stop(Duration::ZERO);
         return Err(error);
     }
@@ -59,8 +58,14 @@ struct ServerRun<'a> {
     engine: &'a mut Engine,
     plan: Plan,
     state: State,
+    /// By when the client has to go on to the next step.
+    deadline: Instant,
+    /// From ready to the client's start.
+    start_timeout: Duration,
     channel: &'a mut DataChannel,
     counted: bool,
+    /// Of a run by count, which has no planned length.
+    max_duration: Duration,
     /// The time that the next reading is due.
     next: Option<Instant>,
     opened: Option<Instant>,
@@ -73,7 +78,6 @@ impl ServerRun<'_> {
         &mut self,
         incoming: &Receiver<Result<FromClient>>,
         closed: &Receiver<()>,
-        deadline: Instant,
     ) -> Result<()> {
         let failed =
             |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
@@ -90,18 +94,41 @@ impl ServerRun<'_> {
                 }
                 recv(self.next.map_or_else(never, at)) -> _ => self.tick()?,
                 recv(closed) -> _ => return failed(Code::Signal, "the server is ending"),
-                recv(at(deadline)) -> _ => {
-                    let cause = "the run outlasted its plan and the server's cap";
-                    return failed(Code::Timeout, cause);
-                }
+                recv(at(self.deadline)) -> _ => return Err(self.late()),
             }
         }
         Ok(())
     }
 
+    /// Says which step the client did not take in time.
+    fn late(&self) -> Error {
+        let late =
+            |cause: &str| Error::new(Kind::Incomplete, "serve", cause).with_code(Code::Timeout);
+        if self.state != State::Ready {
+            return late("the run outlasted its plan and the server's cap");
+        }
+        let seconds = self.start_timeout.as_secs_f64();
+        late(&format!("the run was ready and not started within {seconds:.1} s"))
+            .with_remedy("start it as soon as it is ready, or raise --start-timeout there")
+    }
+
+    /// Computes by when the step after this one has to come.
+    fn next_deadline(&self) -> Instant {
+        let planned = match (self.state, self.plan.stop_condition) {
+            (State::Running, _) => self.plan.warm_up,
+            (State::Window, StopCondition::Time { window }) => window,
+            (State::Window, _) => self.max_duration,
+            _ => Duration::ZERO,
+        };
+        Instant::now() + planned + MAX_OVERTIME
+    }
+
     /// Does what the client says.
     fn handle(&mut self, message: &FromClient) -> Result<()> {
-        self.state = self.state.after(message, false, self.counted)?;
+        let state = self.state.after(message, false, self.counted)?;
+        if std::mem::replace(&mut self.state, state) != state {
+            self.deadline = self.next_deadline();
+        }
         match message {
             FromClient::Start => {
                 self.channel.close();
