@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Output;
 
+use base64::Engine as _;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use podperf_model::latency::{Latencies, LatencyWire};
 use podperf_netperf::figures::EndCounters;
 use podperf_netperf::wire::native::{ClientMessage, Details, Identity, answer, token_answer};
@@ -114,6 +117,45 @@ fn document(run: &Output) -> Value {
 }
 
 const STREAM: &str = "-t TCP_STREAM -l -65536 --json -- -m 4096";
+
+#[test]
+fn latencies_that_cannot_be_are_left_out_and_said() {
+    let true_one = document(&run(truth(), STREAM));
+    assert_eq!(at(&true_one, "/remote/call_latency/count"), 2);
+    let lies: [fn(&mut LatencyWire); 9] = [
+        |wire| (wire.min_ns, wire.max_ns) = (2_501, 2_500),
+        |wire| (wire.min_ns, wire.max_ns) = (u64::MAX, 0),
+        |wire| wire.max_ns = 3,
+        |wire| wire.sum_ns = u128::MAX.to_string(),
+        |wire| wire.sum_ns = "\u{1b}]2;told\u{7}".repeat(1_000),
+        |wire| wire.sum_squares_ns = u128::MAX.to_string(),
+        |wire| wire.out_of_range = u64::MAX,
+        |wire| wire.histogram = claimed(i64::MAX.unsigned_abs()),
+        |wire| wire.histogram = "!".to_owned(),
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        for words in [STREAM, &format!("-i 3,3 {STREAM}")] {
+            let run = run(Said { details: details(lie), ..truth() }, words);
+            let document = document(&run);
+            assert!(at(&document, "/remote/call_latency").is_null(), "{number}: {document}");
+            assert_eq!(at(&document, "/local/bytes_sent"), 65_536, "{number}");
+            let error = String::from_utf8_lossy(&run.stderr);
+            assert!(error.contains("left out"), "{number}: {error}");
+            assert!(error.len() < 1_000, "{number}: {error}");
+        }
+    }
+}
+
+/// A histogram in which three values were recorded so often each.
+fn claimed(count: u64) -> String {
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
+    for ns in [1_000, 50_000, 2_000_000] {
+        histogram.record_n(ns, count).unwrap();
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
 
 #[test]
 fn counts_of_any_size_are_shown_as_they_are() {
