@@ -14,7 +14,10 @@ use crate::cli::{signals, values};
 use podperf_engine::control::server::{ServeOptions, serve};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::limits::Limits;
-use podperf_model::units::{parse_count, parse_duration};
+use podperf_model::units::{Bytes, parse_count, parse_duration};
+
+/// A run of one flow takes about one MiB, and half of the budget.
+const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
 /// Most that a run may wait for its start.
 const MAX_START_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -64,6 +67,10 @@ pub(super) struct ServeArgs {
     /// Warm-up and window of one measurement together. Default: 7 days
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits")]
     max_time: Option<Duration>,
+    /// Memory of all measurements together, of which one takes at most half. Default: 75 % of what
+    /// this process may use, by its cgroup, its limit on address space or the machine
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    max_memory: Option<Bytes>,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
@@ -104,9 +111,22 @@ impl ServeArgs {
             token: system.token(self.token_file.as_deref())?,
             once: self.once,
             limits: self.limits()?,
+            max_memory: self.max_memory()?,
+            in_process: false,
             peer_timeout: self.peer_timeout,
             start_timeout: self.start_timeout,
         })
+    }
+
+    /// Returns the memory asked for; less than the least that a run takes would refuse all.
+    fn max_memory(&self) -> Result<Option<Bytes>> {
+        match self.max_memory {
+            Some(asked) if asked < MIN_MEMORY => {
+                let allowed = format!("allowed: at least {MIN_MEMORY}");
+                Err(Error::usage("--max-memory", asked, allowed))
+            }
+            asked => Ok(asked),
+        }
     }
 
     /// Returns the limits, which may be tightened but not widened: a client checks against the
@@ -159,6 +179,8 @@ mod tests {
         assert_eq!((tight.port, tight.once, tight.bind), (0, true, "::1".parse().ok()));
         assert_eq!((tight.limits.sessions, tight.limits.connections), (2, 8));
         assert_eq!(tight.limits.duration, Duration::from_secs(120));
+        assert_eq!(tight.max_memory, None);
+        assert_eq!(options("--max-memory 1.5G").unwrap().max_memory, Some(Bytes(3 << 29)));
         for (line, expected) in [
             ("--max-sessions 0", "'0' for '--max-sessions': allowed: 1 to 64"),
             ("--max-streams 16385", "'16385' for '--max-streams': allowed: 1 to 16384"),
@@ -166,6 +188,7 @@ mod tests {
             ("--max-time 8d", "'8days' for '--max-time': allowed: more than 0s, at most 7days"),
             ("--start-timeout 0", "'0s' for '--start-timeout': allowed: more than 0s, at most 1h"),
             ("--start-timeout 2h", "'2h' for '--start-timeout': allowed: more than 0s, at most 1h"),
+            ("--max-memory 3M", "'3 MiB' for '--max-memory': allowed: at least 4 MiB"),
             ("--peer-timeout 0", "'0' for '--peer-timeout': allowed: more than 0 seconds"),
         ] {
             assert_eq!(options(line).unwrap_err(), format!("invalid value {expected}"), "{line}");

@@ -67,6 +67,7 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("calibrate -t 1", "--time", "1s", "2s to 10m"),
         ("calibrate -t 1h", "--time", "1h", "2s to 10m"),
         ("serve --max-streams 0", "--max-streams", "0", "1 to 16384"),
+        ("serve --max-memory 1K", "--max-memory", "1 KiB", "at least 4 MiB"),
         ("coordinate --schedule /nonexistent", "--schedule", "/nonexistent", "No such file"),
         ("coordinate -p x", "--port", "x", "or 0 for any"),
         ("agent HOST --config /nonexistent", "--config", "/nonexistent", "No such file"),

@@ -1,14 +1,17 @@
 //! podperf where the kernel refuses what it would use: io_uring, as under a container's default
-//! seccomp profile, or locked memory, as to an ordinary user.
+//! seccomp profile, locked memory, as to an ordinary user, or memory at all.
 //!
 //! Installing a filter takes system calls that have no safe wrapper here, so a Python interpreter
 //! installs it and then becomes podperf, with the same process id.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::process::podperf;
+use super::{TIMEOUT, eventually};
 
 /// seccomp(2) in filter mode: io_uring_setup gives EPERM, all else passes. The call has the number
 /// 425 on every architecture but Alpha (Documentation/process/adding-syscalls.rst).
@@ -56,4 +59,55 @@ pub(crate) fn ordinary(user: u32) -> (tempfile::TempDir, Command) {
     command.args(["-c", "ulimit -l 64 && exec \"$0\" \"$@\""]).arg(program);
     command.env_remove("PODPERF_TOKEN").current_dir("/").uid(user).gid(user);
     (folder, command)
+}
+
+/// `program` with so many KiB of address space at the most (RLIMIT_AS).
+pub(crate) fn with_address_space(kib: u64, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    // `exec` keeps the process id.
+    command.args(["-c", &format!("ulimit -v {kib} && exec \"$0\" \"$@\"")]).arg(program);
+    command.env_remove("PODPERF_TOKEN").stdin(Stdio::null());
+    command
+}
+
+/// A cgroup with a limit on its memory; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryCgroup(PathBuf);
+
+impl MemoryCgroup {
+    /// Absent, and said so, where none can be made.
+    pub(crate) fn make(test: &str, bytes: u64) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("podperf-test-{}-{number}", std::process::id());
+        let hierarchies =
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
+        for (top, file) in hierarchies {
+            let group = Path::new(top).join(&name);
+            if std::fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let (group, limit) = (Self(group.clone()), group.join(file));
+            if limit.exists() && std::fs::write(limit, bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+        }
+        eprintln!("{test}: skipped: needs root and a cgroup hierarchy that limits memory");
+        None
+    }
+
+    /// `program` inside of it.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
+        command.arg(program).env_remove("PODPERF_TOKEN").stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // Not before its last process is gone.
+        eventually(TIMEOUT, || std::fs::remove_dir(&self.0).is_ok());
+    }
 }

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 /// Largest value the histogram tells apart, in nanoseconds: 60 s.
 pub const MAX_LATENCY_NS: u64 = 60_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
+/// Memory of one histogram: a 64-bit count for each value that it tells apart.
+pub const HISTOGRAM_BYTES: u64 = 224 << 10;
 
 /// Latencies recorded by one worker, or by several after merging.
 #[derive(Debug, Clone)]
@@ -296,6 +298,12 @@ mod tests {
         // Population: sqrt(((1.5² + 0.5²) · 2 / 4) · 1000²)
         assert!((back.stddev_ns().unwrap() - 1_118.033_988_749_895).abs() < 1e-9);
         assert_eq!((back.min_ns(), back.max_ns()), (Some(1_000), Some(4_000)));
+    }
+
+    #[test]
+    fn a_histogram_takes_no_more_memory_than_it_says() {
+        let counts = Latencies::new().histogram.distinct_values() as u64;
+        assert!((counts * 8..counts * 9).contains(&HISTOGRAM_BYTES), "{counts} counts");
     }
 
     #[test]

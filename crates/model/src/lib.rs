@@ -7,6 +7,7 @@ pub mod address;
 pub mod error;
 pub mod facts;
 pub mod latency;
+pub mod memory_budget;
 pub mod plan;
 pub mod reading;
 pub mod result;

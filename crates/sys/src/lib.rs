@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "system calls without a safe wrapper live here and only here")]
 
 pub mod accept;
+pub mod allocator;
 pub mod daemon;
 pub mod datagram;
 pub mod epoll;

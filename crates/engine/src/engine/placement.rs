@@ -3,44 +3,20 @@
 use std::ops::Range;
 
 use crate::workload::WorkerFlows;
-use podperf_model::plan::{EndPlan, FlowRole, Pin, Plan, Role};
-
-/// Up to this many flows a CPU, each flow has a worker of its own; past it, workers are as many
-/// as CPUs, because threads that wait for a CPU start late and take turns by the scheduler's clock.
-const FLOWS_PER_CPU: usize = 4;
+use podperf_model::plan::workers::flow_groups;
+use podperf_model::plan::{EndPlan, Pin, Plan, Role};
 
 /// Splits the flows of one end among its workers. `cpus` is how many CPUs the process may use.
 /// Flows of one role are neighbours, and no worker has two roles. `alone`: each flow needs a worker
 /// of its own, whatever was asked for.
 #[must_use]
 pub fn assign(plan: &Plan, end: Role, cpus: usize, alone: bool) -> Vec<WorkerFlows> {
-    let roles = roles(plan, end);
-    let asked = plan.end(end).workers.map(|workers| workers as usize);
     let mut assigned = Vec::new();
-    for (role, flows) in &roles {
-        let workers = match asked {
-            _ if alone => flows.len(),
-            Some(workers) => (workers / roles.len()).max(1),
-            None if flows.len() <= FLOWS_PER_CPU * cpus.max(1) => flows.len(),
-            None => cpus.max(1),
-        };
-        let pieces = split(flows, workers);
-        assigned.extend(pieces.map(|ids| WorkerFlows { role: *role, ids: ids.collect() }));
+    for group in flow_groups(plan, end, cpus, alone) {
+        let (role, pieces) = (group.role, split(&group.flows, group.workers));
+        assigned.extend(pieces.map(|ids| WorkerFlows { role, ids: ids.collect() }));
     }
     assigned
-}
-
-/// The runs of neighbouring flows that have one role.
-fn roles(plan: &Plan, end: Role) -> Vec<(FlowRole, Range<usize>)> {
-    let mut roles: Vec<(FlowRole, Range<usize>)> = Vec::new();
-    for id in 0..plan.connections() {
-        let (role, flow) = (plan.flow_role(end, id), id as usize);
-        match roles.last_mut() {
-            Some((last, flows)) if *last == role => flows.end = flow + 1,
-            _ => roles.push((role, flow..flow + 1)),
-        }
-    }
-    roles
 }
 
 /// Cuts `flows` into at most `pieces` pieces whose lengths differ by one at the most.
@@ -138,7 +114,8 @@ mod tests {
 
     use super::*;
     use podperf_model::plan::{
-        Direction, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan, Workload,
+        Direction, FlowRole, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan,
+        Workload,
     };
     use podperf_model::units::Bytes;
 

@@ -12,6 +12,9 @@ use crate::metrics::source::{FactResult, KernelFile, number, text};
 use podperf_model::facts::CgroupLimits;
 use podperf_model::reading::CgroupCpu;
 
+/// v1 writes the largest multiple of a page below 2^63 where there is no limit, v2 "max".
+const NO_LIMIT_BYTES: u64 = 1 << 60;
+
 /// The process's directory in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CgroupDirectory {
@@ -185,6 +188,28 @@ pub(super) fn limits(roots: &Roots) -> FactResult<CgroupLimits> {
     })
 }
 
+/// The tightest memory limit of the process's groups of both versions and of those above; absent:
+/// none that can be seen.
+pub(super) fn memory_limit(roots: &Roots) -> Option<u64> {
+    let membership = Membership::read(roots).ok()?;
+    let v1 = membership.find(roots, Some("memory")).ok();
+    let v2 = membership.find(roots, None).ok();
+    let limits = [
+        v1.as_ref().and_then(|group| tightest_memory(group, "memory.limit_in_bytes")),
+        // In a container, the groups above its own are told here alone.
+        v1.as_ref().and_then(|group| hierarchical_limit(&group.directory)),
+        v2.as_ref().and_then(|group| tightest_memory(group, "memory.max")),
+    ];
+    limits.into_iter().flatten().min()
+}
+
+/// What memory.stat of v1 says of the group and all above it.
+fn hierarchical_limit(group: &Path) -> Option<u64> {
+    let stat = text(&group.join("memory.stat")).ok()?;
+    let limit = stat.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit "))?;
+    limit.trim().parse().ok().filter(|limit| *limit < NO_LIMIT_BYTES)
+}
+
 /// Cores and period in microseconds of the tightest quota.
 fn tightest_quota(
     group: &CgroupDirectory,
@@ -212,10 +237,8 @@ fn quota_cores(quota_us: u64, period_us: u64) -> Option<(f64, u64)> {
 }
 
 fn tightest_memory(group: &CgroupDirectory, file: &str) -> Option<u64> {
-    // v1 writes the largest multiple of a page below 2^63 where there is no limit, v2 "max".
-    const NO_LIMIT: u64 = 1 << 60;
     let limits = group.upwards().filter_map(|directory| number(&directory.join(file)).ok());
-    limits.min().filter(|limit| *limit < NO_LIMIT)
+    limits.min().filter(|limit| *limit < NO_LIMIT_BYTES)
 }
 
 #[cfg(test)]
@@ -240,6 +263,8 @@ mod tests {
         let limits = limits(&Roots::fixture("cgroup-v1")).unwrap();
         assert_eq!((limits.version, limits.cpu_quota_cores), (1, Some(1.5)));
         assert_eq!((limits.cpu_period_us, limits.memory_limit_bytes), (Some(100_000), None));
+        // Of a group above the container's, which only memory.stat knows.
+        assert_eq!(memory_limit(&Roots::fixture("cgroup-v1")), Some(1 << 28));
     }
 
     #[test]
@@ -250,6 +275,8 @@ mod tests {
         // The group itself allows 4 cores, the slice above it 2.
         assert_eq!((limits.version, limits.cpu_quota_cores), (2, Some(2.0)));
         assert_eq!(limits.memory_limit_bytes, Some(1 << 30));
+        assert_eq!(memory_limit(&Roots::fixture("cgroup-v2")), Some(1 << 30));
+        assert_eq!(memory_limit(&Roots::fixture("cgroup-v2-container")), Some(1 << 28));
     }
 
     #[test]

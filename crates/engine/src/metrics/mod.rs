@@ -13,6 +13,7 @@ pub mod flow;
 pub mod host;
 pub mod host_reader;
 mod kernel;
+pub mod memory_limits;
 mod mounts;
 pub mod ports;
 mod proc_stat;

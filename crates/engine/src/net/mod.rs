@@ -14,6 +14,7 @@ mod client_threads;
 mod first_message;
 mod listen;
 mod log_writer;
+mod memory_account;
 mod pending;
 mod reservation;
 
@@ -24,6 +25,7 @@ pub use client_threads::{ClientPlace, ClientThreads};
 pub use first_message::{FirstMessage, PendingStage, Progress};
 pub use listen::{ListeningPort, listen, wildcard};
 pub use log_writer::LogWriter;
+pub use memory_account::{MemoryAccount, MemoryReservation};
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
 

@@ -176,7 +176,7 @@ impl<'a> DatagramSend<'a> {
         let count = datagrams_a_batch(plan);
         let mut sender = Self {
             sockets,
-            batch: Buffer::patterned(count * size),
+            batch: Buffer::patterned(count * size)?,
             size,
             method: BatchMethod::Single,
         };

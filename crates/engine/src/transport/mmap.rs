@@ -47,7 +47,7 @@ impl<'a> MmapReceive<'a> {
             .and_then(|first| TcpArea::new(first, message_bytes))
             .during("map pages of a stream (mmap)")
             .with_remedy(REMEDY)?;
-        let mut rest = Buffer::touched(MAX_COPIED_BYTES);
+        let mut rest = Buffer::touched(MAX_COPIED_BYTES)?;
         for socket in &sockets {
             // Nothing has come yet: it only tells whether the kernel would.
             area.receive(socket, &mut rest)
@@ -58,7 +58,7 @@ impl<'a> MmapReceive<'a> {
             unmappable: vec![0; sockets.len()],
             sockets,
             area,
-            buffer: Buffer::touched(message_bytes),
+            buffer: Buffer::touched(message_bytes)?,
             rest,
             mapped: 0,
         })

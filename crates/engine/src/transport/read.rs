@@ -7,6 +7,8 @@ use std::io;
 use socket2::Socket;
 
 use super::BulkReceive;
+use super::buffer::bytes;
+use podperf_model::error::Result;
 use podperf_model::plan::ReceiveMethod;
 use podperf_model::result::end_result::ReceiveUse;
 use podperf_sys::socket;
@@ -20,10 +22,11 @@ pub struct ReadReceive<'a> {
 
 impl<'a> ReadReceive<'a> {
     /// Receives at most `message_bytes` a call from `sockets`.
-    #[must_use]
-    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Self {
-        // Not zero: zeroed memory may be left to the kernel to provide on first use.
-        Self { sockets, buffer: vec![0xa5; message_bytes] }
+    ///
+    /// # Errors
+    /// When there is no memory for them to be had.
+    pub fn open(sockets: Vec<&'a Socket>, message_bytes: usize) -> Result<Self> {
+        Ok(Self { sockets, buffer: bytes(message_bytes)? })
     }
 }
 

@@ -63,10 +63,10 @@ impl<'a> SpliceSend<'a> {
         message_bytes: usize,
         layout: PipeLayout,
     ) -> Result<Self> {
+        let bytes = Buffer::patterned(message_bytes)?;
         let open = || -> io::Result<Self> {
             let (message, filler) = pipe(message_bytes)?;
             let (pipe_out, pipe_in) = pipe(message_bytes)?;
-            let bytes = Buffer::patterned(message_bytes);
             let length = match layout {
                 PipeLayout::Runs => fill_runs(&filler, &bytes)?,
                 PipeLayout::Pages => fill_pages(filler, &bytes)?,
@@ -169,7 +169,7 @@ mod tests {
     fn limits_are_kept_to_the_byte_and_the_message_starts_anew() {
         for layout in [PipeLayout::Runs, PipeLayout::Pages] {
             let (sender, mut receiver) = pair();
-            let message = Buffer::patterned(100_000);
+            let message = Buffer::patterned(100_000).unwrap();
             let mut splice = SpliceSend::open(vec![&sender], message.len(), layout).unwrap();
             let (mut sent, mut got) = (0, vec![0; 150_001]);
             std::thread::scope(|scope| {

@@ -203,8 +203,10 @@ impl<'a> Worker<'a> {
 
     /// What the worker sends: `length` bytes of the payload that was asked for, or of podperf's
     /// pattern.
-    #[must_use]
-    pub fn outgoing(&self, length: usize) -> Buffer {
+    ///
+    /// # Errors
+    /// When there is no memory for them to be had.
+    pub fn outgoing(&self, length: usize) -> Result<Buffer> {
         Buffer::filled(length, self.shared.compat.payload.as_deref().unwrap_or_default())
     }
 

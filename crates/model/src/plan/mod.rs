@@ -9,11 +9,13 @@ mod choice;
 mod crr;
 mod expect;
 pub mod limits;
+pub mod memory;
 mod methods;
 mod rr;
 mod rules;
 pub mod udp;
 mod wait;
+pub mod workers;
 mod workload;
 
 use std::ops::Range;

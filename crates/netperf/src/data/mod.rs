@@ -21,11 +21,15 @@ use socket2::Socket;
 use super::figures::{CpuPercent, EndCounters, GrantedSocket, Interim};
 use super::test_kind::{TestLength, TestShape};
 pub use phase::DataPhase;
+use podperf_engine::metrics::memory_limits::memory_conditions;
+use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::{Connector, SessionListener};
 use podperf_engine::workload::compat::Pace;
 use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
+use podperf_model::plan::memory::{MemoryConditions, memory_bytes};
+use podperf_model::units::Bytes;
 use podperf_sys::tcp_info::RawTcpInfo;
 
 /// What one end does.
@@ -63,6 +67,20 @@ pub struct Job {
     pub payload: Option<Arc<[u8]>>,
     /// A UDP response that has not come after this time is lost.
     pub receive_timeout: Duration,
+}
+
+/// Bytes of memory that a job takes on its end at the most; `socket_buffer`: what it asks for.
+#[must_use]
+pub fn memory_needed(job: &Job, socket_buffer: Option<u32>) -> u64 {
+    let mut plan = plan::of(job);
+    plan.socket.buffer_bytes = socket_buffer.map(|bytes| Bytes(bytes.into()));
+    let compat = plan::compat(job);
+    let conditions = MemoryConditions {
+        alone: compat.pace.is_some(),
+        times_calls: compat.times_calls,
+        ..memory_conditions(&Roots::default())
+    };
+    memory_bytes(&plan, job.role, &conditions)
 }
 
 /// Where the data goes.

@@ -8,10 +8,12 @@ use crossbeam_channel::{Receiver, at, never, select};
 use socket2::Socket;
 
 use super::socket::granted;
-use super::{DataConnections, Job, PhaseControl, Totals, cpu, plan};
+use super::{DataConnections, Job, PhaseControl, Totals, cpu, memory_needed, plan};
 use crate::figures::{EndCounters, Interim};
 use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::engine::{Engine, EngineSetup};
+use podperf_engine::metrics::memory_limits::memory_budget;
+use podperf_engine::metrics::roots::Roots;
 use podperf_engine::workload::crr::ConnectionSource;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_model::facts::HostFacts;
@@ -42,6 +44,12 @@ impl DataPhase {
     /// # Errors
     /// When a worker cannot be prepared.
     pub fn prepare(job: Job, ends: DataConnections) -> Result<Self> {
+        if job.role == Role::Client {
+            // A server has reserved it.
+            let remedy = "allow this process more memory";
+            let needed = memory_needed(&job, None);
+            memory_budget(&Roots::default()).check(needed, 0, remedy)?;
+        }
         let (sockets, connection_source) = match ends {
             DataConnections::Connected(sockets) => (sockets, None),
             DataConnections::Dial(dial) => {

@@ -3,6 +3,7 @@
 //! Enters: words. Leaves: what to serve, or the refusal; that of `-V` has exit status 0.
 
 use podperf_model::AddressFamily;
+use podperf_model::units::{Bytes, Invalid};
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use super::words::{Word, Words};
 use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
-const LONG_VALUED: [&str; 2] = ["data-port", "idle-timeout"];
+const LONG_VALUED: [&str; 3] = ["data-port", "idle-timeout", "max-memory"];
+/// A test takes about one MiB, and half of the budget.
+const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
 /// What netserver is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct ServerOptions {
     pub allow_udp_send: bool,
     /// `--idle-timeout`: how long a connection may be silent while no test runs.
     pub idle_timeout: Duration,
+    /// `--max-memory`: of all tests together; absent: what follows from the limits of this process.
+    pub max_memory: Option<Bytes>,
 }
 
 impl Default for ServerOptions {
@@ -58,6 +63,7 @@ impl Default for ServerOptions {
             allow_udp_send: false,
             // Longer than any pause between the tests of one client, shorter than a working day.
             idle_timeout: Duration::from_secs(300),
+            max_memory: None,
         }
     }
 }
@@ -145,6 +151,14 @@ fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), Stri
         if options.idle_timeout < Duration::from_secs(1) {
             return Err("less than 1 second".to_owned());
         }
+        return Ok(());
+    }
+    if name == "max-memory" {
+        let asked: Bytes = value.parse().map_err(|invalid: Invalid| invalid.to_string())?;
+        if asked < MIN_MEMORY {
+            return Err(format!("less than {MIN_MEMORY}"));
+        }
+        options.max_memory = Some(asked);
         return Ok(());
     }
     let (low, high) = value.split_once('-').unwrap_or((value, value));

@@ -120,6 +120,7 @@ podperf's own:
   --allow-client-affinity   clients may choose the CPU that serves them (netperf -T)
   --allow-udp-send          datagrams are sent before the client has proved that it wants them
   --idle-timeout SEC        end a connection that is silent so long between tests (300)
+  --max-memory SIZE         memory of all tests together, of which one takes at most half
 
 Accepted without effect: -n -N. More in docs/NETPERF.md.
 ";

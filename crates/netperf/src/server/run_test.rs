@@ -167,6 +167,12 @@ pub(super) fn sizes(order: &Order, data_socket: &DataSocket) -> [u32; 2] {
     [job.send_bytes, job.receive_bytes]
 }
 
+/// Bytes of memory that a test takes here at the most.
+pub(super) fn memory_needed(order: &Order, data_socket: &DataSocket) -> u64 {
+    let buffers = &order.ask.buffers;
+    crate::data::memory_needed(&job(order, data_socket), buffers.send.max(buffers.receive))
+}
+
 /// What a client cannot end by itself, or not for certain, this end ends after its time.
 fn own_length(order: &Order) -> TestLength {
     let sends = order.shape.direction == TestDirection::Receive;

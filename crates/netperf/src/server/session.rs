@@ -19,7 +19,7 @@ use crate::wire::dialect::Dialect;
 use crate::wire::native::{ClientMessage, Details, Extensions, Identity, answer, token_answer};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use crate::wire::{UNKNOWN, WireMessage, kind};
-use podperf_engine::net::Log;
+use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
 
@@ -29,6 +29,7 @@ pub(super) struct ServerContext<'a> {
     pub(super) options: &'a ServerOptions,
     pub(super) log: Log<'a>,
     pub(super) reservations: &'a DataReservations,
+    pub(super) memory: &'a MemoryAccount,
     /// Readable when the server comes to its end.
     pub(super) closing: BorrowedFd<'a>,
 }
@@ -152,7 +153,8 @@ impl Session<'_> {
     /// A test, from its request to its results. False: nobody is there any more.
     fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
         self.details = None;
-        let (order, data_socket) = match self.open(dialect, message) {
+        // The memory is reserved until the test is over.
+        let (order, data_socket, _reserved) = match self.open(dialect, message) {
             Ok(opened) => opened,
             Err(errno) => {
                 self.log(&format!("a test is refused: errno {errno}"));
@@ -207,12 +209,13 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Opens the data socket of a request; the errno of one that is refused.
+    /// Opens the data socket of a request and reserves memory for its test; the errno of one that
+    /// is refused.
     fn open(
         &mut self,
         dialect: Dialect,
         message: &WireMessage,
-    ) -> Result<(Order, DataSocket), i32> {
+    ) -> Result<(Order, DataSocket, MemoryReservation), i32> {
         let (extensions, reservation) = (mem::take(&mut self.extensions), self.reservation.take());
         let mut order = Order::read(dialect, message, extensions)?;
         if !order.request.fill_file.is_empty() {
@@ -250,7 +253,12 @@ impl Session<'_> {
             self.log("datagrams are answered to the address of the control connection alone");
             return Err(libc::EACCES);
         }
-        Ok((order, data_socket))
+        let needed = run_test::memory_needed(&order, &data_socket);
+        let reserved = self.context.memory.reserve(needed).map_err(|error| {
+            self.log(&error.to_string());
+            libc::ENOMEM
+        })?;
+        Ok((order, data_socket, reserved))
     }
 }
 

@@ -13,7 +13,7 @@ use super::data_reservation::DataReservations;
 use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
-use podperf_engine::net::{ListeningPort, LogWriter, listen, wildcard};
+use podperf_engine::net::{ListeningPort, LogWriter, MemoryAccount, listen, wildcard};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
@@ -94,10 +94,13 @@ fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
     let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
     log(&format!("listening on {address}"));
     let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
+    let memory = MemoryAccount::open(options.max_memory, options.one_at_a_time);
+    log(&format!("tests share {}", memory.budget()));
     let context = ServerContext {
         options,
         log: &log,
         reservations: &DataReservations::new(usize::MAX),
+        memory: &memory,
         closing: closing.as_fd(),
     };
     accept::run(port, context, &stop, || drop(open))

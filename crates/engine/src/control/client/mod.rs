@@ -24,12 +24,14 @@ use crate::control::timing::PEER_TIMEOUT;
 use crate::control::token::Token;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::{boot_id, host_facts};
+use crate::metrics::memory_limits::{memory_budget, memory_conditions};
 use crate::metrics::roots::Roots;
 use crate::net::SessionId;
 use crate::workload::compat::CompatOptions;
 use cancellation::Cancellation;
 use data::Data;
 use podperf_model::error::{Code, Error, Kind, Result};
+use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
@@ -155,6 +157,7 @@ fn start_server(plan: &Plan, target: &Target) -> Result<BackgroundServer> {
     };
     BackgroundServer::start(ServeOptions {
         mptcp: plan.socket.mptcp,
+        in_process: true,
         token: target.token.clone(),
         peer_timeout: target.peer_timeout,
         ..ServeOptions::on((loopback, 0).into())
@@ -209,6 +212,19 @@ fn connect(
     cancellation.run_blocking(step, deadline, reach)
 }
 
+/// Checks whether this process has the descriptors and the memory for `plan`, before the first
+/// packet. A server in this process has the other end of it.
+fn check_resources(plan: &Plan, target: &Target) -> Result<()> {
+    let both = [Role::Client, Role::Server];
+    let ends = if target.host.is_none() { &both[..] } else { &both[..1] };
+    descriptors::check(u64::from(plan.connections()) * ends.len() as u64)?;
+    let roots = Roots::default();
+    let conditions = memory_conditions(&roots);
+    let needed = ends.iter().map(|&end| memory_bytes(plan, end, &conditions));
+    let needed = needed.fold(0, u64::saturating_add);
+    memory_budget(&roots).check(needed, 0, "allow this process more memory")
+}
+
 /// Carries out one run; `input` gets what comes of it.
 fn run(
     plan: &CheckedPlan,
@@ -217,9 +233,7 @@ fn run(
     hooks: Hooks<'_>,
     input: &mut Input,
 ) -> Result<()> {
-    // A server in this process has the other end of each.
-    let ends = if target.host.is_none() { 2 } else { 1 };
-    descriptors::check(u64::from(plan.connections()) * ends)?;
+    check_resources(plan, target)?;
     let (server, addresses) = if target.host.is_some() {
         (None, look_up(target, cancellation)?)
     } else {

@@ -31,14 +31,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, or until one session is over with `once`.
 pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-    let Server { port: listening, flows, options, .. } = server;
+    let Server { port: listening, flows, memory, options, .. } = server;
     // Dropped at the end, which every session sees.
     let (closing, closed) = bounded::<()>(0);
     let (done, session_over) = bounded(1);
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
     let reservations = Reservations::new(max_sessions);
-    let port = PortContext { options, reservations, flows, log, closed };
+    let port = PortContext { options, reservations, flows, memory, log, closed };
 
     let identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
     let open = |stream| Ok(PendingRun::new(stream, &identity));

@@ -20,12 +20,13 @@ use socket2::Socket;
 
 use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
 use crate::control::token::Token;
-use crate::net::{ListeningPort, Log, Reservations, listen, wildcard};
+use crate::net::{ListeningPort, Log, MemoryAccount, Reservations, listen, wildcard};
 pub use background::BackgroundServer;
 use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::limits::Limits;
+use podperf_model::units::Bytes;
 
 /// Where any port will do, so many are tried for one that is free for TCP and UDP.
 const MAX_PORT_ATTEMPTS: u32 = 8;
@@ -47,6 +48,10 @@ pub struct ServeOptions {
     pub once: bool,
     /// What a client may ask.
     pub limits: Limits,
+    /// Memory of all runs together; absent: what follows from the limits of this process.
+    pub max_memory: Option<Bytes>,
+    /// This process is its only client, so that a run may take the whole of it.
+    pub in_process: bool,
     /// Silence after which a client counts as lost.
     pub peer_timeout: Duration,
     /// From a run that is ready to its client's start.
@@ -66,6 +71,8 @@ impl ServeOptions {
             token: None,
             once: false,
             limits: Limits::default(),
+            max_memory: None,
+            in_process: false,
             peer_timeout: PEER_TIMEOUT,
             start_timeout: START_TIMEOUT,
         }
@@ -77,6 +84,7 @@ struct PortContext<'a> {
     options: &'a ServeOptions,
     reservations: Reservations<Socket, SessionFlows>,
     flows: &'a Result<FlowPort>,
+    memory: &'a MemoryAccount,
     log: Log<'a>,
     /// Disconnected when the server ends.
     closed: Receiver<()>,
@@ -87,6 +95,7 @@ pub struct Server {
     port: ListeningPort,
     /// Where flows of datagrams are set up; one that is taken leaves TCP serving alone.
     flows: Result<FlowPort>,
+    memory: MemoryAccount,
     address: SocketAddr,
     options: ServeOptions,
 }
@@ -105,7 +114,10 @@ impl Server {
             let address = port.local_addr().during("look up the listening port")?;
             let flows = FlowPort::bind(address);
             if tries == 0 || flows.is_ok() {
-                return Ok(Self { port, flows, address, options });
+                let one_at_a_time =
+                    options.in_process || options.once || options.limits.sessions == 1;
+                let memory = MemoryAccount::open(options.max_memory, one_at_a_time);
+                return Ok(Self { port, flows, memory, address, options });
             }
         }
     }
@@ -135,6 +147,7 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
     let server = Server::bind(options.clone())?;
     let address = server.address();
     log(&format!("listening on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
+    log(&format!("runs share {}", server.memory.budget()));
     if let Err(error) = &server.flows {
         log(&format!("warning: runs of datagrams are refused: {error}"));
     }

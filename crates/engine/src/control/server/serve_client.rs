@@ -12,11 +12,13 @@ use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
+use crate::metrics::memory_limits::memory_conditions;
 use crate::metrics::roots::Roots;
 use crate::net::SessionId;
 use crate::workload::compat::CompatOptions;
 use podperf_model::error::{Kind, Result};
 use podperf_model::facts::HostFacts;
+use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::{Context as _, During as _};
 
@@ -80,6 +82,10 @@ fn prepare(
     let ClientInfo { peer, hello, host, ends } = client;
     let plan =
         CheckedPlan::new(plan, &context.options.limits).with_kind(Kind::Unmeasured)?.into_inner();
+    // Until the engine is gone, which is dropped before.
+    let conditions = memory_conditions(&Roots::default());
+    let needed = memory_bytes(&plan, Role::Server, &conditions);
+    let _reserved = context.memory.reserve(needed)?;
     let session = SessionId::random().during("get random numbers")?;
     descriptors::check(DataChannel::descriptors(&plan))?;
     let mut channel = DataChannel::open(&plan, context, session, ends)?;

@@ -26,13 +26,13 @@ pub(super) fn request(
 ) -> WorkerReport {
     let stats = CrrStats::open(plan);
     let Some(setup) = &worker.shared.connections else { return stats.report() };
-    let outgoing = worker.outgoing(sizes.request);
-    let incoming = Buffer::touched(sizes.response);
-    let prepared =
-        open_trial_socket(connector).map(|_| ((), WorkerReady::by(Multiplexing::Blocking)));
-    if worker.wait_for_start(prepared).is_none() {
+    let prepared = open_trial_socket(connector).and_then(|_| {
+        let buffers = (worker.outgoing(sizes.request)?, Buffer::touched(sizes.response)?);
+        Ok((buffers, WorkerReady::by(Multiplexing::Blocking)))
+    });
+    let Some((outgoing, incoming)) = worker.wait_for_start(prepared) else {
         return stats.report();
-    }
+    };
     first_step(worker, 0);
     let mut client = BlockingClient { worker, setup, connector, outgoing, incoming, stats };
     let result = match (plan.rate_per_second, Bursts::of(worker)) {

@@ -35,11 +35,14 @@ pub(super) fn request(
         let opened = Multiplex::empty(flows).and_then(Multiplex::with_timer);
         let multiplex = opened.map_err(multiplex::refused)?;
         let fallback = multiplex.busy_poll(worker.wait());
-        Ok((multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) }))
+        let message = worker.outgoing(sizes.request.min(MAX_CALL_BYTES))?;
+        let buffer = Buffer::touched(sizes.response.min(MAX_CALL_BYTES))?;
+        let ready = WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) };
+        Ok(((multiplex, message, buffer), ready))
     });
-    let message = worker.outgoing(sizes.request.min(MAX_CALL_BYTES));
-    let buffer = Buffer::touched(sizes.response.min(MAX_CALL_BYTES));
-    let Some(multiplex) = worker.wait_for_start(prepared) else { return stats.report() };
+    let Some((multiplex, message, buffer)) = worker.wait_for_start(prepared) else {
+        return stats.report();
+    };
     let client_flows = (0..flows).map(|flow| ClientFlow {
         connection: None,
         stamp: Stamp::closed_loop(Instant::now()),

@@ -17,7 +17,7 @@ use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
-use podperf_model::error::During;
+use podperf_model::error::{During, Result};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
@@ -40,15 +40,14 @@ pub(super) fn respond(
     sizes: Sizes,
 ) -> WorkerReport {
     let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
-    let mut connections = ServerConnections::new(worker, plan, sizes);
-    let prepared = listener
-        .socket()
-        .set_nonblocking(worker.wait().spins())
-        .map(|()| ((), WorkerReady::by(Multiplexing::Blocking)))
-        .during("prepare the listener of the run");
-    if worker.wait_for_start(prepared).is_none() {
+    let prepared = ServerConnections::new(worker, plan, sizes).and_then(|connections| {
+        let set = listener.socket().set_nonblocking(worker.wait().spins());
+        set.during("prepare the listener of the run")?;
+        Ok((connections, WorkerReady::by(Multiplexing::Blocking)))
+    });
+    let Some(mut connections) = worker.wait_for_start(prepared) else {
         return WorkerReport::default();
-    }
+    };
     let result = match connections.one_by_one(worker, listener) {
         Ok(NextMode::Nothing) => Ok(()),
         Ok(NextMode::Many { waiting }) => {
@@ -74,12 +73,14 @@ pub(super) fn respond_to_many(
     sizes: Sizes,
 ) -> WorkerReport {
     let Some(setup) = &worker.shared.connections else { return WorkerReport::default() };
-    let mut connections = ServerConnections::new(worker, plan, sizes);
-    let prepared =
-        watch(worker, listener).map_err(multiplex::refused).map(|(multiplex, fallback)| {
-            (multiplex, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) })
-        });
-    let Some(multiplex) = worker.wait_for_start(prepared) else { return WorkerReport::default() };
+    let prepared = ServerConnections::new(worker, plan, sizes).and_then(|connections| {
+        let (multiplex, fallback) = watch(worker, listener).map_err(multiplex::refused)?;
+        let ready = WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Epoll) };
+        Ok(((connections, multiplex), ready))
+    });
+    let Some((mut connections, multiplex)) = worker.wait_for_start(prepared) else {
+        return WorkerReport::default();
+    };
     let mut server = ServerLoop {
         worker,
         setup,
@@ -229,18 +230,18 @@ enum NextMode {
 }
 
 impl<'a> ServerConnections<'a> {
-    fn new(worker: &Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Self {
+    fn new(worker: &Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Result<Self> {
         let flows = worker.flows.ids.len();
-        Self {
+        Ok(Self {
             tallies: worker.tallies(),
-            message: worker.outgoing(sizes.response.min(MAX_CALL_BYTES)),
-            buffer: Buffer::touched(sizes.request.min(MAX_CALL_BYTES)),
+            message: worker.outgoing(sizes.response.min(MAX_CALL_BYTES))?,
+            buffer: Buffer::touched(sizes.request.min(MAX_CALL_BYTES))?,
             close: plan.close,
             sizes,
             open: Vec::with_capacity(flows),
             free: Vec::with_capacity(flows),
             uses: ConnectionUse::default(),
-        }
+        })
     }
 
     /// Ends the worker's flows, of which only the first can have failed.

@@ -137,8 +137,8 @@ impl<'a> BlockingFlow<'a> {
         let flow = Self {
             socket,
             tally: worker.tally(0),
-            outgoing: worker.outgoing(outgoing),
-            incoming: Buffer::touched(incoming),
+            outgoing: worker.outgoing(outgoing)?,
+            incoming: Buffer::touched(incoming)?,
         };
         Ok((flow, WorkerReady::by(Multiplexing::Blocking)))
     }

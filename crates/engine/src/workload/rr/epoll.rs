@@ -86,8 +86,8 @@ impl<'a> EpollIo<'a> {
         Ok(Self {
             multiplex,
             flows: flows.collect(),
-            message: worker.outgoing(traffic.send_bytes()),
-            buffer: Buffer::touched(traffic.receive_bytes()),
+            message: worker.outgoing(traffic.send_bytes())?,
+            buffer: Buffer::touched(traffic.receive_bytes())?,
             batch: Vec::new(),
             next: 0,
         })

@@ -1,6 +1,7 @@
 //! Many flows by io_uring: each flow's receive repeats itself into shared buffers, and all sends of
 //! a round are handed over by the call that waits for the next.
 
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use super::multiplexed::{FlowIo, PartialMessage, ReceiveEvent, Traffic, WaitMode};
@@ -63,7 +64,9 @@ impl<'a> UringIo<'a> {
         let bytes = traffic.receive_bytes().clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES);
         let count =
             flows.len().saturating_mul(2).min(ALL_BUFFERS_BYTES / bytes).clamp(2, MAX_BUFFERS);
-        let message = worker.outgoing(traffic.send_bytes());
+        let message = worker
+            .outgoing(traffic.send_bytes())
+            .map_err(|_| RingError { call: "malloc", error: ErrorKind::OutOfMemory.into() })?;
         let bundles = traffic.receive_bytes() > bytes;
         let receive = Some(BufferShape { count, bytes, bundles });
         let mut ring =

@@ -105,15 +105,25 @@ enum ProbeState {
 impl<'a> Auto<'a> {
     /// Prepares every method for the worker's flows. What the kernel refuses is left out, and the
     /// reason of the choice says so.
-    pub(super) fn open(worker: &Worker<'a>, message_bytes: usize, layout: PipeLayout) -> Self {
+    ///
+    /// # Errors
+    /// When there is no memory to send from by the plainest.
+    pub(super) fn open(
+        worker: &Worker<'a>,
+        message_bytes: usize,
+        layout: PipeLayout,
+    ) -> Result<Self> {
         let (shared, flows) = (worker.shared, worker.flows.ids.len());
         let mut methods = vec![AutoMethod::Write(WriteSend::open(
             worker.sockets(),
-            worker.outgoing(message_bytes),
+            worker.outgoing(message_bytes)?,
         ))];
         let mut refusals = Vec::new();
         let others: [Result<AutoMethod<'a>>; 3] = [
-            SendfileSend::open(worker.sockets(), &worker.outgoing(message_bytes))
+            // What fills the file is gone before the next is opened.
+            worker
+                .outgoing(message_bytes)
+                .and_then(|message| SendfileSend::open(worker.sockets(), &message))
                 .map(AutoMethod::Sendfile),
             SpliceSend::open(worker.sockets(), message_bytes, layout).map(AutoMethod::Splice),
             ZerocopySend::open(worker.sockets(), message_bytes).map(AutoMethod::Zerocopy),
@@ -131,7 +141,7 @@ impl<'a> Auto<'a> {
         } else {
             ProbeState::Following
         };
-        Self { shared, flows, moved: vec![0; methods.len()], methods, current: 0, state }
+        Ok(Self { shared, flows, moved: vec![0; methods.len()], methods, current: 0, state })
     }
 
     /// A step before the choice is made.

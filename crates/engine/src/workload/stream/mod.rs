@@ -13,6 +13,8 @@ mod tests;
 mod timed_and_paced;
 mod uring;
 
+use socket2::Socket;
+
 use super::multiplex::{self, Interest, Multiplex};
 use crate::transport::mmap::MmapReceive;
 use crate::transport::read::ReadReceive;
@@ -44,20 +46,18 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
     match worker.flows.role {
         FlowRole::Send => match plan.send {
             SendMethod::Auto => match auto::why_no_probe(&worker.shared.plan) {
-                None => send(worker, Ok(Auto::open(worker, message, layout))),
+                None => send(worker, Auto::open(worker, message, layout)),
                 Some(reason) => {
-                    let mut report =
-                        send_compat(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))));
+                    let mut report = write(worker, sockets, message);
                     report.send.iter_mut().for_each(|send| send.reason = Some(reason.into()));
                     report
                 }
             },
-            SendMethod::Write => {
-                send_compat(worker, Ok(WriteSend::open(sockets, worker.outgoing(message))))
-            }
+            SendMethod::Write => write(worker, sockets, message),
             SendMethod::Zerocopy => send(worker, ZerocopySend::open(sockets, message)),
             SendMethod::Sendfile => {
-                send_compat(worker, SendfileSend::open(sockets, &worker.outgoing(message)))
+                let message = worker.outgoing(message);
+                send_compat(worker, message.and_then(|own| SendfileSend::open(sockets, &own)))
             }
             SendMethod::Splice => send(worker, SpliceSend::open(sockets, message, layout)),
             method @ (SendMethod::Uring | SendMethod::UringZc) => {
@@ -65,12 +65,17 @@ pub fn run(worker: &Worker<'_>, plan: &StreamPlan) -> WorkerReport {
             }
         },
         _ => match plan.receive {
-            ReceiveMethod::Read => receive_compat(worker, Ok(ReadReceive::open(sockets, message))),
+            ReceiveMethod::Read => receive_compat(worker, ReadReceive::open(sockets, message)),
             ReceiveMethod::Trunc => receive(worker, Ok(TruncReceive::open(sockets, message))),
             ReceiveMethod::Mmap => receive(worker, MmapReceive::open(sockets, message)),
             ReceiveMethod::Uring => uring::receive(worker, message),
         },
     }
+}
+
+fn write(worker: &Worker<'_>, sockets: Vec<&Socket>, message: usize) -> WorkerReport {
+    let message = worker.outgoing(message);
+    send_compat(worker, message.map(|message| WriteSend::open(sockets, message)))
 }
 
 fn send<S: BulkSend>(worker: &Worker<'_>, sender: Result<S>) -> WorkerReport {

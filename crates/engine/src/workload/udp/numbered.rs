@@ -42,7 +42,7 @@ fn prepare(worker: &Worker<'_>, plan: &UdpRrPlan) -> Result<(NumberedRequests, [
     let own = |flow| NumberedFlow { left: worker.budget(flow), number: 0, sent: Instant::now() };
     let flows = (0..worker.flows.ids.len()).map(own).collect();
     // One byte more than a response shows what is too long to be one.
-    let buffers = [Buffer::patterned(request), Buffer::touched(response + 1)];
+    let buffers = [Buffer::patterned(request)?, Buffer::touched(response + 1)?];
     Ok((NumberedRequests { flows, response }, buffers))
 }
 

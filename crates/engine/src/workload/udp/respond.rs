@@ -74,8 +74,8 @@ fn prepare<'a>(
         worker,
         flows: flows.collect(),
         // One byte more than a request shows what is too long to be one.
-        incoming: Buffer::touched(request + 1),
-        outgoing: Buffer::patterned(response),
+        incoming: Buffer::touched(request + 1)?,
+        outgoing: Buffer::patterned(response)?,
         request,
     };
     Ok(((responder, receive_wait), WorkerReady::by(multiplexing)))

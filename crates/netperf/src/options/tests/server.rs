@@ -22,19 +22,28 @@ fn netserver_is_told_how_to_serve() {
             ..ServerOptions::default()
         }
     );
-    let line = "--data-port 5000-5010 --allow-client-affinity --idle-timeout=60";
+    let line = "--data-port 5000-5010 --allow-client-affinity --idle-timeout=60 --max-memory 1.5G";
     let options = netserver(&words(line)).unwrap();
     assert_eq!(options.data_ports, Some(5000..=5010));
     assert!(options.allow_client_affinity);
     assert_eq!(options.idle_timeout, Duration::from_secs(60));
     assert!(!options.allow_udp_send);
     assert!(netserver(&words("--allow-udp-send -D")).unwrap().allow_udp_send);
+    assert_eq!(options.max_memory, Some(podperf_model::units::Bytes(3 << 29)));
     assert_eq!(netserver(&words("--data-port 7")).unwrap().data_ports, Some(7..=7));
     // `-v` takes the next word, whatever it is.
     assert!(netserver(&words("-v -p 1")).unwrap_err().err.starts_with("netserver: -v -p: "));
-    for line in
-        ["-Q", "--x", "-p", "-p 70000", "--data-port 9-8", "--data-port 0", "--idle-timeout 0"]
-    {
+    for line in [
+        "-Q",
+        "--x",
+        "-p",
+        "-p 70000",
+        "--data-port 9-8",
+        "--data-port 0",
+        "--idle-timeout 0",
+        "--max-memory 3M",
+        "--max-memory all",
+    ] {
         let refused = netserver(&words(line)).unwrap_err();
         assert!(refused.err.starts_with("netserver: ") && refused.status == 1, "{line}");
     }

@@ -50,7 +50,8 @@ pub(in super::super) fn send(
 
 fn prepare(worker: &Worker<'_>, method: SendMethod, message: usize) -> Result<(Ring, WorkerReady)> {
     let fixed = method == SendMethod::UringZc;
-    let setup = RingSetup { message: &worker.outgoing(message), fixed, receive: None };
+    let message = worker.outgoing(message)?;
+    let setup = RingSetup { message: &message, fixed, receive: None };
     let ring = worker_ring::open(worker, setup)
         .and_then(|ring| if fixed { probed(ring) } else { Ok(ring) })
         .map_err(|refused| worker_ring::error(&refused))?;

@@ -38,7 +38,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
 
 fn prepare(worker: &Worker<'_>, plan: &UdpPlan) -> Result<((ReceiveWait, Buffer), WorkerReady)> {
     let (receive_wait, multiplexing) = ReceiveWait::open(worker)?;
-    let buffer = Buffer::touched(plan.size().max(1));
+    let buffer = Buffer::touched(plan.size().max(1))?;
     Ok(((receive_wait, buffer), WorkerReady::by(multiplexing)))
 }
 

@@ -32,7 +32,7 @@ struct UnframedRequests {
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
     request::run(worker, plan, || {
         let Sizes { request, response } = Sizes::of(plan.request_bytes, plan.response_bytes);
-        let buffers = [worker.outgoing(request.max(1)), Buffer::touched(response.max(1))];
+        let buffers = [worker.outgoing(request.max(1))?, Buffer::touched(response.max(1))?];
         Ok((UnframedRequests::new(worker), buffers))
     })
 }

@@ -49,8 +49,8 @@ fn prepare<'a>(
         worker,
         unfinished: UnfinishedReceives::new(worker),
         unproved: vec![unproved; worker.flows.ids.len()],
-        incoming: Buffer::touched(request.max(1)),
-        outgoing: worker.outgoing(response.max(1)),
+        incoming: Buffer::touched(request.max(1))?,
+        outgoing: worker.outgoing(response.max(1))?,
     };
     Ok(((responder, receive_wait), WorkerReady::by(multiplexing)))
 }

@@ -37,8 +37,9 @@ struct UnframedSenderFlow {
 pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
     // However many flows: a datagram hardly ever waits for room.
     let size = plan.size().max(1);
-    let prepared = (worker.outgoing(size), WorkerReady::by(Multiplexing::Blocking));
-    let Some(message) = worker.wait_for_start(Ok(prepared)) else { return WorkerReport::default() };
+    let ready = WorkerReady::by(Multiplexing::Blocking);
+    let prepared = worker.outgoing(size).map(|message| (message, ready));
+    let Some(message) = worker.wait_for_start(prepared) else { return WorkerReport::default() };
     let flows = (0..worker.flows.ids.len()).map(|flow| UnframedSenderFlow {
         left: match worker.shared.plan.stop_condition {
             StopCondition::Time { .. } => u64::MAX,
