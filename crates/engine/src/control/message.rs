@@ -103,7 +103,7 @@ const MAX_FEATURES: usize = 64;
 pub struct Hello {
     /// podperf's version.
     pub podperf: String,
-    /// What this end can do beyond the protocol's version; at most [`MAX_FEATURES`].
+    /// What this end can do beyond the protocol's version; at most `MAX_FEATURES`.
     #[serde(deserialize_with = "bounded_list::read::<_, _, MAX_FEATURES>")]
     pub features: Vec<String>,
     /// Random, 32 hexadecimal digits; used once.
