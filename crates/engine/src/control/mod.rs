@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod link;
 pub mod message;
 pub mod pending_client;
+pub mod pending_request;
 pub mod preamble;
 pub mod server;
 pub mod session;

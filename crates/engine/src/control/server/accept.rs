@@ -9,11 +9,12 @@ use crossbeam_channel::{Receiver, bounded};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
-use super::pending_run::{PendingRun, RunOpening};
+use super::run_request::RunRequest;
 use super::{PortContext, Server, serve_client};
 use crate::control::framing;
 use crate::control::message::FromServer;
 use crate::control::pending_client::ServerIdentity;
+use crate::control::pending_request::PendingRequest;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
 use crate::net::{
@@ -41,17 +42,17 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     let port = PortContext { options, reservations, flows, memory, log, closed };
 
     let identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
-    let open = |stream| Ok(PendingRun::new(stream, &identity));
+    let open = |stream| Ok(PendingRequest::new(stream, &identity));
     let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
     let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
-        let serve_client = |accepted: Accepted<PendingRun<'_>>| {
+        let serve_client = |accepted: Accepted<PendingRequest<'_, RunRequest>>| {
             let Accepted { connection, message, peer: from } = accepted;
             let peer = plain(from);
             // One that is gone has nobody to be served.
             let Ok(stream) = connection.into_stream() else { return };
             let (hello, plan) = match message {
-                RunOpening::Stream { session, stream: number } => {
+                RunRequest::Stream { session, stream: number } => {
                     if !port.deliver(session, number, stream.into()) {
                         let line =
                             format!("{peer}: stream {number} of no waiting session; dropped");
@@ -59,7 +60,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
                     }
                     return;
                 }
-                RunOpening::Run { hello, plan } => (hello, plan),
+                RunRequest::Run { hello, plan } => (hello, plan),
             };
             let place = match threads.admit(from.ip()) {
                 Ok(place) => place,

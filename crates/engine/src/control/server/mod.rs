@@ -8,8 +8,8 @@ mod accept;
 mod background;
 mod data_channel;
 mod flows;
-mod pending_run;
 mod run;
+mod run_request;
 mod serve_client;
 
 use std::net::{IpAddr, SocketAddr};

@@ -5,7 +5,7 @@
 //! a step runs it sleeps, but for a heartbeat every two seconds.
 
 mod agents;
-mod join;
+mod join_request;
 mod run_log;
 mod step;
 
@@ -17,13 +17,14 @@ use crossbeam_channel::Receiver;
 
 use crate::control::framing;
 use crate::control::link::Link;
-use crate::control::pending_client::{PendingClient, ServerIdentity};
+use crate::control::pending_client::ServerIdentity;
+use crate::control::pending_request::PendingRequest;
 use crate::control::token::Token;
 use crate::coordination::message::{COORDINATES, FromAgent, FromCoordinator, JOIN_TIMEOUT, Probed};
 use crate::net::{Acceptor, ListeningPort, Log, PendingLimits, listen, wildcard};
 use crate::transport::socket::plain;
 use agents::{AgentEvent, AgentState, Agents, ConnectionState};
-use join::PendingAgent;
+use join_request::JoinRequest;
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Expect;
@@ -131,8 +132,7 @@ impl Coordinator<'_> {
     fn let_agents_join(&mut self, port: &ListeningPort) -> Result<Option<Kind>> {
         let mut identity = ServerIdentity::new(self.options.token.as_ref(), None);
         identity.feature = Some(COORDINATES);
-        let open =
-            |stream| Ok(PendingAgent { client: PendingClient::new(stream, &identity), join: None });
+        let open = |stream| Ok(PendingRequest::<JoinRequest>::new(stream, &identity));
         let mut acceptor = Acceptor::new(port, PendingLimits::of_this_process(), &open, self.log);
         let limit = Duration::from_secs(self.options.schedule.join_seconds.into());
         let deadline = Instant::now() + limit;
@@ -141,8 +141,8 @@ impl Coordinator<'_> {
         while self.agents.0.iter().any(AgentState::is_awaited) && Instant::now() < deadline {
             for accepted in acceptor.poll(None, wait)? {
                 // One that is gone takes no part.
-                if let Ok(stream) = accepted.connection.client.into_stream() {
-                    self.admit(accepted.message, stream, &plain(accepted.peer))?;
+                if let Ok(stream) = accepted.connection.into_stream() {
+                    self.admit(accepted.message.0, stream, &plain(accepted.peer))?;
                 }
             }
             wait = Duration::ZERO;
