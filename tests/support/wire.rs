@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use podperf_engine::control::preamble::Preamble;
+use podperf_engine::net::SessionId;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use super::TIMEOUT;
+use super::{TIMEOUT, text};
 
 /// A connection to a server, with bounded waits.
 pub(crate) fn connect(port: u16) -> TcpStream {
@@ -48,6 +49,14 @@ pub(crate) fn is_dropped(stream: &mut TcpStream) -> bool {
 #[derive(Debug)]
 pub(crate) struct WireClient(pub(crate) TcpStream);
 
+/// A client whose run is ready, its stream, and what the server has said until then.
+pub(crate) struct ReadyClient {
+    pub(crate) client: WireClient,
+    pub(crate) data: TcpStream,
+    pub(crate) connect: Value,
+    pub(crate) ready: Value,
+}
+
 impl WireClient {
     /// A control connection after both preambles.
     pub(crate) fn connect_control(port: u16) -> Self {
@@ -66,6 +75,19 @@ impl WireClient {
         assert!(client.receive()["hello"].is_object());
         assert!(client.receive()["welcome"].is_object());
         client
+    }
+
+    /// A client whose run of `plan`, with one stream, is ready.
+    pub(crate) fn ready(port: u16, plan: &Value) -> ReadyClient {
+        let mut client = Self::welcome(port);
+        client.send(&json!({"prepare": {"plan": plan}}));
+        let answer = client.receive();
+        let session = SessionId::from_hex(text(&answer, "/connect/session")).expect("an id");
+        let mut data = connect(port);
+        data.write_all(&Preamble::Data { session, stream: 0 }.encode()).unwrap();
+        let ready = client.receive();
+        assert!(ready["ready"].is_object(), "{ready:#}");
+        ReadyClient { client, data, connect: answer, ready }
     }
 
     pub(crate) fn send(&mut self, message: &Value) {

@@ -202,13 +202,8 @@ fn scripted_server(message: Value) -> u16 {
     // What a real server says when it is ready.
     let (facts, server) = {
         let server = Server::start(&[]);
-        let mut client = WireClient::welcome(server.port);
-        client.send(&json!({"prepare": {"plan": plan()}}));
-        let session = client.receive();
-        let id = SessionId::from_hex(text(&session, "/connect/session")).expect("an id");
-        let mut data = connect(server.port);
-        data.write_all(&Preamble::Data { session: id, stream: 0 }.encode()).unwrap();
-        (client.receive(), session)
+        let ready = WireClient::ready(server.port, &plan());
+        (ready.ready, ready.connect)
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use podperf_engine::control::preamble::Preamble;
-use podperf_engine::net::SessionId;
 use serde_json::{Value, json};
 
 use crate::support::process::{Client, Outcome, Server, podperf};
-use crate::support::text;
-use crate::support::wire::{WireClient, connect, hello, plan};
+use crate::support::wire::{ReadyClient, WireClient, hello, plan};
 
 /// What a server says in a run of one stream, step by step.
 #[derive(Debug, Clone)]
@@ -38,13 +36,8 @@ struct Recorded {
 
 fn record() -> Recorded {
     let server = Server::start(&[]);
-    let mut client = WireClient::welcome(server.port);
-    client.send(&json!({"prepare": {"plan": plan()}}));
-    let to = client.receive();
-    let session = SessionId::from_hex(text(&to, "/connect/session")).expect("an id");
-    let mut data = connect(server.port);
-    data.write_all(&Preamble::Data { session, stream: 0 }.encode()).unwrap();
-    let ready = client.receive();
+    let ReadyClient { mut client, data, connect: to, ready } =
+        WireClient::ready(server.port, &plan());
     let mut step = |names: &[&str]| {
         names.iter().for_each(|name| client.send(&json!(name)));
         client.receive()

@@ -1,15 +1,12 @@
 //! Places of a server that clients take and do not use: they are free again after a time that does
 //! not depend on how long their runs were to be.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use podperf_engine::control::preamble::Preamble;
-use podperf_engine::net::SessionId;
 use serde_json::json;
 
 use crate::support::process::{Server, podperf_json};
-use crate::support::wire::{WireClient, connect, plan};
+use crate::support::wire::{WireClient, plan};
 use crate::support::{TIMEOUT, text};
 
 /// What the program of today is asked for; earlier ones have no such option.
@@ -31,15 +28,8 @@ fn runs_that_are_ready_and_never_started_give_their_places_back() {
                 json!({"kind": "bytes", "total_bytes": 1_u64 << 50})
             };
             plan["extent"] = plan["stop_condition"].clone();
-            let mut client = WireClient::welcome(server.port);
-            client.send(&json!({"prepare": {"plan": plan}}));
-            let answer = client.receive();
-            let session = text(&answer, "/connect/session");
-            let session = SessionId::from_hex(session).expect("an id");
-            let mut data = connect(server.port);
-            data.write_all(&Preamble::Data { session, stream: 0 }.encode()).unwrap();
-            assert!(client.receive()["ready"].is_object());
-            (client, data)
+            let ready = WireClient::ready(server.port, &plan);
+            (ready.client, ready.data)
         })
         .collect();
     let busy = podperf_json(&["rr", &server.target(), "-n", "10"]);

@@ -1,16 +1,13 @@
 //! Messages that wait while a server does something else: what they hold is bounded, however long
 //! each is.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use podperf_engine::control::preamble::Preamble;
-use podperf_engine::net::SessionId;
 use serde_json::{Value, json};
 
+use crate::support::TIMEOUT;
 use crate::support::process::Server;
-use crate::support::wire::{WireClient, connect, hello, plan};
-use crate::support::{TIMEOUT, text};
+use crate::support::wire::{ReadyClient, WireClient, hello, plan};
 
 /// Most that a process has held at a time, in KiB (VmHWM of proc(5)).
 fn peak_kib(pid: u32) -> u64 {
@@ -34,14 +31,7 @@ fn messages_during_the_drain_hold_little_memory() {
         let message = long_hello(bytes);
         let mut draining: Vec<_> = (0..sessions)
             .map(|_| {
-                let mut client = WireClient::welcome(server.port);
-                client.send(&json!({"prepare": {"plan": plan()}}));
-                let answer = client.receive();
-                let session = text(&answer, "/connect/session");
-                let session = SessionId::from_hex(session).expect("an id");
-                let mut data = connect(server.port);
-                data.write_all(&Preamble::Data { session, stream: 0 }.encode()).unwrap();
-                assert!(client.receive()["ready"].is_object());
+                let ReadyClient { mut client, data, .. } = WireClient::ready(server.port, &plan());
                 for step in ["start", "open", "close", "stop"] {
                     client.send(&json!(step));
                 }

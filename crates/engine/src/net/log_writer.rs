@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::address_limits::address_of;
+
 /// Lines that wait to be written.
 const MAX_QUEUED_LINES: usize = 512;
 /// Characters of a line; the rest of it is cut.
@@ -129,10 +131,7 @@ fn address_in(line: &str) -> Option<IpAddr> {
         let with_port = word.parse::<SocketAddr>().map(|address| address.ip());
         with_port.or_else(|_| word.parse::<IpAddr>()).ok()
     })?;
-    Some(match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        four @ IpAddr::V4(_) => four,
-    })
+    Some(IpAddr::from(Ipv6Addr::from_bits(address_of(address))).to_canonical())
 }
 
 /// How many lines may come.
