@@ -64,9 +64,10 @@ pub(super) struct ServeArgs {
     /// Data connections of one measurement. Default: 16384
     #[arg(long, value_name = "N", value_parser = parse_count::<u32>, help_heading = "Limits")]
     max_streams: Option<u32>,
-    /// Warm-up and window of one measurement together. Default: 7 days
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Limits")]
-    max_time: Option<Duration>,
+    /// Warm-up and window of one measurement together, at most 7 days
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration,
+          help_heading = "Limits")]
+    max_time: Duration,
     /// Memory of all measurements together, of which one takes at most half. Default: 75 % of what
     /// this process may use, by its cgroup, its limit on address space or the machine
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
@@ -140,7 +141,7 @@ impl ServeArgs {
             }
             Ok(value)
         };
-        let duration = self.max_time.unwrap_or(widest.duration);
+        let duration = self.max_time;
         if duration.is_zero() || duration > widest.duration {
             let most = format_duration(widest.duration);
             let allowed = format!("allowed: more than 0s, at most {most}");
@@ -180,6 +181,9 @@ mod tests {
         assert_eq!((tight.limits.sessions, tight.limits.connections), (2, 8));
         assert_eq!(tight.limits.duration, Duration::from_secs(120));
         assert_eq!(tight.max_memory, None);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(options("").unwrap().limits.duration, hour);
+        assert_eq!(options("--max-time 7d").unwrap().limits.duration, hour * 24 * 7);
         assert_eq!(options("--max-memory 1.5G").unwrap().max_memory, Some(Bytes(3 << 29)));
         for (line, expected) in [
             ("--max-sessions 0", "'0' for '--max-sessions': allowed: 1 to 64"),

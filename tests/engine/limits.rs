@@ -33,10 +33,33 @@ fn caps_of_a_server_are_named_before_anything_moves() {
     for (args, parts) in rows {
         let outcome = podperf_json(&[args, &[&target, "-J"]].concat());
         assert_refused(&server, &outcome, parts);
+        assert_eq!(outcome.stderr.contains("--max-time there"), parts[1] == "--time");
     }
     server.assert_all_freed(TIMEOUT);
     let within = ["stream", &target, "-P", "4", "-t", "0.3", "-O", "0.1", "-J"];
     assert_eq!(podperf_json(&within).status, 0);
+}
+
+#[test]
+fn a_server_takes_runs_of_an_hour_unless_it_is_told_otherwise() {
+    // Past an hour alone, and by the warm-up.
+    let over = [["-t", "3601", "-O", "0"], ["-t", "59m", "-O", "90"], ["-t", "7200", "-O", "5"]];
+    let server = Server::start(&[]);
+    for [time, length, omit, warm_up] in over {
+        let target = server.target();
+        let outcome =
+            podperf_json(&["rr", &target, time, length, omit, warm_up, "--deadline", "9", "-J"]);
+        assert_refused(&server, &outcome, &["--time", "at most", "raise --max-time there"]);
+    }
+    // Within it, as long as the server is told to, and in a server of the client's own.
+    let longer = Server::start(&["--max-time", "7d"]);
+    let (own, longer) = (server.target(), longer.target());
+    let runs: [&[&str]; 3] = [&[&own, "-t", "59m"], &[&longer, "-t", "6d"], &["-t", "6d"]];
+    for run in runs {
+        let outcome =
+            podperf_json(&[&["rr", "-O", "0", "-i", "60", "--deadline", "2", "-J"], run].concat());
+        outcome.assert_failed(5, &["the deadline has passed"]);
+    }
 }
 
 #[test]

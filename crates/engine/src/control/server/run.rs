@@ -105,7 +105,8 @@ impl ServerRun<'_> {
         let late =
             |cause: &str| Error::new(Kind::Incomplete, "serve", cause).with_code(Code::Timeout);
         if self.state != State::Ready {
-            return late("the run outlasted its plan and the server's cap");
+            return late("the run outlasted its plan and the server's cap")
+                .with_remedy("ask for less, or raise --max-time there");
         }
         let seconds = self.start_timeout.as_secs_f64();
         late(&format!("the run was ready and not started within {seconds:.1} s"))

@@ -18,6 +18,7 @@ use crate::net::SessionId;
 use crate::workload::compat::CompatOptions;
 use podperf_model::error::{Kind, Result};
 use podperf_model::facts::HostFacts;
+use podperf_model::plan::limits::Limits;
 use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::{Context as _, During as _};
@@ -80,8 +81,7 @@ fn prepare(
     client: ClientInfo<'_>,
 ) -> Result<()> {
     let ClientInfo { peer, hello, host, ends } = client;
-    let plan =
-        CheckedPlan::new(plan, &context.options.limits).with_kind(Kind::Unmeasured)?.into_inner();
+    let plan = checked(plan, &context.options.limits)?;
     // Until the engine is gone, which is dropped before.
     let conditions = memory_conditions(&Roots::default());
     let needed = memory_bytes(&plan, Role::Server, &conditions);
@@ -107,4 +107,17 @@ fn prepare(
     let (received, sent) = (received >> 20, sent >> 20);
     (context.log)(&format!("{peer}: done, {received} MiB received, {sent} MiB sent"));
     link.send(&FromServer::Report(Box::new(report)))
+}
+
+/// Checks a plan by this server's limits. One that is only too long for them is told what to
+/// change: its client has checked it by wider ones.
+fn checked(plan: Plan, limits: &Limits) -> Result<Plan> {
+    let longest = Limits { duration: Limits::default().duration, ..limits.clone() };
+    let unchecked = plan.clone();
+    let checked = CheckedPlan::new(plan, limits).with_kind(Kind::Unmeasured);
+    checked.map(CheckedPlan::into_inner).map_err(|error| {
+        let remedy = "ask for less, or raise --max-time there, which bounds warm-up and window";
+        let is_too_long = CheckedPlan::new(unchecked, &longest).is_ok();
+        if is_too_long { error.with_remedy(remedy) } else { error }
+    })
 }

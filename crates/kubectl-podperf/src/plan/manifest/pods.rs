@@ -67,7 +67,9 @@ impl ManifestBuilder<'_> {
     }
 
     fn server_container(&self, name: &str, port: u16, data_port: Option<u16>) -> Value {
-        let mut args = vec!["serve".to_owned(), "-p".to_owned(), port.to_string()];
+        // As long as any test of the launcher may be; the pod's deadline ends it before.
+        let mut args: Vec<String> =
+            ["serve", "-p", &port.to_string(), "--max-time", "7d"].map(String::from).into();
         if let Some(data_port) = data_port.filter(|_| self.layout.data_port) {
             args.extend(["--data-port".to_owned(), data_port.to_string()]);
         }

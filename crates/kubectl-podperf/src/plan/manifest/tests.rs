@@ -300,13 +300,13 @@ fn servers_listen_where_clients_and_services_look() {
         words.map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ")
     };
     for (pod, container, words) in [
-        ("podperf-r1-server-1", "server", "serve -p 5210 --data-port 5211"),
-        ("podperf-r1-server-near-0", "server", "serve -p 5210 --data-port 5211"),
-        ("podperf-r1-server-host-0", "server", "serve -p 5210 --data-port 5211"),
-        ("podperf-r1-server-host-1", "server", "serve -p 5212 --data-port 5213"),
-        ("podperf-r1-server-policed-0", "server", "serve -p 5210 --data-port 5211"),
-        ("podperf-r1-server-policed-0", "denied", "serve -p 5219"),
-        ("podperf-r1-hairpin-0", "server", "serve -p 5210 --data-port 5211"),
+        ("podperf-r1-server-1", "server", "serve -p 5210 --max-time 7d --data-port 5211"),
+        ("podperf-r1-server-near-0", "server", "serve -p 5210 --max-time 7d --data-port 5211"),
+        ("podperf-r1-server-host-0", "server", "serve -p 5210 --max-time 7d --data-port 5211"),
+        ("podperf-r1-server-host-1", "server", "serve -p 5212 --max-time 7d --data-port 5213"),
+        ("podperf-r1-server-policed-0", "server", "serve -p 5210 --max-time 7d --data-port 5211"),
+        ("podperf-r1-server-policed-0", "denied", "serve -p 5219 --max-time 7d"),
+        ("podperf-r1-hairpin-0", "server", "serve -p 5210 --max-time 7d --data-port 5211"),
         ("podperf-r1-hairpin-0", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
         ("podperf-r1-client-host-1", "client", "agent 192.0.2.9:5209 --join-timeout 120s"),
         ("podperf-r1", "coordinator", "coordinate -p 5209"),
