@@ -10,6 +10,7 @@ A tool is a program with a way of using it: `podperf` and `podperf-spin` are two
 
 import json
 import re
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ PODPERF = {
     "podperf-epoll": ["--backend", "epoll", *ONE_WORKER],
     "podperf-uring": ["--backend", "uring", *ONE_WORKER],
 }
+ALLOWING = ("--allow-client-affinity", "--allow-client-spin")
 BEFORE = "-before"  # behind a way: the same way of an earlier podperf
 # iperf3's ways: sendfile, receiving without copying (since 3.19), both, and podperf's long messages.
 IPERF3 = {
@@ -114,7 +116,11 @@ class Podperf(Tool):
     port = 25210
 
     def servers(self, target):
-        return [([self.path, "serve", "-p", str(self.port)], self.port)]
+        return [([self.path, "serve", "-p", str(self.port), *self.allowing()], self.port)]
+
+    def allowing(self):
+        """Options by which a client on another host may choose CPUs and waiting, as some tests do."""
+        return list(ALLOWING)
 
     def check_command(self, test, target):
         # With --help behind, the options before it are read and nothing is measured.
@@ -181,6 +187,12 @@ class PodperfBefore(Podperf):
     """An earlier podperf, used in one of the ways: what a change costs or gives."""
 
     port = 25211
+
+    def allowing(self):
+        """An older one has no such options: there every client may."""
+        usage = subprocess.run([self.path, "serve", "--help"], capture_output=True, text=True,
+                               stdin=subprocess.DEVNULL, check=False).stdout
+        return [option for option in ALLOWING if option in usage]
 
     def called(self):
         return "podperf-before"

@@ -221,6 +221,18 @@ class Podperf(unittest.TestCase):
         self.assertEqual(command[-1], "--help")
         self.assertEqual(command[:-1], self.tool.clients(suite.TESTS["rr512"], TARGET)[0])
 
+    def test_its_server_lets_the_other_end_choose_where_it_knows_how(self):
+        ((command, _),) = self.tool.servers(TARGET)
+        self.assertEqual(command[-2:], list(peers.ALLOWING))
+        with tempfile.TemporaryDirectory() as folder:
+            for usage, known in (("-p PORT", ()), ("--allow-client-spin", peers.ALLOWING[1:])):
+                program = Path(folder, "podperf")
+                program.write_text(f"#!/bin/sh\necho '{usage}'\n")
+                program.chmod(0o755)
+                earlier = peers.PodperfBefore(str(program), "podperf" + peers.BEFORE)
+                ((command, port),) = earlier.servers(TARGET)
+                self.assertEqual(command, [str(program), "serve", "-p", str(port), *known])
+
     def test_an_incomplete_run_is_no_sample(self):
         with self.assertRaisesRegex(peers.Unreadable, "incomplete.*gone"):
             self.tool.read(suite.TESTS["rr1"], ['{"status": "incomplete", "errors": ["gone"]}'])

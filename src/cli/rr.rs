@@ -71,6 +71,7 @@ Examples:
   podperf rr hostB --burst 8                  eight requests in flight
   podperf rr hostB --rate 1000                a thousand requests per second, stalls not hidden
   podperf rr hostB --wait spin --server-wait spin   without the cost of waking up
+                                                    (hostB: serve --allow-client-spin)
   podperf rr hostB --load 4                   latency while four streams fill the path
   podperf rr hostB -n 1000000 -J              a million transactions, one JSON document";
 

@@ -13,6 +13,7 @@ use crate::cli::system::System;
 use crate::cli::{signals, values};
 use podperf_engine::control::server::{ServeOptions, serve};
 use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::ClientPermissions;
 use podperf_model::plan::limits::Limits;
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
@@ -72,6 +73,14 @@ pub(super) struct ServeArgs {
     /// this process may use, by its cgroup, its limit on address space or the machine
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_memory: Option<Bytes>,
+    /// Clients that are not on this machine may name the CPUs that serve them (--server-pin). Those
+    /// on it always may
+    #[arg(long, help_heading = "Limits")]
+    allow_client_affinity: bool,
+    /// Clients that are not on this machine may have workers that never sleep, or that poll the
+    /// device (--server-wait). Those on it always may
+    #[arg(long, help_heading = "Limits")]
+    allow_client_spin: bool,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
@@ -112,6 +121,10 @@ impl ServeArgs {
             token: system.token(self.token_file.as_deref())?,
             once: self.once,
             limits: self.limits()?,
+            permissions: ClientPermissions {
+                affinity: self.allow_client_affinity,
+                spin: self.allow_client_spin,
+            },
             max_memory: self.max_memory()?,
             in_process: false,
             peer_timeout: self.peer_timeout,
@@ -184,6 +197,9 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert_eq!(options("").unwrap().limits.duration, hour);
         assert_eq!(options("--max-time 7d").unwrap().limits.duration, hour * 24 * 7);
+        assert_eq!(tight.permissions, ClientPermissions::default());
+        let open = options("--allow-client-affinity --allow-client-spin").unwrap();
+        assert_eq!(open.permissions, ClientPermissions { affinity: true, spin: true });
         assert_eq!(options("--max-memory 1.5G").unwrap().max_memory, Some(Bytes(3 << 29)));
         for (line, expected) in [
             ("--max-sessions 0", "'0' for '--max-sessions': allowed: 1 to 64"),

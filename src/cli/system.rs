@@ -13,11 +13,10 @@ use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::cli::values::cpu_list;
 use podperf_engine::control::token::Token;
 use podperf_engine::metrics::topology::allowed_cpus;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::plan::{CheckedPlan, Pin};
+use podperf_model::plan::{CheckedPlan, Pin, cpu_list};
 
 /// Holds a token when no file is named.
 pub(super) const TOKEN_VARIABLE: &str = "PODPERF_TOKEN";

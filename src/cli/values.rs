@@ -60,16 +60,6 @@ fn cpus(list: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
-/// CPUs as [`pin`] reads them, ascending ones drawn together: `0,2,4-7`.
-pub(super) fn cpu_list(cpus: &[u32]) -> String {
-    let runs = cpus.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        [one] => one.to_string(),
-        [] => String::new(),
-    });
-    runs.collect::<Vec<_>>().join(",")
-}
-
 /// `block`, `spin` or `busy-poll=US`.
 pub(super) fn wait(text: &str) -> Result<Wait, Invalid> {
     Wait::parse(text)
@@ -93,6 +83,7 @@ pub(super) fn dscp(text: &str) -> Result<u8, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use podperf_model::plan::cpu_list;
 
     #[test]
     fn cpu_lists_are_read_in_the_order_given_and_printed_back() {

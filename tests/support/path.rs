@@ -3,6 +3,9 @@
 use super::namespaces::TwoHosts;
 use super::process::{Client, Server, podperf};
 
+/// The other end may choose how the server's workers wait, and where.
+const ALLOWING: [&str; 2] = ["--allow-client-affinity", "--allow-client-spin"];
+
 /// A place for clients and the server they measure with.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -33,7 +36,7 @@ impl Path {
 
     fn between(hosts: &TwoHosts, places: [&str; 2], address: &str) -> Self {
         let [place, server_place] = places.map(|name| hosts.place(name));
-        let server = Server::in_namespace(&server_place, &[]);
+        let server = Server::in_namespace(&server_place, &ALLOWING);
         let target = format!("{address}:{}", server.port);
         Self { place: Some(place), server_place: Some(server_place), server, target }
     }

@@ -14,6 +14,7 @@ mod log;
 mod lying_server;
 mod netperf;
 mod netserver;
+mod placement;
 mod places;
 mod queues;
 mod reflection;

@@ -44,18 +44,16 @@ fn what_is_out_of_bounds_is_refused_by_its_errno_and_the_connection_goes_on() {
     let data_port = taken.local_addr().unwrap().port();
     let busy = OmniRequest { data_port, ..stream(4) };
     assert_eq!(client.refusal(&busy), libc::EADDRINUSE);
-    // Enormous buffers are the kernel's to cut down; files and CPUs are not a client's to name.
+    // Enormous buffers are the kernel's to cut down; files are not a client's to name.
     let (response, data) = client.begin(&OmniRequest {
         receive_buffer: Some(i32::MAX.unsigned_abs()),
         send_buffer: Some(i32::MAX.unsigned_abs()),
-        cpu: Some(0),
         fill_file: "/etc/passwd".to_owned(),
         ..stream(4)
     });
     assert!(response.receive_buffer > Some(0));
     client.finish(data);
     server.wait_for_log("file to fill buffers from is ignored");
-    server.wait_for_log("--allow-client-affinity");
     for byte in [0x00, 0x7f, 0x80, 0xff] {
         let mut message = WireMessage([byte; MESSAGE_BYTES]);
         for kind in [kind::OMNI, kind::TCP_STREAM, kind::TCP_CC] {

@@ -9,16 +9,16 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
 use socket2::Socket;
 
+use crate::metrics::topology::allowed_cpus;
 use crate::workload::crr::ConnectionSetup;
 use crate::workload::gate::Phase;
 use crate::workload::{
     self, FlowEnded, FlowFailure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
 };
 use podperf_model::error::{Code, Context, During, Error, Kind, Result};
+use podperf_model::plan::cpu_list;
 use podperf_sys::fd_table;
 
 /// Room for the loop and the system calls; buffers are on the heap.
@@ -147,21 +147,25 @@ fn work(
     })
 }
 
-/// Pins the calling thread and reads back where it may run.
+/// Pins the calling thread, among the CPUs that it was given, and reads back where it may run.
 fn pin(cpu: u32) -> Result<u32> {
-    const REMEDY: &str = "choose among the allowed CPUs with --pin, or use --pin none";
+    const REMEDY: &str = "choose among these with --pin (the server's end: --server-pin), or none";
     let operation = format!("pin a worker to CPU {cpu}");
     let failed =
         |cause: &str| Error::new(Kind::Unmeasured, operation.clone(), cause).with_remedy(REMEDY);
-    let id = cpu as usize;
-    if id >= CpuSet::count() {
-        return Err(failed("no CPU has such a number"));
+    // The kernel would let it out of what its process was started with (taskset).
+    let allowed = allowed_cpus().map_err(|why| failed(&why))?;
+    if !allowed.contains(&cpu) {
+        let allowed = cpu_list(&allowed);
+        return Err(failed(&format!("this end's process may use the CPUs {allowed} alone")));
     }
-    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
-        return Err(failed("the kernel refused"));
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu as usize }) {
+        return Err(failed(&format!("the kernel refused; allowed: {}", cpu_list(&allowed))));
     }
-    let set = sched_getaffinity(Pid::from_raw(0)).during(&operation).with_remedy(REMEDY)?;
-    let granted: Vec<usize> =
-        (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect();
-    if granted == [id] { Ok(cpu) } else { Err(failed(&format!("it may run on {granted:?}"))) }
+    let granted = allowed_cpus().map_err(|why| failed(&why))?;
+    if granted == [cpu] {
+        Ok(cpu)
+    } else {
+        Err(failed(&format!("it may run on {}", cpu_list(&granted))))
+    }
 }

@@ -6,11 +6,13 @@
 
 mod checked;
 mod choice;
+mod cpus;
 mod crr;
 mod expect;
 pub mod limits;
 pub mod memory;
 mod methods;
+mod permissions;
 mod rr;
 mod rules;
 pub mod udp;
@@ -28,9 +30,11 @@ use crate::units::{BitRate, Bytes, seconds};
 pub use checked::CheckedPlan;
 pub use choice::Choice;
 use choice::choice;
+pub use cpus::cpu_list;
 pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
+pub use permissions::{ALLOW_AFFINITY, ALLOW_SPIN, ClientPermissions};
 pub use rr::{Backend, LoadPlan, RrPlan};
 pub use rules::MAX_CPUS;
 pub use wait::{MAX_BUSY_POLL_US, Wait};

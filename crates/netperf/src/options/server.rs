@@ -37,7 +37,7 @@ pub struct ServerOptions {
     pub verbosity: u32,
     /// `--data-port`: where clients are sent that ask for no port; absent: any.
     pub data_ports: Option<RangeInclusive<u16>>,
-    /// `--allow-client-affinity`: a client may choose the CPU it is served on.
+    /// `--allow-client-affinity`: a client on another machine may choose the CPU it is served on.
     pub allow_client_affinity: bool,
     /// `--allow-udp-send`: datagrams go to a client that has sent none, or few.
     pub allow_udp_send: bool,

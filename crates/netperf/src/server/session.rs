@@ -22,6 +22,7 @@ use crate::wire::{UNKNOWN, WireMessage, kind};
 use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
 use podperf_model::error::Result;
 use podperf_model::latency::Latencies;
+use podperf_model::plan::{ALLOW_AFFINITY, ClientPermissions};
 
 /// What all sessions share.
 #[derive(Clone, Copy)]
@@ -221,8 +222,10 @@ impl Session<'_> {
         if !order.request.fill_file.is_empty() {
             self.log("the name of a file to fill buffers from is ignored");
         }
-        if order.cpu.is_some() && !self.context.options.allow_client_affinity {
-            self.log("the CPU that it names is ignored: --allow-client-affinity is not given");
+        let affinity = self.context.options.allow_client_affinity;
+        let permissions = ClientPermissions { affinity, ..ClientPermissions::default() };
+        if order.cpu.is_some() && !permissions.of(self.control.peer.ip()).affinity {
+            self.log(&format!("the CPU that it names is ignored: {ALLOW_AFFINITY} is not given"));
             order.cpu = None;
         }
         let addresses = (self.control.local, self.control.peer);

@@ -20,7 +20,7 @@ use crate::workload::crr::ConnectionSource;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, Role};
 use podperf_model::result::run::SocketFacts;
-use podperf_model::{Context as _, During as _};
+use podperf_model::{Context as _, During as _, on_link_of};
 
 /// From the plan to its last stream; a client gives up earlier by its own timeout.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,7 +75,8 @@ impl DataChannel {
         let listener = match ends {
             Some((own, peer)) if plan.workload.short_lived().is_some() => {
                 // Where the client of the control connection reached this server.
-                let address = SocketAddr::new(own.ip().to_canonical(), context.options.data_port);
+                let mut address = on_link_of(own.ip().to_canonical(), peer);
+                address.set_port(context.options.data_port);
                 let (wait, flows) = (plan.server.wait, plan.flows);
                 let listener =
                     SessionListener::open(address, peer.ip(), &plan.socket, wait, flows)?;

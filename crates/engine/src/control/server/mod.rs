@@ -25,6 +25,7 @@ pub use background::BackgroundServer;
 use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
 use podperf_model::error::{Kind, Result};
+use podperf_model::plan::ClientPermissions;
 use podperf_model::plan::limits::Limits;
 use podperf_model::units::Bytes;
 
@@ -48,6 +49,8 @@ pub struct ServeOptions {
     pub once: bool,
     /// What a client may ask.
     pub limits: Limits,
+    /// What a client that is not on this machine may choose of this end.
+    pub permissions: ClientPermissions,
     /// Memory of all runs together; absent: what follows from the limits of this process.
     pub max_memory: Option<Bytes>,
     /// This process is its only client, so that a run may take the whole of it.
@@ -71,6 +74,7 @@ impl ServeOptions {
             token: None,
             once: false,
             limits: Limits::default(),
+            permissions: ClientPermissions::default(),
             max_memory: None,
             in_process: false,
             peer_timeout: PEER_TIMEOUT,

@@ -20,7 +20,7 @@ use podperf_model::error::{Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::memory::memory_bytes;
-use podperf_model::plan::{CheckedPlan, Plan, Role};
+use podperf_model::plan::{CheckedPlan, ClientPermissions, Plan, Role};
 use podperf_model::{Context as _, During as _};
 
 /// For a client to take the last message and leave.
@@ -73,6 +73,15 @@ fn wait_until_left(incoming: &Receiver<Result<FromClient>>) {
     while Instant::now() < deadline && matches!(incoming.recv_deadline(deadline), Ok(Ok(_))) {}
 }
 
+/// What the client at the other end of the control connection may choose of this end.
+fn permissions(
+    context: &PortContext<'_>,
+    ends: Option<(SocketAddr, SocketAddr)>,
+) -> ClientPermissions {
+    let told = context.options.permissions;
+    ends.map_or(told, |(_, client)| told.of(client.ip()))
+}
+
 fn prepare(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
@@ -82,6 +91,7 @@ fn prepare(
 ) -> Result<()> {
     let ClientInfo { peer, hello, host, ends } = client;
     let plan = checked(plan, &context.options.limits)?;
+    permissions(context, ends).check(&plan.server).with_kind(Kind::Unmeasured)?;
     // Until the engine is gone, which is dropped before.
     let conditions = memory_conditions(&Roots::default());
     let needed = memory_bytes(&plan, Role::Server, &conditions);

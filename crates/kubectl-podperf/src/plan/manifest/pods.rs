@@ -9,6 +9,9 @@ use crate::plan::layout::{DENIED_PORT, Replica};
 use crate::plan::path::{ClientRole, ServerRole};
 use podperf_model::schedule::AgentConfig;
 
+/// What a run's own clients may choose of its servers. Nobody else has the run's token.
+const OWN_CLIENTS: [&str; 2] = ["--allow-client-affinity", "--allow-client-spin"];
+
 impl ManifestBuilder<'_> {
     /// A server's pod; for a hairpin the client is in it too.
     pub(crate) fn server(
@@ -73,6 +76,7 @@ impl ManifestBuilder<'_> {
         if let Some(data_port) = data_port.filter(|_| self.layout.data_port) {
             args.extend(["--data-port".to_owned(), data_port.to_string()]);
         }
+        args.extend(OWN_CLIENTS.map(str::to_owned));
         let mut container = self.container(name, &args);
         // Once it listens nothing probes it any more, so that nothing disturbs a measurement.
         container["startupProbe"] = json!({
