@@ -16,6 +16,7 @@ mod host;
 mod man;
 mod output;
 mod rr;
+mod schema;
 mod serve;
 mod signals;
 mod stream;
@@ -33,13 +34,11 @@ use std::time::Duration;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use output::{Output, OutputArgs, print};
+use output::{Output, OutputArgs};
 use podperf_engine::control::client::{Target, measure};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
-use podperf_model::result::schema::json_schema;
-use podperf_report::json;
 use system::System;
 
 /// Measures what a network path carries and what it costs: throughput, request/response latency,
@@ -123,7 +122,7 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
         Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
-        Command::Schema => print(|to| to.write_all(json::render(&json_schema()).as_bytes())),
+        Command::Schema => schema::run(),
     }
 }
 

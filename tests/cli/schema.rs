@@ -1,6 +1,8 @@
-//! The JSON Schema in docs/ is the one the types make, and documents obey it.
+//! The JSON Schema in docs/: the types make it, the program prints it, documents obey it.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::schema::json_schema;
@@ -8,16 +10,36 @@ use podperf_model::result::testing;
 use podperf_report::json;
 use serde_json::Value;
 
+/// Renews the file instead of refusing it.
+const RENEW: &str = "UPDATE_SCHEMA";
+
+fn published() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/podperf.run.v1.schema.json")
+}
+
 #[test]
-fn the_file_in_docs_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/podperf.run.v1.schema.json");
+fn the_schema_in_docs_is_up_to_date() {
     let expected = format!("{:#}\n", json_schema());
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    if std::env::var_os(RENEW).is_some() {
+        fs::write(published(), &expected).expect("docs/ can be written to");
+    }
+    let found = fs::read_to_string(published()).unwrap_or_default();
     assert!(
         found == expected,
-        "{} is out of date; run: podperf schema > docs/podperf.run.v1.schema.json",
-        path.display()
+        "{} is out of date; run: {RENEW}=1 cargo test -p podperf --test cli the_schema_in_docs",
+        published().display()
     );
+}
+
+/// A schema that has just been renewed is not in the program yet.
+#[test]
+fn the_program_prints_the_schema_in_docs() {
+    if std::env::var_os(RENEW).is_some() {
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_podperf")).arg("schema").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout == fs::read(published()).unwrap(), "not the file in docs/");
 }
 
 /// What is wrong with a document, in words.

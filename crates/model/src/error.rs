@@ -6,14 +6,14 @@
 
 use std::{fmt, io};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a failure means for the run as a whole; decides the exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The command line asks for something impossible. Exit status 2.
@@ -46,7 +46,8 @@ impl Kind {
 }
 
 /// What failed, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The command line, a plan or a file asks for something impossible.
@@ -132,7 +133,8 @@ const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
 
 /// A failure: `operation peer: cause (remedy)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Error {
     /// What the failure means for the run.
     pub kind: Kind,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Everything one end reads at one instant.
@@ -56,7 +55,8 @@ pub struct Datagrams {
 }
 
 /// The part of TCP_INFO that tells how a flow fared (linux/tcp.h).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TcpInfo {
     /// Segments retransmitted over the connection's life (tcpi_total_retrans).
     pub retransmits: u32,

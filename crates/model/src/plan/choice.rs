@@ -26,8 +26,9 @@ macro_rules! choice {
         $(#[$attribute])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq,
-            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+            serde::Serialize, serde::Deserialize,
         )]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $type {
             $($(#[doc = $help])+ $(#[$default])? #[serde(rename = $name)] $variant,)+
         }

@@ -1,6 +1,5 @@
 //! Connect, request, response, close: what each flow does again and again.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::choice::choice;
@@ -8,7 +7,8 @@ use super::choice::choice;
 use crate::units::Bytes;
 
 /// A connection a transaction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CrrPlan {
     /// Size of a request.
     pub request_bytes: Bytes,

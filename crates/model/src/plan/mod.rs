@@ -23,7 +23,6 @@ mod workload;
 use std::ops::Range;
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{BitRate, Bytes, seconds};
@@ -42,7 +41,8 @@ pub use workload::Workload;
 
 /// One measurement, as both ends carry it out: plain data, whatever it says. [`CheckedPlan::new`]
 /// applies the rules.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// What every flow does.
     pub workload: Workload,
@@ -50,11 +50,11 @@ pub struct Plan {
     pub stop_condition: StopCondition,
     /// Time between the common start and the opening of the window; not counted.
     #[serde(rename = "warm_up_seconds", with = "seconds")]
-    #[schemars(with = "f64")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub warm_up: Duration,
     /// Time between two intermediate readings.
     #[serde(rename = "interval_seconds", with = "seconds")]
-    #[schemars(with = "f64")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub interval: Duration,
     /// Streams per direction, or request/response flows.
     pub flows: u32,
@@ -67,7 +67,8 @@ pub struct Plan {
 }
 
 /// Bulk transfer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamPlan {
     /// Which way the bytes go.
     pub direction: Direction,
@@ -114,14 +115,15 @@ impl Direction {
 }
 
 /// When the window closes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StopCondition {
     /// After a time.
     Time {
         /// Length of the window.
         #[serde(rename = "window_seconds", with = "seconds")]
-        #[schemars(with = "f64")]
+        #[cfg_attr(feature = "schema", schemars(with = "f64"))]
         window: Duration,
     },
     /// When so many bytes have been received, over all streams of one direction.
@@ -137,7 +139,8 @@ pub enum StopCondition {
 }
 
 /// How one end lays out its workers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EndPlan {
     /// Worker threads; absent: one a flow while there are few, else one a CPU.
     pub workers: Option<u32>,
@@ -149,7 +152,8 @@ pub struct EndPlan {
 }
 
 /// Where workers run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pin {
     /// Each worker a CPU of its own out of the allowed set; the NIC's NUMA node first, physical
@@ -163,7 +167,8 @@ pub enum Pin {
 }
 
 /// What is asked of every data socket. Absent: the system's default.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketPlan {
     /// TCP_CONGESTION.
     pub congestion_control: Option<String>,
@@ -202,7 +207,8 @@ pub enum FlowRole {
 }
 
 /// Which end of the control connection this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The end that was told to measure.

@@ -1,6 +1,5 @@
 //! What a request/response run asks for, the load beside it, and what waits for its flows.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StreamPlan;
@@ -8,7 +7,8 @@ use super::choice::choice;
 use crate::units::Bytes;
 
 /// Request/response.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RrPlan {
     /// Size of a request.
     pub request_bytes: Bytes,
@@ -42,7 +42,8 @@ impl Default for RrPlan {
 }
 
 /// Bulk streams that load the path while request/response flows are measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadPlan {
     /// Streams per direction.
     pub streams: u32,

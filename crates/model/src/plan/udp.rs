@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::choice::choice;
@@ -23,7 +22,8 @@ pub const MAX_SEGMENTS_PER_SEND: u64 = 64;
 pub const DEFAULT_DATAGRAM_BYTES: usize = 1448;
 
 /// A stream of datagrams.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UdpPlan {
     /// Which way the datagrams go.
     pub direction: Direction,
@@ -42,7 +42,8 @@ pub struct UdpPlan {
 }
 
 /// Requests and responses of one datagram each, one in flight on a flow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UdpRrPlan {
     /// Payload of a request.
     pub request_bytes: Bytes,
@@ -50,7 +51,7 @@ pub struct UdpRrPlan {
     pub response_bytes: Bytes,
     /// A response that has not come after this time counts as lost, and the next request goes on.
     #[serde(rename = "timeout_seconds", with = "seconds")]
-    #[schemars(with = "f64")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub timeout: Duration,
     /// As for streams of datagrams.
     pub fragment: bool,

@@ -1,6 +1,5 @@
 //! How a worker waits for what the other end sends.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Invalid, parse_count};
@@ -10,7 +9,8 @@ use crate::units::{Invalid, parse_count};
 pub const MAX_BUSY_POLL_US: u32 = 1_000_000;
 
 /// How a worker waits for requests or responses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// Asleep in the kernel until something comes.

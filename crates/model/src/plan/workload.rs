@@ -4,7 +4,6 @@
 //! says here what it is and needs no change where it is not named. What has to name it is listed in
 //! docs/ARCHITECTURE.md.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::udp::{UdpPlan, UdpRrPlan};
@@ -12,7 +11,8 @@ use super::{CrrPlan, Direction, LoadPlan, RrPlan, StreamPlan};
 use crate::units::{BitRate, Bytes};
 
 /// What a flow does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Workload {
     /// One-way bulk transfer.

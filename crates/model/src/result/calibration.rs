@@ -4,7 +4,6 @@
 //! Enters: a record and a merged [`Run`]. Leaves: the run with its [`Ceiling`] and a verdict that
 //! knows it. Pure functions; measuring and storing are `calibration`'s business.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::HostFacts;
@@ -19,7 +18,8 @@ pub const SCHEMA: &str = "podperf.calibration/v1";
 const UNMEASURED: &str = "the run has no figure to compare";
 
 /// Everything measured about podperf on one machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Calibration {
     /// `podperf.calibration/v1`.
     pub schema: String,
@@ -48,7 +48,8 @@ pub struct Calibration {
 }
 
 /// What a calibration holds for. It outlives a reboot.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Machine {
     /// podperf's version.
     pub podperf_version: String,
@@ -63,7 +64,8 @@ pub struct Machine {
 }
 
 /// One step of a loop, or one reading.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepCost {
     /// Which, in snake_case.
     pub step: String,
@@ -73,7 +75,8 @@ pub struct StepCost {
 
 /// One call on loopback by one method. The kernel receives in the sender's context there, so that
 /// is in the cost of a send call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallCost<M> {
     /// How.
     pub method: M,
@@ -84,7 +87,8 @@ pub struct CallCost<M> {
 }
 
 /// Goodput over loopback.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StreamCeiling {
     /// How bytes were sent.
     pub send: SendMethod,
@@ -99,7 +103,8 @@ pub struct StreamCeiling {
 }
 
 /// Round trips over loopback.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RrFloor {
     /// How both ends waited.
     pub wait: String,
@@ -116,7 +121,8 @@ pub struct RrFloor {
 }
 
 /// Where the two ends of a flow run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunPlacement {
     /// Wherever the scheduler puts them.
@@ -128,7 +134,8 @@ pub enum RunPlacement {
 }
 
 /// A part that is missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeftOut {
     /// What.
     pub what: String,

@@ -1,7 +1,6 @@
 //! What one end brings home. The same records travel over the control connection, so that what was
 //! measured before a failure is on the client already when the server is lost.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -90,7 +89,8 @@ pub struct SendUse {
 }
 
 /// Bytes that went by one method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MovedBy<M> {
     /// The method.
     pub method: M,
@@ -173,9 +173,8 @@ pub struct FlowReport {
 }
 
 /// The connections that one end opened or accepted, over the run's whole life.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionUse {
     /// Connections whose transaction was completed, warm-up and tail included.
     pub connections: u64,

@@ -11,6 +11,7 @@ pub mod end_result;
 pub mod intervals;
 pub mod merge;
 pub mod run;
+#[cfg(feature = "schema")]
 pub mod schema;
 pub mod verdict;
 

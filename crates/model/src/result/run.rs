@@ -6,7 +6,6 @@ mod machine;
 mod transport;
 mod udp;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -25,7 +24,8 @@ pub use udp::{DatagramCalls, DatagramFacts, Udp};
 pub const SCHEMA: &str = "podperf.run/v1";
 
 /// One measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// `podperf.run/v1`.
     pub schema: String,
@@ -104,7 +104,8 @@ impl Run {
 }
 
 /// A pair of values, one an end.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ends<T> {
     /// The end that was told to measure.
     pub client: T,
@@ -135,7 +136,8 @@ impl<T> Ends<T> {
 }
 
 /// Whether a run did what was planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// All of it.
@@ -145,7 +147,8 @@ pub enum Status {
 }
 
 /// The measured window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Window {
     /// Its length by the client's clock, in seconds (by the server's when the client has no two
     /// readings).
@@ -160,7 +163,8 @@ pub struct Window {
 }
 
 /// Goodput over all streams. Each end's bytes are divided by its own clock.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Throughput {
     /// What the receivers got, in bits per second: the headline. With both directions, their sum.
     /// For request/response: requests received by the server plus responses received by the client.
@@ -185,7 +189,8 @@ pub struct Throughput {
 }
 
 /// One stream or flow over the window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stream {
     /// Number of the stream, from 0.
     pub id: u32,
@@ -225,7 +230,8 @@ pub struct Stream {
 }
 
 /// Bytes over a stream's whole life.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lifetime {
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
@@ -236,7 +242,8 @@ pub struct Lifetime {
 }
 
 /// Which way a stream goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StreamDirection {
     /// Client to server.
@@ -260,7 +267,8 @@ impl StreamDirection {
 }
 
 /// What TCP says held the sender back: shares of the window (tcpi_busy_time and its parts).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limited {
     /// Share of the window with data outstanding or queued.
     #[serde(rename = "busy_share")]
@@ -274,7 +282,8 @@ pub struct Limited {
 }
 
 /// Request/response transactions.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Transactions {
     /// Completed inside the window.
     pub count: u64,
@@ -283,7 +292,8 @@ pub struct Transactions {
 }
 
 /// One interval inside the window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// Start, in seconds after the window opened (client's clock).
     pub start_seconds: f64,
@@ -318,7 +328,8 @@ pub struct Interval {
 }
 
 /// What bound the run, and what says so.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// The bound.
     pub bound_by: Bound,
@@ -327,7 +338,8 @@ pub struct Verdict {
 }
 
 /// What can bound a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// The device's line rate.
@@ -359,7 +371,8 @@ pub enum Bound {
 }
 
 /// Something that makes a figure doubtful.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Warning {
     /// Stable name, in snake_case.
     pub code: String,

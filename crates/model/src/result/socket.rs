@@ -1,10 +1,10 @@
 //! What a data socket got: that part of the result.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was asked of a data socket and what the kernel granted (read back).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SocketFacts {
     /// Own address and port.
     pub local: String,

@@ -12,7 +12,6 @@ mod sources;
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::metrics::host::host_facts;
@@ -23,7 +22,7 @@ use podperf_model::facts::HostFacts;
 use podperf_model::reading::HostCounters;
 
 /// One question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DoctorCheck {
     /// Stable name, in snake_case.
     pub name: &'static str,
@@ -36,7 +35,7 @@ pub struct DoctorCheck {
 }
 
 /// How a check stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
     /// Nothing speaks against it.

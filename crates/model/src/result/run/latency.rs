@@ -1,10 +1,10 @@
 //! Distributions of times, and how a schedule was kept: that part of the result.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A latency distribution, in nanoseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Values recorded.
     pub count: u64,
@@ -42,7 +42,8 @@ pub struct Latency {
 }
 
 /// How an open-loop schedule was kept: requests that were due, or sends of datagrams.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScheduleFacts {
     /// Sends that were due in the window.
     pub due: u64,

@@ -2,11 +2,11 @@
 //! podperf itself could do at most there. Data only; the figures are taken in `result::cpu`,
 //! `result::packets` and `result::calibration`.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Time by mode, as a share of the time that passed: 1.0 is one CPU all the time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CpuModes {
     /// User mode, guests included.
     #[serde(rename = "user_cores")]
@@ -35,7 +35,8 @@ pub struct CpuModes {
 }
 
 /// CPU over the window, in busy cores: 1.0 is one CPU for the whole window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cpu {
     /// All CPUs together.
     #[serde(flatten)]
@@ -65,7 +66,8 @@ pub struct Cpu {
 }
 
 /// One CPU over the window, in shares of it: 0 to 1, give or take a tick.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerCpu {
     /// CPU id, from the label.
     pub cpu: u32,
@@ -75,7 +77,8 @@ pub struct PerCpu {
 }
 
 /// The process's own CPU, in busy cores.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessCpu {
     /// User mode.
     #[serde(rename = "user_cores")]
@@ -91,7 +94,8 @@ pub struct ProcessCpu {
 }
 
 /// The cgroup's CPU over the window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CgroupUse {
     /// Busy cores of the whole group.
     pub usage_cores: Option<f64>,
@@ -104,7 +108,8 @@ pub struct CgroupUse {
 }
 
 /// The packet path over the window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Packets {
     /// softnet: packets processed.
     pub processed: Option<u64>,
@@ -123,7 +128,8 @@ pub struct Packets {
 }
 
 /// CPU over an interval, in busy cores.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IntervalCpu {
     /// User and nice.
     #[serde(rename = "user_cores")]
@@ -151,7 +157,8 @@ pub struct IntervalCpu {
 
 /// How close a run came to what podperf reaches over loopback on the client's machine, as
 /// `podperf calibrate` measured it there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ceiling {
     /// Which of the calibration's figures: methods, number of streams, placement.
     pub figure: String,

@@ -1,7 +1,6 @@
 //! How bytes moved between podperf and the kernel, and what became of connections: the parts of the
 //! result about transports and about connections that do not last.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Lifetime;
@@ -9,7 +8,8 @@ use crate::plan::{ReceiveMethod, SendMethod};
 use crate::result::end_result::{ConnectionUse, MovedBy};
 
 /// How one end moved the bytes of its streams, over their whole life.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransportFacts {
     /// As a sender; null where this end sent no stream.
     pub send: Option<SendFacts>,
@@ -18,7 +18,8 @@ pub struct TransportFacts {
 }
 
 /// How one end's senders handed bytes to the kernel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SendFacts {
     /// The method asked for.
     pub asked: SendMethod,
@@ -35,7 +36,8 @@ pub struct SendFacts {
 }
 
 /// What the kernel said about zero-copy sends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ZerocopyFacts {
     /// Sends that the kernel has reported on.
     pub sends: u64,
@@ -49,7 +51,8 @@ pub struct ZerocopyFacts {
 }
 
 /// How one end's receivers took bytes from the kernel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReceiveFacts {
     /// The method asked for.
     pub asked: ReceiveMethod,
@@ -67,7 +70,8 @@ pub struct ReceiveFacts {
 }
 
 /// The connections of both ends, over the run's whole life.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connections {
     /// Bytes sent and received over all connections, both ways; null when an end did not report.
     pub lifetime: Option<Lifetime>,

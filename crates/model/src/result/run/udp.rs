@@ -1,13 +1,13 @@
 //! Datagrams: that part of the result.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Ends;
 use crate::plan::udp::Offload;
 
 /// What became of the datagrams that the senders sent inside their windows, over all flows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Udp {
     /// What became of them; null for request/response, and where an end did not report.
     pub datagrams: Option<DatagramFacts>,
@@ -19,7 +19,8 @@ pub struct Udp {
 }
 
 /// What became of datagrams that were sent inside the sender's window, of one flow or of all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DatagramFacts {
     /// Datagrams that the sender's kernel took while the sender's window was open.
     pub sent: u64,
@@ -44,7 +45,8 @@ pub struct DatagramFacts {
 }
 
 /// How one end moved datagrams between itself and its kernel.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DatagramCalls {
     /// Segmentation offload (UDP_SEGMENT) as asked for; null: this end did not send.
     pub gso_asked: Option<Offload>,
