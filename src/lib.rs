@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 pub use plan_builder::PlanBuilder;
 pub use podperf_engine::control::client::Target;
 pub use podperf_engine::control::server::{BackgroundServer, ServeOptions};
-pub use podperf_engine::control::token::Token;
+pub use podperf_engine::policy::Token;
 pub use podperf_model::error::{Code, Error, Kind, Result};
 pub use podperf_model::plan::limits::Limits;
 pub use podperf_model::plan::udp::{Offload, UdpPlan, UdpRrPlan};

@@ -33,9 +33,10 @@ use std::time::Duration;
 
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingSubcommand;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use humantime::format_duration;
 
 use output::{Output, OutputArgs};
-use podperf_engine::control::client::{Target, measure};
+use podperf_engine::control::client::{Hooks, QueuePlace, Target, measure_with};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
@@ -175,7 +176,14 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
             live.interval(interval);
         }
     };
-    let mut run = measure(&plan, &target, &mut watch, &stop);
+    let log = output.log();
+    let mut queued = |QueuePlace { place, longest_wait }: QueuePlace| {
+        let longest = Duration::from_secs(longest_wait.as_secs());
+        let longest = format_duration(longest);
+        log(&format!("waiting in the server's queue: place {place}, for {longest} at most"));
+    };
+    let hooks = Hooks { watch: &mut watch, queued: &mut queued, before_start: &mut || Ok(()) };
+    let mut run = measure_with(&plan, &target, hooks, &stop);
     if let Some(live) = &mut live {
         live.finish();
     }

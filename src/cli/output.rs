@@ -69,6 +69,11 @@ impl Output {
         Ok(Self { json, quiet, file: file.transpose()? })
     }
 
+    /// Returns what prints a line about the run; nothing when told to be quiet.
+    pub(super) fn log(&self) -> impl Fn(&str) + use<> {
+        stderr_log(self.quiet)
+    }
+
     /// Returns what prints each interval as it ends; nothing when told to be quiet.
     pub(super) fn live(&self, plan: &Plan) -> Option<Live> {
         (!self.quiet).then(|| Live::new(plan, io::stderr().is_terminal()))

@@ -8,10 +8,11 @@ use clap::Args;
 use humantime::format_duration;
 
 use crate::cli::common::positive;
-use crate::cli::output::background_log;
-use crate::cli::system::System;
+use crate::cli::output::{background_log, print};
+use crate::cli::system::{System, TOKEN_VARIABLE};
 use crate::cli::{signals, values};
 use podperf_engine::control::server::{ServeOptions, serve};
+use podperf_engine::policy::PolicyFile;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::ClientPermissions;
 use podperf_model::plan::limits::Limits;
@@ -47,6 +48,13 @@ pub(super) struct ServeArgs {
     /// PODPERF_TOKEN, if set
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     token_file: Option<PathBuf>,
+    /// TOML file that says who may come and how much each may have (docs/SERVER.md); read again
+    /// on SIGHUP. What a rule says of time, CPUs and spinning takes the place of the options
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file", help_heading = "Limits")]
+    policy: Option<PathBuf>,
+    /// Say what such a file allows, or where it is broken, and serve nobody
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    check: Option<PathBuf>,
     /// End after one measurement
     #[arg(short = '1', long)]
     once: bool,
@@ -93,11 +101,20 @@ Examples:
   podperf serve                                     on all addresses, port 5210
   podperf serve --token-file /run/secrets/podperf   for those who know the secret
   podperf serve -p 5211 --bind 192.0.2.2 -1         on one address, for one measurement
-  podperf serve --max-streams 64 --max-time 2m      with tighter limits";
+  podperf serve --max-streams 64 --max-time 2m      with tighter limits
+  podperf serve --check policy.toml                 what a policy allows, in words
+  podperf serve --policy policy.toml                who may come, and how much each may have";
 
 /// Serves until a signal, or after one measurement; returns the exit status.
 pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
-    let options = args.resolve(system)?;
+    if let Some(policy) = &args.check {
+        let policy = PolicyFile::read(policy)?;
+        return print(|to| write!(to, "{policy}"));
+    }
+    let mut options = args.resolve(system)?;
+    if options.policy.is_some() {
+        options.reload = Some(signals::watch_reload()?);
+    }
     let stop = signals::watch()?;
     let ended_by = serve(&options, &background_log(args.quiet)?, &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
@@ -113,12 +130,21 @@ impl ServeArgs {
             let allowed = format!("allowed: more than 0s, at most {most}");
             return Err(Error::usage("--start-timeout", asked, allowed));
         }
+        let token = system.token(self.token_file.as_deref())?;
+        if let (Some(policy), Some(_)) = (&self.policy, &token) {
+            let cause =
+                format!("allowed: with {TOKEN_VARIABLE} unset: the policy names the tokens");
+            return Err(Error::usage("--policy", policy.display(), cause));
+        }
+        let policy = self.policy.as_deref().map(PolicyFile::open).transpose()?;
         Ok(ServeOptions {
             bind: self.bind,
             port: self.port,
             data_port: self.data_port.unwrap_or(0),
             mptcp: self.mptcp,
-            token: system.token(self.token_file.as_deref())?,
+            token,
+            policy,
+            reload: None,
             once: self.once,
             limits: self.limits()?,
             permissions: ClientPermissions {

@@ -37,6 +37,29 @@ pub(super) fn watch() -> Result<Receiver<Kind>> {
     Ok(receiver)
 }
 
+/// Blocks SIGHUP for the whole process and brings it by a channel. To be called before [`watch`],
+/// whose thread is not to take it.
+///
+/// # Errors
+/// When the mask cannot be set or the thread not be started.
+pub(super) fn watch_reload() -> Result<Receiver<()>> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "watch signals", error);
+    // Nor is the thread of this one to take those.
+    let all = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
+    all.thread_block().map_err(|error| failed(&error))?;
+    let signals = SigSet::from(Signal::SIGHUP);
+    // One that nobody has looked at yet stands for those that follow it.
+    let (sender, receiver) = bounded(1);
+    let watch = move || {
+        while signals.wait().is_ok() {
+            let _ = sender.try_send(());
+        }
+    };
+    thread::Builder::new().name("reload".into()).spawn(watch).map_err(|error| failed(&error))?;
+    Ok(receiver)
+}
+
 fn kind_of(signal: Signal) -> Kind {
     if signal == Signal::SIGTERM { Kind::Terminated } else { Kind::Interrupted }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use podperf_engine::control::token::Token;
 use podperf_engine::metrics::topology::allowed_cpus;
+use podperf_engine::policy::Token;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::{CheckedPlan, Pin, cpu_list};
 

@@ -5,8 +5,7 @@
 use std::net::IpAddr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use podperf_model::plan::MAX_CPUS;
-use podperf_model::plan::{Choice, Pin, Wait};
+use podperf_model::plan::{Choice, MAX_CPUS, Pin, Wait, parse_cpus};
 use podperf_model::units::{Invalid, parse_count};
 
 /// Parses the name of a choice; lists them all in the help.
@@ -39,25 +38,11 @@ pub(super) fn pin(text: &str) -> Result<Pin, Invalid> {
     match text {
         "auto" => Ok(Pin::Auto),
         "none" => Ok(Pin::None),
-        list => cpus(list).map(Pin::List).ok_or_else(|| {
+        list => parse_cpus(list).map(Pin::List).ok_or_else(|| {
             let last = MAX_CPUS - 1;
             Invalid::allowed(format_args!("auto, none, or CPUs from 0 to {last} such as 0,2,4-7"))
         }),
     }
-}
-
-fn cpus(list: &str) -> Option<Vec<u32>> {
-    let cpu = |text| parse_count::<u32>(text).ok().filter(|cpu| *cpu < MAX_CPUS);
-    let mut cpus = Vec::new();
-    for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (cpu(first)?, cpu(last)?);
-        if first > last {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
 }
 
 /// `block`, `spin` or `busy-poll=US`.

@@ -18,8 +18,8 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("kubectl-podperf", &["podperf", "podperf-model", "podperf-report"]),
 ];
 /// The engine's parts; each imports only from those before it.
-const PARTS: [&str; 7] =
-    ["transport", "workload", "engine", "net", "control", "calibration", "coordination"];
+const PARTS: [&str; 8] =
+    ["transport", "workload", "engine", "net", "policy", "control", "calibration", "coordination"];
 /// Read the machine beside the engine, and know no other part.
 const BESIDE: &str = "metrics";
 const ENGINE: &str = "crates/engine/src/";

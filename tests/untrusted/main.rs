@@ -16,6 +16,7 @@ mod netperf;
 mod netserver;
 mod placement;
 mod places;
+mod policy;
 mod queues;
 mod reflection;
 mod silence;

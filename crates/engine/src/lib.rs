@@ -2,7 +2,7 @@
 //! control connection between the ends.
 //!
 //! A lower part never imports a higher one: `transport` ← `workload` ← `engine` ← `net` ←
-//! `control` ← `calibration` ← `coordination`; `metrics` stands beside the engine.
+//! `policy` ← `control` ← `calibration` ← `coordination`; `metrics` stands beside the engine.
 
 pub mod calibration;
 pub mod control;
@@ -10,5 +10,6 @@ pub mod coordination;
 pub mod engine;
 pub mod metrics;
 pub mod net;
+pub mod policy;
 pub mod transport;
 pub mod workload;

@@ -59,6 +59,14 @@ pub enum FromServer {
         #[serde(default)]
         port: Option<u16>,
     },
+    /// The plan has to wait until other runs have ended; told to clients with the feature
+    /// [`QUEUES`] alone, again whenever the place changes.
+    Queued {
+        /// Place in the queue; 1 is the first.
+        place: u32,
+        /// Seconds that it waits at the most from now on.
+        longest_wait_seconds: f64,
+    },
     /// All streams are connected and all workers stand at the gate.
     Ready(Box<EndFacts>),
     /// A reading inside the window.
@@ -82,6 +90,9 @@ pub enum FromServer {
     /// Still there.
     Heartbeat,
 }
+
+/// A feature of clients: they wait in a queue.
+pub const QUEUES: &str = "queue";
 
 /// Where a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +131,7 @@ pub fn features() -> Vec<String> {
     use podperf_model::plan::Choice as _;
     let send = SendMethod::ALL.iter().map(|method| format!("send:{}", method.name()));
     let receive = ReceiveMethod::ALL.iter().map(|method| format!("recv:{}", method.name()));
-    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr"]
+    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr", QUEUES]
         .map(String::from)
         .into_iter()
         .chain(send)

@@ -19,5 +19,4 @@ pub mod preamble;
 pub mod server;
 pub mod session;
 mod timing;
-pub mod token;
 mod wrong_proofs;

@@ -6,18 +6,21 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use crate::control::framing::{self, FrameReader, MAX_HANDSHAKE_MESSAGE_BYTES};
 use crate::control::handshake::{self, TOKEN_REMEDY, unauthorized, unexpected};
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::control::session::State;
-use crate::control::token::Token;
 use crate::control::wrong_proofs::WrongProofs;
 use crate::net::{FirstMessage, PendingStage, Progress, SessionId};
+use crate::policy::{Admission, Requirement, Token};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
@@ -37,6 +40,8 @@ pub struct ServerIdentity<'a> {
     pub boot_id: Option<String>,
     /// What it does beside the features of this version.
     pub feature: Option<&'static str>,
+    /// Who says what a client needs, instead of the token; absent: there is no policy.
+    pub admission: Option<&'a Admission>,
     /// From whom the token was guessed.
     wrong_proofs: RefCell<WrongProofs>,
 }
@@ -45,7 +50,45 @@ impl<'a> ServerIdentity<'a> {
     /// A server with this token, on the machine of this boot id.
     #[must_use]
     pub fn new(token: Option<&'a Token>, boot_id: Option<String>) -> Self {
-        Self { token, boot_id, feature: None, wrong_proofs: RefCell::default() }
+        Self { token, boot_id, feature: None, admission: None, wrong_proofs: RefCell::default() }
+    }
+
+    /// What a client at `ip` needs that says whether it has a token.
+    ///
+    /// # Errors
+    /// When nobody from there is let in.
+    fn requirement(&self, ip: IpAddr, has_token: bool) -> Result<Option<Requirement>> {
+        match self.admission {
+            None => Ok(self.token.map(|_| Requirement::Token)),
+            Some(admission) => admission
+                .requirement(ip, has_token)
+                .map(Some)
+                .map_err(|refusal| refusal.into_error(Kind::Unmeasured, "let in")),
+        }
+    }
+
+    /// Finds the token that a client at `ip` has proved, and the rule that it belongs to; absent:
+    /// it has proved none.
+    ///
+    /// # Errors
+    /// When it has proved one that does not hold now.
+    fn proved(
+        &self,
+        ip: IpAddr,
+        knows: impl Fn(&Token) -> bool,
+    ) -> Result<Option<(Option<Arc<str>>, Token)>> {
+        match self.admission {
+            None => {
+                let known = self.token.filter(|token| knows(token));
+                Ok(known.map(|token| (None, token.clone())))
+            }
+            Some(admission) => {
+                let proved = admission.prove(ip, knows, Timestamp::now());
+                let proved = proved
+                    .map_err(|refusal| refusal.into_error(Kind::Unmeasured, "authenticate with"))?;
+                Ok(proved.map(|(rule, token)| (Some(rule), token)))
+            }
+        }
     }
 }
 
@@ -77,6 +120,8 @@ struct PendingHandshake {
     own: Hello,
     /// Absent: the client has not said it.
     client: Option<Hello>,
+    /// The rule of the policy that it is under, once that is known.
+    rule: Option<Arc<str>>,
     /// The client's messages.
     frame: FrameReader,
 }
@@ -92,7 +137,16 @@ pub enum Opening {
         stream: u32,
     },
     /// The handshake of a client that is welcome: who it is.
-    Client(Box<Hello>),
+    Client(Box<WelcomedClient>),
+}
+
+/// A client that is welcome.
+#[derive(Debug)]
+pub struct WelcomedClient {
+    /// What it says of itself.
+    pub hello: Hello,
+    /// The rule of the policy that it is under; absent: there is no policy.
+    pub rule: Option<Arc<str>>,
 }
 
 impl<'a> PendingClient<'a> {
@@ -156,6 +210,7 @@ impl<'a> PendingClient<'a> {
                     state: State::New,
                     own,
                     client: None,
+                    rule: None,
                     frame: FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES),
                 }));
                 self.read_handshake()
@@ -187,7 +242,8 @@ impl<'a> PendingClient<'a> {
             }
         }
         let hello = handshake.client.take().ok_or_else(|| unexpected("hello"))?;
-        Ok(Progress::Complete(Opening::Client(Box::new(hello))))
+        let rule = handshake.rule.take();
+        Ok(Progress::Complete(Opening::Client(Box::new(WelcomedClient { hello, rule }))))
     }
 }
 
@@ -196,37 +252,52 @@ impl PendingHandshake {
     ///
     /// # Errors
     /// When the client speaks out of order; [`Code::Unauthorized`] when it cannot prove the token,
-    /// [`Code::Refused`] when too many wrong proofs came from its address.
+    /// [`Code::Refused`] when too many wrong proofs came from its address, or nobody from there is
+    /// let in.
     fn answer(
         &mut self,
         stream: &TcpStream,
         message: FromClient,
         server: &ServerIdentity<'_>,
     ) -> Result<()> {
-        let token = server.token;
-        self.state = self.state.after(&message, token.is_some(), false)?;
-        let proof = match (message, token) {
-            (FromClient::Hello(client), _) => {
-                self.client = Some(client);
+        let ip = stream.peer_addr().during("answer")?.ip();
+        let proof = match message {
+            FromClient::Hello(ref client) => {
+                let needed = server.requirement(ip, client.token)?;
+                let asks = needed == Some(Requirement::Token);
+                self.state = self.state.after(&message, asks, false)?;
+                if let Some(Requirement::Nothing(rule)) = needed {
+                    self.rule = Some(rule);
+                }
+                self.client = Some(client.clone());
+                self.own.token = asks;
                 send_now(stream, &FromServer::Hello(self.own.clone()))?;
-                if token.is_some() {
+                if asks {
                     return Ok(());
                 }
                 None
             }
-            (FromClient::Prove { proof }, Some(token)) => {
+            FromClient::Prove { ref proof } => {
+                self.state = self.state.after(&message, true, false)?;
                 let nonce = self.client.as_ref().map_or("", |client| &client.nonce);
-                let (ip, now) = (stream.peer_addr().during("answer")?.ip(), Instant::now());
+                let now = Instant::now();
                 let mut wrong_proofs = server.wrong_proofs.borrow_mut();
                 wrong_proofs.check(ip, now)?;
-                if !token.verify(Role::Client, nonce, &self.own.nonce, &proof) {
+                let knows =
+                    |token: &Token| token.verify(Role::Client, nonce, &self.own.nonce, proof);
+                let Some((rule, token)) = server.proved(ip, knows)? else {
                     wrong_proofs.add(ip, now);
                     let wrong = unauthorized("authenticate with", "wrong token");
                     return Err(wrong.with_remedy(TOKEN_REMEDY));
-                }
-                Some(token.prove(Role::Server, nonce, &self.own.nonce))
+                };
+                let proof = token.prove(Role::Server, nonce, &self.own.nonce);
+                self.rule = rule;
+                Some(proof)
             }
-            _ => return Err(unexpected("hello")),
+            _ => {
+                self.state.after(&message, false, false)?;
+                return Err(unexpected("hello"));
+            }
         };
         send_now(stream, &FromServer::Welcome { proof })
     }

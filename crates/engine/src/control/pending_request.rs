@@ -11,8 +11,7 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 
 use crate::control::framing::FrameReader;
-use crate::control::message::Hello;
-use crate::control::pending_client::{Opening, PendingClient, ServerIdentity};
+use crate::control::pending_client::{Opening, PendingClient, ServerIdentity, WelcomedClient};
 use crate::net::{FirstMessage, PendingStage, Progress, SessionId};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -36,7 +35,7 @@ pub trait Request: Sized {
     ///
     /// # Errors
     /// When it says something else.
-    fn read(hello: Hello, message: Self::Message) -> Result<Progress<Self>>;
+    fn read(client: WelcomedClient, message: Self::Message) -> Result<Progress<Self>>;
 }
 
 /// A connection on its way to a request.
@@ -50,7 +49,7 @@ pub struct PendingRequest<'a, R> {
 
 /// A client that is welcome, and its message as far as it has come.
 struct WelcomeClient {
-    hello: Hello,
+    client: WelcomedClient,
     frame: FrameReader,
 }
 
@@ -89,13 +88,14 @@ impl<R: Request> FirstMessage for PendingRequest<'_, R> {
                 Progress::Complete(Opening::Stream { session, stream }) => {
                     return R::stream(session, stream).map(Progress::Complete);
                 }
-                Progress::Complete(Opening::Client(hello)) => {
-                    Box::new(WelcomeClient { hello: *hello, frame: FrameReader::new(R::MAX_BYTES) })
+                Progress::Complete(Opening::Client(client)) => {
+                    let frame = FrameReader::new(R::MAX_BYTES);
+                    Box::new(WelcomeClient { client: *client, frame })
                 }
             },
         };
         match welcome.frame.read_from(self.client.stream()).during(R::OPERATION)? {
-            Progress::Complete(message) => R::read(welcome.hello, message),
+            Progress::Complete(message) => R::read(welcome.client, message),
             Progress::Incomplete => {
                 self.welcome = Some(welcome);
                 Ok(Progress::Incomplete)

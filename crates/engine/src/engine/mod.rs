@@ -242,6 +242,12 @@ impl Engine {
         Some(error)
     }
 
+    /// Says when in the window an error was.
+    #[must_use]
+    pub fn at_time(&self, error: Error) -> Error {
+        Error { at_seconds: self.window_seconds(), ..error }
+    }
+
     /// Seconds since the window opened.
     #[must_use]
     pub fn window_seconds(&self) -> Option<f64> {

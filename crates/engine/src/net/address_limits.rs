@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
+/// Sessions in all from which on one address gets a part of them.
+const MIN_SHARED_SESSIONS: usize = 16;
+
 /// How many there may be at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressLimits {
@@ -19,6 +22,20 @@ pub struct AddressLimits {
 }
 
 impl AddressLimits {
+    /// No limits.
+    pub const NONE: Self =
+        Self { per_address: usize::MAX, per_prefix: usize::MAX, in_all: usize::MAX };
+
+    /// Allows `in_all` sessions: three quarters of them to one address and seven eighths to one
+    /// network, so that whoever comes from elsewhere finds a place. Of a few one may have all.
+    #[must_use]
+    pub const fn of_sessions(in_all: usize) -> Self {
+        if in_all < MIN_SHARED_SESSIONS {
+            return Self { per_address: in_all, per_prefix: in_all, in_all };
+        }
+        Self { per_address: in_all / 4 * 3, per_prefix: in_all / 8 * 7, in_all }
+    }
+
     /// Allows `in_all`, and the shares of it to one address and to one prefix.
     pub(super) fn shared(in_all: u64, address: (usize, usize), prefix: (usize, usize)) -> Self {
         let in_all = usize::try_from(in_all).unwrap_or(usize::MAX).max(8);
@@ -29,10 +46,14 @@ impl AddressLimits {
 
 /// Which limit there is no more room in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReachedLimit {
+pub enum ReachedLimit {
+    /// Of one address.
     Address(usize),
+    /// Of one network.
     Prefix(usize),
+    /// Of all.
     InAll(usize),
+    /// The system's, on open files.
     Descriptors,
 }
 
@@ -105,7 +126,7 @@ pub(crate) fn address_of(ip: IpAddr) -> u128 {
 }
 
 /// The bits of the network around an address: the /24 of IPv4, the /48 of IPv6.
-pub(super) fn prefix_of(address: u128) -> u128 {
+pub(crate) fn prefix_of(address: u128) -> u128 {
     let is_ipv4 = address >> 32 == 0xffff;
     let host_bits = if is_ipv4 { 8 } else { 80 };
     address >> host_bits << host_bits

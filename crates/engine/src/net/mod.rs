@@ -19,8 +19,8 @@ mod pending;
 mod reservation;
 
 pub use acceptor::{Accepted, Acceptor};
-pub use address_limits::AddressLimits;
-pub(crate) use address_limits::address_of;
+pub use address_limits::{AddressLimits, ReachedLimit};
+pub(crate) use address_limits::{address_of, prefix_of};
 pub use client_threads::{ClientPlace, ClientThreads};
 pub use first_message::{FirstMessage, PendingStage, Progress};
 pub use listen::{ListeningPort, listen, wildcard};

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, never, unbounded};
+
+use super::address_limits::{AddressCounts, AddressLimits, ReachedLimit};
 
 /// A session's 128-bit random name. Knowing it is what lets a data connection join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,47 +65,56 @@ impl<T, S> WaitingSession<T, S> {
     }
 }
 
-/// Sessions by id; those that take no more connections (any more) are counted all the same.
-type Sessions<T, S> = Mutex<HashMap<SessionId, Option<WaitingSession<T, S>>>>;
+/// Sessions by id, and whose they are; those that take no more connections (any more) are counted
+/// all the same.
+#[derive(Debug)]
+struct Sessions<T, S> {
+    waiting: HashMap<SessionId, Option<WaitingSession<T, S>>>,
+    counts: AddressCounts,
+}
 
 /// All sessions of a server that have reserved streams. Ids are 128 random bits, so the time of a
 /// lookup tells an outsider nothing.
 #[derive(Debug)]
 pub struct Reservations<T, S> {
-    sessions: Arc<Sessions<T, S>>,
-    max_sessions: usize,
+    sessions: Arc<Mutex<Sessions<T, S>>>,
+    limits: AddressLimits,
 }
 
 /// The streams that one session has reserved; dropped, no more of them come in.
 #[derive(Debug)]
 pub struct StreamReservation<T, S> {
-    sessions: Arc<Sessions<T, S>>,
+    sessions: Arc<Mutex<Sessions<T, S>>>,
     id: SessionId,
+    ip: IpAddr,
     arrivals: Receiver<(u32, T)>,
 }
 
 impl<T, S> Reservations<T, S> {
-    /// Makes room for `max_sessions` at a time.
+    /// Makes room for as many sessions at a time as `limits` allow.
     #[must_use]
-    pub fn new(max_sessions: usize) -> Self {
-        Self { sessions: Arc::default(), max_sessions }
+    pub fn new(limits: AddressLimits) -> Self {
+        let sessions = Sessions { waiting: HashMap::new(), counts: AddressCounts::default() };
+        Self { sessions: Arc::new(Mutex::new(sessions)), limits }
     }
 
-    /// Reserves `max_streams` streams for the session `id`, and keeps `state` with them. None:
-    /// there are as many sessions as may be.
+    /// Reserves `max_streams` streams for the session `id` of a client at `ip`, and keeps `state`
+    /// with them.
+    ///
+    /// # Errors
+    /// The limit, when there are as many sessions as may be.
     pub fn reserve(
         &self,
         id: SessionId,
+        ip: IpAddr,
         max_streams: usize,
         state: S,
-    ) -> Option<StreamReservation<T, S>> {
+    ) -> Result<StreamReservation<T, S>, ReachedLimit> {
         let mut sessions = lock(&self.sessions);
-        if sessions.len() >= self.max_sessions {
-            return None;
-        }
+        sessions.counts.add(ip, &self.limits)?;
         let (sender, arrivals) = unbounded();
-        sessions.insert(id, Some(WaitingSession { arrivals: sender, max_streams, state }));
-        Some(StreamReservation { sessions: Arc::clone(&self.sessions), id, arrivals })
+        sessions.waiting.insert(id, Some(WaitingSession { arrivals: sender, max_streams, state }));
+        Ok(StreamReservation { sessions: Arc::clone(&self.sessions), id, ip, arrivals })
     }
 
     /// Calls `work` with the session `id`, if it waits.
@@ -112,12 +123,12 @@ impl<T, S> Reservations<T, S> {
         id: SessionId,
         work: impl FnOnce(&mut WaitingSession<T, S>) -> R,
     ) -> Option<R> {
-        lock(&self.sessions).get_mut(&id)?.as_mut().map(work)
+        lock(&self.sessions).waiting.get_mut(&id)?.as_mut().map(work)
     }
 
     /// Calls `work` with every session that waits.
     pub fn for_each(&self, work: impl FnMut(&mut WaitingSession<T, S>)) {
-        lock(&self.sessions).values_mut().flatten().for_each(work);
+        lock(&self.sessions).waiting.values_mut().flatten().for_each(work);
     }
 }
 
@@ -136,21 +147,21 @@ impl<T, S> StreamReservation<T, S> {
 
     /// Takes no more connections, and closes those that were not taken. The session still counts.
     pub fn close(&mut self) {
-        lock(&self.sessions).insert(self.id, None);
+        lock(&self.sessions).waiting.insert(self.id, None);
         self.arrivals = never();
     }
 }
 
 impl<T, S> Drop for StreamReservation<T, S> {
     fn drop(&mut self) {
-        lock(&self.sessions).remove(&self.id);
+        let mut sessions = lock(&self.sessions);
+        sessions.waiting.remove(&self.id);
+        sessions.counts.remove(self.ip);
     }
 }
 
 /// A session that panicked has left the map whole, so poison does not matter.
-fn lock<T, S>(
-    sessions: &Sessions<T, S>,
-) -> MutexGuard<'_, HashMap<SessionId, Option<WaitingSession<T, S>>>> {
+fn lock<T, S>(sessions: &Mutex<Sessions<T, S>>) -> MutexGuard<'_, Sessions<T, S>> {
     sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

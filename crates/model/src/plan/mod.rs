@@ -29,7 +29,7 @@ use crate::units::{BitRate, Bytes, seconds};
 pub use checked::CheckedPlan;
 pub use choice::Choice;
 use choice::choice;
-pub use cpus::cpu_list;
+pub use cpus::{cpu_list, parse_cpus};
 pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};

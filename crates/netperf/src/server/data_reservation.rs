@@ -2,7 +2,7 @@
 //! connections that come with it.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -23,16 +23,16 @@ pub(super) struct DataReservation {
 }
 
 impl DataReservation {
-    /// Reserves connections under a fresh token.
+    /// Reserves connections of a client at `ip` under a fresh token.
     ///
     /// # Errors
     /// When the system has no randomness or no descriptor.
-    pub(super) fn new(all: &DataReservations) -> io::Result<Self> {
+    pub(super) fn new(all: &DataReservations, ip: IpAddr) -> io::Result<Self> {
         let id = SessionId::random().map_err(io::Error::other)?;
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let arrived = Arc::new(EventFd::from_value_and_flags(0, flags)?);
-        let streams = all.reserve(id, MAX_STREAMS as usize, Arc::clone(&arrived));
-        let streams = streams.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+        let streams = all.reserve(id, ip, MAX_STREAMS as usize, Arc::clone(&arrived));
+        let streams = streams.map_err(|_| io::Error::from(io::ErrorKind::QuotaExceeded))?;
         Ok(Self { streams, arrived })
     }
 
@@ -76,14 +76,16 @@ pub(super) fn deliver(
 mod tests {
     use std::net::TcpListener;
 
+    use podperf_engine::net::AddressLimits;
+
     use super::*;
 
     #[test]
     fn connections_come_by_token_and_number_and_go_with_their_test() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connection = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let all = DataReservations::new(usize::MAX);
-        let reservation = DataReservation::new(&all).unwrap();
+        let all = DataReservations::new(AddressLimits::NONE);
+        let reservation = DataReservation::new(&all, IpAddr::from([127, 0, 0, 1])).unwrap();
         let token = reservation.token();
         assert!(!deliver(&all, [0; 16], 0, connection()), "nobody's");
         let mut slots = StreamSlots::new(2);

@@ -138,7 +138,7 @@ impl Session<'_> {
                 }
             }
             Some(ClientMessage::ConnectionToken) => {
-                match DataReservation::new(self.context.reservations) {
+                match DataReservation::new(self.context.reservations, self.control.peer.ip()) {
                     Ok(reservation) => {
                         let token = reservation.token();
                         self.reservation = Some(reservation);

@@ -13,7 +13,9 @@ use super::data_reservation::DataReservations;
 use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
-use podperf_engine::net::{ListeningPort, LogWriter, MemoryAccount, listen, wildcard};
+use podperf_engine::net::{
+    AddressLimits, ListeningPort, LogWriter, MemoryAccount, listen, wildcard,
+};
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
@@ -99,7 +101,7 @@ fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
     let context = ServerContext {
         options,
         log: &log,
-        reservations: &DataReservations::new(usize::MAX),
+        reservations: &DataReservations::new(AddressLimits::NONE),
         memory: &memory,
         closing: closing.as_fd(),
     };

@@ -21,12 +21,12 @@ use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::server::{BackgroundServer, ServeOptions};
 use crate::control::timing::PEER_TIMEOUT;
-use crate::control::token::Token;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::{boot_id, host_facts};
 use crate::metrics::memory_limits::{memory_budget, memory_conditions};
 use crate::metrics::roots::Roots;
 use crate::net::SessionId;
+use crate::policy::Token;
 use crate::workload::compat::CompatOptions;
 use cancellation::Cancellation;
 use data::Data;
@@ -40,6 +40,9 @@ use server_peer::ServerPeer;
 
 /// For each step until everything is ready to start, unless another time is asked for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest that a server may have a run wait.
+const MAX_QUEUE_WAIT: Duration = Duration::from_secs(86_400);
 
 /// Whom to measure against, and how long to wait.
 #[derive(Debug, Clone)]
@@ -98,9 +101,20 @@ struct DataTarget {
 pub struct Hooks<'a> {
     /// Sees every interval as it ends.
     pub watch: &'a mut dyn FnMut(&Interval),
+    /// Told the place in the server's queue, whenever it changes, of a run that has to wait.
+    pub queued: &'a mut dyn FnMut(QueuePlace),
     /// Called once, when both ends stand at the gate; the run starts when it returns. An error
     /// ends the run there.
     pub before_start: &'a mut dyn FnMut() -> Result<()>,
+}
+
+/// Where a run stands in a server's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// 1 is the first.
+    pub place: u32,
+    /// How much longer it may wait at the most.
+    pub longest_wait: Duration,
 }
 
 /// Carries out `plan` against `target`. `watch` sees every interval as it ends; a message on
@@ -112,7 +126,8 @@ pub fn measure(
     watch: &mut dyn FnMut(&Interval),
     stop: &Receiver<Kind>,
 ) -> Run {
-    measure_with(plan, target, Hooks { watch, before_start: &mut || Ok(()) }, stop)
+    let hooks = Hooks { watch, queued: &mut |_| (), before_start: &mut || Ok(()) };
+    measure_with(plan, target, hooks, stop)
 }
 
 /// Does the same for a caller who says when it starts.
@@ -255,7 +270,7 @@ fn run(
     let peer = ServerPeer { link, incoming, address, peer_timeout, cancellation };
     let prepare = FromClient::Prepare { plan: Box::new(plan.clone()) };
     peer.link.send(&prepare).with_kind(Kind::Unmeasured)?;
-    let (session, port) = session(&peer, deadline)?;
+    let (session, port) = session(&peer, deadline, target.connect_timeout, hooks.queued)?;
 
     let deadline = cancellation.deadline(target);
     let to = DataTarget { peer: address, bind: target.bind, session, deadline };
@@ -282,13 +297,33 @@ fn run(
     Ok(())
 }
 
-/// Waits until the server accepts the plan; returns the session its streams belong to, and the port
-/// of connections that do not last.
-fn session(peer: &ServerPeer<'_>, deadline: Instant) -> Result<(SessionId, Option<u16>)> {
-    let (session, port) = peer.wait_for("accept the plan at", deadline, |answer| match answer {
-        FromServer::Connect { session, port } => Some((session, port)),
-        _ => None,
-    })?;
+/// Waits until the server accepts the plan, `queued` or at once; returns the session its streams
+/// belong to, and the port of connections that do not last.
+fn session(
+    peer: &ServerPeer<'_>,
+    mut deadline: Instant,
+    connect_timeout: Duration,
+    queued: &mut dyn FnMut(QueuePlace),
+) -> Result<(SessionId, Option<u16>)> {
+    let (session, port) = loop {
+        let answer = peer.wait_for("accept the plan at", deadline, Some)?;
+        match answer {
+            FromServer::Connect { session, port } => break (session, port),
+            FromServer::Queued { place, longest_wait_seconds } => {
+                // However long it says: a signal ends it, and the server's silence.
+                let longest_wait = Duration::try_from_secs_f64(longest_wait_seconds)
+                    .unwrap_or_default()
+                    .min(MAX_QUEUE_WAIT);
+                queued(QueuePlace { place, longest_wait });
+                let until = Instant::now() + longest_wait + connect_timeout;
+                deadline = peer.cancellation.limit.map_or(until, |limit| limit.min(until));
+            }
+            _ => {
+                let other = "it sent another message";
+                return Err(peer.broke_protocol(other).with_kind(Kind::Unmeasured));
+            }
+        }
+    };
     let session = SessionId::from_hex(&session).ok_or_else(|| {
         Error::new(Kind::Unmeasured, "read the session from", "it is no session id")
             .with_code(Code::Protocol)

@@ -59,7 +59,7 @@ fn a_client_gets_through_with_the_right_token_alone() {
 
 fn new_handshake(own: &Hello) -> PendingHandshake {
     let frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
-    PendingHandshake { state: State::New, own: own.clone(), client: None, frame }
+    PendingHandshake { state: State::New, own: own.clone(), client: None, rule: None, frame }
 }
 
 fn next_answer(stream: &TcpStream) -> FromServer {

@@ -20,6 +20,7 @@ use crate::metrics::roots::Roots;
 use crate::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, SessionId,
 };
+use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
 
@@ -38,10 +39,11 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     let (done, session_over) = bounded(1);
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
-    let reservations = Reservations::new(max_sessions);
+    let reservations = Reservations::new(AddressLimits::of_sessions(max_sessions));
     let port = PortContext { options, reservations, flows, memory, log, closed };
 
-    let identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
+    let mut identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
+    identity.admission = options.policy.as_ref().map(PolicyFile::admission);
     let open = |stream| Ok(PendingRequest::new(stream, &identity));
     let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
     let mut flow_times = FlowTimes::default();
@@ -51,7 +53,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
             let peer = plain(from);
             // One that is gone has nobody to be served.
             let Ok(stream) = connection.into_stream() else { return };
-            let (hello, plan) = match message {
+            let (client, plan) = match message {
                 RunRequest::Stream { session, stream: number } => {
                     if !port.deliver(session, number, stream.into()) {
                         let line =
@@ -60,7 +62,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
                     }
                     return;
                 }
-                RunRequest::Run { hello, plan } => (hello, plan),
+                RunRequest::Run { client, plan } => (*client, plan),
             };
             let place = match threads.admit(from.ip()) {
                 Ok(place) => place,
@@ -68,7 +70,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
             };
             let (port, done, name) = (&port, &done, peer.clone());
             threads.spawn(scope, place, &peer, move || {
-                match serve_client::serve(stream, port, &name, hello, *plan) {
+                match serve_client::serve(stream, port, &name, client, *plan) {
                     Ok(()) => _ = done.try_send(()),
                     Err(error) => log(&format!("{name}: {error}")),
                 }

@@ -4,7 +4,7 @@
 //! Enters: an accepted plan and the streams that its session has reserved. Leaves: sockets, tuned,
 //! with what the kernel granted them; or the listener where they will be accepted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, select};
@@ -13,7 +13,7 @@ use socket2::Socket;
 use super::PortContext;
 use super::flows::SessionFlows;
 use crate::control::message::FromClient;
-use crate::net::{SessionId, StreamReservation, StreamSlots};
+use crate::net::{ReachedLimit, SessionId, StreamReservation, StreamSlots};
 use crate::transport::short_lived::SessionListener;
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
@@ -61,10 +61,13 @@ impl DataChannel {
     ) -> Result<Self> {
         let count = plan.lasting_connections();
         let flows = plan.workload.is_udp().then(|| (0..count).map(|_| None).collect());
-        let reserved = context.reservations.reserve(session, count as usize, flows);
-        let reservation = reserved.ok_or_else(|| {
-            let cause =
-                format!("the server is busy with {} sessions", context.options.limits.sessions);
+        let ip = ends.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |(_, peer)| peer.ip());
+        let reserved = context.reservations.reserve(session, ip, count as usize, flows);
+        let reservation = reserved.map_err(|limit| {
+            let cause = match limit {
+                ReachedLimit::InAll(count) => format!("the server is busy with {count} sessions"),
+                limit => format!("sessions are limited to {limit}"),
+            };
             Error::new(Kind::Unmeasured, "admit the run", cause)
                 .with_code(Code::Refused)
                 .with_remedy("try again later, or raise --max-sessions there")

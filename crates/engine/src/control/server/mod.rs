@@ -8,19 +8,21 @@ mod accept;
 mod background;
 mod data_channel;
 mod flows;
+mod policy_check;
 mod run;
 mod run_request;
 mod serve_client;
 
 use std::net::{IpAddr, SocketAddr};
+use std::thread::Builder;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
 use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
-use crate::control::token::Token;
 use crate::net::{ListeningPort, Log, MemoryAccount, Reservations, listen, wildcard};
+use crate::policy::{PolicyFile, Token};
 pub use background::BackgroundServer;
 use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
@@ -45,6 +47,11 @@ pub struct ServeOptions {
     pub mptcp: bool,
     /// The shared secret; absent: anybody may measure.
     pub token: Option<Token>,
+    /// Who may come and how much each may have, instead of the token; absent: whoever knows the
+    /// token, and all of it.
+    pub policy: Option<PolicyFile>,
+    /// Brings word that the policy's file is to be read again.
+    pub reload: Option<Receiver<()>>,
     /// End after one session.
     pub once: bool,
     /// What a client may ask.
@@ -72,6 +79,8 @@ impl ServeOptions {
             data_port: 0,
             mptcp: false,
             token: None,
+            policy: None,
+            reload: None,
             once: false,
             limits: Limits::default(),
             permissions: ClientPermissions::default(),
@@ -138,7 +147,19 @@ impl Server {
     /// # Errors
     /// When the listening socket breaks.
     pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-        accept::run(self, log, stop)
+        let Some(policy) = &self.options.policy else { return accept::run(self, log, stop) };
+        std::thread::scope(|scope| {
+            let (ending, ended) = bounded(0);
+            let keep = move || policy.keep(self.options.reload.as_ref(), &ended, log);
+            Builder::new()
+                .name("podperf-policy".into())
+                .spawn_scoped(scope, keep)
+                .during("start the policy's thread")?;
+            let served = accept::run(self, log, stop);
+            // Every session has ended, so that what is written then is all.
+            drop::<Sender<()>>(ending);
+            served
+        })
     }
 }
 
@@ -155,7 +176,7 @@ pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Res
     if let Err(error) = &server.flows {
         log(&format!("warning: runs of datagrams are refused: {error}"));
     }
-    if options.token.is_none() && !address.ip().is_loopback() {
+    if options.token.is_none() && options.policy.is_none() && !address.ip().is_loopback() {
         log("warning: anybody who reaches this port can make it send and receive; \
              set a token with --token-file or PODPERF_TOKEN");
     }

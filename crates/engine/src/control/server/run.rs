@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, at, never, select};
+use crossbeam_channel::{Receiver, at, never, select, tick};
 
 use super::PortContext;
 use super::data_channel::DataChannel;
+use super::policy_check::PolicyMeter;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
@@ -19,14 +20,16 @@ use podperf_model::result::end_result::EndReport;
 
 /// What a step of a run may take beyond what its plan says.
 const MAX_OVERTIME: Duration = Duration::from_secs(30);
+/// For a client to end a run that is beyond a limit of the policy.
+const MAX_TIME_OVER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Serves a prepared run until its client ends it; returns what its workers bring.
 pub(super) fn serve_run(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
     context: &PortContext<'_>,
-    engine: &mut Engine,
-    channel: &mut DataChannel,
+    (engine, channel): (&mut Engine, &mut DataChannel),
+    meter: Option<PolicyMeter>,
 ) -> Result<EndReport> {
     let plan = engine.plan().clone();
     let start_timeout = context.options.start_timeout;
@@ -40,16 +43,24 @@ pub(super) fn serve_run(
         start_timeout,
         channel,
         counted,
-        max_duration: context.options.limits.duration,
+        max_duration: meter
+            .as_ref()
+            .and_then(PolicyMeter::max_time)
+            .unwrap_or(context.options.limits.duration),
+        meter,
+        over: None,
         next: None,
         opened: None,
         closed: false,
     };
-    if let Err(error) = run.until_stopped(incoming, &context.closed) {
-        run.engine.stop(Duration::ZERO);
-        return Err(error);
+    let ended = run.until_stopped(incoming, &context.closed);
+    let drain = if ended.is_ok() { DRAIN_TIMEOUT } else { Duration::ZERO };
+    let report = run.engine.stop(drain);
+    if let Some(meter) = &mut run.meter {
+        // What has moved since the last look.
+        meter.look(run.engine.progress(), Instant::now());
     }
-    Ok(run.engine.stop(DRAIN_TIMEOUT))
+    ended.map(|()| report)
 }
 
 /// One client's run.
@@ -64,8 +75,12 @@ struct ServerRun<'a> {
     start_timeout: Duration,
     channel: &'a mut DataChannel,
     counted: bool,
+    /// Holds the run to the policy.
+    meter: Option<PolicyMeter>,
     /// Of a run by count, which has no planned length.
     max_duration: Duration,
+    /// The limit of the policy that it is beyond.
+    over: Option<Error>,
     /// The time that the next reading is due.
     next: Option<Instant>,
     opened: Option<Instant>,
@@ -81,6 +96,7 @@ impl ServerRun<'_> {
     ) -> Result<()> {
         let failed =
             |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
+        let look = self.meter.as_ref().map_or_else(never, |_| tick(PolicyMeter::INTERVAL));
         while self.state != State::Stopped {
             select! {
                 recv(incoming) -> message => match message {
@@ -93,6 +109,7 @@ impl ServerRun<'_> {
                     }
                 }
                 recv(self.next.map_or_else(never, at)) -> _ => self.tick()?,
+                recv(look) -> _ => self.hold_to_policy()?,
                 recv(closed) -> _ => return failed(Code::Signal, "the server is ending"),
                 recv(at(self.deadline)) -> _ => return Err(self.late()),
             }
@@ -100,10 +117,30 @@ impl ServerRun<'_> {
         Ok(())
     }
 
+    /// Counts what has moved. Beyond a limit the client is told which, and has a moment to end the
+    /// run as it would at its end, so that what was measured comes home; then it is cut off.
+    fn hold_to_policy(&mut self) -> Result<()> {
+        let Some(meter) = &mut self.meter else { return Ok(()) };
+        let Some(error) = meter.look(self.engine.progress(), Instant::now()) else {
+            return Ok(());
+        };
+        if self.over.is_some() {
+            return Ok(());
+        }
+        let error = self.engine.at_time(error);
+        self.link.send(&FromServer::FlowEnded { flow: 0, error: Some(error.clone()) })?;
+        self.deadline = self.deadline.min(Instant::now() + MAX_TIME_OVER_LIMIT);
+        self.over = Some(error);
+        Ok(())
+    }
+
     /// Says which step the client did not take in time.
     fn late(&self) -> Error {
         let late =
             |cause: &str| Error::new(Kind::Incomplete, "serve", cause).with_code(Code::Timeout);
+        if let Some(error) = &self.over {
+            return error.clone();
+        }
         if self.state != State::Ready {
             return late("the run outlasted its plan and the server's cap")
                 .with_remedy("ask for less, or raise --max-time there");
@@ -128,7 +165,8 @@ impl ServerRun<'_> {
     fn handle(&mut self, message: &FromClient) -> Result<()> {
         let state = self.state.after(message, false, self.counted)?;
         if std::mem::replace(&mut self.state, state) != state {
-            self.deadline = self.next_deadline();
+            let next = self.next_deadline();
+            self.deadline = if self.over.is_some() { next.min(self.deadline) } else { next };
         }
         match message {
             FromClient::Start => {

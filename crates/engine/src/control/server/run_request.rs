@@ -1,7 +1,8 @@
 //! What a connection may ask of a server: to be a stream of a run, or a run.
 
 use crate::control::framing::MAX_PLAN_MESSAGE_BYTES;
-use crate::control::message::{FromClient, Hello};
+use crate::control::message::FromClient;
+use crate::control::pending_client::WelcomedClient;
 use crate::control::pending_request::Request;
 use crate::control::session::State;
 use crate::net::{Progress, SessionId};
@@ -21,7 +22,7 @@ pub(super) enum RunRequest {
     /// A run.
     Run {
         /// Who asks for it.
-        hello: Hello,
+        client: Box<WelcomedClient>,
         /// What is to be done; not checked.
         plan: Box<Plan>,
     },
@@ -36,11 +37,13 @@ impl Request for RunRequest {
         Ok(Self::Stream { session, stream })
     }
 
-    fn read(hello: Hello, message: FromClient) -> Result<Progress<Self>> {
+    fn read(client: WelcomedClient, message: FromClient) -> Result<Progress<Self>> {
         // It has proved the token, where there is one.
         State::Welcome.after(&message, false, false)?;
         Ok(match message {
-            FromClient::Prepare { plan } => Progress::Complete(Self::Run { hello, plan }),
+            FromClient::Prepare { plan } => {
+                Progress::Complete(Self::Run { client: Box::new(client), plan })
+            }
             // A heartbeat, where there is nothing yet to keep.
             _ => Progress::Closed,
         })

@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::data_channel::DataChannel;
+use super::policy_check::{self, PolicyMeter};
 use super::{PortContext, run};
 use crate::control::descriptors;
 use crate::control::link::Link;
-use crate::control::message::{FromClient, FromServer, Hello};
+use crate::control::message::{FromClient, FromServer};
+use crate::control::pending_client::WelcomedClient;
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::memory_limits::memory_conditions;
 use crate::metrics::roots::Roots;
 use crate::net::SessionId;
+use crate::policy::RunLimits;
 use crate::workload::compat::CompatOptions;
 use podperf_model::error::{Kind, Result};
 use podperf_model::facts::HostFacts;
@@ -30,7 +33,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 struct ClientInfo<'a> {
     /// Its address, as people write it.
     peer: &'a str,
-    hello: Hello,
+    /// What it says of itself, and its rule.
+    welcomed: WelcomedClient,
     /// This end's fingerprint.
     host: HostFacts,
     /// Own and the client's address of the control connection.
@@ -45,13 +49,13 @@ pub(super) fn serve(
     stream: TcpStream,
     context: &PortContext<'_>,
     peer: &str,
-    hello: Hello,
+    welcomed: WelcomedClient,
     plan: Plan,
 ) -> Result<()> {
     let ends = (stream.local_addr().ok(), stream.peer_addr().ok());
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
     let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
-    let client = ClientInfo { peer, hello, host, ends: ends.0.zip(ends.1) };
+    let client = ClientInfo { peer, welcomed, host, ends: ends.0.zip(ends.1) };
 
     let timeout = context.options.peer_timeout;
     let (link, incoming) = Link::start::<FromClient, FromServer>(stream, peer, timeout)?;
@@ -73,13 +77,20 @@ fn wait_until_left(incoming: &Receiver<Result<FromClient>>) {
     while Instant::now() < deadline && matches!(incoming.recv_deadline(deadline), Ok(Ok(_))) {}
 }
 
-/// What the client at the other end of the control connection may choose of this end.
+/// What the client at the other end of the control connection may choose of this end: as its rule
+/// says, to which a policy holds it, else as the options do.
 fn permissions(
     context: &PortContext<'_>,
     ends: Option<(SocketAddr, SocketAddr)>,
+    rule: &RunLimits,
 ) -> ClientPermissions {
     let told = context.options.permissions;
-    ends.map_or(told, |(_, client)| told.of(client.ip()))
+    let ClientPermissions { affinity, spin } =
+        ends.map_or(told, |(_, client)| told.of(client.ip()));
+    ClientPermissions {
+        affinity: affinity || rule.cpus.is_some(),
+        spin: spin || rule.spin.is_some(),
+    }
 }
 
 fn prepare(
@@ -89,10 +100,16 @@ fn prepare(
     plan: Plan,
     client: ClientInfo<'_>,
 ) -> Result<()> {
-    let ClientInfo { peer, hello, host, ends } = client;
-    let plan = checked(plan, &context.options.limits)?;
-    permissions(context, ends).check(&plan.server).with_kind(Kind::Unmeasured)?;
+    let ClientInfo { peer, welcomed, host, ends } = client;
+    // What a rule says takes the place of the options.
+    let own = &context.options.limits;
+    let rule = policy_check::limits(context, &welcomed, ends)?;
+    let duration = rule.time.map_or(own.duration, |_| Limits::default().duration);
+    let plan = checked(plan, &Limits { duration, ..own.clone() })?;
+    permissions(context, ends, &rule).check(&plan.server).with_kind(Kind::Unmeasured)?;
     // Until the engine is gone, which is dropped before.
+    let admitted = policy_check::admit(link, incoming, context, &plan, (&welcomed, ends))?;
+    let plan = policy_check::paced(plan, admitted.as_ref());
     let conditions = memory_conditions(&Roots::default());
     let needed = memory_bytes(&plan, Role::Server, &conditions);
     let _reserved = context.memory.reserve(needed)?;
@@ -103,7 +120,7 @@ fn prepare(
     link.send(&FromServer::Connect { session: session.to_hex(), port })?;
     let (sockets, granted) = channel.collect(&plan, incoming, &context.closed)?;
     let connection_source = channel.connection_source();
-    let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
+    let same_machine = host.boot_id.is_some() && host.boot_id == welcomed.hello.boot_id;
     (context.log)(&format!("{peer}: run of {} connections", plan.connections()));
     let role = Role::Server;
     let compat = CompatOptions::default();
@@ -111,7 +128,8 @@ fn prepare(
         EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
     let mut engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
-    let report = run::serve_run(link, incoming, context, &mut engine, &mut channel)?;
+    let meter = admitted.map(|run| PolicyMeter::new(run, engine.plan()));
+    let report = run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter)?;
     let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
     let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();
     let (received, sent) = (received >> 20, sent >> 20);

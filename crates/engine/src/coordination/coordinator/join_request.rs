@@ -1,6 +1,6 @@
 //! What a connection may ask of a coordinator: to take part as an agent.
 
-use crate::control::message::Hello;
+use crate::control::pending_client::WelcomedClient;
 use crate::control::pending_request::Request;
 use crate::coordination::message::FromAgent;
 use crate::net::{Progress, SessionId};
@@ -19,7 +19,7 @@ impl Request for JoinRequest {
         refused("it is a stream of a run, and no run comes here")
     }
 
-    fn read(_hello: Hello, message: FromAgent) -> Result<Progress<Self>> {
+    fn read(_client: WelcomedClient, message: FromAgent) -> Result<Progress<Self>> {
         match message {
             FromAgent::Join { agent } => Ok(Progress::Complete(Self(agent))),
             _ => refused("it said another thing than its name"),
