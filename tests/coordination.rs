@@ -186,6 +186,9 @@ fn a_agent_that_is_told_to_end_brings_what_it_has() {
     let config = agent_config("a", &[("long", &["stream", &server.target()], LONG)]);
     let a = start_agent(coordinator.port, &config, &[], None);
     coordinator.wait_mid_run(1);
+    // Twice within a moment, as timeout(1) does, is once.
+    a.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(5));
     a.signal(Signal::SIGTERM);
     let log = coordinator.finish();
     assert_eq!((log.status, log.order()), (4, vec!["1 long/1 a".to_owned()]), "{log:#?}");
@@ -270,6 +273,8 @@ fn a_signal_to_the_coordinator_ends_the_step_and_keeps_what_there_is() {
             &[("long", &["stream", &target], LONG), ("brief", &["stream", &target], SHORT)];
         let agent = start_agent(coordinator.port, &agent_config("a", tests), &[], None);
         coordinator.wait_mid_run(2);
+        coordinator.signal(signal);
+        std::thread::sleep(Duration::from_millis(5));
         coordinator.signal(signal);
         let log = coordinator.finish();
         assert_eq!(

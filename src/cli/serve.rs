@@ -9,8 +9,9 @@ use humantime::format_duration;
 
 use crate::cli::common::positive;
 use crate::cli::output::{background_log, print};
+use crate::cli::signals::{self, ServerSignals};
 use crate::cli::system::{System, TOKEN_VARIABLE};
-use crate::cli::{signals, values};
+use crate::cli::values;
 use podperf_engine::control::server::{ServeOptions, serve};
 use podperf_engine::policy::PolicyFile;
 use podperf_model::error::{Error, Kind, Result};
@@ -89,6 +90,12 @@ pub(super) struct ServeArgs {
     /// device (--server-wait). Those on it always may
     #[arg(long, help_heading = "Limits")]
     allow_client_spin: bool,
+    /// At SIGTERM or SIGINT, how long measurements under way may go on; then they end as
+    /// incomplete, with what was measured. No new one begins meanwhile. 0: they end at once. A
+    /// further signal, a second later or more, ends everything
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration,
+          help_heading = "Limits")]
+    drain: Duration,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
@@ -112,10 +119,8 @@ pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
         return print(|to| write!(to, "{policy}"));
     }
     let mut options = args.resolve(system)?;
-    if options.policy.is_some() {
-        options.reload = Some(signals::watch_reload()?);
-    }
-    let stop = signals::watch()?;
+    let ServerSignals { stop, reload } = signals::watch_as_server()?;
+    options.reload = Some(reload);
     let ended_by = serve(&options, &background_log(args.quiet)?, &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
@@ -155,6 +160,7 @@ impl ServeArgs {
             in_process: false,
             peer_timeout: self.peer_timeout,
             start_timeout: self.start_timeout,
+            drain: self.drain()?,
         })
     }
 
@@ -167,6 +173,16 @@ impl ServeArgs {
             }
             asked => Ok(asked),
         }
+    }
+
+    /// Returns the time to drain, which is at most that of the longest run.
+    fn drain(&self) -> Result<Duration> {
+        let most = Limits::default().duration;
+        if self.drain > most {
+            let allowed = format!("allowed: 0s to {}", format_duration(most));
+            return Err(Error::usage("--drain", format_duration(self.drain), allowed));
+        }
+        Ok(self.drain)
     }
 
     /// Returns the limits, which may be tightened but not widened: a client checks against the
@@ -234,6 +250,7 @@ mod tests {
             ("--max-time 8d", "'8days' for '--max-time': allowed: more than 0s, at most 7days"),
             ("--start-timeout 0", "'0s' for '--start-timeout': allowed: more than 0s, at most 1h"),
             ("--start-timeout 2h", "'2h' for '--start-timeout': allowed: more than 0s, at most 1h"),
+            ("--drain 8d", "'8days' for '--drain': allowed: 0s to 7days"),
             ("--max-memory 3M", "'3 MiB' for '--max-memory': allowed: at least 4 MiB"),
             ("--peer-timeout 0", "'0' for '--peer-timeout': allowed: more than 0 seconds"),
         ] {

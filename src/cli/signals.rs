@@ -1,65 +1,53 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM, and of a server SIGHUP.
 //!
 //! Enters: nothing. Leaves: a channel that brings the first of them, so that a run ends with what
-//! it has. The second ends the process at once.
+//! it has. One that comes more than a second later ends the process at once.
 
 use std::process;
-use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 
-use podperf_model::error::{Error, Kind, Result};
+use podperf_engine::signals::{self, SignalActions, kind_of};
+use podperf_model::error::{Kind, Result};
 
-/// Blocks both signals for the whole process and takes them up in a thread of its own. To be
-/// called before any other thread starts: threads inherit the mask.
+/// What signals ask of a server.
+pub(super) struct ServerSignals {
+    /// To end.
+    pub(super) stop: Receiver<Kind>,
+    /// To read again what it was configured by.
+    pub(super) reload: Receiver<()>,
+}
+
+/// Takes up both signals. To be called before any other thread starts.
 ///
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
 pub(super) fn watch() -> Result<Receiver<Kind>> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "watch signals", error);
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block().map_err(|error| failed(&error))?;
-    let (sender, receiver) = bounded(1);
-    let watch = move || {
-        if let Ok(first) = signals.wait() {
-            // Nobody listens any more when the run is over; then main is on its way out.
-            let _ = sender.send(kind_of(first));
-        }
-        // Who asks twice does not want to wait for whatever holds the run up, main included: the
-        // one place besides main that ends the process.
-        if let Ok(second) = signals.wait() {
-            process::exit(kind_of(second).exit_status().into());
-        }
-    };
-    thread::Builder::new().name("signals".into()).spawn(watch).map_err(|error| failed(&error))?;
-    Ok(receiver)
+    start(None)
 }
 
-/// Blocks SIGHUP for the whole process and brings it by a channel. To be called before [`watch`],
-/// whose thread is not to take it.
+/// Takes up a server's signals. To be called before any other thread starts.
 ///
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
-pub(super) fn watch_reload() -> Result<Receiver<()>> {
-    let failed =
-        |error: &dyn std::fmt::Display| Error::new(Kind::Unmeasured, "watch signals", error);
-    // Nor is the thread of this one to take those.
-    let all = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
-    all.thread_block().map_err(|error| failed(&error))?;
-    let signals = SigSet::from(Signal::SIGHUP);
-    // One that nobody has looked at yet stands for those that follow it.
-    let (sender, receiver) = bounded(1);
-    let watch = move || {
-        while signals.wait().is_ok() {
-            let _ = sender.try_send(());
-        }
-    };
-    thread::Builder::new().name("reload".into()).spawn(watch).map_err(|error| failed(&error))?;
-    Ok(receiver)
+pub(super) fn watch_as_server() -> Result<ServerSignals> {
+    let (sender, reload) = bounded(1);
+    // One that waits to be heard stands for all that come meanwhile.
+    let stop = start(Some(Box::new(move || _ = sender.try_send(()))))?;
+    Ok(ServerSignals { stop, reload })
 }
 
-fn kind_of(signal: Signal) -> Kind {
-    if signal == Signal::SIGTERM { Kind::Terminated } else { Kind::Interrupted }
+fn start(hang_up: Option<Box<dyn FnMut() + Send>>) -> Result<Receiver<Kind>> {
+    let (sender, receiver) = bounded(1);
+    let actions = SignalActions {
+        // Nobody listens any more when the run is over; then main is on its way out.
+        first: Box::new(move |kind| _ = sender.send(kind)),
+        // Who asks twice does not want to wait for whatever holds the run up, main included: the
+        // one place besides main that ends the process.
+        further: Box::new(|signal| process::exit(kind_of(signal).exit_status().into())),
+        hang_up,
+    };
+    signals::watch(&[Signal::SIGINT, Signal::SIGTERM], actions)?;
+    Ok(receiver)
 }

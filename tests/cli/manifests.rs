@@ -181,6 +181,8 @@ fn pods_are_restricted_and_take_nothing_they_do_not_need() {
         pods += 1;
         assert_eq!(broken_rules(pod), [""; 0], "{file}");
         assert_eq!(pod["automountServiceAccountToken"], false, "{file}");
+        // The drain's 3 s, and time to say that it is over.
+        assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(8), "{file}");
         assert_eq!(template["metadata"]["labels"][NAME], "podperf", "{file}");
         assert!(pod["tolerations"].is_null() && pod["volumes"].is_null(), "{file}");
         for container in containers(pod) {

@@ -8,6 +8,7 @@ mod support;
 mod calibration;
 mod combinations;
 mod crr;
+mod ending;
 mod faults;
 mod limits;
 mod loopback;

@@ -138,6 +138,11 @@ impl Server {
         self.child.try_wait().expect("it can be asked").is_none()
     }
 
+    /// Its exit status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().expect("it can be asked").map(code)
+    }
+
     /// Every line it has logged.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()

@@ -11,5 +11,6 @@ pub mod engine;
 pub mod metrics;
 pub mod net;
 pub mod policy;
+pub mod signals;
 pub mod transport;
 pub mod workload;

@@ -1,14 +1,14 @@
 //! SIGINT and SIGALRM end a test with its result, as they do with netperf; so does SIGTERM to a
 //! server.
 //!
-//! Enters: nothing. Leaves: a channel that brings them. A second one ends the process at once.
-
-use std::thread;
+//! Enters: nothing. Leaves: a channel that brings them. One that comes more than a second later
+//! ends the process at once.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 
-use podperf_model::error::{During as _, Kind, Result};
+use podperf_engine::signals::{self, SignalActions};
+use podperf_model::error::{Kind, Result};
 
 /// Room for signals and for what is told beside them.
 const MAX_PENDING_STOPS: usize = 8;
@@ -18,24 +18,19 @@ const MAX_PENDING_STOPS: usize = 8;
 ///
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
-pub fn watch(signals: &[Signal]) -> Result<(Sender<Kind>, Receiver<Kind>)> {
-    let operation = "watch signals";
-    let set = SigSet::from_iter(signals.iter().copied());
-    set.thread_block().during(operation)?;
+pub fn watch(ending: &[Signal]) -> Result<(Sender<Kind>, Receiver<Kind>)> {
     let (sender, receiver) = bounded(MAX_PENDING_STOPS);
     let stop_sender = sender.clone();
-    let watch = move || {
-        if let Ok(first) = set.wait() {
-            let kind = if first == Signal::SIGTERM { Kind::Terminated } else { Kind::Interrupted };
-            let _ = stop_sender.try_send(kind);
-        }
-        // Who asks twice does not want to wait for what holds the test up: from here on a signal
-        // does what it does to a process that takes none up.
-        let _ = set.thread_unblock();
-        loop {
-            thread::park();
-        }
+    let actions = SignalActions {
+        first: Box::new(move |kind| _ = stop_sender.try_send(kind)),
+        // Who asks twice does not want to wait for what holds the test up: the signal does what it
+        // does to a process that takes none up.
+        further: Box::new(|signal| {
+            let _ = SigSet::from_iter([signal]).thread_unblock();
+            let _ = raise(signal);
+        }),
+        hang_up: None,
     };
-    thread::Builder::new().name("signals".into()).spawn(watch).during(operation)?;
+    signals::watch(ending, actions)?;
     Ok((sender, receiver))
 }

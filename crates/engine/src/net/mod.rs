@@ -17,6 +17,7 @@ mod log_writer;
 mod memory_account;
 mod pending;
 mod reservation;
+mod server_end;
 
 pub use acceptor::{Accepted, Acceptor};
 pub use address_limits::{AddressLimits, ReachedLimit};
@@ -28,6 +29,7 @@ pub use log_writer::LogWriter;
 pub use memory_account::{MemoryAccount, MemoryReservation};
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
+pub use server_end::{ServerEnd, ending_refusal};
 
 /// Where a server tells what happens: one line an event. It must not wait for a reader: where there
 /// may be one, lines go by [`LogWriter`].

@@ -42,7 +42,7 @@ pub(super) async fn run(args: CollectArgs, command: Vec<String>) -> Result<u8> {
     let log = RefCell::new(LogState::default());
     let ended_early_by = tokio::select! {
         ended = follow(&follower, &log, args.no_wait) => ended.err(),
-        kind = interrupts.first() => Some(signal_error(kind)),
+        kind = interrupts.next() => Some(signal_error(kind)),
         timeout = passed(args.timeout) => Some(timed_out(timeout)),
     };
     let log = log.into_inner();

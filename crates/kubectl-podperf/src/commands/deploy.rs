@@ -19,7 +19,7 @@ pub(super) async fn run(args: DeployArgs) -> Result<u8> {
     prepared.announce(&progress);
     let ended = tokio::select! {
         ended = prepared.deploy(prepared.steps(), &progress) => ended.map(|_| ()),
-        kind = interrupts.first() => Err(signal_error(kind)),
+        kind = interrupts.next() => Err(signal_error(kind)),
         () = sleep(prepared.timeout) => Err(timed_out(prepared.timeout)),
     };
     if let Err(error) = ended {

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let log = RefCell::new(LogState::default());
     let ended = tokio::select! {
         ended = probe(&prepared, &log, &progress) => ended,
-        kind = interrupts.first() => Err(signal_error(kind)),
+        kind = interrupts.next() => Err(signal_error(kind)),
         () = sleep(PREFLIGHT_TIMEOUT) => Err(timed_out(PREFLIGHT_TIMEOUT)),
     };
     let cleaned = prepared.clean_up(&progress).await;

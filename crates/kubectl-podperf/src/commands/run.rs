@@ -43,7 +43,7 @@ pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     let deployed = RefCell::new(None);
     let ended_early_by = tokio::select! {
         ended = measure(&prepared, &deployed, &log, &progress, &results) => ended.err(),
-        kind = interrupts.first() => Some(signal_error(kind)),
+        kind = interrupts.next() => Some(signal_error(kind)),
         () = sleep(prepared.timeout) => Some(timed_out(prepared.timeout)),
     };
     let log = log.into_inner();
@@ -56,7 +56,7 @@ pub(super) async fn run(args: RunArgs, command: Vec<String>) -> Result<u8> {
     } else {
         tokio::select! {
             cleaned = prepared.clean_up(&progress) => cleaned,
-            kind = interrupts.first() => Err(Error::new(kind, "clean up", "a second signal")
+            kind = interrupts.next() => Err(Error::new(kind, "clean up", "a second signal")
                 .with_remedy(format!("kubectl podperf destroy {}", prepared.settings.run_id))),
         }
     };

@@ -1,17 +1,24 @@
-//! SIGINT and SIGTERM: the first ends the work, the second the clean-up.
+//! SIGINT and SIGTERM: the first ends the work, the second the clean-up. Signals within a second
+//! are one: timeout(1) signals its child and then the group that the child is in.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 
+/// Signals that come no later than this after the first are the same request.
+const SAME_REQUEST_TIME: Duration = Duration::from_secs(1);
+
 /// Watches both signals from the start.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    /// When the first one came.
+    asked: Option<Instant>,
 }
 
 impl Interrupts {
@@ -23,6 +30,7 @@ impl Interrupts {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).during("watch signals")?,
             terminate: signal(SignalKind::terminate()).during("watch signals")?,
+            asked: None,
         })
     }
 
@@ -33,15 +41,21 @@ impl Interrupts {
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = work => done,
-            kind = self.first() => Err(signal_error(kind)),
+            kind = self.next() => Err(signal_error(kind)),
         }
     }
 
-    /// Waits for the next signal.
-    pub(crate) async fn first(&mut self) -> Kind {
-        tokio::select! {
-            _ = self.interrupt.recv() => Kind::Interrupted,
-            _ = self.terminate.recv() => Kind::Terminated,
+    /// Waits for the next signal that asks for something new.
+    pub(crate) async fn next(&mut self) -> Kind {
+        loop {
+            let kind = tokio::select! {
+                _ = self.interrupt.recv() => Kind::Interrupted,
+                _ = self.terminate.recv() => Kind::Terminated,
+            };
+            if self.asked.is_none_or(|asked| asked.elapsed() > SAME_REQUEST_TIME) {
+                self.asked.get_or_insert_with(Instant::now);
+                return kind;
+            }
         }
     }
 }
@@ -53,4 +67,34 @@ pub(crate) fn signal_error(kind: Kind) -> Error {
         _ => "ended by SIGINT",
     };
     Error::new(kind, "measure", cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Sends a signal to this process and waits until it is there.
+    fn send(signal: &str) {
+        let own = std::process::id().to_string();
+        assert!(Command::new("kill").args([signal, &own]).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn signals_within_a_second_are_one_request() {
+        let mut interrupts = Interrupts::watch().unwrap();
+        send("-TERM");
+        assert_eq!(interrupts.next().await, Kind::Terminated);
+        send("-TERM");
+        send("-INT");
+        // Those are taken in the meantime, and ask for nothing new.
+        let same = timeout(Duration::from_millis(1300), interrupts.next()).await;
+        assert!(same.is_err(), "{same:?}");
+        send("-INT");
+        let later = timeout(Duration::from_secs(20), interrupts.next()).await;
+        assert_eq!(later.unwrap(), Kind::Interrupted);
+    }
 }

@@ -74,12 +74,13 @@ impl ControlClient {
         accepted(self.receive(ANSWER_TIMEOUT)?)
     }
 
-    /// The results of a test.
+    /// The results of a test; nothing, if the server was ended before there were any.
     pub(super) fn results(
         &mut self,
         patience: Option<Duration>,
-    ) -> Result<WireMessage, ExitMessage> {
-        accepted(self.receive(patience.unwrap_or(ANSWER_TIMEOUT))?)
+    ) -> Result<Option<WireMessage>, ExitMessage> {
+        let answer = self.receive(patience.unwrap_or(ANSWER_TIMEOUT))?;
+        if answer.errno() == libc::ESHUTDOWN { Ok(None) } else { accepted(answer).map(Some) }
     }
 
     /// Whether the server is podperf; one that is not stays as it was.

@@ -8,7 +8,7 @@ use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
 use crate::wire::native::Details;
 use crate::wire::reply::{OmniResponse, OmniResults};
-use podperf_model::error::Kind;
+use podperf_model::error::{Code, Kind};
 
 /// One test, as far as it came.
 #[derive(Debug)]
@@ -118,6 +118,9 @@ impl FinishedTest<'_> {
 /// Why it is not the whole test, where it is not. A signal ends a test as if its time were over.
 fn incomplete(totals: &Totals, results: bool) -> Option<String> {
     if let Some(error) = totals.errors.first() {
+        if error.code == Code::Signal {
+            return Some(format!("netperf: send_omni: {error}"));
+        }
         return Some(format!("netperf: send_omni: data error: {error}"));
     }
     if totals.stopped == Some(Kind::Incomplete) {

@@ -14,7 +14,7 @@ use crate::test_kind::{Protocol, TestDirection};
 use crate::wire::native::{ClientMessage, ConnectionToken, Details, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
-use podperf_model::error::Kind;
+use podperf_model::error::{Code, Error, Kind};
 use podperf_model::latency::Latencies;
 
 /// After a data phase that broke off, netserver may have nothing more to say.
@@ -52,9 +52,9 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let notice = if native { datagram_proof::begin(options, &connected) } else { None };
     let job = ask::of_self(options, &granted, session.payload.clone(), timed);
     let phase = DataPhase::prepare(job.clone(), connected).map_err(ExitMessage::because)?;
-    let totals = run_phase(options, session, phase);
+    let mut totals = run_phase(options, session, phase);
     drop(notice);
-    let results = results(options, session, &totals)?;
+    let results = results(options, session, &mut totals)?;
     let details =
         results.as_ref().filter(|_| session.native).and_then(|_| session.control.details());
     let remote_latency = details.as_ref().and_then(|told| latency(told, session.control.peer));
@@ -140,13 +140,19 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
 fn results(
     options: &Options,
     session: &mut TestSession,
-    totals: &Totals,
+    totals: &mut Totals,
 ) -> Result<Option<OmniResults>, ExitMessage> {
     let broken = !totals.errors.is_empty() || totals.stopped == Some(Kind::Incomplete);
     let cut = totals.stopped.is_some() && options.shape.direction == TestDirection::Receive;
     let patience = (broken || cut).then_some(SHORT_ANSWER_TIMEOUT);
     match session.control.results(patience) {
-        Ok(message) => Ok(Some(OmniResults::read(&message))),
+        Ok(Some(message)) => Ok(Some(OmniResults::read(&message))),
+        Ok(None) => {
+            // What that did to the data is no other reason.
+            let ending = Error::new(Kind::Incomplete, "netserver", "it is ending");
+            totals.errors = vec![ending.with_code(Code::Signal)];
+            Ok(None)
+        }
         Err(_) if broken || cut => Ok(None),
         Err(refusal) => Err(refusal),
     }

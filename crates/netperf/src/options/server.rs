@@ -12,7 +12,7 @@ use super::words::{Word, Words};
 use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
-const LONG_VALUED: [&str; 3] = ["data-port", "idle-timeout", "max-memory"];
+const LONG_VALUED: [&str; 4] = ["data-port", "drain", "idle-timeout", "max-memory"];
 /// A test takes about one MiB, and half of the budget.
 const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
@@ -43,6 +43,8 @@ pub struct ServerOptions {
     pub allow_udp_send: bool,
     /// `--idle-timeout`: how long a connection may be silent while no test runs.
     pub idle_timeout: Duration,
+    /// `--drain`: how long tests under way may go on when netserver is to end.
+    pub drain: Duration,
     /// `--max-memory`: of all tests together; absent: what follows from the limits of this process.
     pub max_memory: Option<Bytes>,
 }
@@ -63,6 +65,7 @@ impl Default for ServerOptions {
             allow_udp_send: false,
             // Longer than any pause between the tests of one client, shorter than a working day.
             idle_timeout: Duration::from_secs(300),
+            drain: Duration::from_secs(3),
             max_memory: None,
         }
     }
@@ -151,6 +154,10 @@ fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), Stri
         if options.idle_timeout < Duration::from_secs(1) {
             return Err("less than 1 second".to_owned());
         }
+        return Ok(());
+    }
+    if name == "drain" {
+        options.drain = number::seconds(value)?;
         return Ok(());
     }
     if name == "max-memory" {

@@ -119,6 +119,7 @@ podperf's own:
   --data-port PORT[-HIGH]   clients that ask for no data port are sent there
   --allow-client-affinity   other hosts may choose the CPU that serves them (netperf -T)
   --allow-udp-send          datagrams are sent before the client has proved that it wants them
+  --drain SEC               at SIGTERM or SIGINT, tests under way may go on so long (3)
   --idle-timeout SEC        end a connection that is silent so long between tests (300)
   --max-memory SIZE         memory of all tests together, of which one takes at most half
 

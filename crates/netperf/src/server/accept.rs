@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::wire::native::ClientMessage;
 use crate::wire::{WireMessage, kind};
 use podperf_engine::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, FirstMessage, ListeningPort, PendingLimits,
-    PendingStage, Progress,
+    PendingStage, Progress, ServerEnd,
 };
 use podperf_model::error::{Kind, Result};
 
@@ -32,8 +33,8 @@ const CLIENT_LIMITS: AddressLimits = AddressLimits {
 const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at the stop channel.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The same, while clients wait for the one that is served to leave.
-const QUEUE_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The same, while clients are waited for: one by those that come after it, or all by the end.
+const AWAITED_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A connection on its way to a first message.
 struct PendingControl {
@@ -71,8 +72,8 @@ struct NetserverPort<'a> {
     threads: ClientThreads<'a>,
 }
 
-/// Runs until `stop`; the kind of the signal that ended it. Sessions end when `closing` of the
-/// context becomes readable, which is the caller's part.
+/// Runs until `stop`, and then for as long as tests under way may; the kind of the signal that
+/// ended it. `end` makes the context's `draining` and `closing` readable.
 ///
 /// # Errors
 /// When the port breaks.
@@ -80,7 +81,7 @@ pub(super) fn run<'env>(
     port: &ListeningPort,
     context: ServerContext<'env>,
     stop: &Receiver<Kind>,
-    close: impl FnOnce(),
+    end: ServerEnd<UnixStream, UnixStream>,
 ) -> Result<Kind> {
     let threads = ClientThreads::new("netserver-client", CLIENT_LIMITS, context.log);
     let server = NetserverPort { context, threads };
@@ -94,26 +95,26 @@ pub(super) fn run<'env>(
     std::thread::scope(|scope| {
         // With one test at a time, the others are served later.
         let mut waiting = VecDeque::new();
-        let end = loop {
+        // Moved in, so that it is dropped before the sessions are waited for.
+        let mut end = end;
+        loop {
             if let Ok(kind) = stop.try_recv() {
-                break Ok(kind);
+                end.ask(Some(kind), options.drain, server.threads.running(), context.log);
             }
-            let wait = if waiting.is_empty() { POLL_INTERVAL } else { QUEUE_POLL_INTERVAL };
-            match acceptor.poll(None, wait) {
-                Ok(accepted) => {
-                    waiting.extend(accepted.into_iter().filter_map(|one| server.admit(one)));
-                }
-                Err(error) => break Err(error),
+            if let Some(Some(kind)) = end.over(server.threads.running() + waiting.len()) {
+                return Ok(kind);
             }
+            let is_awaited = end.is_asked() || !waiting.is_empty();
+            let wait = if is_awaited { AWAITED_POLL_INTERVAL } else { POLL_INTERVAL };
+            let accepted = acceptor.poll(None, wait)?;
+            waiting.extend(accepted.into_iter().filter_map(|one| server.admit(one)));
             while (server.threads.running() == 0 || !options.one_at_a_time)
                 && let Some((control, first)) = waiting.pop_front()
             {
                 server.serve(control, first, scope);
             }
             waiting.truncate(MAX_CLIENTS);
-        };
-        close();
-        end
+        }
     })
 }
 

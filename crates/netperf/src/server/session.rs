@@ -2,7 +2,9 @@
 
 use std::mem;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::control::ControlChannel;
@@ -20,7 +22,7 @@ use crate::wire::native::{ClientMessage, Details, Extensions, Identity, answer, 
 use crate::wire::reply::{OmniResponse, OmniResults};
 use crate::wire::{UNKNOWN, WireMessage, kind};
 use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
-use podperf_model::error::Result;
+use podperf_model::error::{Code, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{ALLOW_AFFINITY, ClientPermissions};
 
@@ -31,9 +33,14 @@ pub(super) struct ServerContext<'a> {
     pub(super) log: Log<'a>,
     pub(super) reservations: &'a DataReservations,
     pub(super) memory: &'a MemoryAccount,
-    /// Readable when the server comes to its end.
+    /// Readable when no new test begins.
+    pub(super) draining: BorrowedFd<'a>,
+    /// Readable when tests under way end.
     pub(super) closing: BorrowedFd<'a>,
 }
+
+/// For a client to ask about a test that is over when no new one begins.
+const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One client's session.
 struct Session<'a> {
@@ -73,7 +80,7 @@ pub(super) fn serve(
         if !session.handle(&message)? {
             return Ok(());
         }
-        next = session.control.next(context.options.idle_timeout, context.closing)?;
+        next = session.next()?;
     }
     Ok(())
 }
@@ -85,6 +92,25 @@ impl Session<'_> {
 
     fn send(&mut self, message: &WireMessage) -> Result<()> {
         self.control.send(&message.0)
+    }
+
+    /// Waits for the next message; of a server that is ending, no longer than for questions about
+    /// the test that is over.
+    fn next(&mut self) -> Result<Option<WireMessage>> {
+        let ServerContext { options, draining, closing, .. } = self.context;
+        let next = self.control.next(options.idle_timeout, draining)?;
+        if next.is_some() || !self.is_ending() {
+            return Ok(next);
+        }
+        match self.control.next(LAST_MESSAGE_TIMEOUT, closing) {
+            Err(error) if error.code == Code::Timeout => Ok(None),
+            next => next,
+        }
+    }
+
+    /// Whether no new test begins.
+    fn is_ending(&self) -> bool {
+        is_readable(self.context.draining)
     }
 
     /// Does what a message says. False: nobody is there any more.
@@ -154,6 +180,11 @@ impl Session<'_> {
     /// A test, from its request to its results. False: nobody is there any more.
     fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
         self.details = None;
+        if self.is_ending() {
+            self.log("a test is refused: the server is ending");
+            self.send(&dialect.refusal(libc::ESHUTDOWN))?;
+            return Ok(true);
+        }
         // The memory is reserved until the test is over.
         let (order, data_socket, _reserved) = match self.open(dialect, message) {
             Ok(opened) => opened,
@@ -180,6 +211,11 @@ impl Session<'_> {
         let mut totals = match run_test(&order, data_socket, context) {
             Ok(totals) => totals,
             Err(NoTotals::Ended) => Totals::default(),
+            Err(NoTotals::Gone) if is_readable(self.context.closing) => {
+                self.log("ended with its test under way: the server is ending");
+                self.send(&dialect.failure(libc::ESHUTDOWN))?;
+                return Ok(false);
+            }
             Err(NoTotals::Gone) => {
                 self.log("gone before its test was over");
                 return Ok(false);
@@ -263,6 +299,10 @@ impl Session<'_> {
         })?;
         Ok((order, data_socket, reserved))
     }
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// What netserver answers to what it does not know.

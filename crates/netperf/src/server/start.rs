@@ -14,7 +14,7 @@ use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
 use podperf_engine::net::{
-    AddressLimits, ListeningPort, LogWriter, MemoryAccount, listen, wildcard,
+    AddressLimits, ListeningPort, LogWriter, MemoryAccount, ServerEnd, listen, wildcard,
 };
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
@@ -95,7 +95,8 @@ fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
     let writer = writer.transpose().during("start the log")?;
     let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
     log(&format!("listening on {address}"));
-    let (open, closing) = UnixStream::pair().during("prepare to end what is served")?;
+    let pair = || UnixStream::pair().during("prepare to end what is served");
+    let ((open_drain, draining), (open, closing)) = (pair()?, pair()?);
     let memory = MemoryAccount::open(options.max_memory, options.one_at_a_time);
     log(&format!("tests share {}", memory.budget()));
     let context = ServerContext {
@@ -103,9 +104,10 @@ fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
         log: &log,
         reservations: &DataReservations::new(AddressLimits::NONE),
         memory: &memory,
+        draining: draining.as_fd(),
         closing: closing.as_fd(),
     };
-    accept::run(port, context, &stop, || drop(open))
+    accept::run(port, context, &stop, ServerEnd::new(open_drain, open))
 }
 
 /// Logs, where asked to.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, never};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
@@ -18,7 +18,8 @@ use crate::control::pending_request::PendingRequest;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
 use crate::net::{
-    Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, SessionId,
+    Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, ServerEnd,
+    SessionId, ending_refusal,
 };
 use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
@@ -28,19 +29,23 @@ use podperf_model::error::{Error, Kind, Result};
 const SPARE_THREADS: usize = 256;
 /// For a refusal to be taken, which costs no time where nothing else is under way.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(10);
-/// Between two looks at the stop channel.
+/// Between two looks at what is asked of the server.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The same, when it is to end and waits for its clients.
+const LAST_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Serves until `stop`, or until one session is over with `once`.
+/// Serves until it is asked to end, or until one session is over with `once`. What runs then has
+/// the drain's time.
 pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
     let Server { port: listening, flows, memory, options, .. } = server;
-    // Dropped at the end, which every session sees.
-    let (closing, closed) = bounded::<()>(0);
+    let (closing, closed) = bounded(0);
+    let (ending, draining) = bounded(0);
+    let end = ServerEnd::new(ending, closing);
     let (done, session_over) = bounded(1);
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
     let reservations = Reservations::new(AddressLimits::of_sessions(max_sessions));
-    let port = PortContext { options, reservations, flows, memory, log, closed };
+    let port = PortContext { options, reservations, flows, memory, log, draining, closed };
 
     let mut identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
     identity.admission = options.policy.as_ref().map(PolicyFile::admission);
@@ -48,23 +53,19 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
     let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
-        let serve_client = |accepted: Accepted<PendingRequest<'_, RunRequest>>| {
+        let serve_client = |accepted: Accepted<PendingRequest<'_, RunRequest>>, is_ending: bool| {
             let Accepted { connection, message, peer: from } = accepted;
             let peer = plain(from);
             // One that is gone has nobody to be served.
             let Ok(stream) = connection.into_stream() else { return };
             let (client, plan) = match message {
                 RunRequest::Stream { session, stream: number } => {
-                    if !port.deliver(session, number, stream.into()) {
-                        let line =
-                            format!("{peer}: stream {number} of no waiting session; dropped");
-                        log(&line);
-                    }
-                    return;
+                    return port.deliver((session, number), stream.into(), &peer);
                 }
                 RunRequest::Run { client, plan } => (*client, plan),
             };
-            let place = match threads.admit(from.ip()) {
+            let place = if is_ending { Err(ending_refusal()) } else { threads.admit(from.ip()) };
+            let place = match place {
                 Ok(place) => place,
                 Err(error) => return refuse(&stream, error.with_peer(peer), log),
             };
@@ -76,22 +77,33 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
                 }
             });
         };
-        let mut serve = || loop {
+        // Moved in, so that it is dropped before the sessions are waited for.
+        let mut end = end;
+        // With a policy it is the policy's.
+        let reload = options.reload.clone().filter(|_| options.policy.is_none());
+        let reload = reload.unwrap_or_else(never);
+        loop {
             if let Ok(kind) = stop.try_recv() {
-                return Ok(Some(kind));
+                end.ask(Some(kind), options.drain, threads.running(), log);
             }
             if options.once && session_over.try_recv().is_ok() {
-                return Ok(None);
+                end.ask(None, Duration::ZERO, threads.running(), log);
+            }
+            if reload.try_recv().is_ok() {
+                log("SIGHUP: there is nothing to read again");
+            }
+            if let Some(by) = end.over(threads.running()) {
+                return Ok(by);
             }
             let flow_fd = flows.as_ref().ok().map(|flows| flows.socket.as_fd());
-            acceptor.poll(flow_fd, POLL_INTERVAL)?.into_iter().for_each(serve_client);
+            let interval = if end.is_asked() { LAST_POLL_INTERVAL } else { POLL_INTERVAL };
+            for accepted in acceptor.poll(flow_fd, interval)? {
+                serve_client(accepted, end.is_asked());
+            }
             if let Ok(flows) = flows {
                 flows.serve(&port.reservations, &mut flow_times, log);
             }
-        };
-        let end = serve();
-        drop(closing);
-        end
+        }
     })
 }
 
@@ -113,12 +125,14 @@ fn refuse(stream: &TcpStream, error: Error, log: Log<'_>) {
 }
 
 impl PortContext<'_> {
-    /// Hands a stream to its session. False: no session waits for it.
-    fn deliver(&self, session: SessionId, number: u32, stream: Socket) -> bool {
+    /// Hands a stream of `peer` to its session, by whose id and which number it has come.
+    fn deliver(&self, (session, number): (SessionId, u32), stream: Socket, peer: &str) {
         let delivered = self.reservations.with(session, |waiting| {
             // One that waits for flows of datagrams has no streams.
             waiting.state.is_none() && waiting.deliver(number, stream)
         });
-        delivered.unwrap_or(false)
+        if !delivered.unwrap_or(false) {
+            (self.log)(&format!("{peer}: stream {number} of no waiting session; dropped"));
+        }
     }
 }

@@ -50,7 +50,7 @@ pub struct ServeOptions {
     /// Who may come and how much each may have, instead of the token; absent: whoever knows the
     /// token, and all of it.
     pub policy: Option<PolicyFile>,
-    /// Brings word that the policy's file is to be read again.
+    /// Brings word that the policy's file is to be read again, if there is one.
     pub reload: Option<Receiver<()>>,
     /// End after one session.
     pub once: bool,
@@ -66,11 +66,13 @@ pub struct ServeOptions {
     pub peer_timeout: Duration,
     /// From a run that is ready to its client's start.
     pub start_timeout: Duration,
+    /// How long runs under way may go on when the server is to end.
+    pub drain: Duration,
 }
 
 impl ServeOptions {
     /// Serves on `address` (port 0: any free one) whoever reaches it, many at once, within the
-    /// widest limits.
+    /// widest limits; its end is that of its runs.
     #[must_use]
     pub fn on(address: SocketAddr) -> Self {
         Self {
@@ -88,6 +90,7 @@ impl ServeOptions {
             in_process: false,
             peer_timeout: PEER_TIMEOUT,
             start_timeout: START_TIMEOUT,
+            drain: Duration::ZERO,
         }
     }
 }
@@ -99,7 +102,9 @@ struct PortContext<'a> {
     flows: &'a Result<FlowPort>,
     memory: &'a MemoryAccount,
     log: Log<'a>,
-    /// Disconnected when the server ends.
+    /// Disconnected when no new run begins.
+    draining: Receiver<()>,
+    /// Disconnected when runs under way end.
     closed: Receiver<()>,
 }
 
@@ -163,7 +168,7 @@ impl Server {
     }
 }
 
-/// Serves until `stop` says otherwise (or after one session with `once`); `log` gets one line an
+/// Serves until it is asked to end (or after one session with `once`); `log` gets one line an
 /// event. Returns the kind of the signal that ended it, if one did.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use super::PortContext;
 use crate::control::link::Link;
 use crate::control::message::{FromClient, FromServer, QUEUES};
 use crate::control::pending_client::WelcomedClient;
+use crate::net::ending_refusal;
 use crate::policy::{
     Admission, AdmittedClient, AdmittedRun, Decision, PolicyFile, PolicyLimit, QueueState,
     QueuedRun, RateMeter, Refusal, RequestedRun, RunLimits,
@@ -120,7 +121,7 @@ fn wait(
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return failed(Code::ConnectionLost, "the client left"),
             },
-            recv(context.closed) -> _ => return failed(Code::Signal, "the server is ending"),
+            recv(context.draining) -> _ => return Err(ending_refusal()),
             recv(at(deadline)) -> _ => return Err(refused(run.waited())),
         }
     }

@@ -22,6 +22,8 @@ use podperf_model::result::end_result::EndReport;
 const MAX_OVERTIME: Duration = Duration::from_secs(30);
 /// For a client to end a run that is beyond a limit of the policy.
 const MAX_TIME_OVER_LIMIT: Duration = Duration::from_secs(2);
+/// For a client to end its streams when it has been told that the server is ending.
+const BREAK_OFF_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves a prepared run until its client ends it; returns what its workers bring.
 pub(super) fn serve_run(
@@ -54,13 +56,25 @@ pub(super) fn serve_run(
         closed: false,
     };
     let ended = run.until_stopped(incoming, &context.closed);
+    let ended = match ended {
+        Ok(RunEnd::Closed) => Err(run.break_off(incoming)),
+        ended => ended,
+    };
     let drain = if ended.is_ok() { DRAIN_TIMEOUT } else { Duration::ZERO };
     let report = run.engine.stop(drain);
     if let Some(meter) = &mut run.meter {
         // What has moved since the last look.
         meter.look(run.engine.progress(), Instant::now());
     }
-    ended.map(|()| report)
+    ended.map(|_| report)
+}
+
+/// What a run ended with.
+enum RunEnd {
+    /// Its client.
+    Stopped,
+    /// The server.
+    Closed,
 }
 
 /// One client's run.
@@ -88,20 +102,21 @@ struct ServerRun<'a> {
 }
 
 impl ServerRun<'_> {
-    /// Handles what comes until the client says that the run is over.
+    /// Handles what comes until the client says that the run is over, or the server is `closed`.
     fn until_stopped(
         &mut self,
         incoming: &Receiver<Result<FromClient>>,
         closed: &Receiver<()>,
-    ) -> Result<()> {
-        let failed =
-            |code, cause| Err(Error::new(Kind::Incomplete, "serve", cause).with_code(code));
+    ) -> Result<RunEnd> {
         let look = self.meter.as_ref().map_or_else(never, |_| tick(PolicyMeter::INTERVAL));
         while self.state != State::Stopped {
             select! {
                 recv(incoming) -> message => match message {
                     Ok(message) => self.handle(&message?)?,
-                    Err(_) => return failed(Code::ConnectionLost, "the client left"),
+                    Err(_) => {
+                        let left = Error::new(Kind::Incomplete, "serve", "the client left");
+                        return Err(left.with_code(Code::ConnectionLost));
+                    }
                 },
                 recv(self.engine.events()) -> ended => {
                     if let Ok(ended) = ended {
@@ -110,11 +125,28 @@ impl ServerRun<'_> {
                 }
                 recv(self.next.map_or_else(never, at)) -> _ => self.tick()?,
                 recv(look) -> _ => self.hold_to_policy()?,
-                recv(closed) -> _ => return failed(Code::Signal, "the server is ending"),
+                recv(closed) -> _ => return Ok(RunEnd::Closed),
                 recv(at(self.deadline)) -> _ => return Err(self.late()),
             }
         }
-        Ok(())
+        Ok(RunEnd::Stopped)
+    }
+
+    /// Ends a run whose server is ending: tells the client why, and beforehand what was counted, so
+    /// that it has all that was measured. Streams go on until the client has ended them, for a
+    /// short time: it is to see the reason before it sees them break.
+    fn break_off(&mut self, incoming: &Receiver<Result<FromClient>>) -> Error {
+        let ending = Error::new(Kind::Incomplete, "serve", "the server is ending")
+            .with_code(Code::Signal)
+            .with_remedy("measure again when it is there again, or give it more time by --drain");
+        if self.state == State::Window {
+            // A client that is gone hears neither; the log has it.
+            let _ = self.close();
+        }
+        let _ = self.link.send(&FromServer::Refused(ending.clone()));
+        let deadline = Instant::now() + BREAK_OFF_TIMEOUT;
+        while Instant::now() < deadline && matches!(incoming.recv_deadline(deadline), Ok(Ok(_))) {}
+        ending
     }
 
     /// Counts what has moved. Beyond a limit the client is told which, and has a moment to end the
