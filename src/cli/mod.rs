@@ -18,6 +18,7 @@ mod output;
 mod rr;
 mod schema;
 mod serve;
+mod service_manager;
 mod signals;
 mod stream;
 mod system;

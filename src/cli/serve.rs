@@ -11,8 +11,8 @@ use crate::cli::common::positive;
 use crate::cli::output::{background_log, print};
 use crate::cli::signals::{self, ServerSignals};
 use crate::cli::system::{System, TOKEN_VARIABLE};
-use crate::cli::values;
-use podperf_engine::control::server::{ServeOptions, serve};
+use crate::cli::{service_manager, values};
+use podperf_engine::control::server::{PassedSockets, ServeOptions, Server};
 use podperf_engine::policy::PolicyFile;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::ClientPermissions;
@@ -29,7 +29,8 @@ const MAX_START_TIMEOUT: Duration = Duration::from_secs(3600);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
-    /// TCP port of control and data; 0 takes any free one
+    /// TCP port of control and data; 0 takes any free one. A listener that a service manager passes
+    /// (LISTEN_FDS) takes the place of --port and --bind
     #[arg(short, long, value_name = "PORT", default_value = "5210",
           value_parser = values::listening_port, help_heading = "Connection")]
     port: u16,
@@ -121,7 +122,11 @@ pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     let mut options = args.resolve(system)?;
     let ServerSignals { stop, reload } = signals::watch_as_server()?;
     options.reload = Some(reload);
-    let ended_by = serve(&options, &background_log(args.quiet)?, &stop)?;
+    options.passed = service_manager::passed_sockets()?;
+    let log = background_log(args.quiet)?;
+    let server = Server::open(options, &log)?;
+    service_manager::tell_ready();
+    let ended_by = server.run(&log, &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 
@@ -150,6 +155,7 @@ impl ServeArgs {
             token,
             policy,
             reload: None,
+            passed: PassedSockets::default(),
             once: self.once,
             limits: self.limits()?,
             permissions: ClientPermissions {

@@ -14,5 +14,6 @@ mod limits;
 mod loopback;
 mod methods;
 mod netserver;
+mod service;
 mod udp;
 mod uring;

@@ -4,8 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use socket2::SockRef;
 
 use crate::transport::socket;
+use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Connections that may wait for being accepted: more than any plan opens at once.
@@ -26,6 +28,23 @@ impl ListeningPort {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER_EVENT))?;
         Ok(Self { listener, epoll })
+    }
+
+    /// A listener that somebody else has opened.
+    ///
+    /// # Errors
+    /// When it cannot be made this process's own, or does not listen.
+    pub fn passed(listener: &TcpListener) -> Result<Self> {
+        let open = || {
+            let listener = listener.try_clone()?;
+            listener.set_nonblocking(true)?;
+            let socket = SockRef::from(&listener);
+            socket::listening(&socket);
+            // One that listens already gets the backlog.
+            socket.listen(BACKLOG_CONNECTIONS)?;
+            Self::new(listener)
+        };
+        open().during("take the listener that was passed")
     }
 
     /// Where it listens.

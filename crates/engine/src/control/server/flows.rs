@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::control::flow_preamble::{FlowAnswer, FlowRequest, ProofKey, REQUEST_BYTES};
 use crate::net::{Log, Reservations, WaitingSession};
+use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Handled at once, so that a flood leaves time for the listener's other work.
@@ -38,6 +39,16 @@ pub(super) struct FlowPort {
     pub(super) socket: Socket,
     address: SocketAddr,
     key: ProofKey,
+    sharing: PortSharing,
+}
+
+/// How the sockets of flows share the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PortSharing {
+    /// SO_REUSEPORT, which the kernel grants within one user.
+    OwnUser,
+    /// SO_REUSEADDR: the open socket may be of another user, as that of a service manager is.
+    AnyUser,
 }
 
 /// When things that are done now and then were done last.
@@ -61,21 +72,43 @@ impl FlowPort {
     /// # Errors
     /// When it is taken.
     pub(super) fn bind(address: SocketAddr) -> Result<Self> {
-        let port = open(address, None).and_then(|socket| {
-            if address.is_ipv6() {
-                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-            } else {
-                setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-            }
-            let key = ProofKey::random().map_err(io::Error::other)?;
-            Ok(Self { socket, address, key })
-        });
+        let sharing = PortSharing::OwnUser;
+        let port =
+            open(address, None, sharing).and_then(|socket| Self::of(socket, address, sharing));
         port.map_err(|error| {
             let cause = format!("UDP port {}: {error}", address.port());
             Error::new(Kind::Unmeasured, "open", cause)
                 .with_code(Code::AddressUnavailable)
                 .with_remedy("free that UDP port, or let the server listen on another with -p")
         })
+    }
+
+    /// Takes a UDP socket that somebody else has opened; `address` is that of the listener.
+    ///
+    /// # Errors
+    /// When it is of another port, or cannot be shared.
+    pub(super) fn passed(socket: &UdpSocket, address: SocketAddr) -> Result<Self> {
+        let take = || {
+            let own = socket.local_addr()?;
+            if own.port() != address.port() {
+                let cause = format!("it has port {}, the listener {}", own.port(), address.port());
+                return Err(io::Error::other(cause));
+            }
+            let socket = Socket::from(socket.try_clone()?);
+            socket.set_reuse_address(true)?;
+            Self::of(socket, own, PortSharing::AnyUser)
+        };
+        take().during("take the UDP socket that was passed")
+    }
+
+    fn of(socket: Socket, address: SocketAddr, sharing: PortSharing) -> io::Result<Self> {
+        if address.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        let key = ProofKey::random().map_err(io::Error::other)?;
+        Ok(Self { socket, address, key, sharing })
     }
 
     /// Serves what has come to the port, and requests repeated at flows that are set up.
@@ -152,7 +185,7 @@ impl FlowPort {
         datagram: &FlowDatagram,
         raced: &mut VecDeque<FlowDatagram>,
     ) -> io::Result<Socket> {
-        let socket = open(self.local(datagram), Some(datagram.from))?;
+        let socket = open(self.local(datagram), Some(datagram.from), self.sharing)?;
         // Between bind and connect the kernel may have given it what was meant for the open port.
         let received = std::iter::from_fn(|| receive(&socket, Some(datagram.to)));
         raced.extend(received.take(MAX_DATAGRAMS_PER_POLL));
@@ -215,12 +248,14 @@ fn accept(socket: &Socket, flow: u32) -> io::Result<()> {
     socket.send(&FlowAnswer::Accepted { flow }.encode()).map(|_| ())
 }
 
-/// Opens a UDP socket at `address`, connected to `peer` if there is one. All of one port share it
-/// (SO_REUSEPORT), which the kernel grants within one user.
-fn open(address: SocketAddr, peer: Option<SocketAddr>) -> io::Result<Socket> {
+/// Opens a UDP socket at `address`, connected to `peer` if there is one. All of one port share it.
+fn open(address: SocketAddr, peer: Option<SocketAddr>, sharing: PortSharing) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-    socket.set_reuse_port(true)?;
+    match sharing {
+        PortSharing::OwnUser => socket.set_reuse_port(true)?,
+        PortSharing::AnyUser => socket.set_reuse_address(true)?,
+    }
     if address.is_ipv6() {
         let both = address.ip().is_unspecified() || address.ip().to_canonical().is_ipv4();
         socket.set_only_v6(!both)?;

@@ -13,7 +13,8 @@ mod run;
 mod run_request;
 mod serve_client;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -34,6 +35,15 @@ use podperf_model::units::Bytes;
 /// Where any port will do, so many are tried for one that is free for TCP and UDP.
 const MAX_PORT_ATTEMPTS: u32 = 8;
 
+/// Sockets that somebody else has opened for this server, as a service manager does.
+#[derive(Debug, Clone, Default)]
+pub struct PassedSockets {
+    /// The listener.
+    pub tcp: Option<Arc<TcpListener>>,
+    /// Of the same port, for flows of datagrams; without it the server opens it.
+    pub udp: Option<Arc<UdpSocket>>,
+}
+
 /// How to serve.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -52,6 +62,8 @@ pub struct ServeOptions {
     pub policy: Option<PolicyFile>,
     /// Brings word that the policy's file is to be read again, if there is one.
     pub reload: Option<Receiver<()>>,
+    /// Sockets that are open already, which take the place of `bind` and `port`.
+    pub passed: PassedSockets,
     /// End after one session.
     pub once: bool,
     /// What a client may ask.
@@ -83,6 +95,7 @@ impl ServeOptions {
             token: None,
             policy: None,
             reload: None,
+            passed: PassedSockets::default(),
             once: false,
             limits: Limits::default(),
             permissions: ClientPermissions::default(),
@@ -125,12 +138,19 @@ impl Server {
     /// Naming address and port, when it is taken or not this host's.
     pub fn bind(options: ServeOptions) -> Result<Self> {
         let asked = SocketAddr::new(options.bind.unwrap_or_else(wildcard), options.port);
-        let mut tries = if asked.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
+        let is_free = options.passed.tcp.is_none() && asked.port() == 0;
+        let mut tries = if is_free { MAX_PORT_ATTEMPTS } else { 1 };
         loop {
             tries -= 1;
-            let port = listen(asked, options.mptcp)?;
+            let port = match &options.passed.tcp {
+                Some(listener) => ListeningPort::passed(listener)?,
+                None => listen(asked, options.mptcp)?,
+            };
             let address = port.local_addr().during("look up the listening port")?;
-            let flows = FlowPort::bind(address);
+            let flows = match &options.passed.udp {
+                Some(socket) => FlowPort::passed(socket, address),
+                None => FlowPort::bind(address),
+            };
             if tries == 0 || flows.is_ok() {
                 let one_at_a_time =
                     options.in_process || options.once || options.limits.sessions == 1;
@@ -138,6 +158,27 @@ impl Server {
                 return Ok(Self { port, flows, memory, address, options });
             }
         }
+    }
+
+    /// Opens the port, and says to `log` where it is and what holds for those who come.
+    ///
+    /// # Errors
+    /// As of [`Self::bind`].
+    pub fn open(options: ServeOptions, log: Log<'_>) -> Result<Self> {
+        let server = Self::bind(options)?;
+        let (address, options) = (server.address, &server.options);
+        let passed =
+            if options.passed.tcp.is_some() { ", passed by the service manager" } else { "" };
+        log(&format!("listening on {address}, podperf {}{passed}", env!("CARGO_PKG_VERSION")));
+        log(&format!("runs share {}", server.memory.budget()));
+        if let Err(error) = &server.flows {
+            log(&format!("warning: runs of datagrams are refused: {error}"));
+        }
+        if options.token.is_none() && options.policy.is_none() && !address.ip().is_loopback() {
+            log("warning: anybody who reaches this port can make it send and receive; \
+                 set a token with --token-file or PODPERF_TOKEN");
+        }
+        Ok(server)
     }
 
     /// The address that it listens on.
@@ -166,24 +207,4 @@ impl Server {
             served
         })
     }
-}
-
-/// Serves until it is asked to end (or after one session with `once`); `log` gets one line an
-/// event. Returns the kind of the signal that ended it, if one did.
-///
-/// # Errors
-/// When the port cannot be opened.
-pub fn serve(options: &ServeOptions, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-    let server = Server::bind(options.clone())?;
-    let address = server.address();
-    log(&format!("listening on {address}, podperf {}", env!("CARGO_PKG_VERSION")));
-    log(&format!("runs share {}", server.memory.budget()));
-    if let Err(error) = &server.flows {
-        log(&format!("warning: runs of datagrams are refused: {error}"));
-    }
-    if options.token.is_none() && options.policy.is_none() && !address.ip().is_loopback() {
-        log("warning: anybody who reaches this port can make it send and receive; \
-             set a token with --token-file or PODPERF_TOKEN");
-    }
-    server.run(log, stop)
 }
