@@ -1,4 +1,4 @@
-# Debian packages for the other scripts: sourced by shell scripts, or run as
+# Debian packages, and tools of cargo's, for the other scripts: sourced by shell scripts, or run as
 # `bash packages.sh COMMAND PACKAGE...` and `bash packages.sh --netperf DIR`.
 # Enters: what is needed. Leaves: status 0 and the command usable, or 1 and a line that says why not.
 # Says what it installs; never changes which sources apt knows.
@@ -25,6 +25,19 @@ need_command() {
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2 &&
     command -v "$wanted" >/dev/null && return 0
   echo "$wanted is missing: Debian's $* could not be installed" >&2
+  return 1
+}
+
+# need_cargo_tool DIR TOOL VERSION: DIR/bin/TOOL, or else a TOOL in PATH, is of this VERSION, or is built from
+# the registry, without optimization, because it runs for seconds. Leaves PATH with it.
+need_cargo_tool() {
+  PATH=$1/bin:$PATH
+  if [ "$("$2" --version 2>/dev/null)" = "$2 $3" ]; then return 0; fi
+  echo "building $2 $3" >&2
+  env -u CARGO_TARGET_DIR CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 CARGO_PROFILE_RELEASE_DEBUG=false \
+    cargo install --quiet --locked --root "$1" --version "$3" "$2" </dev/null >&2 && return 0
+  echo "$2 $3 could not be built: install it (cargo install --locked --version $3 $2)" >&2
   return 1
 }
 
