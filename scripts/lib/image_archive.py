@@ -4,6 +4,7 @@ Enters: a file that `buildah push docker-archive:` or `docker save` wrote. Leave
 line for everything that is wrong. Run as `image_archive.py FILE.tar NAME:TAG`: exit status 0 or 1.
 """
 
+import hashlib
 import json
 import struct
 import sys
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 LAYER_LIMIT = 7_000_000  # bytes
 PROGRAM = "podperf"
 LINKS = {f"usr/local/bin/{name}": "../../../podperf" for name in ("netperf", "netserver")}
-DIRECTORIES = ("usr", "usr/local", "usr/local/bin")
+SBOM = "usr/share/sbom/podperf.cdx.json"
+DIRECTORIES = ("usr", "usr/local", "usr/local/bin", "usr/share", "usr/share/sbom")
 PORTS = ["12865/tcp", "5210/tcp", "5210/udp"]
 USER = "65532:65532"
 ENVIRONMENT = ["PATH=/usr/local/bin"]
@@ -75,6 +77,15 @@ def is_static(program):
     return bool(kinds) and PT_INTERP not in kinds
 
 
+def described_program(sbom):
+    """The SHA-256 of the program that a bill of materials (CycloneDX) is about."""
+    try:
+        (digest,) = json.loads(sbom)["metadata"]["component"]["hashes"]
+        return digest["content"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def complaints(image, tag):
     """A line for everything that is not as it should be."""
     found = []
@@ -87,12 +98,16 @@ def complaints(image, tag):
     expect("layers", len(image.layers), 1)
     if sum(image.layers) >= LAYER_LIMIT:
         found.append(f"size: {sum(image.layers)} bytes, and less than {LAYER_LIMIT} are allowed")
-    expect("files", sorted(image.files), [PROGRAM])
+    expect("files", sorted(image.files), [PROGRAM, SBOM])
     expect("links", image.links, LINKS)
     directories = {name: oct(mode & 0o7777) for name, mode in image.directories.items() if name}
     expect("directories", directories, dict.fromkeys(DIRECTORIES, oct(0o755)))
     mode, program = image.files.get(PROGRAM, (0, b""))
     expect("mode of the program", oct(mode & 0o7777), oct(0o755))
+    mode, sbom = image.files.get(SBOM, (0, b""))
+    expect("mode of the bill of materials", oct(mode & 0o7777), oct(0o644))
+    expect("bill of materials is of program", described_program(sbom),
+           hashlib.sha256(program).hexdigest())
     expect("program is static", is_static(program), True)
     expect("user", image.config.get("User"), USER)
     expect("entrypoint", image.config.get("Entrypoint"), [f"/{PROGRAM}"])

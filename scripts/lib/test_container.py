@@ -1,5 +1,6 @@
 """container/build's command line, and the look into an archive; nothing is built here."""
 
+import hashlib
 import io
 import json
 import os
@@ -30,7 +31,7 @@ def tar(files, mode=0o755):
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, content in files.items():
             item = tarfile.TarInfo(name)
-            item.mode = mode
+            item.mode = 0o644 if name == image_archive.SBOM else mode
             if content is None:
                 item.type, item.mode = tarfile.DIRTYPE, 0o755
             elif isinstance(content, str):
@@ -45,9 +46,16 @@ DIRECTORIES = dict.fromkeys(image_archive.DIRECTORIES)
 NAMES = {**DIRECTORIES, **image_archive.LINKS}
 
 
+def sbom(program):
+    """The part of a bill of materials that says which program it is about."""
+    digest = {"alg": "SHA-256", "content": hashlib.sha256(program).hexdigest()}
+    return {image_archive.SBOM: json.dumps(
+        {"metadata": {"component": {"hashes": [digest]}}}).encode()}
+
+
 def layer(program, mode=0o755, **more):
     """The layer with this program in it."""
-    return tar({"podperf": program, **NAMES, **more}, mode)
+    return tar({"podperf": program, **sbom(program), **NAMES, **more}, mode)
 
 
 def archive(directory, config=None, layers=None, tag=TAG):
@@ -132,8 +140,11 @@ class Archive(unittest.TestCase):
                 ("environment", {"config": {"Env": ["PATH=/usr/bin"]}}),
                 ("environment", {"config": {"Env": None}}),
                 ("files", {"layers": [layer(elf(1), **{"bin/sh": b"#"})]}),
-                ("files", {"layers": [tar({**NAMES, "bin": elf(1), "podperf": elf(1)})]}),
-                ("links", {"layers": [tar({"podperf": elf(1), **DIRECTORIES})]}),
+                ("files", {"layers": [layer(elf(1), bin=elf(1))]}),
+                ("links", {"layers": [tar({"podperf": elf(1), **sbom(elf(1)), **DIRECTORIES})]}),
+                ("materials", {"layers": [layer(elf(1), **sbom(elf(2)))]}),
+                ("materials", {"layers": [layer(elf(1), **{image_archive.SBOM: b"[]"})]}),
+                ("materials", {"layers": [layer(elf(1), **{image_archive.SBOM: b"{"})]}),
                 ("links", {"layers": [layer(elf(1), **{netperf: "/bin/sh"})]}),
                 ("directories", {"layers": [layer(elf(1), etc=None)]}),
                 ("mode", {"layers": [layer(elf(1), mode=0o644)]}),

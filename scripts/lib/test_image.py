@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 import image_archive
+import sbom
 
 LIB = Path(__file__).resolve().parent
 BUILD = LIB.parent.parent / "container" / "build"
@@ -71,8 +72,29 @@ class TheImage(unittest.TestCase):
 
     def test_it_is_as_it_should_be(self):
         self.assertEqual(image_archive.complaints(self.image, TAG), [])
-        self.assertEqual(list(self.image.files), ["podperf"])
+        self.assertEqual(sorted(self.image.files), ["podperf", image_archive.SBOM])
         self.assertEqual({Path(name).name for name in self.image.links}, {"netperf", "netserver"})
+
+    def test_its_bill_of_materials_has_what_the_compiler_linked(self):
+        # cargo tells of each package that it compiled for the program, or has compiled already.
+        done = subprocess.run([LIB.parent / "static-engine", "--message-format", "json"],
+                              capture_output=True, text=True, check=True, timeout=1800,
+                              stdin=subprocess.DEVNULL)
+        target = f"/{sbom.host()}/release/"
+        linked = set()
+        for line in done.stdout.splitlines():
+            message = json.loads(line) if line.startswith("{") else {}
+            files = message.get("filenames", [])
+            if any(target in name and name.endswith(".rlib") for name in files):
+                # path+file:///…/sys#podperf-sys@0.1.0, registry+…#libc@0.2.1, …/podperf#0.1.0
+                linked.add(message["package_id"].rpartition("#")[2])
+        linked = {name if "@" in name else f"podperf@{name}" for name in linked}
+        _, content = self.image.files[image_archive.SBOM]
+        document = json.loads(content)
+        said = {part["bom-ref"] for part in document["components"] if part["scope"] == "required"}
+        said.add(document["metadata"]["component"]["bom-ref"])
+        self.assertGreater(len(linked), 50)
+        self.assertEqual(linked, {name for name in said if not name.startswith(sbom.TOOLCHAIN)})
 
     def test_the_same_engine_gives_the_same_image(self):
         again = self.build("second")
