@@ -22,3 +22,4 @@ mod reflection;
 mod silence;
 mod udp;
 mod unproved;
+mod unread;

@@ -58,6 +58,18 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Gives the memory back and keeps the addresses for good, for what the kernel may still work
+    /// on by address: it finds nothing there, and no other memory ever takes its place.
+    pub(crate) fn retire(self) {
+        let retired = std::mem::ManuallyDrop::new(self);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let start = retired.start().cast();
+        // SAFETY: replaces the whole of a mapping that nothing refers to any more, as its owner is
+        // given up; pages that the kernel has references to stay its own. Where the call is refused
+        // the memory is left as it was.
+        let _ = unsafe { libc::mmap(start, retired.length, libc::PROT_NONE, flags, -1, 0) };
+    }
+
     pub(crate) const fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -214,6 +226,21 @@ mod tests {
         assert_eq!((pages.len(), pages.as_ptr().align_offset(4096)), (10_000, 0));
         pages.fill(7);
         assert!(pages.iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
+    fn a_retired_mapping_holds_no_memory_and_no_other_takes_its_place() {
+        let length = 96 << 20;
+        let resident = || {
+            let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+            status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let mapping = Mapping::holding(&vec![7; length]).unwrap();
+        let (start, before) = (mapping.start().addr(), resident());
+        mapping.retire();
+        assert!(resident() + length / 2 < before, "{} of {before}", resident());
+        let other = Mapping::populated(length).unwrap();
+        assert!(other.start().addr().abs_diff(start) >= length);
     }
 
     #[test]

@@ -1,10 +1,19 @@
-//! Sending and receiving, by functions that are small enough to stand within a measuring loop.
+//! Sending and receiving, and breaking a connection off.
+//!
+//! The first by functions that are small enough to stand within a measuring loop.
 //!
 //! socket2 has the same calls, but not for inlining: they cost a loop of short messages 15
 //! instructions each.
 
 use std::io;
+use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
+
+use socket2::Socket;
+
+/// Of an address that is none: connect(2) to it ends an association.
+#[expect(clippy::cast_possible_truncation, reason = "AF_UNSPEC is 0")]
+const UNSPECIFIED_FAMILY: libc::sa_family_t = libc::AF_UNSPEC as libc::sa_family_t;
 
 /// Sends what the kernel takes of `bytes`: how many.
 ///
@@ -47,6 +56,40 @@ pub fn discard(socket: impl AsFd, length: usize) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Bytes of a TCP stream that its peer has not acknowledged, its end counted as one (SIOCOUTQ,
+/// tcp(7)); none of one that is not connected any more.
+///
+/// # Errors
+/// What ioctl(2) returns.
+pub fn unacknowledged(socket: &Socket) -> io::Result<usize> {
+    // The counters of a connection that was reset stay as they were.
+    if socket.peer_addr().is_err() {
+        return Ok(0);
+    }
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is borrowed for the call, which writes one int.
+    let status = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// Breaks a TCP connection off for all who have a descriptor of it: its peer gets a reset, and the
+/// kernel lets go of all that it still held to send.
+///
+/// # Errors
+/// What connect(2) returns: EBUSY while another thread waits in a call, on some kernels.
+pub fn break_off(socket: &Socket) -> io::Result<()> {
+    let nobody = libc::sockaddr { sa_family: UNSPECIFIED_FAMILY, sa_data: [0; 14] };
+    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).unwrap_or(0);
+    // SAFETY: the descriptor is borrowed for the call, which reads `length` bytes of an address.
+    match unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -63,5 +106,25 @@ mod tests {
         assert_eq!(discard(&receiver, 600).unwrap(), 600);
         assert_eq!(discard(&receiver, 600).unwrap(), 400);
         assert_eq!(discard(&receiver, 600).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped_for_all_who_have_the_connection() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let sender: Socket =
+            std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
+        let (mut receiver, _) = listener.accept().unwrap();
+        assert_eq!(unacknowledged(&sender).unwrap(), 0);
+        sender.set_nonblocking(true).unwrap();
+        while send(&sender, &[1; 65_536]).is_ok() {}
+        assert!(unacknowledged(&sender).unwrap() > 0);
+        let same = sender.try_clone().unwrap();
+        break_off(&sender).unwrap();
+        for end in [&sender, &same] {
+            assert_eq!(unacknowledged(end).unwrap(), 0);
+            assert!(send(end, b"more").is_err());
+        }
+        let end = std::io::copy(&mut receiver, &mut std::io::sink()).unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -41,6 +41,9 @@ use podperf_model::result::run::{PlacementFacts, SocketFacts};
 /// How long workers may take to allocate, pin and register.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For the peer to acknowledge what was sent, where nobody waits for the drain.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// What an engine needs.
 #[derive(Debug)]
 pub struct EngineSetup {
@@ -278,13 +281,17 @@ impl Engine {
     }
 
     /// Ends the run: senders and requesters stop, receivers read to the end; what has not ended
-    /// within `drain` is cut off.
+    /// within `drain` is cut off, and what the peer has not taken a moment later is dropped.
     pub fn stop(&mut self, drain: Duration) -> EndReport {
         self.wind_down();
-        let deadline = Instant::now() + drain;
-        while Instant::now() < deadline && self.pool.running() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let begun = Instant::now();
+        let wait_while = |timeout: Duration, goes_on: &dyn Fn() -> bool| {
+            while begun.elapsed() < timeout && goes_on() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        wait_while(drain, &|| self.pool.running());
+        wait_while(drain.max(LAST_BYTES_TIMEOUT), &|| !self.pool.unfinished().is_empty());
         let mut report = report::merge_reports(&self.shared, self.pool.join());
         if let Some(uses) = &mut report.connections {
             let roots = Roots::default();

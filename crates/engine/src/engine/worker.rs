@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
@@ -19,7 +19,7 @@ use crate::workload::{
 };
 use podperf_model::error::{Code, Context, During, Error, Kind, Result};
 use podperf_model::plan::cpu_list;
-use podperf_sys::fd_table;
+use podperf_sys::{fd_table, socket};
 
 /// Room for the loop and the system calls; buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
@@ -100,7 +100,30 @@ impl WorkerPool {
             // Wakes whatever still waits; a socket that is closed already does not mind.
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect()
+        // Again while some thread works: a connection may not be broken off under a call.
+        while self.break_off() && self.running() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let reports = self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect();
+        self.break_off();
+        reports
+    }
+
+    /// Breaks off the streams whose peer has not taken what was sent: closed as they are, the
+    /// kernel would keep that, and the pages it lies in, for minutes. Whether there were any.
+    fn break_off(&self) -> bool {
+        let unfinished = self.unfinished();
+        unfinished.iter().for_each(|socket| _ = socket::break_off(socket));
+        !unfinished.is_empty()
+    }
+
+    /// Streams whose peer has not acknowledged everything that was sent.
+    pub(super) fn unfinished(&self) -> Vec<&Socket> {
+        if self.shared.plan.workload.is_udp() {
+            return Vec::new();
+        }
+        let unfinished = |socket: &&Socket| socket::unacknowledged(socket).is_ok_and(|own| own > 0);
+        self.shared.sockets.iter().filter(unfinished).collect()
     }
 }
 

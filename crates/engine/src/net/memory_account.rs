@@ -11,7 +11,7 @@ use crate::metrics::roots::Roots;
 use podperf_model::error::Result;
 use podperf_model::memory_budget::MemoryBudget;
 use podperf_model::units::Bytes;
-use podperf_sys::allocator::share_one_arena;
+use podperf_sys::allocator::{return_large_blocks, share_one_arena};
 
 /// A server's budget and what is reserved of it.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ impl MemoryAccount {
     /// may use. `one_at_a_time`: no other run comes meanwhile, so that one may take all of it.
     #[must_use]
     pub fn open(asked: Option<Bytes>, one_at_a_time: bool) -> Self {
+        // What a run gives back here is there for others too.
+        return_large_blocks();
         if address_space_limit().is_some() {
             share_one_arena();
         }

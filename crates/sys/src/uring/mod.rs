@@ -1,5 +1,6 @@
 //! io_uring over the sockets of one worker, safe to use: a ring owns every byte that the kernel may
-//! touch, and frees it only when nothing is under way any more.
+//! touch, and frees it only when no operation works on it any more. Reports of zero-copy sends that
+//! have completed are about pages to which the kernel has references of its own.
 //!
 //! Enters: connected sockets, a message to send from, a shape of buffers to receive into, and
 //! operations by the socket's number. Leaves: completions. What is received is never looked at.
@@ -96,6 +97,9 @@ pub struct Ring {
     bundles: bool,
     /// Operations whose last completion has not come.
     under_way: usize,
+    /// Of these, those that may still use `memory` by its addresses: all but zero-copy sends that
+    /// have completed, whose pages the kernel holds by itself until it reports.
+    working: usize,
 }
 
 impl std::fmt::Debug for Ring {
@@ -162,7 +166,8 @@ impl Ring {
         let message_bytes = setup.message.len();
         let bundles = setup.receive.is_some_and(|shape| shape.bundles)
             && ring.params().is_feature_recvsend_bundle();
-        Ok(Self { ring, memory, message_bytes, fixed: setup.fixed, bundles, under_way: 0 })
+        let fixed = setup.fixed;
+        Ok(Self { ring, memory, message_bytes, fixed, bundles, under_way: 0, working: 0 })
     }
 
     /// Operations whose last completion has not come.
@@ -234,10 +239,11 @@ impl Ring {
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
         self.make_room(1)?;
         // SAFETY: the entries made here point into `self.memory` alone, which is freed only when
-        // `under_way` is 0, and sockets are named by their place in the ring's own table.
+        // `working` is 0, and sockets are named by their place in the ring's own table.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.map_err(io::Error::other)?;
         self.under_way += 1;
+        self.working += 1;
         Ok(())
     }
 
@@ -276,6 +282,11 @@ impl Ring {
         for entry in self.ring.completion() {
             let completion = Completion::read(&entry);
             self.under_way -= usize::from(!completion.more);
+            self.working -= usize::from(match completion.kind {
+                CompletionKind::Send => true,
+                CompletionKind::Released { .. } => false,
+                CompletionKind::Receive | CompletionKind::Cancel => !completion.more,
+            });
             if let Some(provided) = memory.provided.as_mut().filter(|_| completion.buffer) {
                 provided.give_back(completion.moved());
                 received = true;
@@ -289,14 +300,14 @@ impl Ring {
         }
     }
 
-    /// Cancels what is under way and waits until nothing is, for a second at most.
+    /// Cancels what is under way and waits until nothing works on the memory, for a second at most.
     fn cancel_and_wait(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + CANCEL_TIMEOUT;
         let mut batch = Vec::new();
-        if self.under_way > 0 {
+        if self.working > 0 {
             self.cancel_all()?;
         }
-        while self.under_way > 0 && Instant::now() < deadline {
+        while self.working > 0 && Instant::now() < deadline {
             self.enter(CompletionWait::AtMost(deadline.saturating_duration_since(Instant::now())))?;
             batch.clear();
             self.reap(&mut batch);
@@ -307,10 +318,14 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        if self.cancel_and_wait().is_err() || self.under_way > 0 {
-            // The kernel may still work on it: pages of zero-copy sends that the peer has not
-            // acknowledged, or a ring that broke. They are lost to the process, not to the kernel.
-            std::mem::forget(self.memory.take());
+        if (self.cancel_and_wait().is_err() || self.working > 0)
+            && let Some(Memory { message, provided }) = self.memory.take()
+        {
+            // A ring that broke: the kernel may work on it until it has taken the ring down.
+            message.retire();
+            if let Some(provided) = provided {
+                provided.retire();
+            }
         }
     }
 }

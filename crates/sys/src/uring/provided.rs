@@ -56,6 +56,12 @@ impl ProvidedBuffers {
         Ok(provided)
     }
 
+    /// Gives the memory back where receives may still be under way.
+    pub(super) fn retire(self) {
+        self.slots.retire();
+        self.memory.retire();
+    }
+
     /// Needs Linux 5.19.
     pub(super) fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
         let slots = self.slots.start() as u64;

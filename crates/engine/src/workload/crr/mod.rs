@@ -11,6 +11,7 @@ mod blocking;
 mod call;
 mod epoll;
 mod serve;
+mod server_connection;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use socket2::Socket;
 
 use super::ConnectionSetup;
+use super::server_connection::{ServerConnection, ServerProgress};
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::{AcceptedConnection, SessionListener, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
@@ -21,7 +22,6 @@ use podperf_model::error::{During, Result};
 use podperf_model::plan::{Close, CrrPlan};
 use podperf_model::result::end_result::ConnectionUse;
 use podperf_model::result::run::Multiplexing;
-use podperf_sys::socket;
 
 /// The listener's place among the connections.
 const LISTENER_SLOT: usize = usize::MAX - 1;
@@ -194,21 +194,6 @@ impl ServerLoop<'_, '_> {
     }
 }
 
-/// One open connection and the bytes it still has to move.
-struct ServerConnection {
-    socket: Socket,
-    missing: usize,
-    to_send: usize,
-    /// It has its whole response.
-    answered: bool,
-}
-
-/// How far a connection has come.
-enum ServerProgress {
-    Wait(Interest),
-    Over,
-}
-
 struct ServerConnections<'a> {
     tallies: Vec<&'a Tally>,
     message: Buffer,
@@ -246,6 +231,8 @@ impl<'a> ServerConnections<'a> {
 
     /// Ends the worker's flows, of which only the first can have failed.
     fn report(self, worker: &Worker<'_>, result: Result<(), FlowFailure>) -> WorkerReport {
+        let open = self.open.iter().flatten();
+        open.for_each(|connection| connection.drop_unread(self.sizes));
         let mut failure = result.err();
         for flow in 0..worker.flows.ids.len() {
             worker.ended(flow, failure.take().map_or(Ok(()), Err));
@@ -300,6 +287,7 @@ impl<'a> ServerConnections<'a> {
     fn drop_unanswered(&mut self) {
         for (slot, add) in self.open.iter_mut().enumerate() {
             if let Some(connection) = add.take_if(|connection| !connection.answered) {
+                connection.drop_unread(self.sizes);
                 self.uses.broken += u64::from(connection.missing < self.sizes.request);
                 self.free.push(slot);
             }
@@ -311,8 +299,7 @@ impl<'a> ServerConnections<'a> {
     }
 
     fn add(&mut self, socket: Socket) -> usize {
-        let Sizes { request: missing, response: to_send } = self.sizes;
-        let connection = Some(ServerConnection { socket, missing, to_send, answered: false });
+        let connection = Some(ServerConnection::new(socket, self.sizes));
         match self.free.pop() {
             Some(slot) => {
                 self.open[slot] = connection;
@@ -351,50 +338,5 @@ impl<'a> ServerConnections<'a> {
         self.open[slot] = None;
         self.free.push(slot);
         None
-    }
-}
-
-impl ServerConnection {
-    fn go_on(
-        &mut self,
-        tally: &Tally,
-        buffer: &mut [u8],
-        message: &[u8],
-        close: Close,
-    ) -> io::Result<ServerProgress> {
-        while self.missing > 0 {
-            let most = self.missing.min(buffer.len());
-            match socket::receive(&self.socket, &mut buffer[..most]) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(bytes) => {
-                    tally.received(bytes);
-                    self.missing -= bytes;
-                }
-                Err(error) if not_yet(&error) => {
-                    return Ok(ServerProgress::Wait(Interest::Arrivals));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        while self.to_send > 0 {
-            match socket::send(&self.socket, &message[..self.to_send.min(message.len())]) {
-                Ok(bytes) => {
-                    tally.sent(bytes);
-                    self.to_send -= bytes;
-                }
-                Err(error) if not_yet(&error) => {
-                    return Ok(ServerProgress::Wait(Interest::Changes));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if close == Close::Server {
-            return Ok(ServerProgress::Over);
-        }
-        match socket::receive(&self.socket, buffer) {
-            Err(error) if not_yet(&error) => Ok(ServerProgress::Wait(Interest::Arrivals)),
-            // The end, a reset, or more than was agreed.
-            _ => Ok(ServerProgress::Over),
-        }
     }
 }
