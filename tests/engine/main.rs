@@ -15,5 +15,7 @@ mod loopback;
 mod methods;
 mod netserver;
 mod service;
+mod reaching;
+mod surroundings;
 mod udp;
 mod uring;

@@ -98,14 +98,65 @@ impl MemoryCgroup {
 
     /// `program` inside of it.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        Self::enter(&self.0, program)
+    }
+
+    /// `program` inside of a cgroup.
+    fn enter(group: &Path, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
+        command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(group);
         command.arg(program).env_remove("PODPERF_TOKEN").stdin(Stdio::null());
         command
     }
 }
 
 impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // Not before its last process is gone.
+        eventually(TIMEOUT, || std::fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+/// A cgroup with a limit on threads and processes; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct TaskCgroup(PathBuf);
+
+impl TaskCgroup {
+    /// Absent, and said so, where none can be made.
+    pub(crate) fn make(test: &str) -> Option<Self> {
+        let name = format!("podperf-test-{}-{test}", std::process::id());
+        for top in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"] {
+            let group = Path::new(top).join(&name);
+            if std::fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let group = Self(group);
+            if group.0.join("pids.max").exists() {
+                return Some(group);
+            }
+        }
+        eprintln!("{test}: skipped: needs root and a cgroup hierarchy that limits processes");
+        None
+    }
+
+    /// `program` inside of it.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        MemoryCgroup::enter(&self.0, program)
+    }
+
+    /// As many as there are, and not one more.
+    pub(crate) fn allow_no_more(&self) {
+        let now = std::fs::read_to_string(self.0.join("pids.current")).expect("it is there");
+        std::fs::write(self.0.join("pids.max"), now).expect("it may be set");
+    }
+
+    /// As many as the system allows.
+    pub(crate) fn allow_all(&self) {
+        std::fs::write(self.0.join("pids.max"), "max").expect("it may be set");
+    }
+}
+
+impl Drop for TaskCgroup {
     fn drop(&mut self) {
         // Not before its last process is gone.
         eventually(TIMEOUT, || std::fs::remove_dir(&self.0).is_ok());

@@ -20,6 +20,7 @@ mod policy;
 mod queues;
 mod reflection;
 mod silence;
+mod slow_netperf;
 mod udp;
 mod unproved;
 mod unread;

@@ -55,3 +55,23 @@ fn runs_that_are_ready_and_never_started_give_their_places_back() {
     server.assert_all_freed(TIMEOUT);
     server.assert_serves();
 }
+
+#[test]
+fn streams_that_never_come_give_their_place_back() {
+    let server = Server::start(&["--max-sessions", "1"]);
+    let mut client = WireClient::welcome(server.port);
+    client.send(&json!({"prepare": {"plan": plan()}}));
+    assert!(client.receive()["connect"].is_object());
+    podperf_json(&["rr", &server.target(), "-n", "10"]).assert_failed(3, &["busy"]);
+    // It stays there, says so, and opens no stream.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut served = false;
+    while !served && Instant::now() < deadline {
+        client.try_send(b"\"heartbeat\"");
+        std::thread::sleep(Duration::from_millis(400));
+        served = podperf_json(&["rr", &server.target(), "-n", "10"]).status == 0;
+    }
+    assert!(served, "the place is held: {:#?}", server.log());
+    assert!(client.receive()["refused"].is_object(), "it is told");
+    server.assert_all_freed(TIMEOUT);
+}

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::options::Buffers;
+use podperf_model::error::Kind;
 use podperf_model::latency::Latencies;
 use podperf_sys::tcp_info::RawTcpInfo;
 
@@ -31,8 +32,8 @@ pub struct Figures {
     pub tcp_info: Option<RawTcpInfo>,
     /// Iterations that these figures are means of, and how far they vary.
     pub confidence: Option<Confidence>,
-    /// A signal ended it.
-    pub stopped: bool,
+    /// What ended it before its time.
+    pub stopped: Option<Kind>,
     /// Both ends are podperf, and said so.
     pub native: bool,
     /// Why this is not the whole test, where it is not.

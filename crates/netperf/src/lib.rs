@@ -19,7 +19,7 @@ pub mod signals;
 pub mod test_kind;
 pub mod wire;
 
-use options::{ExitMessage, SelectableFigures};
+use options::{ExitMessage, Options, SelectableFigures};
 
 /// What podperf is called as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,22 @@ impl Program {
 
 fn netperf(words: &[OsString]) -> u8 {
     let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
-    let status = options::netperf(words, figures).and_then(|options| client::run(&options));
-    status.unwrap_or_else(|message| print(&message))
+    let options = match options::netperf(words, figures) {
+        Ok(options) => options,
+        Err(message) => return print(&message),
+    };
+    match client::run(&options) {
+        Ok(status) => status,
+        Err(message) if options.json => print(&as_document(&options, message)),
+        Err(message) => print(&message),
+    }
+}
+
+/// With `--json` standard output has a document whatever happens, and standard error the text.
+fn as_document(options: &Options, message: ExitMessage) -> ExitMessage {
+    let text = format!("{}{}", message.out, message.err);
+    let out = format!("{:#}\n", output::failure(options, text.trim_end()));
+    ExitMessage { out, err: text, ..message }
 }
 
 fn netserver(words: &[OsString]) -> u8 {

@@ -4,6 +4,9 @@
 //! Enters: nothing. Leaves: a channel that brings them. One that comes more than a second later
 //! ends the process at once.
 
+use std::thread;
+use std::time::Duration;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::sys::signal::{SigSet, Signal, raise};
 
@@ -14,23 +17,40 @@ use podperf_model::error::{Kind, Result};
 const MAX_PENDING_STOPS: usize = 8;
 
 /// Takes the signals up in a thread of its own. To be called before any other thread starts:
-/// threads inherit the mask. The sender is for whoever else has a reason to end a test.
+/// threads inherit the mask. The sender is for whoever else has a reason to end a test. A SIGTERM
+/// ends the process after `termination`, whatever it waits for by then.
 ///
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
-pub fn watch(ending: &[Signal]) -> Result<(Sender<Kind>, Receiver<Kind>)> {
+pub fn watch(
+    ending: &[Signal],
+    termination: Option<Duration>,
+) -> Result<(Sender<Kind>, Receiver<Kind>)> {
     let (sender, receiver) = bounded(MAX_PENDING_STOPS);
     let stop_sender = sender.clone();
     let actions = SignalActions {
-        first: Box::new(move |kind| _ = stop_sender.try_send(kind)),
+        first: Box::new(move |kind| {
+            let _ = stop_sender.try_send(kind);
+            if let (Kind::Terminated, Some(termination)) = (kind, termination) {
+                let end = move || {
+                    thread::sleep(termination);
+                    end_by(Signal::SIGTERM);
+                };
+                // Without it a further signal ends the process.
+                let _ = thread::Builder::new().name("termination".into()).spawn(end);
+            }
+        }),
         // Who asks twice does not want to wait for what holds the test up: the signal does what it
         // does to a process that takes none up.
-        further: Box::new(|signal| {
-            let _ = SigSet::from_iter([signal]).thread_unblock();
-            let _ = raise(signal);
-        }),
+        further: Box::new(end_by),
         hang_up: None,
     };
     signals::watch(ending, actions)?;
     Ok((sender, receiver))
+}
+
+/// Lets a signal do what it does to a process that takes none up.
+fn end_by(signal: Signal) {
+    let _ = SigSet::from_iter([signal]).thread_unblock();
+    let _ = raise(signal);
 }

@@ -19,4 +19,3 @@ pub mod preamble;
 pub mod server;
 pub mod session;
 mod timing;
-mod wrong_proofs;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 
 use super::Log;
@@ -52,28 +52,43 @@ impl<'env> ClientThreads<'env> {
         })
     }
 
-    /// Serves the client `peer`, which has a place, by `body`, in a thread of its own. Where none
-    /// is to be had, the client is dropped with `body`, and the log says so.
-    pub fn spawn<'scope>(
+    /// Serves a client, `peer`, which has a place, by `body`, in a thread of its own. Where none is
+    /// to be had the client comes back, with the reason, so that it can be told.
+    pub fn spawn<'scope, T: Send + 'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         place: ClientPlace<'scope>,
-        peer: &str,
-        body: impl FnOnce() + Send + 'scope,
-    ) where
+        (peer, client): (&str, T),
+        body: impl FnOnce(T) + Send + 'scope,
+    ) -> Option<(Error, T)>
+    where
         'env: 'scope,
     {
-        let client = peer.to_owned();
+        let name = peer.to_owned();
+        // What a thread that does not start was to own is lost with it.
+        let client = Arc::new(Mutex::new(Some(client)));
+        let shared = Arc::clone(&client);
+        let take = |shared: &Mutex<Option<T>>| {
+            shared.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
         let guarded = move || {
-            let served = catch_unwind(AssertUnwindSafe(body));
+            let client = take(&shared);
+            drop(shared);
+            let served = catch_unwind(AssertUnwindSafe(|| client.map(body)));
             drop(place);
             if served.is_err() {
-                (self.log)(&format!("{client}: the session panicked; others go on"));
+                (self.log)(&format!("{name}: the session panicked; others go on"));
             }
         };
-        if let Err(error) = Builder::new().name(self.name.into()).spawn_scoped(scope, guarded) {
-            (self.log)(&format!("{peer}: start a session's thread: {error}; dropped"));
-        }
+        let started = Builder::new().name(self.name.into()).spawn_scoped(scope, guarded);
+        let error = started.err()?;
+        let error = Error::system(Kind::Unmeasured, "start a session's thread", &error)
+            .with_remedy(
+                "try again when the server has less to do, or raise its limit on threads \
+                 (pids.max, TasksMax, ulimit -u)",
+            )
+            .with_peer(peer);
+        take(&client).map(|client| (error, client))
     }
 }
 
@@ -104,7 +119,7 @@ mod tests {
         std::thread::scope(|scope| {
             let (release, held) = bounded::<()>(0);
             let place = threads.admit(ip("192.0.2.1")).unwrap();
-            threads.spawn(scope, place, "a", move || _ = held.recv());
+            assert!(threads.spawn(scope, place, ("a", held), |held| _ = held.recv()).is_none());
             let refused = threads.admit(ip("192.0.2.1")).unwrap_err().to_string();
             assert!(refused.contains("1 at a time from one address"), "{refused}");
             drop(threads.admit(ip("192.0.2.2")).unwrap());
@@ -113,7 +128,7 @@ mod tests {
                 std::thread::yield_now();
             }
             let place = threads.admit(ip("192.0.2.1")).unwrap();
-            threads.spawn(scope, place, "c", || panic!("as the test wants"));
+            assert!(threads.spawn(scope, place, ("c", ()), |()| panic!("for the test")).is_none());
         });
         assert_eq!(threads.running(), 0);
         assert_eq!(lines.into_inner().unwrap(), ["c: the session panicked; others go on"]);

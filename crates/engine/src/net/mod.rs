@@ -18,6 +18,7 @@ mod memory_account;
 mod pending;
 mod reservation;
 mod server_end;
+mod wrong_proofs;
 
 pub use acceptor::{Accepted, Acceptor};
 pub use address_limits::{AddressLimits, ReachedLimit};
@@ -30,6 +31,7 @@ pub use memory_account::{MemoryAccount, MemoryReservation};
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
 pub use server_end::{ServerEnd, ending_refusal};
+pub use wrong_proofs::WrongProofs;
 
 /// Where a server tells what happens: one line an event. It must not wait for a reader: where there
 /// may be one, lines go by [`LogWriter`].

@@ -51,7 +51,7 @@ impl FinishedTest<'_> {
             mss_bytes: totals.end.mss.or(self.granted.mss),
             tcp_info: totals.tcp_info,
             confidence: None,
-            stopped: totals.stopped.is_some(),
+            stopped: totals.stopped,
             native: false,
             incomplete: incomplete(totals, self.results.is_some()),
         }

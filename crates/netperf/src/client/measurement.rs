@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::dial::{self, Route};
 use super::{TestSession, ask, control, datagram_proof, figures, print, print_error};
+use crate::data::socket::GrantedSocket;
 use crate::data::{DataPhase, PhaseControl, Totals};
 use crate::figures::{Figures, Interim};
 use crate::options::{ExitMessage, Options};
@@ -31,6 +32,7 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let shape = options.shape;
     let prepared = dial::prepare(shape, options.streams, &route, &sockets)?;
     let mut granted = prepared.granted.clone();
+    note_congestion_control(options, &granted);
     if !shape.direction.lasts() {
         // The socket that was kept never connected; the control connection goes the same way.
         granted.mss = session.control.mss();
@@ -62,6 +64,19 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let test =
         figures::FinishedTest { options, job: &job, granted, totals, response, results, details };
     Ok(Figures { native, remote_latency, ..test.figures() })
+}
+
+/// Says on standard error that a congestion control is not to be had; netperf goes on in silence.
+fn note_congestion_control(options: &Options, granted: &GrantedSocket) {
+    let asked = options.data.congestion_control.local.as_ref();
+    if let (Some(asked), Some(granted)) = (asked, &granted.congestion_control)
+        && asked != granted
+    {
+        print_error(&format!(
+            "netperf: congestion control '{asked}' is not to be had here; in use: {granted}. \
+             /proc/sys/net/ipv4/tcp_allowed_congestion_control lists those that are\n"
+        ));
+    }
 }
 
 /// A refusal, with what helps where that is known.
@@ -114,7 +129,8 @@ fn arrange(
 /// The data phase, watched.
 fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Totals {
     let guard = session.control.watch(&session.stop_sender);
-    let mut show = |interim: Interim| print(&output::interim(options, &interim));
+    // The result says what cannot be written.
+    let mut show = |interim: Interim| drop(print(&output::interim(options, &interim)));
     let interim = options.interim.map(|every| {
         let show: &mut dyn FnMut(Interim) = &mut show;
         (every, show)

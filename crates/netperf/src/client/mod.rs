@@ -9,7 +9,8 @@ mod dial;
 mod figures;
 mod measurement;
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::signal::Signal;
@@ -28,6 +29,10 @@ use podperf_model::error::Kind;
 const CPU_RATE: &str = "100";
 /// Most that netserver may tell: not all count clock ticks.
 const MAX_CPU_RATE_PER_SECOND: f32 = 1e12;
+/// After a SIGTERM it shows what there is within so long, or ends without.
+const TERMINATION: Duration = Duration::from_secs(4);
+/// As a shell tells that SIGTERM ended a process.
+const TERMINATED: u8 = 143;
 
 /// Carries out what was asked; the exit status.
 ///
@@ -37,17 +42,16 @@ pub fn run(options: &Options) -> Result<u8, ExitMessage> {
     for note in &options.notes {
         print_error(&format!("{note}\n"));
     }
+    let signals = [Signal::SIGINT, Signal::SIGALRM, Signal::SIGTERM];
     let (stop_sender, stop) =
-        signals::watch(&[Signal::SIGINT, Signal::SIGALRM]).map_err(ExitMessage::because)?;
+        signals::watch(&signals, Some(TERMINATION)).map_err(ExitMessage::because)?;
     match options.test {
         NetperfTest::LocCpu => {
             let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-            print(&rate(options, CPU_RATE, "local", cpus));
-            return Ok(0);
+            return print_all(&rate(options, CPU_RATE, "local", cpus));
         }
         NetperfTest::Uuid => {
-            print(&uuid(options));
-            return Ok(0);
+            return print_all(&uuid(options));
         }
         _ => {}
     }
@@ -66,12 +70,11 @@ pub fn run(options: &Options) -> Result<u8, ExitMessage> {
             return Err(ExitMessage::because(format!("{peer} tells no CPU rate: {told}")));
         }
         let cpus = answer.get::<u32>(12) as usize;
-        print(&rate(options, &format!("{told:.0}"), "remote", cpus));
-        return Ok(0);
+        return print_all(&rate(options, &format!("{told:.0}"), "remote", cpus));
     }
     let names = measurement::names(options, control.peer);
     if options.header && !options.json {
-        print(&output::banner(options, &names));
+        print(&output::banner(options, &names)).map_err(|error| unwritten(&error))?;
     }
     let native = options.native && control.is_native()?;
     if options.streams > 1 && !native {
@@ -113,7 +116,7 @@ fn measure(
     let (fewest, most) = options.confidence.map_or((1, 1), |goal| goal.iterations);
     for number in 1..=most {
         let figures = measurement::once(options, &mut session)?;
-        let over = figures.incomplete.is_some() || figures.stopped;
+        let over = figures.incomplete.is_some() || figures.stopped.is_some();
         done.push(figures);
         let reached = options.confidence.is_some_and(|goal| confidence::of(&goal, &done).reached);
         if over || (number >= fewest && reached) {
@@ -126,23 +129,23 @@ fn measure(
     };
     let Some(figures) = merged else { return Ok(1) };
     let facts = output::Facts { uuid: uuid(options), names };
-    Ok(finish(options, &figures, &facts))
+    finish(options, &figures, &facts)
 }
 
 /// Prints the result. What is incomplete is told on standard error, where nobody takes it for a
 /// whole one; as a document it says so itself.
-fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
+fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> Result<u8, ExitMessage> {
     if std::env::var_os("DUMP_TCP_INFO").is_some()
         && let Some(dump) = &figures.tcp_info
     {
         print_error(&output::tcp_info(dump));
     }
     let Some(reason) = &figures.incomplete else {
-        print(&output::result(options, figures, facts));
-        return 0;
+        print_all(&output::result(options, figures, facts))?;
+        return Ok(if figures.stopped == Some(Kind::Terminated) { TERMINATED } else { 0 });
     };
     if options.json {
-        print(&output::result(options, figures, facts));
+        print_all(&output::result(options, figures, facts))?;
     }
     print_error(&format!("{reason}\n"));
     print_error(&format!(
@@ -150,7 +153,7 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> u8 {
         output::rate(options, figures),
         figures.elapsed_seconds
     ));
-    1
+    Ok(1)
 }
 
 /// What `-u` said, or a new one.
@@ -158,14 +161,27 @@ fn uuid(options: &Options) -> String {
     options.data.uuid.clone().unwrap_or_else(measurement::random_uuid)
 }
 
-/// On standard output; a reader that is gone is no reason to break off.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+/// On standard output.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// On standard output, as the last that is said there.
+fn print_all(text: &str) -> Result<u8, ExitMessage> {
+    print(text).map(|()| 0).map_err(|error| unwritten(&error))
+}
+
+/// What cannot be written: a reader that is gone wants to know nothing more.
+fn unwritten(error: &io::Error) -> ExitMessage {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return ExitMessage::failure("");
+    }
+    ExitMessage::because(format!("write to standard output: {}", control::cause(error)))
 }
 
 /// On standard error.
 fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(text.as_bytes());
 }

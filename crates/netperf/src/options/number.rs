@@ -10,7 +10,7 @@ use crate::test_kind::TestLength;
 const MAX_I32: u64 = i32::MAX as u64;
 
 /// Decimal digits, then letters: each of `K M G` counts 1024, 1024^2, 1024^3, each of `k m g`
-/// counts 10^3, 10^6, 10^9; others count nothing.
+/// counts 10^3, 10^6, 10^9; `B` and `b` count nothing.
 pub(super) fn size(word: &str) -> Result<u64, String> {
     let word = word.trim();
     let digits = word.strip_prefix('+').unwrap_or(word);
@@ -22,6 +22,9 @@ pub(super) fn size(word: &str) -> Result<u64, String> {
     let letters = whole(letters)?;
     if letters.contains(|char: char| char.is_ascii_digit()) {
         return Err("digits after letters; netperf would ignore them".to_owned());
+    }
+    if let Some(letter) = letters.chars().find(|&letter| !"KMGkmgBb".contains(letter)) {
+        return Err(format!("'{letter}' is none of K, M, G, k, m, g; netperf would ignore it"));
     }
     let too_large = || format!("more than {}", u64::MAX);
     let number: u64 = digits.parse().map_err(|_| too_large())?;
@@ -103,7 +106,8 @@ pub(super) fn length(word: &str) -> Result<TestLength, String> {
     if !["", "s", "S", "sec", "secs", "seconds", "k", "K"].contains(&letters) {
         return Err("not in seconds, as 90 or 90s; 0 goes on until a signal".to_owned());
     }
-    match count(word)? {
+    let number = if ["k", "K"].contains(&letters) { word } else { word.trim_end_matches(letters) };
+    match count(number)? {
         0 => Ok(TestLength::UntilTold),
         seconds => Ok(TestLength::Time(Duration::from_secs(seconds.into()))),
     }

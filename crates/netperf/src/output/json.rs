@@ -44,6 +44,19 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
     })
 }
 
+/// The document of a test without figures: what was asked for, and why there are none.
+#[must_use]
+pub fn failure(options: &Options, reason: &str) -> Value {
+    value!({
+        "schema": SCHEMA,
+        "tag": options.brand,
+        "options": asked(options),
+        "elapsed_seconds": null,
+        "throughput_bits_per_second": null,
+        "incomplete": reason,
+    })
+}
+
 /// The options that were in force.
 fn asked(options: &Options) -> Value {
     let data = &options.data;

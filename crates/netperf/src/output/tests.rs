@@ -71,7 +71,7 @@ fn figures(local: EndFigures, remote: EndFigures, bytes_per_second: f64) -> Figu
         remote_latency: None,
         tcp_info: None,
         confidence: None,
-        stopped: false,
+        stopped: None,
         native: false,
         incomplete: None,
     }

@@ -2,8 +2,10 @@
 //! that has sent its first message a thread.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use crate::wire::native::ClientMessage;
 use crate::wire::{WireMessage, kind};
 use podperf_engine::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, FirstMessage, ListeningPort, PendingLimits,
-    PendingStage, Progress, ServerEnd,
+    PendingStage, Progress, ServerEnd, WrongProofs,
 };
 use podperf_model::error::{Kind, Result};
 
@@ -70,6 +72,8 @@ impl FirstMessage for PendingControl {
 struct NetserverPort<'a> {
     context: ServerContext<'a>,
     threads: ClientThreads<'a>,
+    /// From whom the passphrase was guessed.
+    wrong_proofs: Mutex<WrongProofs>,
 }
 
 /// Runs until `stop`, and then for as long as tests under way may; the kind of the signal that
@@ -84,7 +88,7 @@ pub(super) fn run<'env>(
     end: ServerEnd<UnixStream, UnixStream>,
 ) -> Result<Kind> {
     let threads = ClientThreads::new("netserver-client", CLIENT_LIMITS, context.log);
-    let server = NetserverPort { context, threads };
+    let server = NetserverPort { context, threads, wrong_proofs: Mutex::default() };
     let options = context.options;
     let timeout = FIRST_MESSAGE_TIMEOUT.min(options.idle_timeout);
     let open = |stream| {
@@ -132,8 +136,14 @@ impl<'env> NetserverPort<'env> {
             return None;
         }
         if let Some(passphrase) = &self.context.options.passphrase {
-            let known = message.kind() == kind::PASSPHRASE && message.text(8, 648) == *passphrase;
-            if !known {
+            let mut wrong = self.wrong_proofs.lock().unwrap_or_else(PoisonError::into_inner);
+            let (ip, now) = (control.peer.ip(), Instant::now());
+            if let Err(error) = wrong.check(ip, now) {
+                self.log(&format!("{}; dropped", error.with_peer(name)));
+                return None;
+            }
+            if message.kind() != kind::PASSPHRASE || !is_same(&message.text(8, 648), passphrase) {
+                wrong.add(ip, now);
                 self.log(&format!("{name}: does not know the passphrase; dropped"));
                 return None;
             }
@@ -155,14 +165,28 @@ impl<'env> NetserverPort<'env> {
         'env: 'scope,
     {
         let name = control.name();
+        let refusal = WireMessage::refusal(first.kind(), libc::EAGAIN);
         let place = match self.threads.admit(control.peer.ip()) {
             Ok(place) => place,
-            Err(error) => return self.log(&format!("{}; dropped", error.with_peer(name))),
+            Err(error) => {
+                control.say(&refusal);
+                return self.log(&format!("{}; dropped", error.with_peer(name)));
+            }
         };
-        self.threads.spawn(scope, place, &name, move || {
+        let unserved = self.threads.spawn(scope, place, (&name, control), move |control| {
             if let Err(error) = session::serve(self.context, control, first) {
                 self.log(&error.to_string());
             }
         });
+        if let Some((error, control)) = unserved {
+            control.say(&refusal);
+            self.log(&format!("{error}; dropped"));
+        }
     }
+}
+
+/// Compares two texts, in a time that does not tell how much of them is the same.
+fn is_same(one: &str, other: &str) -> bool {
+    let differs = one.bytes().zip(other.bytes()).fold(0, |all, (a, b)| black_box(all | (a ^ b)));
+    one.len() == other.len() && differs == 0
 }

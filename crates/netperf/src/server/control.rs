@@ -76,6 +76,11 @@ impl ControlChannel {
         })
     }
 
+    /// Says a last word to a client for which there is no thread, where there is room for it.
+    pub(super) fn say(&self, message: &WireMessage) {
+        let _ = (&self.stream).write(&message.0);
+    }
+
     /// The peer as people write it.
     pub(super) fn name(&self) -> String {
         plain(self.peer)

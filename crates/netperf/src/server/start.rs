@@ -89,7 +89,7 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 /// # Errors
 /// When the port breaks.
 fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
-    let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM], None)?;
     let address = port.local_addr().during("look up the listening port")?;
     let writer = (options.debug > 0).then(|| LogWriter::start("netserver", io::stderr()));
     let writer = writer.transpose().during("start the log")?;

@@ -105,6 +105,13 @@ impl WireMessage {
         message
     }
 
+    /// The refusal of a request of a type by an errno.
+    #[must_use]
+    pub fn refusal(request: u32, errno: i32) -> Self {
+        let is_own_answer = [kind::NATIVE, kind::CPU_CALIBRATE].contains(&request);
+        Self::answer(if is_own_answer { request } else { request.wrapping_add(RESPONSE) }, errno)
+    }
+
     /// Its type.
     #[must_use]
     pub fn kind(&self) -> u32 {

@@ -282,7 +282,11 @@ fn run(
     let compat = CompatOptions::default();
     let setup =
         EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
-    let engine = Engine::prepare(setup)?;
+    // A stream that was reset as soon as it was there has no peer any more.
+    let engine = Engine::prepare(setup).map_err(|error| match error.errno {
+        Some(libc::ENOTCONN) => error.with_peer(peer.address),
+        _ => error,
+    })?;
     let facts = peer.wait_for("wait for the streams at", deadline, |answer| match answer {
         FromServer::Ready(facts) => Some(*facts),
         _ => None,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
@@ -13,7 +13,7 @@ use super::run_request::RunRequest;
 use super::{PortContext, Server, serve_client};
 use crate::control::framing;
 use crate::control::message::FromServer;
-use crate::control::pending_client::ServerIdentity;
+use crate::control::pending_client::{ServerIdentity, WelcomedClient};
 use crate::control::pending_request::PendingRequest;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
@@ -24,6 +24,7 @@ use crate::net::{
 use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
+use podperf_model::plan::Plan;
 
 /// Clients with a thread while all sessions are taken, so that they can be told so.
 const SPARE_THREADS: usize = 256;
@@ -33,6 +34,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_millis(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The same, when it is to end and waits for its clients.
 const LAST_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A connection with its first message.
+type AcceptedRequest<'a> = Accepted<PendingRequest<'a, RunRequest>>;
 
 /// Serves until it is asked to end, or until one session is over with `once`. What runs then has
 /// the drain's time.
@@ -53,7 +57,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
     let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
-        let serve_client = |accepted: Accepted<PendingRequest<'_, RunRequest>>, is_ending: bool| {
+        let serve_client = |accepted: AcceptedRequest<'_>, is_ending: bool| {
             let Accepted { connection, message, peer: from } = accepted;
             let peer = plain(from);
             // One that is gone has nobody to be served.
@@ -70,12 +74,10 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
                 Err(error) => return refuse(&stream, error.with_peer(peer), log),
             };
             let (port, done, name) = (&port, &done, peer.clone());
-            threads.spawn(scope, place, &peer, move || {
-                match serve_client::serve(stream, port, &name, client, *plan) {
-                    Ok(()) => _ = done.try_send(()),
-                    Err(error) => log(&format!("{name}: {error}")),
-                }
-            });
+            let serve = move |stream| port.serve(stream, &name, (client, *plan), done);
+            if let Some((error, stream)) = threads.spawn(scope, place, (&peer, stream), serve) {
+                refuse(&stream, error, log);
+            }
         };
         // Moved in, so that it is dropped before the sessions are waited for.
         let mut end = end;
@@ -125,6 +127,20 @@ fn refuse(stream: &TcpStream, error: Error, log: Log<'_>) {
 }
 
 impl PortContext<'_> {
+    /// Serves a client to its end, and says that it is over or why it failed.
+    fn serve(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        asked: (WelcomedClient, Plan),
+        done: &Sender<()>,
+    ) {
+        match serve_client::serve(stream, self, name, asked.0, asked.1) {
+            Ok(()) => _ = done.try_send(()),
+            Err(error) => (self.log)(&format!("{name}: {error}")),
+        }
+    }
+
     /// Hands a stream of `peer` to its session, by whose id and which number it has come.
     fn deliver(&self, (session, number): (SessionId, u32), stream: Socket, peer: &str) {
         let delivered = self.reservations.with(session, |waiting| {

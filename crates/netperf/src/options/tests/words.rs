@@ -85,7 +85,7 @@ fn numbers_mean_what_netperf_means_or_nothing() {
     for line in ["-- -m 4G", "-- -s 4194304K", "-- -m 99999999999999999999", "-- -m 1GGGGGGG"] {
         assert!(refusal(line).err.contains("more than"), "{line}");
     }
-    for line in ["-- -m 0.5", "-- -m 1K5", "-- -m abc", "-- -m -5", "-- -r 0", "-v x"] {
+    for line in ["-- -m 0.5", "-- -m 1K5", "-- -m abc", "-- -m 5x", "-- -m -5", "-- -r 0", "-v x"] {
         assert_eq!(refusal(line).status, 1, "{line}");
     }
     for (word, length) in [

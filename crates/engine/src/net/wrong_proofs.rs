@@ -1,11 +1,12 @@
-//! Wrong proofs of the token, by address: the more of them came, the longer the address waits until
-//! another proof of it is looked at, so that nobody tries many tokens, by however many connections.
+//! Wrong proofs of a server's secret, by address: the more of them came, the longer the address
+//! waits until another proof of it is looked at, so that nobody tries many secrets, by however many
+//! connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::net::address_of;
+use super::address_limits::address_of;
 use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Wrong proofs that cost an address nothing but the delay of their answers: people mistype.
@@ -20,7 +21,7 @@ const MAX_ADDRESSES: usize = 4096;
 
 /// The addresses that wrong proofs came from of late.
 #[derive(Debug, Default)]
-pub(super) struct WrongProofs(HashMap<u128, AddressProofs>);
+pub struct WrongProofs(HashMap<u128, AddressProofs>);
 
 /// What came from one address.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl WrongProofs {
     ///
     /// # Errors
     /// Naming how long it has to wait, when too many were wrong.
-    pub(super) fn check(&self, ip: IpAddr, now: Instant) -> Result<()> {
+    pub fn check(&self, ip: IpAddr, now: Instant) -> Result<()> {
         let Some(proofs) = self.0.get(&address_of(ip)) else { return Ok(()) };
         let wait = proofs.next().saturating_duration_since(now);
         if wait.is_zero() {
@@ -59,7 +60,7 @@ impl WrongProofs {
     }
 
     /// Remembers a wrong proof from `ip`.
-    pub(super) fn add(&mut self, ip: IpAddr, now: Instant) {
+    pub fn add(&mut self, ip: IpAddr, now: Instant) {
         let address = address_of(ip);
         if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&address) {
             self.0.retain(|_, proofs| now < proofs.last + FORGOTTEN_AFTER);
