@@ -26,6 +26,27 @@ pub fn watch(
     ending: &[Signal],
     termination: Option<Duration>,
 ) -> Result<(Sender<Kind>, Receiver<Kind>)> {
+    start(ending, termination, None)
+}
+
+/// Takes up a server's signals: those that end it, and SIGHUP, by which it reads again what it was
+/// configured by. To be called as [`watch`].
+///
+/// # Errors
+/// When the mask cannot be set or the thread not be started.
+pub fn watch_as_server() -> Result<(Receiver<Kind>, Receiver<()>)> {
+    let (sender, reload) = bounded(1);
+    // One that waits to be heard stands for all that come meanwhile.
+    let hang_up = Box::new(move || _ = sender.try_send(()));
+    let (_tell, stop) = start(&[Signal::SIGINT, Signal::SIGTERM], None, Some(hang_up))?;
+    Ok((stop, reload))
+}
+
+fn start(
+    ending: &[Signal],
+    termination: Option<Duration>,
+    hang_up: Option<Box<dyn FnMut() + Send>>,
+) -> Result<(Sender<Kind>, Receiver<Kind>)> {
     let (sender, receiver) = bounded(MAX_PENDING_STOPS);
     let stop_sender = sender.clone();
     let actions = SignalActions {
@@ -43,7 +64,7 @@ pub fn watch(
         // Who asks twice does not want to wait for what holds the test up: the signal does what it
         // does to a process that takes none up.
         further: Box::new(end_by),
-        hang_up: None,
+        hang_up,
     };
     signals::watch(ending, actions)?;
     Ok((sender, receiver))

@@ -2,6 +2,7 @@
 //! client of the next rule was untouched.
 
 mod limits;
+mod netserver;
 mod queue;
 mod reload;
 mod tokens;

@@ -17,7 +17,7 @@ const TOLERANCE_PERCENT: u128 = 2;
 
 /// Measures one run.
 #[derive(Debug)]
-pub struct RateMeter {
+pub(super) struct RateMeter {
     rate: BitRate,
     /// When it was looked at last, and the bytes until then.
     last: Instant,
@@ -28,19 +28,12 @@ pub struct RateMeter {
 
 impl RateMeter {
     /// Begins at `now`.
-    #[must_use]
-    pub const fn new(rate: BitRate, now: Instant) -> Self {
+    pub(super) const fn new(rate: BitRate, now: Instant) -> Self {
         Self { rate, last: now, bytes: 0, ahead: 0 }
     }
 
-    /// The rate.
-    #[must_use]
-    pub const fn rate(&self) -> BitRate {
-        self.rate
-    }
-
     /// Takes the bytes that have come until `now`. True: they are too many.
-    pub fn exceeds(&mut self, bytes: u64, now: Instant) -> bool {
+    pub(super) fn exceeds(&mut self, bytes: u64, now: Instant) -> bool {
         let come = u128::from(bytes.saturating_sub(self.bytes));
         let elapsed = now.saturating_duration_since(self.last);
         let allowed = self.bytes_in(elapsed) * (100 + TOLERANCE_PERCENT) / 100;

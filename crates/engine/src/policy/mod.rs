@@ -11,6 +11,7 @@ mod meter;
 mod policy_file;
 mod refusal;
 mod rule;
+mod run_meter;
 mod run_rules;
 mod state_file;
 mod table_reader;
@@ -24,10 +25,10 @@ pub use admission::{
     Admission, AdmittedClient, AdmittedRun, Decision, QueueState, QueuedRun, Requirement,
 };
 pub use file::{MAX_POLICY_BYTES, ReadToken, read_policy};
-pub use meter::RateMeter;
 pub use policy_file::PolicyFile;
 pub use refusal::{PolicyLimit, Refusal};
 pub use rule::{CpuChoice, GroupLimits, LimitSet, Policy, PolicyRule, QueueLimits, RunLimits};
+pub use run_meter::{Outgoing, RunMeter};
 pub use run_rules::RequestedRun;
 pub use table_reader::PolicyFault;
 pub use token::Token;

@@ -11,8 +11,9 @@ use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::print_error;
 use crate::options::{ExitMessage, Options, family_name};
-use crate::wire::native::{ClientMessage, Details, Identity};
+use crate::wire::native::{ClientMessage, Details, Identity, read_queued, words as words_of};
 use crate::wire::{UNKNOWN, WireMessage};
 use podperf_model::error::Kind;
 use podperf_model::{AddressFamily, on_link_of};
@@ -35,6 +36,16 @@ pub(super) struct ControlClient {
     stream: TcpStream,
     /// netserver's address as it was reached.
     pub(super) peer: SocketAddr,
+}
+
+/// What netserver says when a test is over.
+#[derive(Debug)]
+pub(super) enum TestAnswer {
+    Results(Box<WireMessage>),
+    /// It has ended the test, and why.
+    Ended(String),
+    /// It is ending itself, and has ended the test before there were results.
+    ServerEnds,
 }
 
 impl ControlClient {
@@ -71,16 +82,27 @@ impl ControlClient {
     /// Asks, and has the answer; an errno of the server's is a refusal.
     pub(super) fn ask(&mut self, message: &WireMessage) -> Result<WireMessage, ExitMessage> {
         self.send(message)?;
-        accepted(self.receive(ANSWER_TIMEOUT)?)
+        loop {
+            let answer = accepted(self.receive(ANSWER_TIMEOUT)?)?;
+            let Some((place, seconds)) = read_queued(&answer) else { return Ok(answer) };
+            print_error(&format!(
+                "netperf: waiting in the queue of {}: place {place}, for {seconds} s at most\n",
+                self.peer
+            ));
+        }
     }
 
-    /// The results of a test; nothing, if the server was ended before there were any.
+    /// The results of a test, or why podperf ended it.
     pub(super) fn results(
         &mut self,
         patience: Option<Duration>,
-    ) -> Result<Option<WireMessage>, ExitMessage> {
+    ) -> Result<TestAnswer, ExitMessage> {
         let answer = self.receive(patience.unwrap_or(ANSWER_TIMEOUT))?;
-        if answer.errno() == libc::ESHUTDOWN { Ok(None) } else { accepted(answer).map(Some) }
+        match words_of(&answer) {
+            Some(why) => Ok(TestAnswer::Ended(why)),
+            None if answer.errno() == libc::ESHUTDOWN => Ok(TestAnswer::ServerEnds),
+            None => accepted(answer).map(|answer| TestAnswer::Results(Box::new(answer))),
+        }
     }
 
     /// Whether the server is podperf; one that is not stays as it was.
@@ -277,7 +299,8 @@ fn accepted(answer: WireMessage) -> Result<WireMessage, ExitMessage> {
     } else {
         words(errno)
     };
-    let (out, err) = (format!("netperf: remote error {errno}"), format!("{text}\n"));
+    let why = words_of(&answer).map(|why| format!("netperf: {why}\n")).unwrap_or_default();
+    let (out, err) = (format!("netperf: remote error {errno}"), format!("{text}\n{why}"));
     Err(ExitMessage { out, err, status: 255 })
 }
 

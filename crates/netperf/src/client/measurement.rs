@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::control::TestAnswer;
 use super::dial::{self, Route};
 use super::{TestSession, ask, control, datagram_proof, figures, print, print_error};
 use crate::data::socket::GrantedSocket;
@@ -162,8 +163,15 @@ fn results(
     let cut = totals.stopped.is_some() && options.shape.direction == TestDirection::Receive;
     let patience = (broken || cut).then_some(SHORT_ANSWER_TIMEOUT);
     match session.control.results(patience) {
-        Ok(Some(message)) => Ok(Some(OmniResults::read(&message))),
-        Ok(None) => {
+        Ok(TestAnswer::Results(message)) => Ok(Some(OmniResults::read(&message))),
+        Ok(TestAnswer::Ended(why)) => {
+            // What came of its ending the test is no surprise.
+            let peer = session.control.peer;
+            let error = Error::new(Kind::Incomplete, "go on with the test at", why);
+            totals.errors.insert(0, error.with_code(Code::Refused).with_peer(peer));
+            Ok(None)
+        }
+        Ok(TestAnswer::ServerEnds) => {
             // What that did to the data is no other reason.
             let ending = Error::new(Kind::Incomplete, "netserver", "it is ending");
             totals.errors = vec![ending.with_code(Code::Signal)];

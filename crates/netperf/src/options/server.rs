@@ -6,13 +6,14 @@ use podperf_model::AddressFamily;
 use podperf_model::units::{Bytes, Invalid};
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::words::{Word, Words};
 use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
-const LONG_VALUED: [&str; 4] = ["data-port", "drain", "idle-timeout", "max-memory"];
+const LONG_VALUED: [&str; 5] = ["data-port", "drain", "idle-timeout", "max-memory", "policy"];
 /// A test takes about one MiB, and half of the budget.
 const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
@@ -45,6 +46,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// `--drain`: how long tests under way may go on when netserver is to end.
     pub drain: Duration,
+    /// `--policy`: the file that says who may come and how much each may have.
+    pub policy: Option<PathBuf>,
     /// `--max-memory`: of all tests together; absent: what follows from the limits of this process.
     pub max_memory: Option<Bytes>,
 }
@@ -66,6 +69,7 @@ impl Default for ServerOptions {
             // Longer than any pause between the tests of one client, shorter than a working day.
             idle_timeout: Duration::from_secs(300),
             drain: Duration::from_secs(3),
+            policy: None,
             max_memory: None,
         }
     }
@@ -101,6 +105,11 @@ pub fn netserver(words: &[OsString]) -> Result<ServerOptions, ExitMessage> {
             }
             Word::Long(name) => return Err(with_usage(format!("unrecognized option '--{name}'"))),
         }
+    }
+    if options.policy.is_some() && options.passphrase.is_some() {
+        return Err(because(
+            "-Z is of no use with --policy: the passphrases are the policy's tokens",
+        ));
     }
     Ok(options)
 }
@@ -158,6 +167,10 @@ fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), Stri
     }
     if name == "drain" {
         options.drain = number::seconds(value)?;
+        return Ok(());
+    }
+    if name == "policy" {
+        options.policy = Some(value.into());
         return Ok(());
     }
     if name == "max-memory" {

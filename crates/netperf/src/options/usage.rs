@@ -122,6 +122,7 @@ podperf's own:
   --drain SEC               at SIGTERM or SIGINT, tests under way may go on so long (3)
   --idle-timeout SEC        end a connection that is silent so long between tests (300)
   --max-memory SIZE         memory of all tests together, of which one takes at most half
+  --policy FILE             who may come and how much each may have (docs/SERVER.md)
 
 Accepted without effect: -n -N. More in docs/NETPERF.md.
 ";

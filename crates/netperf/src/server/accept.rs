@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use jiff::Timestamp;
 
 use super::control::ControlChannel;
 use super::data_reservation;
@@ -20,6 +22,7 @@ use podperf_engine::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, FirstMessage, ListeningPort, PendingLimits,
     PendingStage, Progress, ServerEnd, WrongProofs,
 };
+use podperf_engine::policy::{AdmittedClient, Refusal, Requirement};
 use podperf_model::error::{Kind, Result};
 
 /// Clients at one time; more are closed at once.
@@ -72,8 +75,16 @@ impl FirstMessage for PendingControl {
 struct NetserverPort<'a> {
     context: ServerContext<'a>,
     threads: ClientThreads<'a>,
-    /// From whom the passphrase was guessed.
+    /// From whom passphrases were guessed.
     wrong_proofs: Mutex<WrongProofs>,
+}
+
+/// A client whose first message is here, and the rule that takes it or why none does; without a
+/// policy neither.
+struct NamedClient {
+    control: ControlChannel,
+    first: WireMessage,
+    rule: Result<Option<AdmittedClient>, Refusal>,
 }
 
 /// Runs until `stop`, and then for as long as tests under way may; the kind of the signal that
@@ -88,7 +99,8 @@ pub(super) fn run<'env>(
     end: ServerEnd<UnixStream, UnixStream>,
 ) -> Result<Kind> {
     let threads = ClientThreads::new("netserver-client", CLIENT_LIMITS, context.log);
-    let server = NetserverPort { context, threads, wrong_proofs: Mutex::default() };
+    let wrong_proofs = Mutex::default();
+    let server = NetserverPort { context, threads, wrong_proofs };
     let options = context.options;
     let timeout = FIRST_MESSAGE_TIMEOUT.min(options.idle_timeout);
     let open = |stream| {
@@ -113,9 +125,9 @@ pub(super) fn run<'env>(
             let accepted = acceptor.poll(None, wait)?;
             waiting.extend(accepted.into_iter().filter_map(|one| server.admit(one)));
             while (server.threads.running() == 0 || !options.one_at_a_time)
-                && let Some((control, first)) = waiting.pop_front()
+                && let Some(client) = waiting.pop_front()
             {
-                server.serve(control, first, scope);
+                server.serve(client, scope);
             }
             waiting.truncate(MAX_CLIENTS);
         }
@@ -125,7 +137,7 @@ pub(super) fn run<'env>(
 impl<'env> NetserverPort<'env> {
     /// Decides by its first message whose a connection is: a test's, or that of a client which is
     /// returned with it.
-    fn admit(&self, accepted: Accepted<PendingControl>) -> Option<(ControlChannel, WireMessage)> {
+    fn admit(&self, accepted: Accepted<PendingControl>) -> Option<NamedClient> {
         let Accepted { connection: PendingControl { control, .. }, message, .. } = accepted;
         let name = control.name();
         if let Some(ClientMessage::Join { token, stream }) = ClientMessage::read(&message) {
@@ -135,20 +147,54 @@ impl<'env> NetserverPort<'env> {
             }
             return None;
         }
-        if let Some(passphrase) = &self.context.options.passphrase {
-            let mut wrong = self.wrong_proofs.lock().unwrap_or_else(PoisonError::into_inner);
-            let (ip, now) = (control.peer.ip(), Instant::now());
-            if let Err(error) = wrong.check(ip, now) {
-                self.log(&format!("{}; dropped", error.with_peer(name)));
+        let told = (message.kind() == kind::PASSPHRASE).then(|| message.text(8, 648));
+        let rule = match self.rule(control.peer.ip(), told.as_deref()) {
+            Ok(rule) => rule,
+            Err(why) => {
+                self.log(&format!("{name}: {why}; dropped"));
                 return None;
             }
-            if message.kind() != kind::PASSPHRASE || !is_same(&message.text(8, 648), passphrase) {
-                wrong.add(ip, now);
-                self.log(&format!("{name}: does not know the passphrase; dropped"));
-                return None;
-            }
+        };
+        Some(NamedClient { control, first: message, rule })
+    }
+
+    /// Which rule takes a client that has told this passphrase, or why none does.
+    ///
+    /// # Errors
+    /// In words, when it is dropped: it does not know the passphrase, or has guessed too often.
+    fn rule(
+        &self,
+        ip: IpAddr,
+        told: Option<&str>,
+    ) -> Result<Result<Option<AdmittedClient>, Refusal>, String> {
+        let asked = self.context.options.passphrase.as_deref();
+        let requirement = match self.context.admission {
+            None if asked.is_none() => return Ok(Ok(None)),
+            None => Requirement::Token,
+            Some(admission) => match admission.requirement(ip, told.is_some()) {
+                Ok(requirement) => requirement,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        if let Requirement::Nothing(rule) = requirement {
+            return Ok(Ok(Some(AdmittedClient { ip, rule })));
         }
-        Some((control, message))
+        let now = Instant::now();
+        let mut wrong_proofs = self.wrong_proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong_proofs.check(ip, now).map_err(|error| error.to_string())?;
+        let proved = match (self.context.admission, told) {
+            (_, None) => None,
+            (None, Some(told)) => is_same(told, asked.unwrap_or_default()).then_some(Ok(None)),
+            (Some(admission), Some(told)) => {
+                let proved = admission.prove(ip, |token| token.is(told), Timestamp::now());
+                let client = |(rule, _)| Some(AdmittedClient { ip, rule });
+                proved.map(|proved| proved.map(client)).transpose()
+            }
+        };
+        proved.ok_or_else(|| {
+            wrong_proofs.add(ip, now);
+            "does not know the passphrase".to_owned()
+        })
     }
 
     fn log(&self, line: &str) {
@@ -156,14 +202,11 @@ impl<'env> NetserverPort<'env> {
     }
 
     /// Gives a client its thread.
-    fn serve<'scope>(
-        &'scope self,
-        control: ControlChannel,
-        first: WireMessage,
-        scope: &'scope Scope<'scope, '_>,
-    ) where
+    fn serve<'scope>(&'scope self, client: NamedClient, scope: &'scope Scope<'scope, '_>)
+    where
         'env: 'scope,
     {
+        let NamedClient { control, first, rule } = client;
         let name = control.name();
         let refusal = WireMessage::refusal(first.kind(), libc::EAGAIN);
         let place = match self.threads.admit(control.peer.ip()) {
@@ -174,7 +217,7 @@ impl<'env> NetserverPort<'env> {
             }
         };
         let unserved = self.threads.spawn(scope, place, (&name, control), move |control| {
-            if let Err(error) = session::serve(self.context, control, first) {
+            if let Err(error) = session::serve(self.context, control, first, rule) {
                 self.log(&error.to_string());
             }
         });

@@ -6,10 +6,12 @@
 //! for a test whose client has set none, and that one ends with its client.
 
 mod accept;
+mod answers;
 mod control;
 mod data_reservation;
 mod data_socket;
 mod order;
+mod policy_check;
 mod run_test;
 mod session;
 mod start;

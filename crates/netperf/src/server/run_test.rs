@@ -12,6 +12,7 @@ use socket2::Socket;
 
 use super::data_socket::{DataSocket, DataSource};
 use super::order::Order;
+use super::policy_check::TestMeter;
 use super::wait_for_data::{NoTotals, TestContext};
 use super::watch::beside;
 use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
@@ -20,6 +21,7 @@ use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
 use podperf_engine::metrics::flow;
 use podperf_engine::metrics::host_reader::HostReader;
 use podperf_engine::metrics::roots::Roots;
+use podperf_engine::policy::{Refusal, RunMeter};
 use podperf_engine::transport::short_lived::SessionListener;
 use podperf_model::error::{Error, Kind};
 use podperf_model::plan::Role;
@@ -50,22 +52,27 @@ pub(super) fn run_test(
     order: &Order,
     data_socket: DataSocket,
     mut context: TestContext<'_>,
+    mut meter: Option<TestMeter>,
 ) -> Result<Totals, NoTotals> {
     let receiver = ReceivingClient::of(order, &data_socket)?;
     let phase = wait_for_data(order, data_socket, &mut context)?;
     let ends_on_any_message = !order.shape.direction.lasts();
     let TestContext { control, closing, .. } = context;
-    let (totals, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
-        let mut gauge = Gauge::new(order, receiver, stop_sender);
+    let (ended, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
+        let mut gauge = Gauge::new(order, (receiver, meter.as_mut()), stop_sender);
         let every = gauge.every();
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
         let limit = order.length.time().map(|time| time + MAX_EXCESS);
         let totals = phase.run(PhaseControl { stop, limit, interim, ending: &mut || () });
-        gauge.correct(totals)
+        (gauge.correct(totals), gauge.over)
     });
+    let (totals, over) = ended;
     if !there? || totals.stopped == Some(Kind::Incomplete) {
         return Err(NoTotals::Gone);
+    }
+    if let Some(over) = over {
+        return Err(NoTotals::Refused(over));
     }
     match totals.errors.iter().find(|error| !ends_a_test(order, error)) {
         Some(error) => Err(NoTotals::failed(error)),
@@ -235,6 +242,10 @@ struct Gauge<'a> {
     bytes: u64,
     transactions: u64,
     receiver: Option<ReceivingClient>,
+    /// Holds it to the policy.
+    meter: Option<&'a mut TestMeter>,
+    /// The limit of the policy that it went beyond.
+    over: Option<Refusal>,
     stop_sender: &'a Sender<Kind>,
     began: Instant,
 }
@@ -242,7 +253,7 @@ struct Gauge<'a> {
 impl<'a> Gauge<'a> {
     fn new(
         order: &'a Order,
-        receiver: Option<ReceivingClient>,
+        (receiver, meter): (Option<ReceivingClient>, Option<&'a mut TestMeter>),
         stop_sender: &'a Sender<Kind>,
     ) -> Self {
         let timed = overtime(order) && matches!(order.length, TestLength::Time(_));
@@ -258,6 +269,8 @@ impl<'a> Gauge<'a> {
             bytes: 0,
             transactions: 0,
             receiver,
+            meter,
+            over: None,
             stop_sender,
             began,
         }
@@ -265,14 +278,14 @@ impl<'a> Gauge<'a> {
 
     /// How often it looks, if at all.
     fn every(&self) -> Option<Duration> {
-        if self.receiver.is_some() {
-            return Some(RECEIVER_INTERVAL);
-        }
-        match self.order.length {
+        let metered = self.meter.as_ref().map(|_| RunMeter::INTERVAL);
+        let own = match self.order.length {
+            _ if self.receiver.is_some() => Some(RECEIVER_INTERVAL),
             TestLength::Time(time) => self.reader.as_ref().map(|_| time),
             TestLength::Units(_) if !self.order.shape.direction.lasts() => Some(COUNT_INTERVAL),
             TestLength::Units(_) | TestLength::UntilTold => None,
-        }
+        };
+        own.into_iter().chain(metered).min()
     }
 
     fn look(&mut self, interim: &Interim) {
@@ -280,8 +293,10 @@ impl<'a> Gauge<'a> {
             // Who is told twice ends once.
             let _ = self.stop_sender.try_send(Kind::Interrupted);
         }
+        let is_over = self.order.length.time().is_none_or(|time| self.began.elapsed() >= time);
         if let Some(reader) = &mut self.reader
             && self.cpu.is_none()
+            && is_over
         {
             let at_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let now = Reading { at_ns, host: reader.read(), ..Reading::default() };
@@ -289,6 +304,13 @@ impl<'a> Gauge<'a> {
         }
         self.bytes += interim.bytes;
         self.transactions += interim.transactions;
+        if let (Some(meter), None) = (&mut self.meter, &self.over)
+            && let Some(over) = meter.look(self.bytes)
+        {
+            self.over = Some(over);
+            // Who is told twice ends once.
+            let _ = self.stop_sender.try_send(Kind::Interrupted);
+        }
         let each = u64::from(self.order.request_bytes) + u64::from(self.order.response_bytes);
         let done = self.bytes.checked_div(each).unwrap_or(self.transactions);
         if let TestLength::Units(units) = self.order.length

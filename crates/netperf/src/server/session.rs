@@ -5,23 +5,25 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{SysconfVar, sysconf};
 
+use super::answers::{calibration, response, results, unknown};
 use super::control::ControlChannel;
 use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
 use super::order::Order;
+use super::policy_check::{self, NotAdmitted, NotOpened, TestMeter};
 use super::run_test::{self, run_test};
 use super::wait_for_data::{NoTotals, SetupDeadline, TestContext};
 use crate::data::Totals;
 use crate::options::ServerOptions;
-use crate::test_kind::{MAX_STREAMS, Protocol, TestDirection};
-use crate::wire::ask::{MEASURE_CPU, NO_DELAY};
+use crate::test_kind::{MAX_STREAMS, Protocol};
 use crate::wire::dialect::Dialect;
-use crate::wire::native::{ClientMessage, Details, Extensions, Identity, answer, token_answer};
-use crate::wire::reply::{OmniResponse, OmniResults};
-use crate::wire::{UNKNOWN, WireMessage, kind};
+use crate::wire::native::{
+    ClientMessage, Details, Extensions, Identity, answer, token_answer, with_words,
+};
+use crate::wire::{WireMessage, kind};
 use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
+use podperf_engine::policy::{Admission, AdmittedClient, AdmittedRun, CpuChoice, Refusal};
 use podperf_model::error::{Code, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{ALLOW_AFFINITY, ClientPermissions};
@@ -37,15 +39,24 @@ pub(super) struct ServerContext<'a> {
     pub(super) draining: BorrowedFd<'a>,
     /// Readable when tests under way end.
     pub(super) closing: BorrowedFd<'a>,
+    /// Who decides about tests; absent: there is no policy.
+    pub(super) admission: Option<&'a Admission>,
 }
 
 /// For a client to ask about a test that is over when no new one begins.
 const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
+/// For a client that is not let in to say what it wants, so that it can be told.
+const REFUSED_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A test that may begin.
+type OpenedTest = (Order, DataSocket, MemoryReservation, Option<AdmittedRun>);
 
 /// One client's session.
 struct Session<'a> {
     context: ServerContext<'a>,
     control: ControlChannel,
+    /// Its rule, or why none takes it; without a policy neither.
+    rule: Result<Option<AdmittedClient>, Refusal>,
     /// The client is podperf.
     native: bool,
     /// Of the next test.
@@ -65,10 +76,12 @@ pub(super) fn serve(
     context: ServerContext<'_>,
     control: ControlChannel,
     first: WireMessage,
+    rule: Result<Option<AdmittedClient>, Refusal>,
 ) -> Result<()> {
     let mut session = Session {
         context,
         control,
+        rule,
         native: false,
         extensions: Extensions::default(),
         reservation: None,
@@ -98,7 +111,10 @@ impl Session<'_> {
     /// the test that is over.
     fn next(&mut self) -> Result<Option<WireMessage>> {
         let ServerContext { options, draining, closing, .. } = self.context;
-        let next = self.control.next(options.idle_timeout, draining)?;
+        // Who is not let in has only to hear it.
+        let idle = options.idle_timeout;
+        let idle = if self.rule.is_err() { idle.min(REFUSED_IDLE_TIMEOUT) } else { idle };
+        let next = self.control.next(idle, draining)?;
         if next.is_some() || !self.is_ending() {
             return Ok(next);
         }
@@ -115,6 +131,10 @@ impl Session<'_> {
 
     /// Does what a message says. False: nobody is there any more.
     fn handle(&mut self, message: &WireMessage) -> Result<bool> {
+        if let Err(refusal) = &self.rule {
+            let refusal = refusal.clone();
+            return self.refuse(message, &refusal);
+        }
         match message.kind() {
             // Looked at where it is the first, and due.
             kind::PASSPHRASE => {}
@@ -138,6 +158,19 @@ impl Session<'_> {
             },
         }
         Ok(true)
+    }
+
+    /// Tells a client that no rule takes why, whatever it says first. False: it has been told.
+    fn refuse(&mut self, message: &WireMessage, refusal: &Refusal) -> Result<bool> {
+        if message.kind() == kind::PASSPHRASE {
+            return Ok(true);
+        }
+        self.log(&refusal.to_string());
+        let errno = policy_check::errno(refusal.limit);
+        let answer = Dialect::of(message.kind())
+            .map_or_else(|| answer(errno), |dialect| dialect.refusal(errno));
+        self.send(&with_words(answer, &refusal.to_string()))?;
+        Ok(false)
     }
 
     /// What podperf says to podperf.
@@ -186,13 +219,9 @@ impl Session<'_> {
             return Ok(true);
         }
         // The memory is reserved until the test is over.
-        let (order, data_socket, _reserved) = match self.open(dialect, message) {
+        let (order, data_socket, _reserved, admitted) = match self.open(dialect, message) {
             Ok(opened) => opened,
-            Err(errno) => {
-                self.log(&format!("a test is refused: errno {errno}"));
-                self.send(&dialect.refusal(errno))?;
-                return Ok(true);
-            }
+            Err(why) => return self.not_opened(dialect, why),
         };
         self.send(&dialect.write_response(&response(&order, &data_socket)))?;
         self.log(&format!(
@@ -208,29 +237,11 @@ impl Session<'_> {
             deadline: SetupDeadline::of(order.extensions.streams, idle),
             log: &|line| (self.context.log)(&format!("{name}: {line}")),
         };
-        let mut totals = match run_test(&order, data_socket, context) {
+        let meter = admitted.map(|run| TestMeter::new(run, &order));
+        let mut totals = match run_test(&order, data_socket, context, meter) {
             Ok(totals) => totals,
             Err(NoTotals::Ended) => Totals::default(),
-            Err(NoTotals::Gone) if is_readable(self.context.closing) => {
-                self.log("ended with its test under way: the server is ending");
-                self.send(&dialect.failure(libc::ESHUTDOWN))?;
-                return Ok(false);
-            }
-            Err(NoTotals::Gone) => {
-                self.log("gone before its test was over");
-                return Ok(false);
-            }
-            Err(NoTotals::Late) => {
-                self.log("ended: its test's data did not come in time (60 s or --idle-timeout)");
-                self.send(&dialect.failure(libc::ETIMEDOUT))?;
-                return Ok(false);
-            }
-            Err(NoTotals::Broken(error)) => return Err(error),
-            Err(NoTotals::Failed(errno, why)) => {
-                self.log(&format!("the test failed: {why}"));
-                self.send(&dialect.failure(errno))?;
-                return Ok(true);
-            }
+            Err(why) => return self.no_totals(dialect, why),
         };
         // Where connections did not last, none is left to be asked.
         let end = &mut totals.end;
@@ -246,21 +257,70 @@ impl Session<'_> {
         Ok(true)
     }
 
+    /// Tells why a test does not begin. False: nobody is there any more.
+    fn not_opened(&mut self, dialect: Dialect, why: NotOpened) -> Result<bool> {
+        match why {
+            NotOpened::Policy(NotAdmitted::Gone) if self.is_ending() => {
+                self.send(&dialect.refusal(libc::ESHUTDOWN))?;
+            }
+            NotOpened::Policy(NotAdmitted::Gone) => return Ok(false),
+            NotOpened::Policy(NotAdmitted::Refused(refusal)) => {
+                let errno = policy_check::errno(refusal.limit);
+                self.tell(dialect.refusal(errno), &refusal)?;
+            }
+            NotOpened::Errno(errno) => {
+                self.log(&format!("a test is refused: errno {errno}"));
+                self.send(&dialect.refusal(errno))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells why a test has come to nothing. False: nobody is there any more.
+    fn no_totals(&mut self, dialect: Dialect, why: NoTotals) -> Result<bool> {
+        match why {
+            NoTotals::Gone if is_readable(self.context.closing) => {
+                self.log("ended with its test under way: the server is ending");
+                self.send(&dialect.failure(libc::ESHUTDOWN))?;
+                return Ok(false);
+            }
+            NoTotals::Gone => {
+                self.log("gone before its test was over");
+                return Ok(false);
+            }
+            NoTotals::Late => {
+                self.log("ended: its test's data did not come in time (60 s or --idle-timeout)");
+                self.send(&dialect.failure(libc::ETIMEDOUT))?;
+                return Ok(false);
+            }
+            NoTotals::Refused(refusal) => {
+                let errno = policy_check::errno(refusal.limit);
+                self.tell(dialect.failure(errno), &refusal)?;
+            }
+            NoTotals::Broken(error) => return Err(error),
+            // It is over, and there is nothing to tell.
+            NoTotals::Ended => {}
+            NoTotals::Failed(errno, why) => {
+                self.log(&format!("the test failed: {why}"));
+                self.send(&dialect.failure(errno))?;
+            }
+        }
+        Ok(true)
+    }
+
     /// Opens the data socket of a request and reserves memory for its test; the errno of one that
     /// is refused.
-    fn open(
-        &mut self,
-        dialect: Dialect,
-        message: &WireMessage,
-    ) -> Result<(Order, DataSocket, MemoryReservation), i32> {
+    fn open(&mut self, dialect: Dialect, message: &WireMessage) -> Result<OpenedTest, NotOpened> {
         let (extensions, reservation) = (mem::take(&mut self.extensions), self.reservation.take());
         let mut order = Order::read(dialect, message, extensions)?;
+        let admitted = self.admit(&mut order)?;
         if !order.request.fill_file.is_empty() {
             self.log("the name of a file to fill buffers from is ignored");
         }
         let affinity = self.context.options.allow_client_affinity;
         let permissions = ClientPermissions { affinity, ..ClientPermissions::default() };
-        if order.cpu.is_some() && !permissions.of(self.control.peer.ip()).affinity {
+        let affinity = permissions.of(self.control.peer.ip()).affinity;
+        if order.cpu.is_some_and(|cpu| !self.may_name(cpu, affinity)) {
             self.log(&format!("the CPU that it names is ignored: {ALLOW_AFFINITY} is not given"));
             order.cpu = None;
         }
@@ -278,85 +338,62 @@ impl Session<'_> {
         order.sends_unproved = self.context.options.allow_udp_send;
         if order.sends_first() && !order.sends_unproved {
             self.log("datagrams that it did not ask for by one: --allow-udp-send is not given");
-            return Err(libc::EACCES);
+            return Err(libc::EACCES.into());
         }
         if order.outgrows_proof() && !order.sends_unproved && !self.native {
             self.log(
                 "responses of more than three times the requests: --allow-udp-send is not given",
             );
-            return Err(libc::EACCES);
+            return Err(libc::EACCES.into());
         }
         let family = order.request.family;
         let of_control = family.is_none_or(|family| family.has(addresses.1.ip().to_canonical()));
         if order.answers_datagrams() && !of_control {
             self.log("datagrams are answered to the address of the control connection alone");
-            return Err(libc::EACCES);
+            return Err(libc::EACCES.into());
         }
         let needed = run_test::memory_needed(&order, &data_socket);
         let reserved = self.context.memory.reserve(needed).map_err(|error| {
             self.log(&error.to_string());
             libc::ENOMEM
         })?;
-        Ok((order, data_socket, reserved))
+        Ok((order, data_socket, reserved, admitted))
+    }
+
+    /// Whether the client may name this CPU: its rule says so, or else the options do.
+    fn may_name(&self, cpu: u32, affinity: bool) -> bool {
+        let rule = self.rule.as_ref().ok().and_then(Option::as_ref);
+        let limits = self.context.admission.zip(rule).map(|(all, client)| all.run_limits(client));
+        match limits.and_then(Result::ok).and_then(|limits| limits.cpus) {
+            Some(CpuChoice::None) => false,
+            Some(CpuChoice::Any) => true,
+            Some(CpuChoice::Of(cpus)) => cpus.contains(&cpu),
+            None => affinity,
+        }
+    }
+
+    /// Asks the policy, if there is one, and paces what this end sends.
+    fn admit(&mut self, order: &mut Order) -> Result<Option<AdmittedRun>, NotAdmitted> {
+        let (admission, rule) = (self.context.admission, self.rule.clone());
+        let client = rule.map_err(NotAdmitted::Refused)?;
+        let Some((admission, client)) = admission.zip(client) else { return Ok(None) };
+        // Who waits is not under way.
+        let ServerContext { draining, log, .. } = self.context;
+        let asker = (admission, &client);
+        let told = (draining, self.native);
+        let run = policy_check::admit(asker, order, &mut self.control, told, log)?;
+        policy_check::pace(order, &run);
+        Ok(Some(run))
+    }
+
+    /// Refuses or fails a test for the policy, with words for podperf.
+    fn tell(&mut self, message: WireMessage, refusal: &Refusal) -> Result<()> {
+        let words = refusal.to_string();
+        self.log(&format!("by the policy: {words}"));
+        self.send(&if self.native { with_words(message, &words) } else { message })
     }
 }
 
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-}
-
-/// What netserver answers to what it does not know.
-fn unknown() -> WireMessage {
-    WireMessage::answer(0, UNKNOWN)
-}
-
-/// The clock ticks of /proc/stat a second, which netperf takes for a rate of 100 %.
-fn calibration() -> WireMessage {
-    let mut message = WireMessage::of(kind::CPU_CALIBRATE);
-    message.put(8, 100.0_f32);
-    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-    message.put(12, cpus.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1));
-    message
-}
-
-fn response(order: &Order, data_socket: &DataSocket) -> OmniResponse {
-    let granted = &data_socket.granted;
-    let request = &order.request;
-    let [send, receive] = run_test::sizes(order, data_socket).map(Some);
-    let (send_size, receive_size, rings) = match order.shape.direction {
-        TestDirection::Send => (request.send_size, receive, 2),
-        TestDirection::Receive => (send, request.receive_size, 2),
-        _ => (Some(order.response_bytes), Some(order.request_bytes), 1),
-    };
-    // Rings make no difference here; the answer names what netperf would take.
-    let ring = |[_, _, width]: [u32; 3]| if width > 0 { width } else { rings };
-    OmniResponse {
-        errno: 0,
-        receive_buffer: granted.receive_buffer,
-        receive_size,
-        send_buffer: granted.send_buffer,
-        send_size,
-        receive_width: ring(request.receive_ring),
-        send_width: ring(request.send_ring),
-        flags: if granted.no_delay { NO_DELAY } else { 0 }
-            | if order.measure_cpu { MEASURE_CPU } else { 0 },
-        cpu_rate: if order.measure_cpu { 100.0 } else { 0.0 },
-        data_port: data_socket.port,
-        priority: order.ask.priority.and(granted.priority),
-        tos: order.ask.tos.and(granted.tos),
-    }
-}
-
-fn results(order: &Order, totals: &Totals) -> OmniResults {
-    let end = &totals.end;
-    OmniResults {
-        errno: 0,
-        counters: totals.counters,
-        receive_buffer: end.receive_buffer,
-        send_buffer: end.send_buffer,
-        elapsed_seconds: totals.elapsed.as_secs_f32(),
-        cpu: totals.cpu.filter(|_| order.measure_cpu),
-        retransmits: end.retransmits.filter(|_| order.shape.protocol == Protocol::Tcp),
-        congestion_control: end.congestion_control.clone().unwrap_or_default(),
-    }
 }

@@ -5,17 +5,18 @@ use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-
-use nix::sys::signal::Signal;
+use std::thread::Builder;
 
 use super::accept;
 use super::data_reservation::DataReservations;
 use super::session::ServerContext;
 use crate::options::{ServerOptions, family_name};
 use crate::signals;
+use crossbeam_channel::{Sender, bounded};
 use podperf_engine::net::{
     AddressLimits, ListeningPort, LogWriter, MemoryAccount, ServerEnd, listen, wildcard,
 };
+use podperf_engine::policy::PolicyFile;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
 use podperf_sys::daemon::{ForkedProcess, detach};
@@ -28,6 +29,13 @@ const FAILED: u8 = 1;
 pub fn start(options: &ServerOptions) -> u8 {
     let where_it_listens = where_it_listens(options);
     let opened = open_port(options).inspect_err(|error| log(options, &error.to_string()));
+    let policy = match options.policy.as_deref().map(PolicyFile::open).transpose() {
+        Ok(policy) => policy,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "netserver: {error}");
+            return FAILED;
+        }
+    };
     let Ok(port) = opened else {
         let _ = writeln!(io::stderr(), "Unable to start netserver with  {where_it_listens}");
         return FAILED;
@@ -43,7 +51,7 @@ pub fn start(options: &ServerOptions) -> u8 {
             }
         }
     }
-    match run(&port, options) {
+    match run(&port, options, policy.as_ref()) {
         Ok(kind) => kind.exit_status(),
         Err(error) => {
             let _ = writeln!(io::stderr(), "netserver: {error}");
@@ -88,8 +96,8 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 ///
 /// # Errors
 /// When the port breaks.
-fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
-    let (_tell, stop) = signals::watch(&[Signal::SIGINT, Signal::SIGTERM], None)?;
+fn run(port: &ListeningPort, options: &ServerOptions, policy: Option<&PolicyFile>) -> Result<Kind> {
+    let (stop, reload) = signals::watch_as_server()?;
     let address = port.local_addr().during("look up the listening port")?;
     let writer = (options.debug > 0).then(|| LogWriter::start("netserver", io::stderr()));
     let writer = writer.transpose().during("start the log")?;
@@ -106,8 +114,23 @@ fn run(port: &ListeningPort, options: &ServerOptions) -> Result<Kind> {
         memory: &memory,
         draining: draining.as_fd(),
         closing: closing.as_fd(),
+        admission: policy.map(PolicyFile::admission),
     };
-    accept::run(port, context, &stop, ServerEnd::new(open_drain, open))
+    let serve = || accept::run(port, context, &stop, ServerEnd::new(open_drain, open));
+    let Some(policy) = policy else { return serve() };
+    std::thread::scope(|scope| {
+        let (ending, ended) = bounded(0);
+        let log = context.log;
+        let keep = move || policy.keep(Some(&reload), &ended, log);
+        Builder::new()
+            .name("netserver-policy".into())
+            .spawn_scoped(scope, keep)
+            .during("start the policy's thread")?;
+        let served = serve();
+        // Every session has ended, so that what is written then is all.
+        drop::<Sender<()>>(ending);
+        served
+    })
 }
 
 /// Logs, where asked to.

@@ -15,6 +15,7 @@ use super::data_reservation::DataReservation;
 use crate::data::socket::{SocketRequest, tune_tcp};
 use crate::wire::native::ClientMessage;
 use podperf_engine::net::{Progress, StreamSlots};
+use podperf_engine::policy::Refusal;
 use podperf_engine::transport::socket::accepted;
 use podperf_model::error::Error;
 use podperf_model::plan::SocketPlan;
@@ -71,6 +72,8 @@ pub(super) enum NoTotals {
     Late,
     /// The control connection broke.
     Broken(Error),
+    /// It went beyond a limit of the policy.
+    Refused(Refusal),
     /// The errno to tell, and why.
     Failed(i32, String),
 }

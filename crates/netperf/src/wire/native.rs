@@ -151,6 +151,46 @@ pub fn answer(errno: i32) -> WireMessage {
     WireMessage::answer(kind::NATIVE, errno)
 }
 
+/// Where the words of a refusal stand, and how many bytes they may take.
+const WORDS_OFFSET_BYTES: usize = 200;
+const MAX_WORDS_BYTES: usize = 450;
+/// What they begin with; a netserver that is not podperf's leaves there whatever it had.
+const WORDS_PREFIX: &str = "podperf: ";
+
+/// The same refusal with words that say why, for a client that is podperf.
+#[must_use]
+pub fn with_words(mut refusal: WireMessage, words: &str) -> WireMessage {
+    refusal.put_text(WORDS_OFFSET_BYTES, MAX_WORDS_BYTES, &format!("{WORDS_PREFIX}{words}"));
+    refusal
+}
+
+/// The words of a refusal, as they may be shown; absent: it has none.
+#[must_use]
+pub fn words(refusal: &WireMessage) -> Option<String> {
+    let text = refusal.text(WORDS_OFFSET_BYTES, MAX_WORDS_BYTES);
+    let words = text.strip_prefix(WORDS_PREFIX).filter(|_| refusal.errno() != 0)?;
+    Some(words.replace(char::is_control, " "))
+}
+
+/// What a client is told whose test waits in a queue: its place, and how long it may wait there.
+/// The answer to its request comes later.
+#[must_use]
+pub fn queued(place: u32, longest_wait_seconds: u32) -> WireMessage {
+    let mut message = answer(0);
+    message.put(8, [QUEUED, place, longest_wait_seconds]);
+    message
+}
+
+/// From the wire: place and seconds; absent: it is another message.
+#[must_use]
+pub fn read_queued(message: &WireMessage) -> Option<(u32, u32)> {
+    let [mark, place, seconds]: [u32; 3] = message.get(8);
+    (is_accepted(message) && mark == QUEUED).then_some((place, seconds))
+}
+
+/// Marks an answer that another one follows: "wait".
+const QUEUED: u32 = 0x7761_6974;
+
 fn is_accepted(message: &WireMessage) -> bool {
     message.kind() == kind::NATIVE && message.errno() == 0
 }

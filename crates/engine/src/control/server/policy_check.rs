@@ -1,11 +1,10 @@
-//! Holds a client's run to the server's policy: before anything is reserved for it, and while it
-//! runs.
+//! Holds a client's run to the server's policy before anything is reserved for it.
 //!
 //! Enters: a checked plan and the client that asks for it. Leaves: a run that counts until it is
 //! dropped, with what the plan is tightened to; or the refusal.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, at, select};
 use jiff::Timestamp;
@@ -16,8 +15,8 @@ use crate::control::message::{FromClient, FromServer, QUEUES};
 use crate::control::pending_client::WelcomedClient;
 use crate::net::ending_refusal;
 use crate::policy::{
-    Admission, AdmittedClient, AdmittedRun, Decision, PolicyFile, PolicyLimit, QueueState,
-    QueuedRun, RateMeter, Refusal, RequestedRun, RunLimits,
+    Admission, AdmittedClient, AdmittedRun, Decision, Outgoing, PolicyFile, QueueState, QueuedRun,
+    Refusal, RequestedRun, RunLimits, RunMeter,
 };
 use crate::transport::socket::plain;
 use podperf_model::error::{Code, Error, Kind, Result};
@@ -177,60 +176,9 @@ pub(super) fn paced(mut plan: Plan, run: Option<&AdmittedRun>) -> Plan {
     plan
 }
 
-/// Counts what a run moves, and sees how fast it comes in.
-pub(super) struct PolicyMeter {
-    run: AdmittedRun,
-    rate: Option<BitRate>,
-    /// What goes out is paced, so that it need not be measured.
-    is_paced: bool,
-    received: Option<RateMeter>,
-    sent: Option<RateMeter>,
-    counted: u64,
-}
-
-impl PolicyMeter {
-    /// Between two looks.
-    pub(super) const INTERVAL: Duration = Duration::from_millis(250);
-
-    /// Begins with a run that is ready.
-    pub(super) fn new(run: AdmittedRun, plan: &Plan) -> Self {
-        let rate = rate(plan, run.limits());
-        let is_paced = plan.workload.direction().is_some();
-        Self { run, rate, is_paced, received: None, sent: None, counted: 0 }
-    }
-
-    /// The longest that the run may take.
-    pub(super) fn max_time(&self) -> Option<Duration> {
-        self.run.limits().time
-    }
-
-    /// Takes what has moved; the limit that the run is beyond now, if it is.
-    pub(super) fn look(&mut self, [sent, received, _]: [u64; 3], now: Instant) -> Option<Error> {
-        let all = sent.saturating_add(received);
-        let moved = all.saturating_sub(self.counted);
-        self.counted = all;
-        let over = self.run.count_bytes(moved, Timestamp::now());
-        if let Err(refusal) = over {
-            return Some(refusal.into_error(Kind::Incomplete, "go on with the run"));
-        }
-        let rate = self.rate?;
-        let ways = [
-            (&mut self.received, received, true, "received"),
-            (&mut self.sent, sent, !self.is_paced, "sent"),
-        ];
-        for (meter, bytes, is_measured, way) in ways {
-            let meter = meter.get_or_insert_with(|| RateMeter::new(rate, now));
-            if is_measured && meter.exceeds(bytes, now) {
-                let cause = format!(
-                    "rate of a run of rule '{}': more is {way} than {} allow",
-                    self.run.rule(),
-                    meter.rate()
-                );
-                let remedy = "ask for less: --bitrate, which is for each stream, or --rate";
-                let refusal = Refusal::new(PolicyLimit::Rate, cause, remedy);
-                return Some(refusal.into_error(Kind::Incomplete, "go on with the run"));
-            }
-        }
-        None
-    }
+/// Begins to measure a run that is ready.
+pub(super) fn meter(run: AdmittedRun, plan: &Plan) -> RunMeter {
+    let rate = rate(plan, run.limits());
+    let way = if plan.workload.direction().is_some() { Outgoing::Paced } else { Outgoing::Free };
+    RunMeter::new(run, rate, way)
 }

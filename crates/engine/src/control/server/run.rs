@@ -4,15 +4,16 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select, tick};
+use jiff::Timestamp;
 
 use super::PortContext;
 use super::data_channel::DataChannel;
-use super::policy_check::PolicyMeter;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::Engine;
+use crate::policy::RunMeter;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
@@ -31,7 +32,7 @@ pub(super) fn serve_run(
     incoming: &Receiver<Result<FromClient>>,
     context: &PortContext<'_>,
     (engine, channel): (&mut Engine, &mut DataChannel),
-    meter: Option<PolicyMeter>,
+    meter: Option<RunMeter>,
 ) -> Result<EndReport> {
     let plan = engine.plan().clone();
     let start_timeout = context.options.start_timeout;
@@ -47,7 +48,7 @@ pub(super) fn serve_run(
         counted,
         max_duration: meter
             .as_ref()
-            .and_then(PolicyMeter::max_time)
+            .and_then(RunMeter::max_time)
             .unwrap_or(context.options.limits.duration),
         meter,
         over: None,
@@ -64,7 +65,8 @@ pub(super) fn serve_run(
     let report = run.engine.stop(drain);
     if let Some(meter) = &mut run.meter {
         // What has moved since the last look.
-        meter.look(run.engine.progress(), Instant::now());
+        let [sent, received, _] = run.engine.progress();
+        meter.look([sent, received], Timestamp::now(), Instant::now());
     }
     ended.map(|_| report)
 }
@@ -90,7 +92,7 @@ struct ServerRun<'a> {
     channel: &'a mut DataChannel,
     counted: bool,
     /// Holds the run to the policy.
-    meter: Option<PolicyMeter>,
+    meter: Option<RunMeter>,
     /// Of a run by count, which has no planned length.
     max_duration: Duration,
     /// The limit of the policy that it is beyond.
@@ -108,7 +110,7 @@ impl ServerRun<'_> {
         incoming: &Receiver<Result<FromClient>>,
         closed: &Receiver<()>,
     ) -> Result<RunEnd> {
-        let look = self.meter.as_ref().map_or_else(never, |_| tick(PolicyMeter::INTERVAL));
+        let look = self.meter.as_ref().map_or_else(never, |_| tick(RunMeter::INTERVAL));
         while self.state != State::Stopped {
             select! {
                 recv(incoming) -> message => match message {
@@ -153,12 +155,10 @@ impl ServerRun<'_> {
     /// run as it would at its end, so that what was measured comes home; then it is cut off.
     fn hold_to_policy(&mut self) -> Result<()> {
         let Some(meter) = &mut self.meter else { return Ok(()) };
-        let Some(error) = meter.look(self.engine.progress(), Instant::now()) else {
-            return Ok(());
-        };
-        if self.over.is_some() {
-            return Ok(());
-        }
+        let [sent, received, _] = self.engine.progress();
+        let over = meter.look([sent, received], Timestamp::now(), Instant::now());
+        let Some(refusal) = over.filter(|_| self.over.is_none()) else { return Ok(()) };
+        let error = refusal.into_error(Kind::Incomplete, "go on with the run");
         let error = self.engine.at_time(error);
         self.link.send(&FromServer::FlowEnded { flow: 0, error: Some(error.clone()) })?;
         self.deadline = self.deadline.min(Instant::now() + MAX_TIME_OVER_LIMIT);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::data_channel::DataChannel;
-use super::policy_check::{self, PolicyMeter};
+use super::policy_check;
 use super::{PortContext, run};
 use crate::control::descriptors;
 use crate::control::link::Link;
@@ -128,7 +128,7 @@ fn prepare(
         EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
     let mut engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
-    let meter = admitted.map(|run| PolicyMeter::new(run, engine.plan()));
+    let meter = admitted.map(|run| policy_check::meter(run, engine.plan()));
     let report = run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter)?;
     let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
     let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();

@@ -30,6 +30,8 @@ fn netserver_is_told_how_to_serve() {
     assert!(!options.allow_udp_send);
     assert!(netserver(&words("--allow-udp-send -D")).unwrap().allow_udp_send);
     assert_eq!(options.max_memory, Some(podperf_model::units::Bytes(3 << 29)));
+    let options = netserver(&words("--policy a/b.toml -D")).unwrap();
+    assert_eq!(options.policy, Some("a/b.toml".into()));
     assert_eq!(netserver(&words("--data-port 7")).unwrap().data_ports, Some(7..=7));
     // `-v` takes the next word, whatever it is.
     assert!(netserver(&words("-v -p 1")).unwrap_err().err.starts_with("netserver: -v -p: "));
@@ -43,6 +45,8 @@ fn netserver_is_told_how_to_serve() {
         "--idle-timeout 0",
         "--max-memory 3M",
         "--max-memory all",
+        "--policy",
+        "--policy a.toml -Z x",
     ] {
         let refused = netserver(&words(line)).unwrap_err();
         assert!(refused.err.starts_with("netserver: ") && refused.status == 1, "{line}");
