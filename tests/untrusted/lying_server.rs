@@ -248,3 +248,74 @@ fn texts_without_measure_are_cut() {
         assert!(outcome.stderr.contains("because") && length < 40_000, "{length}");
     }
 }
+
+/// An error of a peer that would move a terminal's cursor and add a line of its own.
+fn error_with_control_characters() -> Value {
+    let text = "gone\u{1b}[2J\r\u{7}\u{9b}31m\npodperf: complete";
+    json!({"kind": "incomplete", "code": "other", "errno": null, "operation": text, "peer": text,
+           "cause": text, "remedy": text, "stream": null, "at_seconds": null})
+}
+
+fn assert_moves_no_cursor(outcome: &Outcome) {
+    let Outcome { status, stdout, stderr, .. } = outcome;
+    assert_eq!(*status, 4, "{stderr:?}");
+    assert!(stderr.contains("gone"), "{stderr:?}");
+    for shown in [stdout, stderr] {
+        let control = shown.chars().find(|char| char.is_control() && *char != '\n');
+        assert_eq!(control, None, "{shown:?}");
+        assert!(!shown.lines().any(|line| line.starts_with("podperf: complete")), "{shown:?}");
+    }
+}
+
+#[test]
+fn what_a_server_says_is_one_line_and_moves_no_cursor() {
+    let recorded = record();
+    let error = error_with_control_characters();
+    let refused = framed(&json!({"refused": error}));
+    let ended = framed(&json!({"flow_ended": {"flow": 0, "error": error}}));
+    let mut report = recorded.report.clone();
+    report["report"]["errors"] = vec![error].into();
+    let truth = recorded.script();
+    for script in [
+        Script { open: refused, ..truth.clone() },
+        Script { open: [truth.open.clone(), ended].concat(), ..truth.clone() },
+        Script { stop: framed(&report), ..truth },
+    ] {
+        assert_moves_no_cursor(&measure(script));
+    }
+}
+
+/// A coordinator that refuses every agent: instead of a greeting, or once it has joined. Its port.
+fn refuse_agents(greets: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut control in listener.incoming().flatten() {
+            let _ = control.write_all(&Preamble::Control.encode());
+            let _ = control.read_exact(&mut [0; 32]);
+            let mut agent = WireClient(control);
+            if greets {
+                let mut hello = hello();
+                hello["hello"]["features"] = json!(["coordinate"]);
+                agent.send(&hello);
+                agent.send(&json!({"welcome": {"proof": null}}));
+            }
+            agent.send(&json!({"refused": error_with_control_characters()}));
+            // Until it leaves, so that what was said is read.
+            while agent.receive() != Value::Null {}
+        }
+    });
+    port
+}
+
+#[test]
+fn what_a_coordinator_says_is_one_line_and_moves_no_cursor() {
+    for greets in [false, true] {
+        let mut command = podperf(None);
+        let config = json!({"agent": "a", "tests": {}, "probes": [], "probe_seconds": 1});
+        command.env("PODPERF_AGENT_CONFIG", config.to_string());
+        let coordinator = format!("127.0.0.1:{}", refuse_agents(greets));
+        let args = ["agent", &coordinator, "--join-timeout", "1s"];
+        assert_moves_no_cursor(&Client::launch(command, &args).wait(Duration::from_secs(30)));
+    }
+}

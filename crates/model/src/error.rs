@@ -4,7 +4,8 @@
 //! text for people, and as a code and an errno for programs: nobody has to read the text to decide.
 //! Enters: an operation and its cause. Leaves: a sentence and an exit status.
 
-use std::{fmt, io};
+use std::fmt::{self, Write as _};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -281,8 +282,11 @@ impl<T> Context for Result<T> {
     }
 }
 
+/// One line without control characters: a peer may have written it, and a terminal or a log with a
+/// line an event may show it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = OneLine(f);
         if let Some(stream) = self.stream {
             write!(f, "stream {stream}: ")?;
         }
@@ -296,6 +300,21 @@ impl fmt::Display for Error {
         }
         if let Some(remedy) = &self.remedy {
             write!(f, "; {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Passes text on with a blank for each control character.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (number, part) in text.split(char::is_control).enumerate() {
+            if number > 0 {
+                self.0.write_char(' ')?;
+            }
+            self.0.write_str(part)?;
         }
         Ok(())
     }
@@ -315,6 +334,14 @@ mod tests {
             "connect control connection to 192.0.2.2:5210: refused; start `podperf serve` there"
         );
         assert_eq!(error.kind.exit_status(), 3);
+    }
+
+    #[test]
+    fn an_error_is_one_line_whoever_wrote_it() {
+        let error =
+            Error::new(Kind::Incomplete, "read\tfrom", "\u{1b}[2J\r\ngone").with_peer("a\0b");
+        assert_eq!(error.to_string(), "read from a b:  [2J  gone");
+        assert_eq!(error.cause, "\u{1b}[2J\r\ngone", "what it is stays as it is");
     }
 
     #[test]
