@@ -5,7 +5,7 @@
 use super::source::Source;
 
 /// Each crate with those of the workspace it may depend on.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("podperf-sys", &[]),
     ("podperf-model", &[]),
     ("podperf-report", &["podperf-model"]),
@@ -16,6 +16,10 @@ const CRATES: [(&str, &[&str]); 7] = [
         &["podperf-engine", "podperf-model", "podperf-netperf", "podperf-report", "podperf-sys"],
     ),
     ("kubectl-podperf", &["podperf", "podperf-model", "podperf-report"]),
+    (
+        "podperf-fuzz",
+        &["podperf", "podperf-engine", "podperf-model", "podperf-netperf", "podperf-report"],
+    ),
 ];
 /// The engine's parts; each imports only from those before it.
 const PARTS: [&str; 8] =

@@ -195,6 +195,35 @@ impl FrameReader {
     }
 }
 
+/// What comes otherwise than from a socket.
+#[cfg(feature = "testing")]
+impl FrameReader {
+    /// Takes bytes as a socket would have brought them, and adds what is whole to `messages`.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn take<T: DeserializeOwned>(
+        &mut self,
+        mut bytes: &[u8],
+        messages: &mut Vec<T>,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = bytes.len().min(self.space().len());
+            let (next, rest) = bytes.split_at(count);
+            self.space()[..count].copy_from_slice(next);
+            messages.extend(self.advance(count)?);
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that the message under way has.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
 fn invalid(cause: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, cause)
 }

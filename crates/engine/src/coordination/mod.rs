@@ -18,5 +18,8 @@ pub mod agent;
 pub mod coordinator;
 mod message;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 /// Port of a coordinator unless another is named.
 pub const PORT: u16 = 5209;

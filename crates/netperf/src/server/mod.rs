@@ -18,4 +18,7 @@ mod start;
 mod wait_for_data;
 mod watch;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use start::start;

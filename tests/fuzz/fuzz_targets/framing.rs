@@ -1,0 +1,4 @@
+//! The fuzz target `framing`.
+#![no_main]
+
+podperf_fuzz::fuzz!("framing");

@@ -1,0 +1,4 @@
+//! The fuzz target `handshake`.
+#![no_main]
+
+podperf_fuzz::fuzz!("handshake");

@@ -1,0 +1,4 @@
+//! The fuzz target `histogram`.
+#![no_main]
+
+podperf_fuzz::fuzz!("histogram");

@@ -1,0 +1,4 @@
+//! The fuzz target `merge`.
+#![no_main]
+
+podperf_fuzz::fuzz!("merge");

@@ -1,0 +1,4 @@
+//! The fuzz target `messages`.
+#![no_main]
+
+podperf_fuzz::fuzz!("messages");

@@ -1,0 +1,4 @@
+//! The fuzz target `netperf_options`.
+#![no_main]
+
+podperf_fuzz::fuzz!("netperf_options");

@@ -1,0 +1,4 @@
+//! The fuzz target `plan`.
+#![no_main]
+
+podperf_fuzz::fuzz!("plan");

@@ -1,0 +1,4 @@
+//! The fuzz target `policy`.
+#![no_main]
+
+podperf_fuzz::fuzz!("policy");

@@ -1,0 +1,4 @@
+//! The fuzz target `preamble`.
+#![no_main]
+
+podperf_fuzz::fuzz!("preamble");

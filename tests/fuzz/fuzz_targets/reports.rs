@@ -1,0 +1,4 @@
+//! The fuzz target `reports`.
+#![no_main]
+
+podperf_fuzz::fuzz!("reports");

@@ -1,0 +1,4 @@
+//! The fuzz target `schedule`.
+#![no_main]
+
+podperf_fuzz::fuzz!("schedule");

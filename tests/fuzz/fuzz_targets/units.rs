@@ -1,0 +1,4 @@
+//! The fuzz target `units`.
+#![no_main]
+
+podperf_fuzz::fuzz!("units");
