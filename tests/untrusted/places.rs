@@ -75,3 +75,19 @@ fn streams_that_never_come_give_their_place_back() {
     assert!(client.receive()["refused"].is_object(), "it is told");
     server.assert_all_freed(TIMEOUT);
 }
+
+#[test]
+fn one_address_leaves_places_to_others() {
+    let server = Server::start(&[]);
+    let ready: Vec<_> = (0..48).map(|_| WireClient::ready(server.port, &plan())).collect();
+    let refused = podperf_json(&["rr", &server.target(), "-n", "10"]);
+    refused.assert_failed(3, &["sessions are limited to 48 at a time from one address"]);
+    let from = |own: &str| podperf_json(&["rr", &server.target(), "-n", "10", "--bind", own]);
+    // Of the same network, and of another.
+    for own in ["127.0.0.2", "127.0.1.1"] {
+        assert_eq!(from(own).status, 0, "{own}, {:#?}", server.log());
+    }
+    drop(ready);
+    server.assert_all_freed(TIMEOUT);
+    server.assert_serves();
+}

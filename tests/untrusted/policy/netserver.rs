@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use podperf_netperf::wire::ask::OmniRequest;
 use podperf_netperf::wire::native::words;
 use podperf_netperf::wire::reply::OmniResponse;
@@ -9,7 +10,7 @@ use podperf_netperf::wire::{WireMessage, kind};
 
 use super::{PolicyFolder, anonymous, rule, text};
 use crate::support::netserver::{Client, Netserver, netperf, stream, transactions};
-use crate::support::process::{Client as Process, Outcome};
+use crate::support::process::{Client as Process, Outcome, send};
 use crate::support::wire::connect_from;
 use crate::support::{TIMEOUT, eventually};
 
@@ -168,4 +169,35 @@ fn a_broken_policy_and_two_kinds_of_passphrase_start_no_netserver() {
     folder.write("[[rule]]\nname = 3\n");
     let broken = start(&["--policy", text(&file)]);
     broken.assert_failed(1, &["policy.toml: line 2, column 1, rule[1].name: allowed: a text"]);
+}
+
+#[test]
+fn another_policy_holds_from_the_next_test_on_and_what_was_used_survives_a_restart() {
+    let rules = |most: &str| {
+        format!("state = \"state.json\"\n{}", anonymous("kept", 2, most)) + super::UNTOUCHED
+    };
+    let folder = PolicyFolder::new("");
+    folder.write(&rules("run.time = \"1s\""));
+    let mut server = serve(&folder);
+    assert_told(&run_from(&server, 2, "-l 2"), &["2s asked for, 1s allowed"]);
+    folder.write("rule = 3");
+    send(server.child.id(), Signal::SIGHUP);
+    server.wait_for_log("line 1, column 1, rule: allowed: tables");
+    assert_told(&run_from(&server, 2, "-l 2"), &["2s asked for, 1s allowed"]);
+    folder.write(&rules("bytes_per_day = \"16M\""));
+    send(server.child.id(), Signal::SIGHUP);
+    server.wait_for_log("is read again, 2 rules");
+    let spent = "bytes a day of rule 'kept' together: 16 MiB of 16 MiB used";
+    assert_told(&run_from(&server, 2, "-l 60"), &[spent]);
+    send(server.child.id(), Signal::SIGTERM);
+    assert!(eventually(TIMEOUT, || server.child.try_wait().unwrap().is_some()), "it does not end");
+    let kept = std::fs::read_to_string(folder.path("state.json")).unwrap();
+    assert!(kept.contains("\"kept\""), "{kept}");
+    let server = serve(&folder);
+    let again = run_from(&server, 2, "-l 1");
+    // A day may have ended meanwhile.
+    if again.status != 0 {
+        assert_told(&again, &[spent, "come again at "]);
+    }
+    server.assert_serves();
 }
