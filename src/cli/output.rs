@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use podperf_engine::net::LogWriter;
+use podperf_engine::net::{LogFormat, LogWriter};
 use podperf_model::During as _;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
@@ -125,9 +125,14 @@ pub(super) fn stderr_log(quiet: bool) -> impl Fn(&str) {
 /// Makes a log on standard error that holds nobody up, whoever reads it or not, unless told to be
 /// quiet. To be called after the signals are watched: it starts a thread.
 pub(super) fn background_log(quiet: bool) -> Result<impl Fn(&str)> {
-    let start = || LogWriter::start("podperf", io::stderr()).during("start the log");
-    let writer = if quiet { None } else { Some(start()?) };
+    let writer = log_writer(quiet, LogFormat::Text)?;
     Ok(move |line: &str| writer.iter().for_each(|writer| writer.write(line)))
+}
+
+/// The writer of such a log, unless told to be quiet.
+pub(super) fn log_writer(quiet: bool, format: LogFormat) -> Result<Option<LogWriter>> {
+    let start = || LogWriter::start("podperf", format, io::stderr()).during("start the log");
+    if quiet { Ok(None) } else { start().map(Some) }
 }
 
 /// Writes to standard output; returns the exit status. A reader that went away early ends it

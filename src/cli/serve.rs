@@ -4,19 +4,21 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use humantime::format_duration;
 
 use crate::cli::common::positive;
-use crate::cli::output::{background_log, print};
+use crate::cli::output::{log_writer, print};
 use crate::cli::signals::{self, ServerSignals};
 use crate::cli::system::{System, TOKEN_VARIABLE};
 use crate::cli::{service_manager, values};
 use podperf_engine::control::server::{PassedSockets, ServeOptions, Server};
+use podperf_engine::net::LogFormat;
 use podperf_engine::policy::PolicyFile;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::ClientPermissions;
 use podperf_model::plan::limits::Limits;
+use podperf_model::run_record::RunRecord;
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
 /// A run of one flow takes about one MiB, and half of the budget.
@@ -24,6 +26,24 @@ const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
 /// Most that a run may wait for its start.
 const MAX_START_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// How a server's log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogStyle {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl From<LogStyle> for LogFormat {
+    fn from(style: LogStyle) -> Self {
+        match style {
+            LogStyle::Text => Self::Text,
+            LogStyle::Json => Self::Json,
+        }
+    }
+}
 
 /// Waits for measurements, many at once; one TCP port carries control and data.
 #[derive(Debug, Args)]
@@ -97,6 +117,10 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration,
           help_heading = "Limits")]
     drain: Duration,
+    /// How to tell on standard error what happens: lines of text, or an object of JSON a line, one
+    /// for each run and one for each other event
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogStyle::Text)]
+    log: LogStyle,
     /// Print nothing about what happens on standard error
     #[arg(short, long)]
     quiet: bool,
@@ -123,10 +147,13 @@ pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     let ServerSignals { stop, reload } = signals::watch_as_server()?;
     options.reload = Some(reload);
     options.passed = service_manager::passed_sockets()?;
-    let log = background_log(args.quiet)?;
+    let writer = log_writer(args.quiet, args.log.into())?;
+    let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
+    let runs = |run: &RunRecord| writer.iter().for_each(|writer| writer.write_run(run));
+    let as_records = args.log == LogStyle::Json;
     let server = Server::open(options, &log)?;
     service_manager::tell_ready();
-    let ended_by = server.run(&log, &stop)?;
+    let ended_by = server.run(&log, as_records.then_some(&runs), &stop)?;
     Ok(ended_by.map_or(0, Kind::exit_status))
 }
 

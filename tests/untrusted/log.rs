@@ -11,9 +11,9 @@ use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
 
 use crate::support::netserver::netserver;
-use crate::support::process::{Server, podperf, podperf_json, send};
+use crate::support::process::{Client, Server, podperf, podperf_json, send};
 use crate::support::wire::is_dropped;
-use crate::support::{TIMEOUT, eventually, free_port};
+use crate::support::{TIMEOUT, count, eventually, free_port, number, sum, text};
 
 /// What no protocol of podperf begins with, longer than a whole message of netserver's.
 const GARBAGE: [u8; 1024] = [b'g'; 1024];
@@ -116,4 +116,65 @@ fn one_address_does_not_fill_the_log_and_what_is_left_out_is_counted() {
     };
     assert!(eventually(Duration::from_secs(5), || left_out() + lines >= count), "{}", left_out());
     server.assert_serves();
+}
+
+/// A time as RFC 3339 writes it, of UTC.
+fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape.starts_with("0000-00-00T00:00:00") && shape.ends_with('Z')
+}
+
+#[test]
+fn a_log_of_json_has_an_object_a_line_and_one_for_each_run() {
+    let server = Server::start(&["--log", "json", "--max-time", "20s"]);
+    let target = server.target();
+    let good = ["stream", &target, "-P", "3", "-t", "0.4", "-O", "0.1", "-J"];
+    let good = podperf_json(&good);
+    assert_eq!(good.status, 0);
+    assert_eq!(podperf_json(&["udp", &target, "--rr", "-t", "0.4", "-O", "0.1"]).status, 0);
+    podperf_json(&["rr", &target, "-t", "90"]).assert_failed(3, &["--max-time"]);
+    let killed = Client::start(&["rr", &target, "-t", "15", "-P", "2", "-O", "0.1"]);
+    server.wait_for_log("run of 2 connections");
+    std::thread::sleep(Duration::from_millis(600));
+    killed.signal(Signal::SIGKILL);
+    killed.wait(TIMEOUT);
+    // What a peer says stands in no line as it was said.
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let _ =
+        stream.write_all(b"\"}\n{\"event\": \"run\", \x1b[31m \xff\xfe ........................");
+    assert!(is_dropped(&mut stream));
+    server.wait_for_log("127.0.0.1:");
+    let runs = || -> Vec<serde_json::Value> {
+        let lines = server.log();
+        let lines = lines.iter().map(|line| {
+            let object: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(is_time(text(&object, "/time")), "{line}");
+            match text(&object, "/event") {
+                "log" => assert!(!text(&object, "/text").is_empty(), "{line}"),
+                "run" => {}
+                other => panic!("an event '{other}': {line}"),
+            }
+            object
+        });
+        lines.filter(|object| object["event"] == "run").collect()
+    };
+    assert!(eventually(TIMEOUT, || runs().len() == 4), "{:#?}", server.log());
+    let runs = runs();
+    let told = |number: usize| {
+        let run = &runs[number];
+        let code = run["error_code"].as_str();
+        (text(run, "/status"), text(run, "/workload"), count(run, "/streams"), code)
+    };
+    assert_eq!(told(0), ("complete", "stream", 3, None));
+    assert_eq!(told(1), ("complete", "udp_rr", 1, None));
+    assert_eq!(told(2), ("refused", "rr", 1, Some("usage")));
+    assert_eq!(told(3), ("incomplete", "rr", 2, Some("connection_lost")));
+    let received = sum(&good.json, "/lifetime/bytes_received");
+    assert_eq!((count(&runs[0], "/bytes_received"), count(&runs[0], "/bytes_sent")), (received, 0));
+    assert!(count(&runs[3], "/bytes_sent") > 0 && !text(&runs[3], "/error").is_empty());
+    for run in &runs {
+        assert!((0.0..20.0).contains(&number(run, "/seconds")), "{run}");
+        assert!(text(run, "/peer").starts_with("127.0.0.1:") && run["rule"].is_null(), "{run}");
+    }
 }

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod reading;
 pub mod result;
 pub mod run_log;
+pub mod run_record;
 pub mod schedule;
 pub mod units;
 

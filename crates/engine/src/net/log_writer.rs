@@ -1,6 +1,7 @@
 //! A log that no server ever waits for: lines go to a bounded queue, and one thread writes them.
 //!
-//! Enters: lines, from any thread. Leaves: the same lines, in their order. Left out is what finds
+//! Enters: lines, from any thread. Leaves: the same lines, in their order, as text or each as an
+//! object of JSON. Left out is what finds
 //! the queue full because nobody reads what is written, what one address brings about beyond a
 //! rate, and what all together do; a later line says how much that was.
 
@@ -12,8 +13,10 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use serde::Serialize;
 
 use super::address_limits::address_of;
+use podperf_model::run_record::RunRecord;
 
 /// Lines that wait to be written.
 const MAX_QUEUED_LINES: usize = 512;
@@ -30,6 +33,25 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 /// For the last lines to be written at the end.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people: the program's name, and what happened.
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+/// An event that is no run, as JSON.
+#[derive(Debug, Serialize)]
+struct LogEvent<'a> {
+    /// RFC 3339, UTC.
+    time: String,
+    event: &'static str,
+    program: &'a str,
+    text: &'a str,
+}
+
 /// The way to the thread that writes.
 #[derive(Debug)]
 pub struct LogWriter {
@@ -38,35 +60,59 @@ pub struct LogWriter {
     limits: Arc<Mutex<LogLimits>>,
     /// Disconnected when all is written.
     written: Receiver<()>,
+    style: LineStyle,
+}
+
+/// What every line has.
+#[derive(Debug, Clone, Copy)]
+struct LineStyle {
     program: &'static str,
+    format: LogFormat,
 }
 
 impl LogWriter {
-    /// Starts the thread, which writes to `to`, each line with the name of `program` before it.
+    /// Starts the thread, which writes to `to`, each line with the name of `program`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(program: &'static str, to: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        program: &'static str,
+        format: LogFormat,
+        to: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
+        let style = LineStyle { program, format };
         let (lines, queued) = bounded(MAX_QUEUED_LINES);
         let (writing, written) = bounded(0);
         let limits = Arc::new(Mutex::new(LogLimits::new(Instant::now())));
         let shared = Arc::clone(&limits);
         let write = move || {
-            write_lines(&queued, &shared, program, to);
+            write_lines(&queued, &shared, style, to);
             drop(writing);
         };
         Builder::new().name("podperf-log".into()).stack_size(256 << 10).spawn(write)?;
-        Ok(Self { lines: Some(lines), limits, written, program })
+        Ok(Self { lines: Some(lines), limits, written, style })
     }
 
     /// Hands a line over, or leaves it out; never waits. What a peer wrote may stand in it, so
     /// control characters do not reach a terminal.
     pub fn write(&self, line: &str) {
+        self.hand_over(address_in(line), || self.style.framed(line));
+    }
+
+    /// Hands over what came of a run, as JSON, or leaves it out; never waits.
+    pub fn write_run(&self, run: &RunRecord) {
+        self.hand_over(address_in(&run.peer), || {
+            let error = run.error.as_deref().map(|error| cut(error).0);
+            as_json(&RunRecord { time: now(), error, ..run.clone() })
+        });
+    }
+
+    fn hand_over(&self, address: Option<IpAddr>, line: impl FnOnce() -> String) {
         let mut limits = lock(&self.limits);
-        if !limits.admit(address_in(line), Instant::now()) {
+        if !limits.admit(address, Instant::now()) {
             return;
         }
-        let line = framed(self.program, line);
+        let line = line();
         if self.lines.as_ref().is_none_or(|lines| lines.try_send(line).is_err()) {
             limits.left_out.unread += 1;
         }
@@ -81,13 +127,36 @@ impl Drop for LogWriter {
     }
 }
 
-/// Makes one whole line of the log.
-fn framed(program: &str, line: &str) -> String {
-    let characters = line.chars().take(MAX_LINE_CHARACTERS);
+/// As much of a text as a line may have, without control characters; and what stands for the rest.
+fn cut(text: &str) -> (String, &'static str) {
+    let characters = text.chars().take(MAX_LINE_CHARACTERS);
     let plain = characters.map(|char| if char.is_control() { ' ' } else { char });
-    let plain: String = plain.collect();
-    let cut = if line.chars().nth(MAX_LINE_CHARACTERS).is_some() { "…" } else { "" };
-    format!("{program}: {plain}{cut}\n")
+    let is_longer = text.chars().nth(MAX_LINE_CHARACTERS).is_some();
+    (plain.collect(), if is_longer { "…" } else { "" })
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// Makes an object a line. One of texts and numbers alone can always be written.
+fn as_json(object: &impl Serialize) -> String {
+    serde_json::to_string(object).unwrap_or_default() + "\n"
+}
+
+impl LineStyle {
+    /// Makes one whole line of the log.
+    fn framed(self, line: &str) -> String {
+        let (plain, rest) = cut(line);
+        let Self { program, format } = self;
+        match format {
+            LogFormat::Text => format!("{program}: {plain}{rest}\n"),
+            LogFormat::Json => {
+                let text = &format!("{plain}{rest}");
+                as_json(&LogEvent { time: now(), event: "log", program, text })
+            }
+        }
+    }
 }
 
 /// Writes what is queued until there is nobody who logs. With its reader gone there is nobody to
@@ -95,7 +164,7 @@ fn framed(program: &str, line: &str) -> String {
 fn write_lines(
     lines: &Receiver<String>,
     limits: &Mutex<LogLimits>,
-    program: &str,
+    style: LineStyle,
     mut to: impl Write,
 ) {
     let mut noted = Instant::now();
@@ -109,7 +178,7 @@ fn write_lines(
             noted = Instant::now();
             let left_out = std::mem::take(&mut lock(limits).left_out);
             if let Some(note) = left_out.note() {
-                let _ = to.write_all(framed(program, &note).as_bytes());
+                let _ = to.write_all(style.framed(&note).as_bytes());
             }
         }
         if last {

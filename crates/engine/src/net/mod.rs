@@ -26,13 +26,19 @@ pub(crate) use address_limits::{address_of, prefix_of};
 pub use client_threads::{ClientPlace, ClientThreads};
 pub use first_message::{FirstMessage, PendingStage, Progress};
 pub use listen::{ListeningPort, listen, wildcard};
-pub use log_writer::LogWriter;
+pub use log_writer::{LogFormat, LogWriter};
 pub use memory_account::{MemoryAccount, MemoryReservation};
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
 pub use server_end::{ServerEnd, ending_refusal};
 pub use wrong_proofs::WrongProofs;
 
+use podperf_model::run_record::RunRecord;
+
 /// Where a server tells what happens: one line an event. It must not wait for a reader: where there
 /// may be one, lines go by [`LogWriter`].
 pub type Log<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// Where a server tells what came of each run, by itself instead of by lines of its log; absent:
+/// by these.
+pub type RunSink<'a> = Option<&'a (dyn Fn(&RunRecord) + Sync)>;

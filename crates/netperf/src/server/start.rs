@@ -14,7 +14,7 @@ use crate::options::{ServerOptions, family_name};
 use crate::signals;
 use crossbeam_channel::{Sender, bounded};
 use podperf_engine::net::{
-    AddressLimits, ListeningPort, LogWriter, MemoryAccount, ServerEnd, listen, wildcard,
+    AddressLimits, ListeningPort, LogFormat, LogWriter, MemoryAccount, ServerEnd, listen, wildcard,
 };
 use podperf_engine::policy::PolicyFile;
 use podperf_model::AddressFamily;
@@ -99,7 +99,8 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 fn run(port: &ListeningPort, options: &ServerOptions, policy: Option<&PolicyFile>) -> Result<Kind> {
     let (stop, reload) = signals::watch_as_server()?;
     let address = port.local_addr().during("look up the listening port")?;
-    let writer = (options.debug > 0).then(|| LogWriter::start("netserver", io::stderr()));
+    let writer =
+        (options.debug > 0).then(|| LogWriter::start("netserver", LogFormat::Text, io::stderr()));
     let writer = writer.transpose().during("start the log")?;
     let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
     log(&format!("listening on {address}"));

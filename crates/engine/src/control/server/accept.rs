@@ -5,12 +5,12 @@ use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
 use super::run_request::RunRequest;
-use super::{PortContext, Server, serve_client};
+use super::{PortContext, ServeOptions, Server, serve_client};
 use crate::control::framing;
 use crate::control::message::FromServer;
 use crate::control::pending_client::{ServerIdentity, WelcomedClient};
@@ -18,13 +18,14 @@ use crate::control::pending_request::PendingRequest;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
 use crate::net::{
-    Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, ServerEnd,
-    SessionId, ending_refusal,
+    Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, RunSink,
+    ServerEnd, SessionId, ending_refusal,
 };
 use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
+use podperf_model::run_record::RunRecord;
 
 /// Clients with a thread while all sessions are taken, so that they can be told so.
 const SPARE_THREADS: usize = 256;
@@ -40,7 +41,11 @@ type AcceptedRequest<'a> = Accepted<PendingRequest<'a, RunRequest>>;
 
 /// Serves until it is asked to end, or until one session is over with `once`. What runs then has
 /// the drain's time.
-pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
+pub(super) fn run(
+    server: &Server,
+    (log, runs): (Log<'_>, RunSink<'_>),
+    stop: &Receiver<Kind>,
+) -> Result<Option<Kind>> {
     let Server { port: listening, flows, memory, options, .. } = server;
     let (closing, closed) = bounded(0);
     let (ending, draining) = bounded(0);
@@ -49,7 +54,7 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
     let reservations = Reservations::new(AddressLimits::of_sessions(max_sessions));
-    let port = PortContext { options, reservations, flows, memory, log, draining, closed };
+    let port = PortContext { options, reservations, flows, memory, log, runs, draining, closed };
 
     let mut identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
     identity.admission = options.policy.as_ref().map(PolicyFile::admission);
@@ -71,29 +76,23 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
             let place = if is_ending { Err(ending_refusal()) } else { threads.admit(from.ip()) };
             let place = match place {
                 Ok(place) => place,
-                Err(error) => return refuse(&stream, error.with_peer(peer), log),
+                Err(error) => {
+                    let mut record = RunRecord::asked(&peer, client.rule.as_deref(), &plan);
+                    refuse(&stream, &error);
+                    return port.tell(&mut record, &Err(error));
+                }
             };
             let (port, done, name) = (&port, &done, peer.clone());
             let serve = move |stream| port.serve(stream, &name, (client, *plan), done);
             if let Some((error, stream)) = threads.spawn(scope, place, (&peer, stream), serve) {
-                refuse(&stream, error, log);
+                log(&format!("{error}; dropped"));
+                refuse(&stream, &error);
             }
         };
         // Moved in, so that it is dropped before the sessions are waited for.
         let mut end = end;
-        // With a policy it is the policy's.
-        let reload = options.reload.clone().filter(|_| options.policy.is_none());
-        let reload = reload.unwrap_or_else(never);
         loop {
-            if let Ok(kind) = stop.try_recv() {
-                end.ask(Some(kind), options.drain, threads.running(), log);
-            }
-            if options.once && session_over.try_recv().is_ok() {
-                end.ask(None, Duration::ZERO, threads.running(), log);
-            }
-            if reload.try_recv().is_ok() {
-                log("SIGHUP: there is nothing to read again");
-            }
+            look_at_requests(&mut end, options, (stop, &session_over), threads.running(), log);
             if let Some(by) = end.over(threads.running()) {
                 return Ok(by);
             }
@@ -109,6 +108,27 @@ pub(super) fn run(server: &Server, log: Log<'_>, stop: &Receiver<Kind>) -> Resul
     })
 }
 
+/// Asks for the server's end where a signal or the end of its one session does, and looks for
+/// SIGHUP, which is the policy's where there is one.
+fn look_at_requests(
+    end: &mut ServerEnd<Sender<()>, Sender<()>>,
+    options: &ServeOptions,
+    (stop, session_over): (&Receiver<Kind>, &Receiver<()>),
+    clients: usize,
+    log: Log<'_>,
+) {
+    if let Ok(kind) = stop.try_recv() {
+        end.ask(Some(kind), options.drain, clients, log);
+    }
+    if options.once && session_over.try_recv().is_ok() {
+        end.ask(None, Duration::ZERO, clients, log);
+    }
+    let reload = options.reload.as_ref().filter(|_| options.policy.is_none());
+    if reload.is_some_and(|reload| reload.try_recv().is_ok()) {
+        log("SIGHUP: there is nothing to read again");
+    }
+}
+
 /// Threads of clients, some of which are only told that all sessions are taken.
 const fn thread_limits(max_sessions: usize) -> AddressLimits {
     AddressLimits {
@@ -119,25 +139,40 @@ const fn thread_limits(max_sessions: usize) -> AddressLimits {
 }
 
 /// Tells a client that there is no place for it.
-fn refuse(stream: &TcpStream, error: Error, log: Log<'_>) {
-    log(&format!("{error}; dropped"));
+fn refuse(stream: &TcpStream, error: &Error) {
     // Nothing but the handshake has been written before, so there is room for it.
-    let refusal = FromServer::Refused(Error { peer: None, ..error });
+    let refusal = FromServer::Refused(Error { peer: None, ..error.clone() });
     let _ = framing::write(stream, &refusal, Instant::now() + REFUSAL_TIMEOUT);
 }
 
 impl PortContext<'_> {
-    /// Serves a client to its end, and says that it is over or why it failed.
+    /// Serves a client to its end, and tells what came of its run.
     fn serve(
         &self,
         stream: TcpStream,
         name: &str,
-        asked: (WelcomedClient, Plan),
+        (client, plan): (WelcomedClient, Plan),
         done: &Sender<()>,
     ) {
-        match serve_client::serve(stream, self, name, asked.0, asked.1) {
-            Ok(()) => _ = done.try_send(()),
-            Err(error) => (self.log)(&format!("{name}: {error}")),
+        let mut record = RunRecord::asked(name, client.rule.as_deref(), &plan);
+        let served = serve_client::serve(stream, self, client, plan, &mut record);
+        self.tell(&mut record, &served);
+        if served.is_ok() {
+            let _ = done.try_send(());
+        }
+    }
+
+    /// Tells what came of a run.
+    fn tell(&self, record: &mut RunRecord, served: &Result<()>) {
+        record.end(served);
+        match (self.runs, served) {
+            (Some(runs), _) => runs(record),
+            (None, Err(error)) => (self.log)(&format!("{}: {error}", record.peer)),
+            (None, Ok(())) => {
+                let RunRecord { peer, bytes_received, bytes_sent, .. } = record;
+                let (received, sent) = (*bytes_received >> 20, *bytes_sent >> 20);
+                (self.log)(&format!("{peer}: done, {received} MiB received, {sent} MiB sent"));
+            }
         }
     }
 

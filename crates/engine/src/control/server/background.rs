@@ -30,7 +30,7 @@ impl BackgroundServer {
         let thread = std::thread::Builder::new()
             .name("podperf-serve".into())
             // What goes wrong there reaches the client over the connection.
-            .spawn(move || _ = server.run(&|_: &str| {}, &stopped))
+            .spawn(move || _ = server.run(&|_: &str| {}, None, &stopped))
             .during("start the server's thread")?;
         Ok(Self { address, stop, thread: Some(thread) })
     }

@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
 use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
-use crate::net::{ListeningPort, Log, MemoryAccount, Reservations, listen, wildcard};
+use crate::net::{ListeningPort, Log, MemoryAccount, Reservations, RunSink, listen, wildcard};
 use crate::policy::{PolicyFile, Token};
 pub use background::BackgroundServer;
 use flows::{FlowPort, SessionFlows};
@@ -115,6 +115,7 @@ struct PortContext<'a> {
     flows: &'a Result<FlowPort>,
     memory: &'a MemoryAccount,
     log: Log<'a>,
+    runs: RunSink<'a>,
     /// Disconnected when no new run begins.
     draining: Receiver<()>,
     /// Disconnected when runs under way end.
@@ -192,8 +193,15 @@ impl Server {
     ///
     /// # Errors
     /// When the listening socket breaks.
-    pub fn run(&self, log: Log<'_>, stop: &Receiver<Kind>) -> Result<Option<Kind>> {
-        let Some(policy) = &self.options.policy else { return accept::run(self, log, stop) };
+    pub fn run(
+        &self,
+        log: Log<'_>,
+        runs: RunSink<'_>,
+        stop: &Receiver<Kind>,
+    ) -> Result<Option<Kind>> {
+        let Some(policy) = &self.options.policy else {
+            return accept::run(self, (log, runs), stop);
+        };
         std::thread::scope(|scope| {
             let (ending, ended) = bounded(0);
             let keep = move || policy.keep(self.options.reload.as_ref(), &ended, log);
@@ -201,7 +209,7 @@ impl Server {
                 .name("podperf-policy".into())
                 .spawn_scoped(scope, keep)
                 .during("start the policy's thread")?;
-            let served = accept::run(self, log, stop);
+            let served = accept::run(self, (log, runs), stop);
             // Every session has ended, so that what is written then is all.
             drop::<Sender<()>>(ending);
             served

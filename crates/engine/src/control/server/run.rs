@@ -26,14 +26,15 @@ const MAX_TIME_OVER_LIMIT: Duration = Duration::from_secs(2);
 /// For a client to end its streams when it has been told that the server is ending.
 const BREAK_OFF_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Serves a prepared run until its client ends it; returns what its workers bring.
+/// Serves a prepared run until its client ends it; returns how it ended, and what its workers bring
+/// in any case.
 pub(super) fn serve_run(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
     context: &PortContext<'_>,
     (engine, channel): (&mut Engine, &mut DataChannel),
     meter: Option<RunMeter>,
-) -> Result<EndReport> {
+) -> (Result<()>, EndReport) {
     let plan = engine.plan().clone();
     let start_timeout = context.options.start_timeout;
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
@@ -68,7 +69,7 @@ pub(super) fn serve_run(
         let [sent, received, _] = run.engine.progress();
         meter.look([sent, received], Timestamp::now(), Instant::now());
     }
-    ended.map(|_| report)
+    (ended.map(|_| ()), report)
 }
 
 /// What a run ended with.

@@ -24,6 +24,7 @@ use podperf_model::facts::HostFacts;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, ClientPermissions, Plan, Role};
+use podperf_model::run_record::RunRecord;
 use podperf_model::{Context as _, During as _};
 
 /// For a client to take the last message and leave.
@@ -31,8 +32,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who the client is and where it stands.
 struct ClientInfo<'a> {
-    /// Its address, as people write it.
-    peer: &'a str,
+    /// What came of its run.
+    record: &'a mut RunRecord,
     /// What it says of itself, and its rule.
     welcomed: WelcomedClient,
     /// This end's fingerprint.
@@ -41,25 +42,26 @@ struct ClientInfo<'a> {
     ends: Option<(SocketAddr, SocketAddr)>,
 }
 
-/// Serves the client `peer`, which has shaken hands and sent `plan`, to its end.
+/// Serves the client of `record`, which has shaken hands and sent `plan`, to its end.
 ///
 /// # Errors
 /// When the plan is refused, or the run breaks off.
 pub(super) fn serve(
     stream: TcpStream,
     context: &PortContext<'_>,
-    peer: &str,
     welcomed: WelcomedClient,
     plan: Plan,
+    record: &mut RunRecord,
 ) -> Result<()> {
+    let begun = Instant::now();
     let ends = (stream.local_addr().ok(), stream.peer_addr().ok());
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
     let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
-    let client = ClientInfo { peer, welcomed, host, ends: ends.0.zip(ends.1) };
-
     let timeout = context.options.peer_timeout;
-    let (link, incoming) = Link::start::<FromClient, FromServer>(stream, peer, timeout)?;
+    let (link, incoming) = Link::start::<FromClient, FromServer>(stream, &record.peer, timeout)?;
+    let client = ClientInfo { record, welcomed, host, ends: ends.0.zip(ends.1) };
     let served = prepare(&link, &incoming, context, plan, client);
+    record.seconds = begun.elapsed().as_secs_f64();
     if let Err(error) = &served {
         // A client that is gone does not hear it; the log has it.
         let _ = link.send(&FromServer::Refused(error.clone()));
@@ -100,7 +102,7 @@ fn prepare(
     plan: Plan,
     client: ClientInfo<'_>,
 ) -> Result<()> {
-    let ClientInfo { peer, welcomed, host, ends } = client;
+    let ClientInfo { record, welcomed, host, ends } = client;
     // What a rule says takes the place of the options.
     let own = &context.options.limits;
     let rule = policy_check::limits(context, &welcomed, ends)?;
@@ -117,11 +119,12 @@ fn prepare(
     descriptors::check(DataChannel::descriptors(&plan))?;
     let mut channel = DataChannel::open(&plan, context, session, ends)?;
     let port = channel.port()?;
+    record.admit();
     link.send(&FromServer::Connect { session: session.to_hex(), port })?;
     let (sockets, granted) = channel.collect(&plan, incoming, &context.closed)?;
     let connection_source = channel.connection_source();
     let same_machine = host.boot_id.is_some() && host.boot_id == welcomed.hello.boot_id;
-    (context.log)(&format!("{peer}: run of {} connections", plan.connections()));
+    (context.log)(&format!("{}: run of {} connections", record.peer, plan.connections()));
     let role = Role::Server;
     let compat = CompatOptions::default();
     let setup =
@@ -129,11 +132,11 @@ fn prepare(
     let mut engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     let meter = admitted.map(|run| policy_check::meter(run, engine.plan()));
-    let report = run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter)?;
-    let received: u64 = report.flows.iter().map(|flow| flow.bytes_received).sum();
-    let sent: u64 = report.flows.iter().map(|flow| flow.bytes_sent).sum();
-    let (received, sent) = (received >> 20, sent >> 20);
-    (context.log)(&format!("{peer}: done, {received} MiB received, {sent} MiB sent"));
+    let (ended, report) =
+        run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter);
+    record.bytes_received = report.flows.iter().map(|flow| flow.bytes_received).sum();
+    record.bytes_sent = report.flows.iter().map(|flow| flow.bytes_sent).sum();
+    ended?;
     link.send(&FromServer::Report(Box::new(report)))
 }
 

@@ -24,7 +24,7 @@ fn address(text: &str) -> IpAddr {
 #[test]
 fn lines_are_written_in_order_and_the_last_before_the_end() {
     let (pipe, read) = bounded(1000);
-    let log = LogWriter::start("test", Pipe(pipe)).unwrap();
+    let log = LogWriter::start("test", LogFormat::Text, Pipe(pipe)).unwrap();
     (0..100).for_each(|number| log.write(&format!("line {number}")));
     log.write("a\nb\x1b[31m");
     log.write(&"x".repeat(5_000));
@@ -39,7 +39,7 @@ fn lines_are_written_in_order_and_the_last_before_the_end() {
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up_and_says_later_what_it_left_out() {
     let (pipe, read) = bounded(0);
-    let log = LogWriter::start("test", Pipe(pipe)).unwrap();
+    let log = LogWriter::start("test", LogFormat::Text, Pipe(pipe)).unwrap();
     let begun = Instant::now();
     // Together no more than may come at once; one of them may be on its way to the reader.
     let (written, more) = (MAX_QUEUED_LINES, 300);
@@ -58,7 +58,7 @@ fn a_log_that_nobody_reads_holds_nobody_up_and_says_later_what_it_left_out() {
 #[test]
 fn the_end_does_not_wait_for_a_reader_that_takes_nothing() {
     let (pipe, _unread) = bounded(0);
-    let log = LogWriter::start("test", Pipe(pipe)).unwrap();
+    let log = LogWriter::start("test", LogFormat::Text, Pipe(pipe)).unwrap();
     log.write("nobody reads this");
     let begun = Instant::now();
     drop(log);
