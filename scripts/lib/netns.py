@@ -57,15 +57,30 @@ def call(*command):
 @contextlib.contextmanager
 def two_hosts(prefix):
     """The two-host testbed and a namespace with nothing but its loopback; gone afterwards."""
-    own = f"{prefix}-lo"
+    with own_loopback(f"{prefix}-lo") as own:
+        yield from two_hosts_beside(prefix, own)
+
+
+@contextlib.contextmanager
+def own_loopback(name):
+    """A namespace with nothing but its loopback; gone afterwards."""
+    try:
+        if os.path.exists(f"/run/netns/{name}"):
+            call("ip", "netns", "del", name)
+        call("ip", "netns", "add", name)
+        call("ip", "-n", name, "link", "set", "lo", "up")
+        # netperf resolves no address where every interface has but a loopback one (AI_ADDRCONFIG).
+        call("ip", "-n", name, "addr", "add", "192.0.2.9/32", "dev", "lo")
+        yield name
+    finally:
+        if os.path.exists(f"/run/netns/{name}"):
+            subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def two_hosts_beside(prefix, own):
+    """The testbed, and the settings of all its namespaces and of `own`."""
     try:
         call(str(SCRIPTS / "twohosts"), "up", "--prefix", prefix)
-        if os.path.exists(f"/run/netns/{own}"):
-            call("ip", "netns", "del", own)
-        call("ip", "netns", "add", own)
-        call("ip", "-n", own, "link", "set", "lo", "up")
-        # netperf resolves no address where every interface has but a loopback one (AI_ADDRCONFIG).
-        call("ip", "-n", own, "addr", "add", "192.0.2.9/32", "dev", "lo")
         for namespace in [own, *(f"{prefix}-{name}" for name in TESTBED)]:
             for setting, value in SETTINGS.items():
                 call("ip", "netns", "exec", namespace, "sh", "-c",
@@ -73,8 +88,42 @@ def two_hosts(prefix):
         yield
     finally:
         subprocess.run([SCRIPTS / "twohosts", "down", "--prefix", prefix], check=False)
-        if os.path.exists(f"/run/netns/{own}"):
-            subprocess.run(["ip", "netns", "del", own], check=False)
+
+
+@contextlib.contextmanager
+def server_and_two(prefix):
+    """A namespace for servers and two for clients, each client on a link and in a network of its own:
+    name -> namespace; gone afterwards.
+
+    From `one` the server is 192.0.2.1, 2001:db8:1::1 and fe80::1%wire, from `two` 198.51.100.1. The
+    server's links have the clients' names.
+    """
+    spaces = {name: f"{prefix}-{name}" for name in ("server", "one", "two")}
+    nets = {"one": ("192.0.2", "2001:db8:1", "fe80"), "two": ("198.51.100", "2001:db8:2", "fe80")}
+    server = spaces["server"]
+    try:
+        for space in spaces.values():
+            call("ip", "netns", "add", space)
+            call("ip", "-n", space, "link", "set", "lo", "up")
+        for name, (ipv4, ipv6, link) in nets.items():
+            client = spaces[name]
+            call("ip", "-n", server, "link", "add", name, "type", "veth", "peer", "wire",
+                 "netns", client)
+            for space, device, number in ((server, name, 1), (client, "wire", 2)):
+                def ip(*words):
+                    call("ip", "-n", space, *words)
+
+                ip("link", "set", device, "addrgenmode", "none")
+                ip("addr", "add", f"{ipv4}.{number}/24", "dev", device)
+                if os.path.isdir("/proc/sys/net/ipv6"):
+                    ip("addr", "add", f"{ipv6}::{number}/64", "dev", device, "nodad")
+                    ip("addr", "add", f"{link}::{number}/64", "dev", device, "nodad")
+                ip("link", "set", device, "up")
+        yield spaces
+    finally:
+        for space in spaces.values():
+            if os.path.exists(f"/run/netns/{space}"):
+                subprocess.run(["ip", "netns", "del", space], check=False)
 
 
 @contextlib.contextmanager
