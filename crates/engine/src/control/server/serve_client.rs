@@ -1,4 +1,4 @@
-//! Serves one client, from its plan to a prepared engine.
+//! Serves one client, from its plan to the report of this end.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use podperf_model::facts::HostFacts;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, ClientPermissions, Plan, Role};
+use podperf_model::result::end_result::EndReport;
 use podperf_model::run_record::RunRecord;
 use podperf_model::{Context as _, During as _};
 
@@ -60,12 +61,17 @@ pub(super) fn serve(
     let timeout = context.options.peer_timeout;
     let (link, incoming) = Link::start::<FromClient, FromServer>(stream, &record.peer, timeout)?;
     let client = ClientInfo { record, welcomed, host, ends: ends.0.zip(ends.1) };
-    let served = prepare(&link, &incoming, context, plan, client);
+    // All that the run held is free before its client hears of the end, and may ask for another.
+    let measured = measure(&link, &incoming, context, plan, client);
     record.seconds = begun.elapsed().as_secs_f64();
-    if let Err(error) = &served {
-        // A client that is gone does not hear it; the log has it.
-        let _ = link.send(&FromServer::Refused(error.clone()));
-    }
+    let served = match measured {
+        Ok(report) => link.send(&FromServer::Report(Box::new(report))),
+        Err(error) => {
+            // A client that is gone does not hear it; the log has it.
+            let _ = link.send(&FromServer::Refused(error.clone()));
+            Err(error)
+        }
+    };
     wait_until_left(&incoming);
     served
 }
@@ -95,13 +101,14 @@ fn permissions(
     }
 }
 
-fn prepare(
+/// Prepares the run that the client asks for, and runs it; this end's report.
+fn measure(
     link: &Link,
     incoming: &Receiver<Result<FromClient>>,
     context: &PortContext<'_>,
     plan: Plan,
     client: ClientInfo<'_>,
-) -> Result<()> {
+) -> Result<EndReport> {
     let ClientInfo { record, welcomed, host, ends } = client;
     // What a rule says takes the place of the options.
     let own = &context.options.limits;
@@ -136,8 +143,7 @@ fn prepare(
         run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter);
     record.bytes_received = report.flows.iter().map(|flow| flow.bytes_received).sum();
     record.bytes_sent = report.flows.iter().map(|flow| flow.bytes_sent).sum();
-    ended?;
-    link.send(&FromServer::Report(Box::new(report)))
+    ended.map(|()| report)
 }
 
 /// Checks a plan by this server's limits. One that is only too long for them is told what to
