@@ -16,6 +16,9 @@ HEADINGS = {"podperf": "podperf", "netserver": "podperf as netserver", "iperf3":
             "netperf": "the real netserver"}
 QUICK = 12  # seconds that a case takes at most to be in the short run of scripts/test
 
+# What is still a fault of podperf's, by row and tool.
+OPEN = {(12, "netserver"), (20, "podperf"), (20, "netserver")}
+
 
 @dataclass(frozen=True)
 class Row:

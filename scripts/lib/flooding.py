@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ADDRESS, PORT, SERVER_FROM_TWO = "192.0.2.1", 26000, "198.51.100.1"
 SECRET = "correct horse battery staple"
 SWELLING_SECONDS = 3  # until all silent connections are there
-LIMIT_SECONDS = 15  # for a client
+LIMIT_SECONDS = 5  # for a client
 
 
 @dataclass

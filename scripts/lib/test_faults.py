@@ -1,5 +1,5 @@
-"""The cases of scripts/faults: the tests they name are there, and its short run shows no fault of
-podperf's."""
+"""The cases of docs/RELIABILITY.md: the tests they name are there, the document has the same rows, and
+the short run of scripts/faults shows no fault of podperf's."""
 
 import os
 import re
@@ -14,6 +14,7 @@ import fault_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = ROOT / "scripts" / "faults"
+DOCUMENT = ROOT / "docs" / "RELIABILITY.md"
 
 
 def podperf():
@@ -43,6 +44,30 @@ class Rows(unittest.TestCase):
     def test_every_case_has_a_test_but_the_one_that_does_not_apply(self):
         without = [row.number for row in fault_rows.ROWS if not row.tests]
         self.assertLessEqual(set(without), {20, 52})
+
+
+class Document(unittest.TestCase):
+    def setUp(self):
+        text = DOCUMENT.read_text(encoding="utf-8")
+        self.rows = {int(number): (title, cells) for number, title, cells in
+                     re.findall(r"^\| (\d+) \| ([^|]+) \| (.*) \|$", text, re.M)}
+
+    def test_it_has_the_rows_of_the_script(self):
+        self.assertEqual({number: title for number, (title, _) in self.rows.items()},
+                         {row.number: row.title for row in fault_rows.ROWS})
+
+    def test_podperf_and_its_netserver_pass_or_have_nothing_to_pass(self):
+        for number, (_, cells) in self.rows.items():
+            cells = cells.split(" | ")
+            self.assertEqual(len(cells), len(fault_tools.TOOLS), number)
+            for name, cell in zip(fault_tools.TOOLS, cells):
+                with self.subTest(row=number, tool=name):
+                    if (number, name) in fault_rows.OPEN:
+                        self.assertRegex(cell, r"^fault: .+")
+                    elif fault_tools.TOOLS[name].ours:
+                        self.assertRegex(cell, r"^(pass|not applicable: .+)")
+                    else:
+                        self.assertRegex(cell, r"^(pass|fault: .+|not applicable: .+)")
 
 
 class Script(unittest.TestCase):
