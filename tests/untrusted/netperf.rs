@@ -4,10 +4,12 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use nix::sys::signal::Signal;
 use podperf_model::latency::{Latencies, LatencyWire};
 use podperf_netperf::figures::EndCounters;
 use podperf_netperf::wire::native::{ClientMessage, Details, Identity, answer, token_answer};
@@ -15,7 +17,8 @@ use podperf_netperf::wire::reply::{OmniResponse, OmniResults};
 use podperf_netperf::wire::{MESSAGE_BYTES, WireMessage, kind};
 use serde_json::Value;
 
-use crate::support::netserver::netperf;
+use crate::support::netserver::{Netserver, netperf};
+use crate::support::process::send;
 use crate::support::{TIMEOUT, at};
 
 /// What the netserver says.
@@ -228,5 +231,35 @@ fn details_that_are_none_are_left_out() {
     ] {
         let document = document(&run(Said { details, ..truth() }, STREAM));
         assert!(at(&document, "/remote/call_latency").is_null(), "{document}");
+    }
+}
+
+#[test]
+fn a_silent_or_stopped_netserver_is_given_up_when_it_was_asked_for() {
+    let run = |port: u16, words: &str| {
+        let port = port.to_string();
+        let mut client = netperf(&["-H", "127.0.0.1", "-p", &port, "--peer-timeout", "1.5"]);
+        let began = Instant::now();
+        let output = client.args(words.split(' ')).output().expect("netperf starts");
+        assert!(!output.status.success(), "{words}: {output:?}");
+        (began.elapsed(), words.to_owned())
+    };
+    let mut took = Vec::new();
+    // It accepts, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    took.push(run(silent.local_addr().unwrap().port(), "-t TCP_RR -l 1"));
+    // It is stopped in mid-run.
+    for words in ["-t TCP_STREAM -l 2", "-t TCP_MAERTS -l 2", "-t TCP_RR -l 2", "-t TCP_CRR -l 2"] {
+        let server = Netserver::start(&[]);
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| run(server.port, words));
+            server.wait_for_log("test of ");
+            std::thread::sleep(Duration::from_millis(300));
+            send(server.child.id(), Signal::SIGSTOP);
+            took.push(client.join().expect("it fails as it should"));
+        });
+    }
+    for (took, words) in took {
+        assert!(took < Duration::from_secs(20), "{words}: {took:?}");
     }
 }

@@ -56,6 +56,8 @@ pub struct Link {
     connection: Arc<LinkConnection>,
     quit: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+    /// What ends with the link: one that did not start leaves its owner to say why.
+    ends: Shutdown,
 }
 
 /// What the owner of a link and its threads share.
@@ -95,7 +97,8 @@ impl Link {
         let (writing, peer) = (Mutex::default(), peer.to_owned());
         let connection = Arc::new(LinkConnection { stream, writing, peer, peer_timeout });
         let (reading, beating) = (Arc::clone(&connection), Arc::clone(&connection));
-        let mut link = Self { connection, quit: Some(quit), threads: Vec::with_capacity(2) };
+        let (quit, threads) = (Some(quit), Vec::with_capacity(2));
+        let mut link = Self { connection, quit, threads, ends: Shutdown::Read };
         let quitted = quitting.clone();
         link.spawn("podperf-read", move || {
             reading.read_all::<In>(&items, &quitted, max_bytes);
@@ -106,6 +109,7 @@ impl Link {
                 let _ = beating.send(&Out::HEARTBEAT);
             }
         })?;
+        link.ends = Shutdown::Both;
         Ok((link, incoming))
     }
 
@@ -114,7 +118,8 @@ impl Link {
             .name(name.to_owned())
             .stack_size(256 << 10)
             .spawn(body)
-            .during("start a control thread")?;
+            .during("start a control thread")
+            .with_remedy("try again in a few seconds, or raise the limit on processes")?;
         self.threads.push(thread);
         Ok(())
     }
@@ -131,7 +136,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.quit = None;
-        let _ = self.connection.stream.shutdown(Shutdown::Both);
+        let _ = self.connection.stream.shutdown(self.ends);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

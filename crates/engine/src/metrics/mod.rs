@@ -23,6 +23,6 @@ pub mod roots;
 mod softirqs;
 mod softnet;
 mod source;
-mod tcp_settings;
+pub mod tcp_settings;
 pub mod topology;
 pub mod uring_diagnostics;

@@ -1,10 +1,22 @@
 //! The sysctls that bear on TCP, in this network namespace (ip-sysctl, net sysctls).
 //!
-//! Enters: /proc/sys/net. Leaves: [`TcpSettings`].
+//! Enters: /proc/sys/net. Leaves: [`TcpSettings`], and which congestion controls are anybody's.
 
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{Unknown, number, numbers, text};
 use podperf_model::facts::TcpSettings;
+
+/// Lists the congestion controls that a process without CAP_NET_ADMIN may choose.
+pub const PERMITTED: &str = "net.ipv4.tcp_allowed_congestion_control";
+
+/// Whether anybody may choose this congestion control. A process with CAP_NET_ADMIN could choose
+/// any, and have the kernel load it; a list that cannot be read leaves the choice to the kernel.
+#[must_use]
+pub fn is_permitted(congestion_control: &str) -> bool {
+    let path = Roots::default().sysctl("net/ipv4/tcp_allowed_congestion_control");
+    let Ok(names) = text(&path) else { return true };
+    names.split_whitespace().any(|name| name == congestion_control)
+}
 
 /// Reads them; the reason of each that is absent goes to `unknown` as `tcp.NAME`.
 pub(super) fn read(roots: &Roots, unknown: &mut Unknown) -> TcpSettings {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data::Job;
 use crate::data::socket::{GrantedSocket, SocketRequest};
+use crate::data::{DRAIN_TIMEOUT, Job};
 use crate::options::{Buffers, Options, PerEnd};
 use crate::test_kind::{MAX_DATAGRAM_BYTES, NetperfTest, Protocol, TestDirection, TestLength};
 use crate::wire::ask::{
@@ -143,5 +143,6 @@ pub(super) fn of_self(
         limits_responses: false,
         payload,
         receive_timeout: data.receive_timeout.unwrap_or(RECEIVE_TIMEOUT),
+        drain_timeout: options.peer_timeout.unwrap_or(DRAIN_TIMEOUT).min(DRAIN_TIMEOUT),
     }
 }

@@ -18,9 +18,10 @@ use crate::wire::{UNKNOWN, WireMessage};
 use podperf_model::error::Kind;
 use podperf_model::{AddressFamily, on_link_of};
 
-/// For the answer to a request, and for results after the end, as netperf waits.
+/// For the answer to a request, and for results after the end, as netperf waits, unless
+/// `--peer-timeout` says otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// For the connection.
+/// For the connection, likewise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// An idle control connection is kept known to whatever keeps track of connections on the way, and
 /// a peer that is gone is noticed: probes after 10 s, five seconds apart, three in vain.
@@ -36,6 +37,8 @@ pub(super) struct ControlClient {
     stream: TcpStream,
     /// netserver's address as it was reached.
     pub(super) peer: SocketAddr,
+    /// For each answer.
+    answer_timeout: Duration,
 }
 
 /// What netserver says when a test is over.
@@ -59,8 +62,11 @@ impl ControlClient {
         let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
         for address in addresses {
             let local = own_address(own.as_deref(), address, options.ports.local);
-            match dial(address, local) {
-                Ok(stream) => return Ok(Self { stream, peer: address }),
+            match dial(address, local, options.peer_timeout) {
+                Ok(stream) => {
+                    let answer_timeout = options.peer_timeout.unwrap_or(ANSWER_TIMEOUT);
+                    return Ok(Self { stream, peer: address, answer_timeout });
+                }
                 Err(error) => last = error,
             }
         }
@@ -82,13 +88,15 @@ impl ControlClient {
     /// Asks, and has the answer; an errno of the server's is a refusal.
     pub(super) fn ask(&mut self, message: &WireMessage) -> Result<WireMessage, ExitMessage> {
         self.send(message)?;
+        let mut patience = self.answer_timeout;
         loop {
-            let answer = accepted(self.receive(ANSWER_TIMEOUT)?)?;
+            let answer = accepted(self.receive(patience)?)?;
             let Some((place, seconds)) = read_queued(&answer) else { return Ok(answer) };
             print_error(&format!(
                 "netperf: waiting in the queue of {}: place {place}, for {seconds} s at most\n",
                 self.peer
             ));
+            patience = self.answer_timeout + Duration::from_secs(seconds.into());
         }
     }
 
@@ -97,7 +105,8 @@ impl ControlClient {
         &mut self,
         patience: Option<Duration>,
     ) -> Result<TestAnswer, ExitMessage> {
-        let answer = self.receive(patience.unwrap_or(ANSWER_TIMEOUT))?;
+        let answer =
+            self.receive(patience.map_or(self.answer_timeout, |own| own.min(self.answer_timeout)))?;
         match words_of(&answer) {
             Some(why) => Ok(TestAnswer::Ended(why)),
             None if answer.errno() == libc::ESHUTDOWN => Ok(TestAnswer::ServerEnds),
@@ -108,7 +117,7 @@ impl ControlClient {
     /// Whether the server is podperf; one that is not stays as it was.
     pub(super) fn is_native(&mut self) -> Result<bool, ExitMessage> {
         self.send(&ClientMessage::Probe.write())?;
-        let answer = self.receive(ANSWER_TIMEOUT)?;
+        let answer = self.receive(self.answer_timeout)?;
         if answer.errno() == UNKNOWN {
             return Ok(false);
         }
@@ -118,7 +127,7 @@ impl ControlClient {
     /// All that a podperf counted over the last test, where it has that to tell.
     pub(super) fn details(&mut self) -> Option<Details> {
         self.send(&ClientMessage::Details.write()).ok()?;
-        Details::read(&mut self.within(ANSWER_TIMEOUT)).ok()
+        Details::read(&mut self.within(self.answer_timeout)).ok()
     }
 
     /// The connection, to be read from for so long.
@@ -190,14 +199,18 @@ impl Drop for Guard {
     }
 }
 
-fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
+fn dial(
+    address: SocketAddr,
+    local: Option<SocketAddr>,
+    peer_timeout: Option<Duration>,
+) -> io::Result<TcpStream> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if let Some(local) = local {
         socket.set_reuse_address(true)?;
         socket.bind(&local.into())?;
     }
-    socket.connect_timeout(&address.into(), CONNECT_TIMEOUT)?;
+    socket.connect_timeout(&address.into(), peer_timeout.unwrap_or(CONNECT_TIMEOUT))?;
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
@@ -205,7 +218,7 @@ fn dial(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream>
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(MAX_KEEPALIVE_PROBES);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(peer_timeout.unwrap_or(ANSWER_TIMEOUT)))?;
     Ok(stream)
 }
 

@@ -137,7 +137,11 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
         (every, show)
     });
     let receives = options.shape.direction == TestDirection::Receive;
-    let limit = options.length.time().filter(|_| receives).map(|time| time + MAX_OVERTIME);
+    let limit = options
+        .length
+        .time()
+        .filter(|_| receives)
+        .map(|time| time + options.peer_timeout.unwrap_or(MAX_OVERTIME).min(MAX_OVERTIME));
     // Who receives, and who makes connections, has no other way to say that it is over.
     let says_end = session.native && (receives || !options.shape.direction.lasts());
     let mut control = session.control.clone_stream().filter(|_| says_end);

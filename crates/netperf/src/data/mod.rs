@@ -20,7 +20,7 @@ use socket2::Socket;
 
 use super::figures::{CpuPercent, EndCounters, GrantedSocket, Interim};
 use super::test_kind::{TestLength, TestShape};
-pub use phase::DataPhase;
+pub use phase::{DRAIN_TIMEOUT, DataPhase};
 use podperf_engine::metrics::memory_limits::memory_conditions;
 use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::{Connector, SessionListener};
@@ -67,6 +67,8 @@ pub struct Job {
     pub payload: Option<Arc<[u8]>>,
     /// A UDP response that has not come after this time is lost.
     pub receive_timeout: Duration,
+    /// For what is owed when the time is over.
+    pub drain_timeout: Duration,
 }
 
 /// Bytes of memory that a job takes on its end at the most; `socket_buffer`: what it asks for.

@@ -25,7 +25,7 @@ use podperf_model::result::run::SocketFacts;
 use podperf_sys::tcp_info;
 
 /// For what is under way when the time is over: streams to be read to their end, responses to come.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for datagrams and connections, where nothing is owed.
 const UNACKNOWLEDGED_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -127,7 +127,7 @@ impl DataPhase {
             recv(late) -> _ => {
                 // Datagrams have no end that anybody waits for.
                 if self.owes() {
-                    run.totals.errors.push(unfinished(DRAIN_TIMEOUT));
+                    run.totals.errors.push(unfinished(self.job.drain_timeout));
                 }
                 return false;
             }
@@ -143,7 +143,8 @@ impl DataPhase {
     fn end(&mut self, run: &mut PhaseState<'_>) {
         run.ended = Some(Instant::now());
         run.late = Some(
-            Instant::now() + if self.owes() { DRAIN_TIMEOUT } else { UNACKNOWLEDGED_DRAIN_TIMEOUT },
+            Instant::now()
+                + if self.owes() { self.job.drain_timeout } else { UNACKNOWLEDGED_DRAIN_TIMEOUT },
         );
         self.engine.wind_down();
         (run.ending)();

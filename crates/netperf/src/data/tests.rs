@@ -32,6 +32,7 @@ fn job(role: Role, protocol: Protocol, direction: TestDirection, length: TestLen
         limits_responses: false,
         payload: None,
         receive_timeout: Duration::from_millis(200),
+        drain_timeout: DRAIN_TIMEOUT,
     }
 }
 

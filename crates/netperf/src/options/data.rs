@@ -35,7 +35,8 @@ pub(super) fn scan(words: &mut Words, partial: &mut PartialOptions) -> Result<()
             },
             Word::Letter(letter) => flag(letter, words, partial)?,
             Word::Long(name)
-                if ["json", "streams", "percentiles", "native", "help"].contains(&&*name) =>
+                if ["json", "streams", "peer-timeout", "percentiles", "native", "help"]
+                    .contains(&&*name) =>
             {
                 let why = format!("--{name} stands before --, not behind");
                 return Err(ExitMessage::because(why));

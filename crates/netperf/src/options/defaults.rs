@@ -43,6 +43,7 @@ impl Default for Options {
             json: false,
             streams: 1,
             percentiles: Vec::new(),
+            peer_timeout: None,
             native: true,
             command_line: String::new(),
             notes: Vec::new(),

@@ -12,7 +12,7 @@ use super::words::{Word, Words, both, first, put};
 use super::{ExitMessage, Unit, number, usage};
 
 const VALUED: &str = "aAbBDfFHiIkKlLnoOpPstTvwWyYZ";
-const LONG_VALUED: [&str; 3] = ["streams", "percentiles", "native"];
+const LONG_VALUED: [&str; 4] = ["streams", "peer-timeout", "percentiles", "native"];
 /// The name of a fill file on the wire.
 const MAX_FILE_NAME_BYTES: usize = 31;
 /// The text of a passphrase on the wire.
@@ -90,6 +90,13 @@ fn flag(letter: char, words: &mut Words, partial: &mut PartialOptions) -> Result
 fn long(name: &str, value: &str, partial: &mut PartialOptions) -> Result<(), String> {
     match (name, value) {
         ("streams", _) => partial.options.streams = number::positive(value)?,
+        ("peer-timeout", _) => {
+            let asked = number::seconds(value)?;
+            if asked.is_zero() {
+                return Err("more than 0 seconds are needed".to_owned());
+            }
+            partial.options.peer_timeout = Some(asked);
+        }
         ("percentiles", _) => partial.options.percentiles = number::percentiles(value)?,
         (_, "auto") => partial.options.native = true,
         (_, "off") => partial.options.native = false,

@@ -91,6 +91,8 @@ pub struct Options {
     pub streams: u32,
     /// `--percentiles`: further percentiles, in percent, for `--json` and the classic tables.
     pub percentiles: Vec<f64>,
+    /// `--peer-timeout`: how long netserver may say or take nothing; absent: as netperf waits.
+    pub peer_timeout: Option<Duration>,
     /// `--native auto|off`: what podperf adds is used where the peer is podperf.
     pub native: bool,
     /// The command line, words joined by blanks.

@@ -3,6 +3,7 @@
 //! Enters: words. Leaves: what to serve, or the refusal; that of `-V` has exit status 0.
 
 use podperf_model::AddressFamily;
+use podperf_model::plan::ClientPermissions;
 use podperf_model::units::{Bytes, Invalid};
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -50,6 +51,14 @@ pub struct ServerOptions {
     pub policy: Option<PathBuf>,
     /// `--max-memory`: of all tests together; absent: what follows from the limits of this process.
     pub max_memory: Option<Bytes>,
+}
+
+impl ServerOptions {
+    /// What a client on another machine may choose.
+    #[must_use]
+    pub fn permissions(&self) -> ClientPermissions {
+        ClientPermissions { affinity: self.allow_client_affinity, ..ClientPermissions::default() }
+    }
 }
 
 impl Default for ServerOptions {

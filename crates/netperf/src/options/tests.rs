@@ -171,7 +171,10 @@ fn figures_are_selected_by_list_or_file() {
 
 #[test]
 fn podperfs_own_options() {
-    let options = quiet("--json --streams=8 --percentiles 75,99.95 --native off -H h -- -D");
+    let options = quiet(
+        "--json --streams=8 --percentiles 75,99.95 --native off --peer-timeout 2.5 -H h -- -D",
+    );
+    assert_eq!(options.peer_timeout, Some(std::time::Duration::from_millis(2_500)));
     assert!(options.json && !options.native && options.data.no_delay && wants_latency(&options));
     assert_eq!((options.streams, options.percentiles), (8, vec![75.0, 99.95]));
     assert!(quiet("--native auto").native);
@@ -184,6 +187,7 @@ fn podperfs_own_options() {
         "--streams 2 -- -P 5000",
         "--percentiles 0",
         "--percentiles 50,x",
+        "--peer-timeout 0",
         "--native on",
         "--json -- -k UUID",
         "-I 99,5 -l 0",

@@ -48,6 +48,7 @@ How it is done:
 podperf's own:
   --json             one JSON document instead of netperf's output
   --streams N        so many data connections, started and measured together (1)
+  --peer-timeout SEC how long netserver may say nothing, or take nothing at the end
   --percentiles P,P  further percentiles of latency
   --native auto|off  use what only podperf has, where both ends are podperf (auto)
   --help, -h, -V     this text; the version

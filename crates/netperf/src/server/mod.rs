@@ -12,6 +12,7 @@ mod data_reservation;
 mod data_socket;
 mod order;
 mod policy_check;
+mod privileges;
 mod run_test;
 mod session;
 mod start;

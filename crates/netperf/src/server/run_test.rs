@@ -15,7 +15,7 @@ use super::order::Order;
 use super::policy_check::TestMeter;
 use super::wait_for_data::{NoTotals, TestContext};
 use super::watch::beside;
-use crate::data::{DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
+use crate::data::{DRAIN_TIMEOUT, DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
 use crate::figures::{CpuPercent, Interim};
 use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
 use podperf_engine::metrics::flow;
@@ -165,6 +165,7 @@ fn job(order: &Order, data_socket: &DataSocket) -> Job {
         limits_responses: !order.sends_unproved,
         payload: Some(Arc::from(PAYLOAD)),
         receive_timeout: UNUSED_RECEIVE_TIMEOUT,
+        drain_timeout: DRAIN_TIMEOUT,
     }
 }
 

@@ -12,6 +12,7 @@ use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
 use super::order::Order;
 use super::policy_check::{self, NotAdmitted, NotOpened, TestMeter};
+use super::privileges;
 use super::run_test::{self, run_test};
 use super::wait_for_data::{NoTotals, SetupDeadline, TestContext};
 use crate::data::Totals;
@@ -26,7 +27,7 @@ use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
 use podperf_engine::policy::{Admission, AdmittedClient, AdmittedRun, CpuChoice, Refusal};
 use podperf_model::error::{Code, Result};
 use podperf_model::latency::Latencies;
-use podperf_model::plan::{ALLOW_AFFINITY, ClientPermissions};
+use podperf_model::plan::ALLOW_AFFINITY;
 
 /// What all sessions share.
 #[derive(Clone, Copy)]
@@ -317,13 +318,10 @@ impl Session<'_> {
         if !order.request.fill_file.is_empty() {
             self.log("the name of a file to fill buffers from is ignored");
         }
-        let affinity = self.context.options.allow_client_affinity;
-        let permissions = ClientPermissions { affinity, ..ClientPermissions::default() };
-        let affinity = permissions.of(self.control.peer.ip()).affinity;
-        if order.cpu.is_some_and(|cpu| !self.may_name(cpu, affinity)) {
+        if order.cpu.take_if(|cpu| !self.may_name(*cpu)).is_some() {
             self.log(&format!("the CPU that it names is ignored: {ALLOW_AFFINITY} is not given"));
-            order.cpu = None;
         }
+        privileges::leave_out(&mut order, &|line| self.log(line));
         let addresses = (self.control.local, self.control.peer);
         let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
         let ports = self.context.options.data_ports.as_ref();
@@ -361,14 +359,14 @@ impl Session<'_> {
     }
 
     /// Whether the client may name this CPU: its rule says so, or else the options do.
-    fn may_name(&self, cpu: u32, affinity: bool) -> bool {
+    fn may_name(&self, cpu: u32) -> bool {
         let rule = self.rule.as_ref().ok().and_then(Option::as_ref);
         let limits = self.context.admission.zip(rule).map(|(all, client)| all.run_limits(client));
         match limits.and_then(Result::ok).and_then(|limits| limits.cpus) {
             Some(CpuChoice::None) => false,
             Some(CpuChoice::Any) => true,
             Some(CpuChoice::Of(cpus)) => cpus.contains(&cpu),
-            None => affinity,
+            None => self.context.options.permissions().of(self.control.peer.ip()).affinity,
         }
     }
 

@@ -276,15 +276,16 @@ fn run(
     let to = DataTarget { peer: address, bind: target.bind, session, deadline };
     let wanted = plan.clone();
     let open = move || data::open(&wanted, &to, port);
+    let opened = cancellation.run_blocking(("connect the streams to", &name), deadline, open);
     let Data { sockets, granted, connection_source } =
-        cancellation.run_blocking(("connect the streams to", &name), deadline, open)?;
+        opened.map_err(|error| peer.reason_for(error))?;
     let role = Role::Client;
     let compat = CompatOptions::default();
     let setup =
         EngineSetup { plan, role, sockets, connection_source, granted, host, same_machine, compat };
     // A stream that was reset as soon as it was there has no peer any more.
     let engine = Engine::prepare(setup).map_err(|error| match error.errno {
-        Some(libc::ENOTCONN) => error.with_peer(peer.address),
+        Some(libc::ENOTCONN) => peer.reason_for(error.with_peer(peer.address)),
         _ => error,
     })?;
     let facts = peer.wait_for("wait for the streams at", deadline, |answer| match answer {

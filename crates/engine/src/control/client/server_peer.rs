@@ -12,6 +12,9 @@ use crate::control::link::Link;
 use crate::control::message::FromServer;
 use podperf_model::error::{Code, Error, Kind, Result};
 
+/// For what a server says of the streams that it has closed: it is under way.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A server that has welcomed this client.
 pub(super) struct ServerPeer<'a> {
     pub(super) link: Link,
@@ -65,6 +68,18 @@ impl ServerPeer<'_> {
         Error::new(Kind::Incomplete, "follow the control protocol", cause)
             .with_code(Code::Protocol)
             .with_peer(self.address)
+    }
+
+    /// The server's own reason, where a stream was lost that it has closed; else the error itself.
+    pub(super) fn reason_for(&self, error: Error) -> Error {
+        let lost = [libc::ENOTCONN, libc::ECONNRESET, libc::EPIPE];
+        if !error.errno.is_some_and(|errno| lost.contains(&errno)) {
+            return error;
+        }
+        match self.incoming.recv_timeout(REASON_TIMEOUT) {
+            Ok(Ok(FromServer::Refused(refusal))) => self.refused(refusal),
+            _ => error,
+        }
     }
 
     /// Names the server that refuses in its error.

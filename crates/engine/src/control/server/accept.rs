@@ -3,16 +3,15 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
 use super::flows::FlowTimes;
+use super::refusal::refuse;
 use super::run_request::RunRequest;
 use super::{PortContext, ServeOptions, Server, serve_client};
-use crate::control::framing;
-use crate::control::message::FromServer;
 use crate::control::pending_client::{ServerIdentity, WelcomedClient};
 use crate::control::pending_request::PendingRequest;
 use crate::metrics::host::boot_id;
@@ -23,14 +22,12 @@ use crate::net::{
 };
 use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
-use podperf_model::error::{Error, Kind, Result};
+use podperf_model::error::{Kind, Result};
 use podperf_model::plan::Plan;
 use podperf_model::run_record::RunRecord;
 
 /// Clients with a thread while all sessions are taken, so that they can be told so.
 const SPARE_THREADS: usize = 256;
-/// For a refusal to be taken, which costs no time where nothing else is under way.
-const REFUSAL_TIMEOUT: Duration = Duration::from_millis(10);
 /// Between two looks at what is asked of the server.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The same, when it is to end and waits for its clients.
@@ -136,13 +133,6 @@ const fn thread_limits(max_sessions: usize) -> AddressLimits {
         per_prefix: max_sessions + SPARE_THREADS / 4 * 3,
         in_all: max_sessions + SPARE_THREADS,
     }
-}
-
-/// Tells a client that there is no place for it.
-fn refuse(stream: &TcpStream, error: &Error) {
-    // Nothing but the handshake has been written before, so there is room for it.
-    let refusal = FromServer::Refused(Error { peer: None, ..error.clone() });
-    let _ = framing::write(stream, &refusal, Instant::now() + REFUSAL_TIMEOUT);
 }
 
 impl PortContext<'_> {

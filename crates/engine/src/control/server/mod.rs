@@ -9,6 +9,7 @@ mod background;
 mod data_channel;
 mod flows;
 mod policy_check;
+mod refusal;
 mod run;
 mod run_request;
 mod serve_client;

@@ -7,6 +7,7 @@ use crossbeam_channel::Receiver;
 
 use super::data_channel::DataChannel;
 use super::policy_check;
+use super::refusal::refuse;
 use super::{PortContext, run};
 use crate::control::descriptors;
 use crate::control::link::Link;
@@ -16,10 +17,11 @@ use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::memory_limits::memory_conditions;
 use crate::metrics::roots::Roots;
+use crate::metrics::tcp_settings::{PERMITTED, is_permitted};
 use crate::net::SessionId;
 use crate::policy::RunLimits;
 use crate::workload::compat::CompatOptions;
-use podperf_model::error::{Kind, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::memory::memory_bytes;
@@ -59,7 +61,16 @@ pub(super) fn serve(
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
     let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
     let timeout = context.options.peer_timeout;
-    let (link, incoming) = Link::start::<FromClient, FromServer>(stream, &record.peer, timeout)?;
+    let same = stream.try_clone();
+    let started = Link::start::<FromClient, FromServer>(stream, &record.peer, timeout);
+    let (link, incoming) = match (started, same) {
+        (Ok(started), _) => started,
+        (Err(error), same) => {
+            // Without a link there is no other way to say it.
+            same.iter().for_each(|stream| refuse(stream, &error));
+            return Err(error);
+        }
+    };
     let client = ClientInfo { record, welcomed, host, ends: ends.0.zip(ends.1) };
     // All that the run held is free before its client hears of the end, and may ask for another.
     let measured = measure(&link, &incoming, context, plan, client);
@@ -101,6 +112,19 @@ fn permissions(
     }
 }
 
+/// Refuses a congestion control that the kernel would grant to this process alone.
+fn check_congestion(context: &PortContext<'_>, plan: &Plan) -> Result<()> {
+    let asked = plan.socket.congestion_control.as_deref();
+    match asked.filter(|name| !context.options.in_process && !is_permitted(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let allowed = format!("allowed by this server: those of its {PERMITTED}");
+            let error = Error::usage("--congestion", name, allowed).with_code(Code::Refused);
+            Err(error.with_kind(Kind::Unmeasured))
+        }
+    }
+}
+
 /// Prepares the run that the client asks for, and runs it; this end's report.
 fn measure(
     link: &Link,
@@ -116,6 +140,7 @@ fn measure(
     let duration = rule.time.map_or(own.duration, |_| Limits::default().duration);
     let plan = checked(plan, &Limits { duration, ..own.clone() })?;
     permissions(context, ends, &rule).check(&plan.server).with_kind(Kind::Unmeasured)?;
+    check_congestion(context, &plan)?;
     // Until the engine is gone, which is dropped before.
     let admitted = policy_check::admit(link, incoming, context, &plan, (&welcomed, ends))?;
     let plan = policy_check::paced(plan, admitted.as_ref());

@@ -11,7 +11,7 @@ fn an_answer_has_one_deadline_in_however_many_pieces_it_comes() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = listener.local_addr().unwrap();
     let stream = TcpStream::connect(peer).unwrap();
-    let mut control = ControlClient { stream, peer };
+    let mut control = ControlClient { stream, peer, answer_timeout: ANSWER_TIMEOUT };
     let (mut server, _) = listener.accept().unwrap();
     WireMessage::of(kind::DEBUG_OK).write(&mut server).unwrap();
     let whole = control.receive(Duration::from_secs(20)).expect("it is there");
