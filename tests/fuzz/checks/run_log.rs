@@ -60,7 +60,12 @@ pub fn check(data: &[u8]) {
         items.iter().filter_map(result_name).collect()
     };
     assert!(results(&told).is_superset(&results(&whole)), "a result is gone after a cut");
-    assert_eq!(read(&mut reader, &lines), [], "told twice");
+    // A header at the end may belong to lines at the start, which nobody has been told yet; records
+    // have been.
+    let again = read(&mut reader, &lines);
+    let record = again.iter().find(|item| matches!(item, Item::LogRecord(_)));
+    assert_eq!(record, None, "told twice");
+    told.extend(again);
     assert_consistent(&told, reader.finish());
 }
 
