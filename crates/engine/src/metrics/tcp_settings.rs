@@ -1,21 +1,27 @@
 //! The sysctls that bear on TCP, in this network namespace (ip-sysctl, net sysctls).
 //!
-//! Enters: /proc/sys/net. Leaves: [`TcpSettings`], and which congestion controls are anybody's.
+//! Enters: /proc/sys/net. Leaves: [`TcpSettings`], and which congestion controls a client may have.
 
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{Unknown, number, numbers, text};
 use podperf_model::facts::TcpSettings;
 
-/// Lists the congestion controls that a process without CAP_NET_ADMIN may choose.
-pub const PERMITTED: &str = "net.ipv4.tcp_allowed_congestion_control";
+/// Lists the congestion controls that the kernel has now.
+const LOADED: &str = "net/ipv4/tcp_available_congestion_control";
 
-/// Whether anybody may choose this congestion control. A process with CAP_NET_ADMIN could choose
-/// any, and have the kernel load it; a list that cannot be read leaves the choice to the kernel.
+/// Says why a client of this process may not have a congestion control: the kernel would have to
+/// load it, as it does on demand for a process with CAP_NET_ADMIN (tcp_ca_find_autoload in
+/// net/ipv4/tcp_cong.c). A list that cannot be read leaves the choice to the kernel.
 #[must_use]
-pub fn is_permitted(congestion_control: &str) -> bool {
-    let path = Roots::default().sysctl("net/ipv4/tcp_allowed_congestion_control");
-    let Ok(names) = text(&path) else { return true };
-    names.split_whitespace().any(|name| name == congestion_control)
+pub fn why_not_loaded(congestion_control: &str) -> Option<String> {
+    not_loaded(&Roots::default(), congestion_control)
+}
+
+fn not_loaded(roots: &Roots, name: &str) -> Option<String> {
+    let loaded = text(&roots.sysctl(LOADED)).ok()?;
+    let loaded: Vec<_> = loaded.split_whitespace().collect();
+    let is_missing = !loaded.contains(&name);
+    is_missing.then(|| format!("those that the kernel has loaded: {}", loaded.join(", ")))
 }
 
 /// Reads them; the reason of each that is absent goes to `unknown` as `tcp.NAME`.
@@ -42,6 +48,8 @@ pub(super) fn read(roots: &Roots, unknown: &mut Unknown) -> TcpSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -57,6 +65,12 @@ mod tests {
         write("net/ipv4/tcp_wmem", "4096\t16384\n");
         write("net/ipv4/tcp_available_congestion_control", "reno bbr cubic\n");
         write("net/core/rmem_max", "-1\n");
+        for (name, is_refused) in [("cubic", false), ("reno", false), ("cub", true), ("lp", true)] {
+            let why = not_loaded(&roots, name);
+            assert_eq!(why.is_some(), is_refused, "{name}");
+            assert!(why.is_none_or(|why| why.ends_with("reno, bbr, cubic")), "{name}");
+        }
+        assert_eq!(not_loaded(&Roots::below(Path::new("/nowhere")), "lp"), None);
         let mut unknown = Unknown::default();
         let settings = read(&roots, &mut unknown);
         assert_eq!(settings.rmem_bytes, Some([4_096, 131_072, 33_554_432]));

@@ -4,7 +4,7 @@
 //! Enters: an order. Leaves: the order without it, and a line of the log for each.
 
 use super::order::Order;
-use podperf_engine::metrics::tcp_settings::{PERMITTED, is_permitted};
+use podperf_engine::metrics::tcp_settings::why_not_loaded;
 
 /// Highest SO_PRIORITY that needs no privilege (socket(7)).
 const MAX_PRIORITY: u32 = 6;
@@ -14,8 +14,10 @@ pub(super) fn leave_out(order: &mut Order, log: &dyn Fn(&str)) {
     if let Some(priority) = order.ask.priority.take_if(|asked| *asked > MAX_PRIORITY) {
         log(&format!("the priority {priority} is ignored: above {MAX_PRIORITY}"));
     }
-    if let Some(name) = order.ask.congestion_control.take_if(|name| !is_permitted(name)) {
+    let asked = order.ask.congestion_control.as_deref();
+    if let Some((name, why)) = asked.and_then(|name| Some((name, why_not_loaded(name)?))) {
         let name = name.escape_debug();
-        log(&format!("the congestion control '{name}' is ignored: not in {PERMITTED}"));
+        log(&format!("the congestion control '{name}' is ignored; allowed: {why}"));
+        order.ask.congestion_control = None;
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::memory_limits::memory_conditions;
 use crate::metrics::roots::Roots;
-use crate::metrics::tcp_settings::{PERMITTED, is_permitted};
+use crate::metrics::tcp_settings::why_not_loaded;
 use crate::net::SessionId;
 use crate::policy::RunLimits;
 use crate::workload::compat::CompatOptions;
@@ -112,13 +112,13 @@ fn permissions(
     }
 }
 
-/// Refuses a congestion control that the kernel would grant to this process alone.
+/// Refuses a congestion control that the kernel would load for this process alone.
 fn check_congestion(context: &PortContext<'_>, plan: &Plan) -> Result<()> {
-    let asked = plan.socket.congestion_control.as_deref();
-    match asked.filter(|name| !context.options.in_process && !is_permitted(name)) {
+    let asked = plan.socket.congestion_control.as_deref().filter(|_| !context.options.in_process);
+    match asked.and_then(|name| Some((name, why_not_loaded(name)?))) {
         None => Ok(()),
-        Some(name) => {
-            let allowed = format!("allowed by this server: those of its {PERMITTED}");
+        Some((name, why)) => {
+            let allowed = format!("allowed by this server: {why}");
             let error = Error::usage("--congestion", name, allowed).with_code(Code::Refused);
             Err(error.with_kind(Kind::Unmeasured))
         }
