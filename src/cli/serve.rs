@@ -1,6 +1,6 @@
 //! `podperf serve`: the listening end.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::cli::signals::{self, ServerSignals};
 use crate::cli::system::{System, TOKEN_VARIABLE};
 use crate::cli::{service_manager, values};
 use podperf_engine::control::server::{PassedSockets, ServeOptions, Server};
-use podperf_engine::net::LogFormat;
+use podperf_engine::net::{LogFormat, LogWriter};
 use podperf_engine::policy::PolicyFile;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::ClientPermissions;
@@ -117,6 +117,10 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration,
           help_heading = "Limits")]
     drain: Duration,
+    /// Where a scraper finds what the server has counted (OpenMetrics, /metrics). Without an
+    /// address: on loopback
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = values::port_on_loopback)]
+    metrics: Option<SocketAddr>,
     /// How to tell on standard error what happens: lines of text, or an object of JSON a line, one
     /// for each run and one for each other event
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogStyle::Text)]
@@ -148,6 +152,7 @@ pub(super) fn run(args: &ServeArgs, system: &System) -> Result<u8> {
     options.reload = Some(reload);
     options.passed = service_manager::passed_sockets()?;
     let writer = log_writer(args.quiet, args.log.into())?;
+    options.lines_left_out = writer.as_ref().map(LogWriter::left_out);
     let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
     let runs = |run: &RunRecord| writer.iter().for_each(|writer| writer.write_run(run));
     let as_records = args.log == LogStyle::Json;
@@ -194,6 +199,8 @@ impl ServeArgs {
             peer_timeout: self.peer_timeout,
             start_timeout: self.start_timeout,
             drain: self.drain()?,
+            metrics: self.metrics,
+            lines_left_out: None,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Enters: one option's text. Leaves: the value, or what is allowed instead.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use podperf_model::plan::{Choice, MAX_CPUS, Pin, Wait, parse_cpus};
@@ -26,6 +26,14 @@ pub(super) fn port(text: &str) -> Result<u16, Invalid> {
 pub(super) fn listening_port(text: &str) -> Result<u16, Invalid> {
     parse_count(text)
         .map_err(|_| Invalid::allowed("a port from 1 to 65535, or 0 for any that is free"))
+}
+
+/// An own address and port, or a port alone, which is on loopback; port 0 lets the system choose.
+pub(super) fn port_on_loopback(text: &str) -> Result<SocketAddr, Invalid> {
+    let alone = listening_port(text).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let allowed =
+        "a port, on loopback, or ADDRESS:PORT with an own address; of IPv6 [ADDRESS]:PORT";
+    alone.or_else(|_| text.parse()).map_err(|_| Invalid::allowed(allowed))
 }
 
 /// An own address.

@@ -20,6 +20,7 @@ mod policy;
 mod privileges;
 mod queues;
 mod reflection;
+mod scrapes;
 mod silence;
 mod slow_netperf;
 mod thread_limit;

@@ -160,6 +160,9 @@ pub struct Error {
     /// Seconds since the window opened; negative in the warm-up.
     #[serde(default)]
     pub at_seconds: Option<f64>,
+    /// The limit of this end that was reached, for its own counts; it is not sent.
+    #[serde(skip)]
+    pub limit: Option<&'static str>,
 }
 
 impl std::error::Error for Error {}
@@ -177,6 +180,7 @@ impl Error {
             remedy: None,
             stream: None,
             at_seconds: None,
+            limit: None,
         }
     }
 
@@ -219,6 +223,13 @@ impl Error {
     #[must_use]
     pub const fn with_code(mut self, code: Code) -> Self {
         self.code = code;
+        self
+    }
+
+    /// Names the limit of this end that was reached.
+    #[must_use]
+    pub const fn with_limit(mut self, limit: &'static str) -> Self {
+        self.limit = Some(limit);
         self
     }
 

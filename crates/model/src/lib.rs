@@ -8,6 +8,7 @@ pub mod error;
 pub mod facts;
 pub mod latency;
 pub mod memory_budget;
+pub mod open_metrics;
 pub mod plan;
 pub mod reading;
 pub mod result;

@@ -38,6 +38,12 @@ impl MemoryBudget {
         Self { bytes, run_bytes: bytes, origin }
     }
 
+    /// Of all runs together.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Leaves at most half to one run, because others may come.
     #[must_use]
     pub fn shared(self) -> Self {
@@ -65,6 +71,7 @@ impl MemoryBudget {
         };
         Err(Error::new(Kind::Unmeasured, "take memory for the run", cause)
             .with_code(Code::ResourceExhausted)
+            .with_limit("memory")
             .with_remedy(format!(
                 "{first}use fewer streams or workers, shorter messages or socket buffers, or \
                  {remedy}"

@@ -30,6 +30,8 @@ pub struct RunRecord {
     pub bytes_sent: u64,
     /// What became of it.
     pub status: RunOutcome,
+    /// The limit that refused or ended it: what the counts of `--metrics` call it.
+    pub limit: Option<&'static str>,
     /// What went wrong, for programs.
     pub error_code: Option<Code>,
     /// The same, for people.
@@ -46,6 +48,18 @@ pub enum RunOutcome {
     Incomplete,
     /// It was refused before anything was set up for it.
     Refused,
+}
+
+impl RunOutcome {
+    /// Its name for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl RunRecord {
@@ -69,6 +83,7 @@ impl RunRecord {
             bytes_received: 0,
             bytes_sent: 0,
             status: RunOutcome::Refused,
+            limit: None,
             error_code: None,
             error: None,
         }
@@ -84,6 +99,7 @@ impl RunRecord {
         match ended {
             Ok(()) => self.status = RunOutcome::Complete,
             Err(error) => {
+                self.limit = error.limit;
                 self.error_code = Some(error.code);
                 self.error = Some(error.to_string());
             }

@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 
 use super::Log;
+use super::acceptor_counts::AcceptorCounts;
 use super::address_limits::ReachedLimit;
 use super::first_message::{FirstMessage, Progress};
 use super::listen::{LISTENER_EVENT, ListeningPort};
@@ -53,6 +54,7 @@ pub struct Acceptor<'a, C> {
     /// When deadlines are looked at next.
     deadlines_due: Instant,
     evicted: Evicted,
+    counts: Option<&'a AcceptorCounts>,
 }
 
 /// Connections that had to go for newer ones, and of which the log does not know yet.
@@ -81,7 +83,15 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
             events: vec![EpollEvent::empty(); MAX_EVENTS],
             deadlines_due: Instant::now(),
             evicted: Evicted::default(),
+            counts: None,
         }
+    }
+
+    /// Has what befalls connections counted.
+    #[must_use]
+    pub fn counted_by(mut self, counts: &'a AcceptorCounts) -> Self {
+        self.counts = Some(counts);
+        self
     }
 
     /// Waits for at most `timeout` until a connection comes or says more, or `beside` becomes
@@ -104,6 +114,10 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
             self.deadlines_due = now + DEADLINE_INTERVAL;
         }
         self.evicted.log(self.log);
+        if let Some(counts) = self.counts {
+            let (silent, begun) = self.pending.counts();
+            counts.set_pending(silent, begun);
+        }
         Ok(accepted)
     }
 
@@ -138,6 +152,7 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
                     // One that cannot be set up is gone.
                     let Ok(connection) = opened else { continue };
                     self.number += 1;
+                    self.counts.iter().for_each(|counts| counts.accept());
                     // What has been said already is read before anything is counted.
                     let pending = PendingConnection::new(connection, peer, self.number);
                     self.read_on(pending, accepted);
@@ -216,11 +231,13 @@ impl<'a, C: FirstMessage> Acceptor<'a, C> {
         oldest
             .connection
             .refuse(error.with_code(Code::Refused).with_remedy("try again in a few seconds"));
+        self.counts.iter().for_each(|counts| counts.evict(limit));
         self.evicted.count += 1;
         self.evicted.last = Some((oldest.peer, limit));
     }
 
     fn drop_for(&self, error: &Error, peer: SocketAddr) {
+        self.counts.iter().for_each(|counts| counts.fail(error.code));
         (self.log)(&format!("{}; dropped", error.clone().with_peer(plain(peer))));
     }
 }

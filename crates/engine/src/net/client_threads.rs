@@ -48,6 +48,7 @@ impl<'env> ClientThreads<'env> {
             let cause = format!("too many clients: the limit is {limit}");
             Error::new(Kind::Unmeasured, "admit the client", cause)
                 .with_code(Code::Refused)
+                .with_limit("clients")
                 .with_remedy("try again in a few seconds, or end other clients")
         })
     }
@@ -87,6 +88,7 @@ impl<'env> ClientThreads<'env> {
                 "try again when the server has less to do, or raise its limit on threads \
                  (pids.max, TasksMax, ulimit -u)",
             )
+            .with_limit("threads")
             .with_peer(peer);
         take(&client).map(|client| (error, client))
     }

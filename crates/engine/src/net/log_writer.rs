@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -58,9 +59,22 @@ pub struct LogWriter {
     /// Absent: the log is at its end.
     lines: Option<Sender<String>>,
     limits: Arc<Mutex<LogLimits>>,
+    left_out: LinesLeftOut,
     /// Disconnected when all is written.
     written: Receiver<()>,
     style: LineStyle,
+}
+
+/// How many lines a log has left out since it began.
+#[derive(Debug, Clone, Default)]
+pub struct LinesLeftOut(Arc<AtomicU64>);
+
+impl LinesLeftOut {
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What every line has.
@@ -90,7 +104,14 @@ impl LogWriter {
             drop(writing);
         };
         Builder::new().name("podperf-log".into()).stack_size(256 << 10).spawn(write)?;
-        Ok(Self { lines: Some(lines), limits, written, style })
+        let left_out = LinesLeftOut::default();
+        Ok(Self { lines: Some(lines), limits, left_out, written, style })
+    }
+
+    /// What it leaves out, for whoever counts.
+    #[must_use]
+    pub fn left_out(&self) -> LinesLeftOut {
+        self.left_out.clone()
     }
 
     /// Hands a line over, or leaves it out; never waits. What a peer wrote may stand in it, so
@@ -110,11 +131,13 @@ impl LogWriter {
     fn hand_over(&self, address: Option<IpAddr>, line: impl FnOnce() -> String) {
         let mut limits = lock(&self.limits);
         if !limits.admit(address, Instant::now()) {
+            self.left_out.0.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let line = line();
         if self.lines.as_ref().is_none_or(|lines| lines.try_send(line).is_err()) {
             limits.left_out.unread += 1;
+            self.left_out.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -242,7 +265,7 @@ impl Allowance {
 
 /// Lines that were left out since the last line about them, by cause.
 #[derive(Debug, Default)]
-struct LinesLeftOut {
+struct OmittedLines {
     of_address: u64,
     /// One of those that had more than their share.
     address: Option<IpAddr>,
@@ -250,7 +273,7 @@ struct LinesLeftOut {
     unread: u64,
 }
 
-impl LinesLeftOut {
+impl OmittedLines {
     /// Says how many and why; nothing where there are none.
     fn note(&self) -> Option<String> {
         let mut causes = Vec::new();
@@ -274,13 +297,13 @@ impl LinesLeftOut {
 struct LogLimits {
     all: Allowance,
     addresses: HashMap<IpAddr, Allowance>,
-    left_out: LinesLeftOut,
+    left_out: OmittedLines,
 }
 
 impl LogLimits {
     fn new(now: Instant) -> Self {
         let all = Allowance::whole(OF_ALL, now);
-        Self { all, addresses: HashMap::new(), left_out: LinesLeftOut::default() }
+        Self { all, addresses: HashMap::new(), left_out: OmittedLines::default() }
     }
 
     /// Whether a line about `address` may be written; counts it.

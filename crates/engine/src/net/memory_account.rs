@@ -51,6 +51,11 @@ impl MemoryAccount {
         &self.budget
     }
 
+    /// What is reserved now.
+    pub fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
     /// Reserves `needed` bytes for a run.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! ([`Reservations`]).
 
 mod acceptor;
+mod acceptor_counts;
 mod address_limits;
 mod client_threads;
 mod first_message;
@@ -17,19 +18,22 @@ mod log_writer;
 mod memory_account;
 mod pending;
 mod reservation;
+mod scrape_port;
 mod server_end;
 mod wrong_proofs;
 
 pub use acceptor::{Accepted, Acceptor};
+pub use acceptor_counts::AcceptorCounts;
 pub use address_limits::{AddressLimits, ReachedLimit};
 pub(crate) use address_limits::{address_of, prefix_of};
 pub use client_threads::{ClientPlace, ClientThreads};
 pub use first_message::{FirstMessage, PendingStage, Progress};
 pub use listen::{ListeningPort, listen, wildcard};
-pub use log_writer::{LogFormat, LogWriter};
+pub use log_writer::{LinesLeftOut, LogFormat, LogWriter};
 pub use memory_account::{MemoryAccount, MemoryReservation};
 pub use pending::PendingLimits;
 pub use reservation::{Reservations, SessionId, StreamReservation, StreamSlots, WaitingSession};
+pub use scrape_port::ScrapePort;
 pub use server_end::{ServerEnd, ending_refusal};
 pub use wrong_proofs::WrongProofs;
 

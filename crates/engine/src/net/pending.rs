@@ -75,6 +75,11 @@ impl<C: FirstMessage> PendingTable<C> {
         Self { connections: HashMap::new(), silent, begun }
     }
 
+    /// How many have said nothing whole, and how many of the others there are.
+    pub(super) const fn counts(&self) -> (usize, usize) {
+        (self.silent.count, self.begun.count)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.connections.is_empty()
     }

@@ -117,6 +117,11 @@ impl<T, S> Reservations<T, S> {
         Ok(StreamReservation { sessions: Arc::clone(&self.sessions), id, ip, arrivals })
     }
 
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        lock(&self.sessions).waiting.len()
+    }
+
     /// Calls `work` with the session `id`, if it waits.
     pub fn with<R>(
         &self,

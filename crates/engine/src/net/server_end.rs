@@ -73,6 +73,7 @@ impl<D, C> ServerEnd<D, C> {
 pub fn ending_refusal() -> Error {
     Error::new(Kind::Unmeasured, "admit the run", "the server is ending")
         .with_code(Code::Refused)
+        .with_limit("ending")
         .with_remedy("try again when it is there again")
 }
 

@@ -101,7 +101,8 @@ impl Refusal {
     #[must_use]
     pub fn into_error(self, kind: Kind, operation: &str) -> Error {
         let advice = self.advice();
-        Error::new(kind, operation, self.cause).with_code(Code::Refused).with_remedy(advice)
+        let error = Error::new(kind, operation, self.cause).with_limit(self.limit.name());
+        error.with_code(Code::Refused).with_remedy(advice)
     }
 }
 

@@ -37,16 +37,16 @@ impl ClientPermissions {
     /// # Errors
     /// Naming what was asked for and the server's option that allows it.
     pub fn check(self, server: &EndPlan) -> Result<()> {
-        let refuse = |option, value: String, others, allow| {
+        let refuse = |option, value: String, others, allow, limit| {
             let allowed =
                 format!("allowed by this server: {others}; its option {allow} allows more");
-            Err(Error::usage(option, value, allowed).with_code(Code::Refused))
+            Err(Error::usage(option, value, allowed).with_code(Code::Refused).with_limit(limit))
         };
         if let (Pin::List(cpus), false) = (&server.pin, self.affinity) {
-            return refuse("--server-pin", cpu_list(cpus), "auto or none", ALLOW_AFFINITY);
+            return refuse("--server-pin", cpu_list(cpus), "auto or none", ALLOW_AFFINITY, "cpus");
         }
         if server.wait != Wait::Block && !self.spin {
-            return refuse("--server-wait", server.wait.to_string(), "block", ALLOW_SPIN);
+            return refuse("--server-wait", server.wait.to_string(), "block", ALLOW_SPIN, "spin");
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
+use std::thread::{Builder, Scope};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
+use super::counts::{RunCounts, exposition};
 use super::flows::FlowTimes;
 use super::refusal::refuse;
 use super::run_request::RunRequest;
@@ -18,11 +20,12 @@ use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
 use crate::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, Log, PendingLimits, Reservations, RunSink,
-    ServerEnd, SessionId, ending_refusal,
+    ScrapePort, ServerEnd, SessionId, ending_refusal,
 };
 use crate::policy::PolicyFile;
 use crate::transport::socket::plain;
-use podperf_model::error::{Kind, Result};
+use podperf_model::During as _;
+use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::Plan;
 use podperf_model::run_record::RunRecord;
 
@@ -43,7 +46,7 @@ pub(super) fn run(
     (log, runs): (Log<'_>, RunSink<'_>),
     stop: &Receiver<Kind>,
 ) -> Result<Option<Kind>> {
-    let Server { port: listening, flows, memory, options, .. } = server;
+    let Server { port: listening, flows, memory, scrapes, options, .. } = server;
     let (closing, closed) = bounded(0);
     let (ending, draining) = bounded(0);
     let end = ServerEnd::new(ending, closing);
@@ -51,12 +54,15 @@ pub(super) fn run(
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
     let reservations = Reservations::new(AddressLimits::of_sessions(max_sessions));
-    let port = PortContext { options, reservations, flows, memory, log, runs, draining, closed };
+    let counts = RunCounts::new();
+    let port =
+        PortContext { options, reservations, flows, memory, log, runs, counts, draining, closed };
 
     let mut identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
     identity.admission = options.policy.as_ref().map(PolicyFile::admission);
     let open = |stream| Ok(PendingRequest::new(stream, &identity));
-    let mut acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
+    let acceptor = Acceptor::new(listening, PendingLimits::of_this_process(), &open, log);
+    let mut acceptor = acceptor.counted_by(&port.counts.connections);
     let mut flow_times = FlowTimes::default();
     std::thread::scope(|scope| {
         let serve_client = |accepted: AcceptedRequest<'_>, is_ending: bool| {
@@ -73,11 +79,7 @@ pub(super) fn run(
             let place = if is_ending { Err(ending_refusal()) } else { threads.admit(from.ip()) };
             let place = match place {
                 Ok(place) => place,
-                Err(error) => {
-                    let mut record = RunRecord::asked(&peer, client.rule.as_deref(), &plan);
-                    refuse(&stream, &error);
-                    return port.tell(&mut record, &Err(error));
-                }
+                Err(error) => return port.refuse(&stream, &peer, (&client, &plan), error),
             };
             let (port, done, name) = (&port, &done, peer.clone());
             let serve = move |stream| port.serve(stream, &name, (client, *plan), done);
@@ -86,6 +88,11 @@ pub(super) fn run(
                 refuse(&stream, &error);
             }
         };
+        // Dropped when this one is through.
+        let (_serving, served) = bounded::<()>(0);
+        if let Some(scrapes) = scrapes {
+            answer_scrapes(scope, scrapes, &port, served)?;
+        }
         // Moved in, so that it is dropped before the sessions are waited for.
         let mut end = end;
         loop {
@@ -103,6 +110,19 @@ pub(super) fn run(
             }
         }
     })
+}
+
+/// Answers scrapers in a thread of its own, until `served` is disconnected.
+fn answer_scrapes<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    scrapes: &'scope ScrapePort,
+    port: &'scope PortContext<'_>,
+    served: Receiver<()>,
+) -> Result<()> {
+    let text = || exposition(port);
+    let answer = move || _ = scrapes.serve(&text, &served);
+    let thread = Builder::new().name("podperf-metrics".into());
+    thread.spawn_scoped(scope, answer).during("start the thread of --metrics").map(drop)
 }
 
 /// Asks for the server's end where a signal or the end of its one session does, and looks for
@@ -152,9 +172,23 @@ impl PortContext<'_> {
         }
     }
 
+    /// Refuses a client that has no place.
+    fn refuse(
+        &self,
+        stream: &TcpStream,
+        name: &str,
+        (client, plan): (&WelcomedClient, &Plan),
+        error: Error,
+    ) {
+        refuse(stream, &error);
+        let mut record = RunRecord::asked(name, client.rule.as_deref(), plan);
+        self.tell(&mut record, &Err(error));
+    }
+
     /// Tells what came of a run.
     fn tell(&self, record: &mut RunRecord, served: &Result<()>) {
         record.end(served);
+        self.counts.count(record);
         match (self.runs, served) {
             (Some(runs), _) => runs(record),
             (None, Err(error)) => (self.log)(&format!("{}: {error}", record.peer)),

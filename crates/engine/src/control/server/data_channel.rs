@@ -70,6 +70,7 @@ impl DataChannel {
             };
             Error::new(Kind::Unmeasured, "admit the run", cause)
                 .with_code(Code::Refused)
+                .with_limit("sessions")
                 .with_remedy("try again later, or raise --max-sessions there")
         })?;
         if plan.workload.is_udp() {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod background;
+mod counts;
 mod data_channel;
 mod flows;
 mod policy_check;
@@ -23,9 +24,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
 use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
-use crate::net::{ListeningPort, Log, MemoryAccount, Reservations, RunSink, listen, wildcard};
+use crate::net::{
+    LinesLeftOut, ListeningPort, Log, MemoryAccount, Reservations, RunSink, ScrapePort, listen,
+    wildcard,
+};
 use crate::policy::{PolicyFile, Token};
 pub use background::BackgroundServer;
+use counts::RunCounts;
 use flows::{FlowPort, SessionFlows};
 use podperf_model::During as _;
 use podperf_model::error::{Kind, Result};
@@ -81,6 +86,10 @@ pub struct ServeOptions {
     pub start_timeout: Duration,
     /// How long runs under way may go on when the server is to end.
     pub drain: Duration,
+    /// Where scrapers read what the server has counted; absent: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// What the log leaves out, which is counted too.
+    pub lines_left_out: Option<LinesLeftOut>,
 }
 
 impl ServeOptions {
@@ -105,6 +114,8 @@ impl ServeOptions {
             peer_timeout: PEER_TIMEOUT,
             start_timeout: START_TIMEOUT,
             drain: Duration::ZERO,
+            metrics: None,
+            lines_left_out: None,
         }
     }
 }
@@ -117,6 +128,7 @@ struct PortContext<'a> {
     memory: &'a MemoryAccount,
     log: Log<'a>,
     runs: RunSink<'a>,
+    counts: RunCounts,
     /// Disconnected when no new run begins.
     draining: Receiver<()>,
     /// Disconnected when runs under way end.
@@ -129,6 +141,7 @@ pub struct Server {
     /// Where flows of datagrams are set up; one that is taken leaves TCP serving alone.
     flows: Result<FlowPort>,
     memory: MemoryAccount,
+    scrapes: Option<ScrapePort>,
     address: SocketAddr,
     options: ServeOptions,
 }
@@ -157,7 +170,8 @@ impl Server {
                 let one_at_a_time =
                     options.in_process || options.once || options.limits.sessions == 1;
                 let memory = MemoryAccount::open(options.max_memory, one_at_a_time);
-                return Ok(Self { port, flows, memory, address, options });
+                let scrapes = options.metrics.map(ScrapePort::open).transpose()?;
+                return Ok(Self { port, flows, memory, scrapes, address, options });
             }
         }
     }
@@ -173,6 +187,9 @@ impl Server {
             if options.passed.tcp.is_some() { ", passed by the service manager" } else { "" };
         log(&format!("listening on {address}, podperf {}{passed}", env!("CARGO_PKG_VERSION")));
         log(&format!("runs share {}", server.memory.budget()));
+        if let Some(scrapes) = &server.scrapes {
+            log(&format!("counts at {}", scrapes.url()));
+        }
         if let Err(error) = &server.flows {
             log(&format!("warning: runs of datagrams are refused: {error}"));
         }

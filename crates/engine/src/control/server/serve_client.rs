@@ -120,6 +120,7 @@ fn check_congestion(context: &PortContext<'_>, plan: &Plan) -> Result<()> {
         Some((name, why)) => {
             let allowed = format!("allowed by this server: {why}");
             let error = Error::usage("--congestion", name, allowed).with_code(Code::Refused);
+            let error = error.with_limit("congestion");
             Err(error.with_kind(Kind::Unmeasured))
         }
     }
@@ -180,6 +181,10 @@ fn checked(plan: Plan, limits: &Limits) -> Result<Plan> {
     checked.map(CheckedPlan::into_inner).map_err(|error| {
         let remedy = "ask for less, or raise --max-time there, which bounds warm-up and window";
         let is_too_long = CheckedPlan::new(unchecked, &longest).is_ok();
-        if is_too_long { error.with_remedy(remedy) } else { error }
+        if is_too_long {
+            error.with_remedy(remedy).with_limit("run.time")
+        } else {
+            error.with_limit("plan")
+        }
     })
 }
