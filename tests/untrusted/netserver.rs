@@ -260,3 +260,24 @@ fn many_clients_at_once_are_all_served() {
     });
     server.assert_all_freed();
 }
+
+/// The end may come before a worker has begun. It was never told then, once in some 30 tests, and
+/// netserver waited for it for a minute.
+#[test]
+fn tests_that_are_ended_as_they_begin_end_at_once() {
+    let server = Netserver::start(&[]);
+    let mut client = server.client();
+    for request in [transactions(1, 1), transactions(100, 3)] {
+        // Until told, so that nothing but the client's word ends it.
+        let request = OmniRequest { test_length: 0, ..request };
+        for number in 0..200 {
+            let begun = Instant::now();
+            let (_, data) = client.begin(&request);
+            client.send(&ClientMessage::End.write());
+            drop(data);
+            assert_eq!(client.results().errno, 0, "test {number}");
+            assert!(begun.elapsed() < SOON, "test {number} took {:?}", begun.elapsed());
+        }
+    }
+    server.assert_serves();
+}

@@ -11,6 +11,7 @@ use podperf_netperf::options::ServerOptions;
 use podperf_netperf::server::testing::serve;
 use podperf_netperf::test_kind::Protocol;
 use podperf_netperf::wire::ask::{CONNECTIONS, MEASURE_CPU, NO_DELAY, OmniRequest};
+use podperf_netperf::wire::dialect::Dialect;
 use podperf_netperf::wire::native::{ClientMessage, Extensions};
 use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, WireMessage, kind};
@@ -21,15 +22,17 @@ use super::text::assert_plain;
 
 /// What a client says in one session.
 const MAX_STEPS: u32 = 8;
-/// For an answer, or for what is sent over a data connection.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(40);
-/// How long the server waits for a client that is silent.
-const IDLE_TIMEOUT: Duration = Duration::from_millis(60);
+/// For an answer, and for a client that is silent: long on a busy machine too.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(150);
+/// For what may come over a data connection or not.
+const DATA_TIMEOUT: Duration = Duration::from_millis(10);
+/// For results, which come only where the data was what the test asked for.
+const RESULTS_TIMEOUT: Duration = Duration::from_millis(30);
 
 /// Checks one session.
 pub fn check(data: &[u8]) {
     let options = ServerOptions {
-        idle_timeout: IDLE_TIMEOUT,
+        idle_timeout: ANSWER_TIMEOUT,
         max_memory: Some(Bytes(32 << 20)),
         ..ServerOptions::default()
     };
@@ -64,7 +67,14 @@ impl Client<'_> {
             0..=2 => self.test(),
             3 => {
                 let message = netperf_records::message(&mut self.input)?;
-                self.say(message)
+                let asks = Dialect::of(message.kind()).is_some();
+                self.say(message)?;
+                if asks && self.hear().is_some_and(|answer| answer.errno() == 0) {
+                    // Without data, which would be waited for.
+                    self.say(ClientMessage::End.write())?;
+                    self.hear();
+                }
+                Ok(())
             }
             4 => {
                 let said = [
@@ -86,7 +96,7 @@ impl Client<'_> {
                 // A part of a message, after which nothing comes.
                 let count = self.input.int_in_range(0..=MESSAGE_BYTES)?;
                 let _ = self.stream.write_all(&vec![0; count]);
-                Ok(())
+                Err(arbitrary::Error::NotEnoughData)
             }
         }
     }
@@ -100,6 +110,10 @@ impl Client<'_> {
             _ => {}
         }
         message.write(&mut self.stream).map_err(|_| arbitrary::Error::NotEnoughData)
+    }
+
+    fn patience(&self, timeout: Duration) {
+        self.stream.set_read_timeout(Some(timeout)).expect("a socket takes it");
     }
 
     /// Hears one message; absent: none came in time.
@@ -118,7 +132,8 @@ impl Client<'_> {
                     break OmniResponse::read(&message);
                 }
                 Some(_) => {}
-                None => return Ok(()),
+                // It waits for what the test before needs.
+                None => return Err(arbitrary::Error::NotEnoughData),
             }
         };
         if response.errno != 0 {
@@ -131,10 +146,16 @@ impl Client<'_> {
             // Refused, reset or late: the server's right.
             let _ = if udp { self.datagrams(to) } else { self.connection(to) };
         }
-        if self.input.arbitrary()? {
+        if connections == 0 {
+            // No results come of a test without data.
+            return Err(arbitrary::Error::NotEnoughData);
+        }
+        if !self.input.ratio(1, 8)? {
             self.say(ClientMessage::End.write())?;
         }
+        self.patience(RESULTS_TIMEOUT);
         while self.hear().is_some_and(|message| message.kind() != kind::OMNI_RESULTS) {}
+        self.patience(ANSWER_TIMEOUT);
         Ok(())
     }
 
@@ -166,8 +187,8 @@ impl Client<'_> {
     fn connection(&mut self, to: SocketAddr) -> std::io::Result<()> {
         let mut data = TcpStream::connect_timeout(&to, ANSWER_TIMEOUT)?;
         socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO))?;
-        data.set_read_timeout(Some(ANSWER_TIMEOUT / 4))?;
-        data.set_write_timeout(Some(ANSWER_TIMEOUT / 4))?;
+        data.set_read_timeout(Some(DATA_TIMEOUT))?;
+        data.set_write_timeout(Some(DATA_TIMEOUT))?;
         let sent = self.input.int_in_range(0..=9_000_usize).unwrap_or(0);
         data.write_all(&vec![b'x'; sent])?;
         if self.input.arbitrary().unwrap_or(true) {
@@ -185,7 +206,7 @@ impl Client<'_> {
     fn datagrams(&mut self, to: SocketAddr) -> std::io::Result<()> {
         let data = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         data.connect(to)?;
-        data.set_read_timeout(Some(ANSWER_TIMEOUT / 8))?;
+        data.set_read_timeout(Some(DATA_TIMEOUT))?;
         let (mut sent, mut answered) = (0, 0);
         for number in 0..self.input.int_in_range(0..=5_u8).unwrap_or(0) {
             let bytes = vec![b'x'; self.input.int_in_range(0..=4_000_usize).unwrap_or(1)];

@@ -72,6 +72,25 @@ fn take_ends(engine: &mut Engine) {
     }
 }
 
+#[test]
+fn flows_that_are_stopped_before_they_begin_have_ended() {
+    let stream = StreamPlan {
+        direction: Direction::Up,
+        message_bytes: Bytes(1),
+        send: SendMethod::Write,
+        receive: ReceiveMethod::Read,
+    };
+    for workload in [Workload::from(stream), RrPlan::default().into()] {
+        for flows in [1, 3] {
+            for mut engine in engines(&plan(workload.clone(), ENDLESS, flows), &Default::default())
+            {
+                engine.wind_down();
+                take_ends(&mut engine);
+            }
+        }
+    }
+}
+
 /// Sums over a sample: bytes sent and received, and transactions.
 fn sums(reading: &Reading) -> (u64, u64, u64) {
     reading.flows.iter().fold((0, 0, 0), |sums, flow| {

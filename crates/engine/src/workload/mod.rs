@@ -233,14 +233,21 @@ impl<'a> Worker<'a> {
     }
 
     /// Reports what was prepared, or what was refused, and waits for the start. Absent: there is
-    /// nothing to do.
+    /// nothing to do. Flows that are stopped before they begin have ended, and somebody may wait
+    /// for that.
     #[must_use]
     pub fn wait_for_start<T>(&self, prepared: Result<(T, WorkerReady)>) -> Option<T> {
         let (value, ready) = match prepared {
             Ok((value, ready)) => (Some(value), Ok(ready)),
             Err(error) => (None, Err(error)),
         };
-        if (self.ready)(ready) { value } else { None }
+        if (self.ready)(ready) {
+            return value;
+        }
+        if value.is_some() {
+            (0..self.flows.ids.len()).for_each(|index| self.tell_end(index, None));
+        }
+        None
     }
 
     /// Reports that the worker's flow number `index` ended. An error after the stop belongs to it,
@@ -249,7 +256,10 @@ impl<'a> Worker<'a> {
         if result.is_ok() && !self.gate().cut() {
             self.tally(index).drained();
         }
-        let failure = result.err().filter(|_| !self.gate().stopped());
+        self.tell_end(index, result.err().filter(|_| !self.gate().stopped()));
+    }
+
+    fn tell_end(&self, index: usize, failure: Option<FlowFailure>) {
         let flow = u32::try_from(self.flows.ids[index]).unwrap_or(u32::MAX);
         // Nobody listens any more once the run is torn down.
         let _ = self.shared.events.send(FlowEnded { flow, failure });
