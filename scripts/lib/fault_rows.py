@@ -17,7 +17,7 @@ HEADINGS = {"podperf": "podperf", "netserver": "podperf as netserver", "iperf3":
 QUICK = 12  # seconds that a case takes at most to be in the short run of scripts/test
 
 # What is still a fault of podperf's, by row and tool.
-OPEN = {(12, "netserver"), (20, "podperf"), (20, "netserver")}
+OPEN = set()
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ ROWS = (
     row(12, "the peer is stopped, or its cable is out", 50,
         FAULTS + "a_stopped_server_is_noticed_and_serves_again_once_it_goes_on",
         FAULTS + "a_stopped_client_is_given_up_by_the_server",
-        f"{ENGINE}/combinations.rs::a_server_that_falls_silent_is_given_up_by_runs_of_every_kind"),
+        f"{ENGINE}/combinations.rs::a_server_that_falls_silent_is_given_up_by_runs_of_every_kind",
+        f"{UNTRUSTED}/netserver.rs::a_netperf_that_is_stopped_is_given_up",
+        f"{UNTRUSTED}/netserver.rs::"
+        "a_test_in_which_nothing_moves_any_more_gives_its_place_back_however_long_it_was_to_be"),
     row(13, "one stream of four is reset", 8,
         FAULTS + "one_reset_stream_of_four_is_named_and_ends_the_run"),
     row(14, "one stream of three stalls and stays open", 13,
@@ -106,7 +109,12 @@ ROWS = (
     row(18, "a second SIGINT", 6, FAULTS + "a_second_signal_ends_at_once"),
     row(19, "the wall clock is stepped", 8,
         f"{ENGINE}/surroundings.rs::a_wall_clock_that_is_stepped_changes_no_result"),
-    row(20, "CPUs are taken away in mid-run", 13),
+    row(20, "CPUs are taken away in mid-run", 13,
+        f"{ENGINE}/allowed_cpus.rs::a_cpuset_that_shrinks_in_mid_run_is_told_of_either_end",
+        f"{ENGINE}/allowed_cpus.rs::cpus_taken_away_by_taskset_are_told_of_the_end_that_lost_them",
+        f"{ENGINE}/allowed_cpus.rs::netperf_and_netserver_tell_of_cpus_that_were_taken_away",
+        f"{ENGINE}/allowed_cpus.rs::"
+        "a_netserver_whose_cpuset_shrinks_says_so_in_its_log_where_the_wire_cannot"),
     row(21, "a CPU to pin to is not allowed", 5,
         "tests/cli/usage.rs::usage_errors_name_option_value_and_what_is_allowed_before_any_traffic",
         f"{ENGINE}/limits.rs::what_only_the_server_can_refuse_is_told_to_the_client"),

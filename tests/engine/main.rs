@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allowed_cpus;
 mod calibration;
 mod combinations;
 mod crr;

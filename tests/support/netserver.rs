@@ -78,6 +78,11 @@ impl Netserver {
         found().unwrap_or_else(|| panic!("no '{part}' in {:#?}", self.log.lock().unwrap()))
     }
 
+    /// Lines of its log with `part` in them.
+    pub(crate) fn count_in_log(&self, part: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client(connect(self.port))
     }

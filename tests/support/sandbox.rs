@@ -162,3 +162,56 @@ impl Drop for TaskCgroup {
         eventually(TIMEOUT, || std::fs::remove_dir(&self.0).is_ok());
     }
 }
+
+/// A cgroup with a limit on the CPUs that may be used; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct CpusetCgroup(PathBuf);
+
+impl CpusetCgroup {
+    /// With these CPUs, written as the kernel does (`0-3`). Absent, and said so, where none can be
+    /// made.
+    pub(crate) fn make(test: &str, cpus: &str) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("podperf-test-{}-cpus-{number}", std::process::id());
+        for top in ["/sys/fs/cgroup/cpuset", "/sys/fs/cgroup"] {
+            let group = Path::new(top).join(&name);
+            if std::fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let group = Self(group);
+            let memory = std::fs::read_to_string(Path::new(top).join("cpuset.mems"));
+            let memory = memory
+                .or_else(|_| std::fs::read_to_string(Path::new(top).join("cpuset.mems.effective")));
+            let memory = memory.unwrap_or_default();
+            if group.write("cpuset.cpus", cpus) && group.write("cpuset.mems", memory.trim()) {
+                return Some(group);
+            }
+        }
+        eprintln!("{test}: skipped: needs root and a cgroup hierarchy that limits CPUs");
+        None
+    }
+
+    /// A file that is there is written; a directory that is none of a hierarchy has none.
+    fn write(&self, file: &str, value: &str) -> bool {
+        let file = self.0.join(file);
+        file.exists() && std::fs::write(file, value).is_ok()
+    }
+
+    /// `program` inside of it.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        MemoryCgroup::enter(&self.0, program)
+    }
+
+    /// Takes all other CPUs away from what is inside.
+    pub(crate) fn shrink(&self, cpus: &str) {
+        assert!(self.write("cpuset.cpus", cpus), "{cpus} cannot be set");
+    }
+}
+
+impl Drop for CpusetCgroup {
+    fn drop(&mut self) {
+        // Not before its last process is gone.
+        eventually(TIMEOUT, || std::fs::remove_dir(&self.0).is_ok());
+    }
+}

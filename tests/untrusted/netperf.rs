@@ -249,7 +249,9 @@ fn a_silent_or_stopped_netserver_is_given_up_when_it_was_asked_for() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     took.push(run(silent.local_addr().unwrap().port(), "-t TCP_RR -l 1"));
     // It is stopped in mid-run.
-    for words in ["-t TCP_STREAM -l 2", "-t TCP_MAERTS -l 2", "-t TCP_RR -l 2", "-t TCP_CRR -l 2"] {
+    for words in
+        ["-t TCP_STREAM -l 90", "-t TCP_MAERTS -l 90", "-t TCP_RR -l 90", "-t TCP_CRR -l 90"]
+    {
         let server = Netserver::start(&[]);
         std::thread::scope(|scope| {
             let client = scope.spawn(|| run(server.port, words));

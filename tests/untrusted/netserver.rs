@@ -1,18 +1,20 @@
 //! Clients of netserver that cut, talk nonsense, wait, vanish or ask for too much: none disturbs
 //! another, and none leaves anything behind.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use podperf_netperf::wire::ask::{CONNECTIONS, OmniRequest};
 use podperf_netperf::wire::native::{ClientMessage, Extensions, Identity, read_token};
 use podperf_netperf::wire::reply::OmniResponse;
 use podperf_netperf::wire::{MESSAGE_BYTES, UNKNOWN, WireMessage, kind};
 
-use crate::support::netserver::{Client, Netserver, datagrams, stream, transactions};
+use crate::support::netserver::{Client, Netserver, datagrams, netperf, stream, transactions};
+use crate::support::process::Client as Process;
 use crate::support::wire::connect;
-use crate::support::{TIMEOUT, free_port};
+use crate::support::{TIMEOUT, eventually, free_port};
 
 /// How long a client goes on that does not listen to answers.
 const SOON: Duration = Duration::from_secs(5);
@@ -125,6 +127,83 @@ fn a_client_that_goes_takes_its_test_with_it_at_once() {
         server.assert_all_freed();
     }
     server.assert_serves();
+}
+
+#[test]
+fn a_test_in_which_nothing_moves_any_more_gives_its_place_back_however_long_it_was_to_be() {
+    let server = Netserver::start(&["--stall-timeout", "2", "--idle-timeout", "3"]).measured();
+    let week = |request: OmniRequest| OmniRequest { test_length: 7 * 86_400, ..request };
+    let requests = [
+        week(stream(4)),
+        week(stream(2)),
+        week(transactions(5, 7)),
+        week(transactions(1, 8 << 20)),
+        OmniRequest { flags: CONNECTIONS, ..week(transactions(1, 1)) },
+        OmniRequest { test_length: 0, ..stream(4) },
+        OmniRequest { test_length: i32::MIN, ..transactions(1, 1) },
+    ];
+    let mut stopped = Vec::new();
+    for request in &requests {
+        let mut client = server.client();
+        let (_, mut data) = client.begin(request);
+        // A request that is answered, or the beginning of a stream; and then no more of either.
+        data.write_all(b"12345").unwrap();
+        stopped.push((client, data));
+    }
+    // UDP: the first datagram, and no more.
+    let mut client = server.client();
+    let asked = client.response(&week(datagrams(transactions(1, 1))));
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(b"1", ("127.0.0.1", asked.data_port)).unwrap();
+    for _ in 0..=requests.len() {
+        server.assert_serves();
+    }
+    server.assert_all_freed();
+    for ((mut client, _data), request) in stopped.into_iter().zip(&requests) {
+        assert_eq!(client.results().errno, libc::ETIMEDOUT, "{request:?}");
+    }
+    assert_eq!(client.results().errno, libc::ETIMEDOUT);
+    server.wait_for_log("nothing moved in its test any more (--stall-timeout)");
+    server.assert_no_panic();
+}
+
+#[test]
+fn a_slow_client_is_no_stopped_one() {
+    let server = Netserver::start(&["--stall-timeout", "3"]).measured();
+    let mut sender = server.client();
+    let (_, mut sent) = sender.begin(&OmniRequest { test_length: 600, ..stream(4) });
+    // One call sends more than this client takes: its bytes are counted by nobody but the kernel.
+    let mut reader = server.client();
+    let reading = OmniRequest { test_length: 600, send_size: Some(32 << 20), ..stream(2) };
+    let (_, mut received) = reader.begin(&reading);
+    let mut bytes = vec![0; 256 << 10];
+    for _ in 0..16 {
+        sent.write_all(b"x").unwrap();
+        received.read_exact(&mut bytes).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(sender.finish(sent).counters.bytes_received, 16);
+    let log = server.log.lock().unwrap().clone();
+    assert!(!log.iter().any(|line| line.contains("nothing moved")), "{log:#?}");
+    drop((reader, received, sender));
+    server.assert_all_freed();
+}
+
+#[test]
+fn a_netperf_that_is_stopped_is_given_up() {
+    let server = Netserver::start(&["--stall-timeout", "2"]).measured();
+    for test in ["TCP_STREAM", "TCP_MAERTS", "TCP_RR", "TCP_CRR"] {
+        let port = server.port.to_string();
+        let args = ["-H", "127.0.0.1", "-p", &port, "-t", test, "-l", "600"];
+        let tests = || server.count_in_log("test of ");
+        let before = tests();
+        let client = Process::launch(netperf(&[]), &args);
+        assert!(eventually(TIMEOUT, || tests() > before), "{test} does not begin");
+        std::thread::sleep(Duration::from_millis(500));
+        client.signal(Signal::SIGSTOP);
+        server.assert_all_freed();
+        server.assert_serves();
+    }
 }
 
 #[test]

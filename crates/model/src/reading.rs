@@ -110,6 +110,11 @@ pub struct HostCounters {
     pub softirqs: Option<BTreeMap<u32, NetSoftirqs>>,
     /// CPU accounting of the process's own cgroup.
     pub cgroup: Option<CgroupCpu>,
+    /// CPUs that the sampling thread, and with it the process, may use (sched_getaffinity(2)),
+    /// ascending.
+    pub cpus_allowed: Option<Vec<u32>>,
+    /// The same of all workers together; absent also where one of them has come to its end.
+    pub worker_cpus_allowed: Option<Vec<u32>>,
     /// CPU time that taking this sample cost the sampling thread, in nanoseconds.
     pub sampler_ns: u64,
 }

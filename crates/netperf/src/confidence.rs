@@ -80,13 +80,19 @@ pub fn merge(goal: &ConfidenceGoal, iterations: Vec<Figures>) -> Option<Figures>
     let latency = pool(iterations.iter().filter_map(|figures| figures.latency.as_ref()));
     let of_remote = iterations.iter().filter_map(|figures| figures.remote_latency.as_ref());
     let remote_latency = pool(of_remote);
+    // Of whichever iteration it was.
+    let changed = |end: fn(&Figures) -> &EndFigures| {
+        iterations.iter().find_map(|figures| end(figures).allowed_cpus.clone())
+    };
+    let changes = [changed(|figures| &figures.local), changed(|figures| &figures.remote)];
+    let [local_change, remote_change] = changes;
     let last = iterations.into_iter().next_back()?;
     Some(Figures {
         elapsed_seconds,
         bytes_per_second,
         transactions_per_second: last.transactions_per_second.map(|_| transactions),
-        local: EndFigures { cpu: local, ..last.local },
-        remote: EndFigures { cpu: remote, ..last.remote },
+        local: EndFigures { cpu: local, allowed_cpus: local_change, ..last.local },
+        remote: EndFigures { cpu: remote, allowed_cpus: remote_change, ..last.remote },
         latency,
         remote_latency,
         confidence: Some(confidence),

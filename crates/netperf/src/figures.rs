@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::options::Buffers;
 use podperf_model::error::Kind;
 use podperf_model::latency::Latencies;
+use podperf_model::result::allowed_cpus::AllowedCpusChange;
 use podperf_sys::tcp_info::RawTcpInfo;
 
 /// One test's result, or the mean of several iterations.
@@ -40,6 +41,15 @@ pub struct Figures {
     pub incomplete: Option<String>,
 }
 
+impl Figures {
+    /// In words, each end whose allowed CPUs were changed in mid-test.
+    pub(crate) fn allowed_cpus(&self) -> impl Iterator<Item = String> {
+        let ends = [("local end", &self.local), ("remote end", &self.remote)];
+        let text = |(name, end): (&str, &EndFigures)| Some(end.allowed_cpus.as_ref()?.text(name));
+        ends.into_iter().filter_map(text)
+    }
+}
+
 /// One end's part.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EndFigures {
@@ -55,6 +65,8 @@ pub struct EndFigures {
     pub counters: EndCounters,
     /// CPU over the data phase, where measured.
     pub cpu: Option<CpuPercent>,
+    /// The CPUs that it may use, where they were changed and that is known.
+    pub allowed_cpus: Option<AllowedCpusChange>,
 }
 
 /// Counts of one end over the data phase, from its workers to the tables. Whatever carries them on

@@ -180,6 +180,7 @@ fn end(input: &mut Unstructured<'_>) -> Result<EndFigures> {
         receive_bytes: input.arbitrary()?,
         counters,
         cpu,
+        allowed_cpus: None,
     })
 }
 

@@ -189,7 +189,8 @@ impl Engine {
         let udp = self.shared.plan.workload.is_udp();
         let count = |tally| counters(tally, udp);
         let mut flows: Vec<FlowCounters> = self.shared.tallies.iter().map(count).collect();
-        let host = self.reader.read();
+        let mut host = self.reader.read();
+        host.worker_cpus_allowed = self.pool.allowed_cpus();
         for (counters, socket) in flows.iter_mut().zip(&self.shared.sockets) {
             if let Some(datagrams) = &mut counters.datagrams {
                 datagrams.socket_drops = socket_drops(socket);

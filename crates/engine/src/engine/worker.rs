@@ -1,6 +1,7 @@
 //! The threads: each pins itself, leaves the others' descriptors to them, prepares, waits at the
 //! gate, works, and never takes others down.
 
+use std::collections::BTreeSet;
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +10,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::unistd::{Pid, gettid};
 use socket2::Socket;
 
-use crate::metrics::topology::allowed_cpus;
+use crate::metrics::topology::{allowed_cpus, allowed_cpus_of};
 use crate::workload::crr::ConnectionSetup;
 use crate::workload::gate::Phase;
 use crate::workload::{
@@ -28,6 +30,7 @@ const STACK_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub(super) struct PlacedWorker {
     pub(super) cpu: Option<u32>,
+    thread_id: Pid,
     pub(super) ready: WorkerReady,
 }
 
@@ -39,6 +42,8 @@ type ReadyMessage = (usize, Result<PlacedWorker>);
 pub(super) struct WorkerPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<WorkerReport>>,
+    /// Of those that are ready, in the threads' order.
+    thread_ids: Vec<Pid>,
     ready: Receiver<ReadyMessage>,
 }
 
@@ -50,9 +55,13 @@ impl WorkerPool {
         cpus: &[Option<u32>],
     ) -> Result<Self> {
         let (sender, ready) = bounded(assigned.len());
-        let mut pool =
-            Self { shared: Arc::clone(shared), threads: Vec::with_capacity(assigned.len()), ready };
         let count = assigned.len();
+        let mut pool = Self {
+            shared: Arc::clone(shared),
+            threads: Vec::with_capacity(count),
+            thread_ids: Vec::new(),
+            ready,
+        };
         for (number, flows) in assigned.into_iter().enumerate() {
             let (shared, sender) = (Arc::clone(shared), sender.clone());
             let cpu = cpus.get(number).copied().flatten();
@@ -77,7 +86,24 @@ impl WorkerPool {
             })?;
             all[number] = Some(ready?);
         }
-        Ok(all.into_iter().flatten().collect())
+        let all: Vec<PlacedWorker> = all.into_iter().flatten().collect();
+        self.thread_ids = all.iter().map(|worker| worker.thread_id).collect();
+        Ok(all)
+    }
+
+    /// CPUs that the workers may use now, all together; absent when one of them has come to its
+    /// end, or the system does not tell.
+    pub(super) fn allowed_cpus(&self) -> Option<Vec<u32>> {
+        let mut cpus = BTreeSet::new();
+        for (thread, &id) in self.threads.iter().zip(&self.thread_ids) {
+            let allowed = allowed_cpus_of(id).ok()?;
+            // An id may be another's once its thread is gone.
+            if thread.is_finished() {
+                return None;
+            }
+            cpus.extend(allowed);
+        }
+        Some(cpus.into_iter().collect())
     }
 
     /// Some worker has not come to its end.
@@ -155,7 +181,8 @@ fn work(
     let ready = |ready: Result<WorkerReady>| {
         let refused = ready.is_err();
         // The engine may have given up waiting; the gate then says stop.
-        let _ = sender.send((number, ready.map(|ready| PlacedWorker { cpu, ready })));
+        let _ = sender
+            .send((number, ready.map(|ready| PlacedWorker { cpu, thread_id: gettid(), ready })));
         !refused && shared.gate.wait()
     };
     let worker = Worker { shared, flows, ready: &ready };

@@ -13,6 +13,7 @@ use crate::metrics::cgroup::CgroupReader;
 use crate::metrics::process;
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{FactResult, KernelFile, Unknown, cpu_list};
+use crate::metrics::topology::allowed_cpus;
 use crate::metrics::{proc_stat, softirqs, softnet};
 use podperf_model::reading::{CpuStat, HostCounters, NetSoftirqs, Softnet};
 
@@ -56,7 +57,8 @@ impl HostReader {
         }
     }
 
-    /// All counters as of now. `sampler_ns` is the CPU time that this call took.
+    /// All counters as of now, but for what the workers' owner alone can read. `sampler_ns` is the
+    /// CPU time that this call took.
     pub fn read(&mut self) -> HostCounters {
         let began = process::thread_cpu_ns();
         // CPU and process times first and next to each other: they are compared.
@@ -66,8 +68,18 @@ impl HostReader {
         let softirqs = self.softirqs();
         let cgroup = self.cgroup.as_ref().map(|cgroup| cgroup.read(&mut self.buffer));
         let cgroup = cgroup.and_then(|reading| self.unknown.note("cgroup", reading));
+        let cpus_allowed = self.unknown.note("cpus_allowed", allowed_cpus());
         let sampler_ns = process::thread_cpu_ns().saturating_sub(began);
-        HostCounters { cpu, process, softnet, softirqs, cgroup, sampler_ns }
+        HostCounters {
+            cpu,
+            process,
+            softnet,
+            softirqs,
+            cgroup,
+            cpus_allowed,
+            worker_cpus_allowed: None,
+            sampler_ns,
+        }
     }
 
     /// Why a source is missing, by the name of its field in [`HostCounters`].

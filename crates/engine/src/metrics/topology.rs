@@ -87,8 +87,15 @@ impl Topology {
 /// # Errors
 /// In words, when the system does not tell.
 pub fn allowed_cpus() -> Result<Vec<u32>, String> {
-    let set = sched_getaffinity(Pid::from_raw(0))
-        .map_err(|errno| format!("sched_getaffinity: {errno}"))?;
+    allowed_cpus_of(Pid::from_raw(0))
+}
+
+/// The same of any thread, by its id.
+///
+/// # Errors
+/// In words, when the system does not tell.
+pub fn allowed_cpus_of(thread: Pid) -> Result<Vec<u32>, String> {
+    let set = sched_getaffinity(thread).map_err(|errno| format!("sched_getaffinity: {errno}"))?;
     let allowed = (0..CpuSet::count()).filter(|&id| set.is_set(id).unwrap_or(false));
     Ok(allowed.filter_map(|id| u32::try_from(id).ok()).collect())
 }

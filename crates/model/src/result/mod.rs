@@ -5,6 +5,7 @@
 //! here is a pure function over readings and reports; nothing is measured here. Results come from a
 //! peer, so no shape of theirs may make any of it panic.
 
+pub mod allowed_cpus;
 pub mod calibration;
 pub mod cluster;
 pub mod end_result;

@@ -79,6 +79,7 @@ impl FinishedTest<'_> {
             receive_bytes: (direction == TestDirection::Receive).then_some(self.job.receive_bytes),
             counters: totals.counters,
             cpu: totals.cpu.filter(|_| wants_cpu(self.options).local),
+            allowed_cpus: totals.allowed_cpus.clone(),
         }
     }
 
@@ -111,6 +112,7 @@ impl FinishedTest<'_> {
             receive_bytes: response.receive_size.filter(|_| direction == TestDirection::Send),
             counters: more.map_or(results.counters, |more| more.counters),
             cpu: results.cpu.filter(|_| told),
+            allowed_cpus: more.and_then(|more| more.allowed_cpus.clone()),
         }
     }
 }

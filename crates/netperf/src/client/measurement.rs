@@ -8,7 +8,7 @@ use super::control::TestAnswer;
 use super::dial::{self, Route};
 use super::{TestSession, ask, control, datagram_proof, figures, print, print_error};
 use crate::data::socket::GrantedSocket;
-use crate::data::{DataPhase, PhaseControl, Totals};
+use crate::data::{DataPhase, PhaseControl, Totals, slow_transfer};
 use crate::figures::{Figures, Interim};
 use crate::options::{ExitMessage, Options};
 use crate::output;
@@ -142,6 +142,7 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
         .time()
         .filter(|_| receives)
         .map(|time| time + options.peer_timeout.unwrap_or(MAX_OVERTIME).min(MAX_OVERTIME));
+    let stall_timeout = stall_timeout(options);
     // Who receives, and who makes connections, has no other way to say that it is over.
     let says_end = session.native && (receives || !options.shape.direction.lasts());
     let mut control = session.control.clone_stream().filter(|_| says_end);
@@ -151,10 +152,32 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
             let _ = ClientMessage::End.write().write(control);
         }
     };
-    let totals =
-        phase.run(PhaseControl { stop: &session.stop, limit, interim, ending: &mut ending });
+    let mut totals = phase.run(PhaseControl {
+        stop: &session.stop,
+        limit,
+        stall_timeout,
+        interim,
+        ending: &mut ending,
+    });
     drop(guard);
+    if let Some(timeout) = stall_timeout.filter(|_| totals.stalled) {
+        let cause = format!("not a byte has moved for {} s", timeout.as_secs_f64());
+        let error = Error::new(Kind::Incomplete, "go on with the test", cause)
+            .with_code(Code::Timeout)
+            .with_peer(session.control.peer);
+        totals.errors.insert(0, error);
+    }
     totals
+}
+
+/// How long nothing may move: as long as netserver may be silent, if that was said, and longer
+/// where this end itself pauses, or sizes may take their time.
+fn stall_timeout(options: &Options) -> Option<Duration> {
+    let bursts = options.pace.local.map_or(Duration::ZERO, |pace| pace.every * 2);
+    let data = &options.data;
+    let bytes = u64::from(data.request_bytes) + u64::from(data.response_bytes);
+    let slow = if options.shape.direction.lasts() { Duration::ZERO } else { slow_transfer(bytes) };
+    options.peer_timeout.map(|timeout| timeout + bursts + slow)
 }
 
 /// netserver's half. Where the own one broke off, it is no surprise if there is none.

@@ -140,6 +140,9 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> Result
     {
         print_error(&output::tcp_info(dump));
     }
+    for text in figures.allowed_cpus() {
+        print_error(&format!("netperf: {text}\n"));
+    }
     let Some(reason) = &figures.incomplete else {
         print_all(&output::result(options, figures, facts))?;
         return Ok(if figures.stopped == Some(Kind::Terminated) { TERMINATED } else { 0 });

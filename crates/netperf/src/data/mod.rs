@@ -8,6 +8,7 @@ pub(super) mod cpu;
 mod phase;
 mod plan;
 pub mod socket;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +30,10 @@ use podperf_model::error::{Error, Kind};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
 use podperf_model::plan::memory::{MemoryConditions, memory_bytes};
+use podperf_model::result::allowed_cpus::AllowedCpusChange;
 use podperf_model::units::Bytes;
 use podperf_sys::tcp_info::RawTcpInfo;
+pub(crate) use stall::slow_transfer;
 
 /// What one end does.
 #[derive(Debug, Clone)]
@@ -102,6 +105,8 @@ pub struct PhaseControl<'a> {
     pub stop: &'a Receiver<Kind>,
     /// When whatever has not ended is broken off.
     pub limit: Option<Duration>,
+    /// After how long without anything moved it is broken off.
+    pub stall_timeout: Option<Duration>,
     /// How often interim results are wanted, and by whom.
     pub interim: Option<(Duration, &'a mut dyn FnMut(Interim))>,
     /// Called once when the flows are told to end, by the time or by `stop`.
@@ -120,12 +125,16 @@ pub struct Totals {
     pub latency: Option<Latencies>,
     /// CPU of the machine; absent: /proc/stat could not be read, or nothing passed.
     pub cpu: Option<CpuPercent>,
+    /// The CPUs that this end may use, where they were changed.
+    pub allowed_cpus: Option<AllowedCpusChange>,
     /// What the sockets said at the end; of several, the first, with all retransmits.
     pub end: GrantedSocket,
     /// TCP_INFO of the first socket at the end.
     pub tcp_info: Option<RawTcpInfo>,
     /// What went wrong.
     pub errors: Vec<Error>,
+    /// It was broken off because nothing moved.
+    pub stalled: bool,
     /// Why it ended before its time.
     pub stopped: Option<Kind>,
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, at, never, select};
 use socket2::Socket;
 
 use super::socket::granted;
+use super::stall::StallWatch;
 use super::{DataConnections, Job, PhaseControl, Totals, cpu, memory_needed, plan};
 use crate::figures::{EndCounters, Interim};
 use crate::test_kind::{Protocol, TestDirection};
@@ -20,6 +21,7 @@ use podperf_model::facts::HostFacts;
 use podperf_model::latency::Latencies;
 use podperf_model::plan::Role;
 use podperf_model::reading::Reading;
+use podperf_model::result::allowed_cpus::AllowedCpusChange;
 use podperf_model::result::end_result::{EndReport, FlowReport};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::tcp_info;
@@ -82,6 +84,7 @@ impl DataPhase {
         let mut run = PhaseState {
             timer: self.job.length.time().map(|time| began + time),
             limit: control.limit.map(|limit| began + limit),
+            stall: control.stall_timeout.map(StallWatch::new),
             interim: control.interim.map(|(every, watch)| InterimTimer::new(every, began, watch)),
             began,
             ended: None,
@@ -99,7 +102,7 @@ impl DataPhase {
         let tick = next(run.interim.as_ref().map(|interim| interim.due));
         let ending = run.ended.is_some();
         let (timer, late) = (next(run.timer.filter(|_| !ending)), next(run.late));
-        let limit = next(run.limit);
+        let (limit, look) = (next(run.limit), next(run.stall.as_ref().map(StallWatch::due)));
         let stop = if ending { &never() } else { stop };
         select! {
             recv(self.engine.events()) -> ended => {
@@ -114,6 +117,14 @@ impl DataPhase {
             recv(tick) -> _ => {
                 let progress = self.engine.progress();
                 if let Some(interim) = &mut run.interim { interim.take(progress, Instant::now()) }
+            }
+            recv(look) -> _ => {
+                let progress = self.engine.progress();
+                let stall = run.stall.as_mut();
+                if stall.is_some_and(|stall| stall.is_stalled(progress, &self.sockets)) {
+                    run.totals.stalled = true;
+                    return false;
+                }
             }
             recv(timer) -> _ => self.end(run),
             recv(stop) -> kind => {
@@ -178,6 +189,7 @@ impl DataPhase {
         }
         let after = self.engine.read_counters();
         totals.cpu = cpu::between(before, &after);
+        totals.allowed_cpus = AllowedCpusChange::of(&[before.clone(), after], None);
         totals.end = self.sockets.first().map(granted).unwrap_or_default();
         let resent = self.sockets.iter().filter_map(|socket| granted(socket).retransmits);
         totals.end.retransmits = resent.reduce(u32::saturating_add);
@@ -197,6 +209,7 @@ struct PhaseState<'a> {
     began: Instant,
     timer: Option<Instant>,
     limit: Option<Instant>,
+    stall: Option<StallWatch>,
     interim: Option<InterimTimer<'a>>,
     /// When it was told to come to an end.
     ended: Option<Instant>,

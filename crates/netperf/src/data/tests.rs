@@ -70,6 +70,7 @@ fn run(job: Job, ends: DataConnections, stop: &Receiver<Kind>) -> Totals {
     phase.run(PhaseControl {
         stop,
         limit: Some(Duration::from_secs(20)),
+        stall_timeout: None,
         interim: None,
         ending: &mut || {},
     })
@@ -183,6 +184,7 @@ fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
     let own = phase.run(PhaseControl {
         stop: &never,
         limit: None,
+        stall_timeout: None,
         interim: Some((Duration::from_millis(100), &mut |interim| seen.push(interim))),
         ending: &mut || {},
     });

@@ -14,7 +14,8 @@ use super::words::{Word, Words};
 use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
-const LONG_VALUED: [&str; 5] = ["data-port", "drain", "idle-timeout", "max-memory", "policy"];
+const LONG_VALUED: [&str; 6] =
+    ["data-port", "drain", "idle-timeout", "max-memory", "policy", "stall-timeout"];
 /// A test takes about one MiB, and half of the budget.
 const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
@@ -45,6 +46,8 @@ pub struct ServerOptions {
     pub allow_udp_send: bool,
     /// `--idle-timeout`: how long a connection may be silent while no test runs.
     pub idle_timeout: Duration,
+    /// `--stall-timeout`: after how long without anything moved a test is ended.
+    pub stall_timeout: Duration,
     /// `--drain`: how long tests under way may go on when netserver is to end.
     pub drain: Duration,
     /// `--policy`: the file that says who may come and how much each may have.
@@ -77,6 +80,8 @@ impl Default for ServerOptions {
             allow_udp_send: false,
             // Longer than any pause between the tests of one client, shorter than a working day.
             idle_timeout: Duration::from_secs(300),
+            // Longer than a path is out while routes change, and TCP's first five retransmissions.
+            stall_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(3),
             policy: None,
             max_memory: None,
@@ -167,11 +172,17 @@ fn valued(letter: char, value: &str, options: &mut ServerOptions) -> Result<(), 
 }
 
 fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), String> {
-    if name == "idle-timeout" {
-        options.idle_timeout = number::seconds(value)?;
-        if options.idle_timeout < Duration::from_secs(1) {
+    if name == "idle-timeout" || name == "stall-timeout" {
+        let timeout = number::seconds(value)?;
+        if timeout < Duration::from_secs(1) {
             return Err("less than 1 second".to_owned());
         }
+        let of = if name == "idle-timeout" {
+            &mut options.idle_timeout
+        } else {
+            &mut options.stall_timeout
+        };
+        *of = timeout;
         return Ok(());
     }
     if name == "drain" {

@@ -48,7 +48,7 @@ How it is done:
 podperf's own:
   --json             one JSON document instead of netperf's output
   --streams N        so many data connections, started and measured together (1)
-  --peer-timeout SEC how long netserver may say nothing, or take nothing at the end
+  --peer-timeout SEC how long netserver may say nothing, or not a byte may move
   --percentiles P,P  further percentiles of latency
   --native auto|off  use what only podperf has, where both ends are podperf (auto)
   --help, -h, -V     this text; the version
@@ -123,6 +123,7 @@ podperf's own:
   --drain SEC               at SIGTERM or SIGINT, tests under way may go on so long (3)
   --idle-timeout SEC        end a connection that is silent so long between tests (300)
   --max-memory SIZE         memory of all tests together, of which one takes at most half
+  --stall-timeout SEC       end a test in which nothing moves for so long (20)
   --policy FILE             who may come and how much each may have (docs/SERVER.md)
 
 Accepted without effect: -n -N. More in docs/NETPERF.md.

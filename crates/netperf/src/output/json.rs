@@ -10,6 +10,7 @@ use crate::figures::{CpuPercent, EndCounters, Figures};
 use crate::options::Options;
 use crate::test_kind::TestLength;
 use podperf_model::latency::Latencies;
+use podperf_model::result::allowed_cpus;
 
 /// Names the document's keys and their meaning.
 pub const SCHEMA: &str = "podperf.netperf/1";
@@ -39,9 +40,18 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
         "local": end(&view, TestEnd::Local, &names.local_name, &names.local_address),
         "remote": end(&view, TestEnd::Remote, &names.remote_name, &names.remote_address),
         "confidence": confidence(&view),
+        "warnings": warnings(figures),
         "native": figures.native,
         "incomplete": figures.incomplete,
     })
+}
+
+/// What makes the figures doubtful: the text of each names its end.
+fn warnings(figures: &Figures) -> Vec<Value> {
+    let changed = figures.allowed_cpus().map(
+        |text| value!({"code": allowed_cpus::CODE, "text": text, "remedy": allowed_cpus::REMEDY}),
+    );
+    changed.collect()
 }
 
 /// The document of a test without figures: what was asked for, and why there are none.

@@ -265,5 +265,10 @@ fn timeout(time: Duration) -> PollTimeout {
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
+/// Whether there is something to be read, or an end.
+pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::wait_for_data::Patience;
+use crate::data::slow_transfer;
 use crate::data::socket::SocketRequest;
 use crate::options::Buffers;
 use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength, TestShape};
@@ -101,6 +103,23 @@ impl Order {
     /// Datagrams go out before any has come in.
     pub(super) fn sends_first(&self) -> bool {
         self.shape.protocol == Protocol::Udp && self.shape.direction == TestDirection::Receive
+    }
+
+    /// How long nothing may move while it runs: longer where that may be without anybody being
+    /// stopped, between two bursts and while a long response goes over a slow link that nobody
+    /// looks at.
+    pub(super) fn stall_timeout(&self, patience: Patience) -> Duration {
+        let [_, micros] = self.request.pace;
+        let bursts = Duration::from_micros(u64::from(micros)) * 2;
+        let bytes = u64::from(self.request_bytes) + u64::from(self.response_bytes);
+        let lasts = self.shape.direction.lasts();
+        let slow = if lasts { Duration::ZERO } else { slow_transfer(bytes) };
+        let base = if self.answers_datagrams() {
+            patience.stall.max(patience.datagrams)
+        } else {
+            patience.stall
+        };
+        base + bursts + slow
     }
 
     /// Datagrams go out in answer to those that come in.

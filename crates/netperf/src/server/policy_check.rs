@@ -14,8 +14,8 @@ use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
 use crate::wire::native::queued;
 use podperf_engine::net::{Log, Progress};
 use podperf_engine::policy::{
-    Admission, AdmittedClient, AdmittedRun, Decision, Outgoing, PolicyLimit, QueueState, QueuedRun,
-    Refusal, RequestedRun, RunMeter,
+    Admission, AdmittedClient, AdmittedRun, CpuChoice, Decision, Outgoing, PolicyLimit, QueueState,
+    QueuedRun, Refusal, RequestedRun, RunMeter,
 };
 use podperf_engine::workload::compat::Pace;
 use podperf_model::units::BitRate;
@@ -54,6 +54,16 @@ impl From<i32> for NotOpened {
 impl From<NotAdmitted> for NotOpened {
     fn from(why: NotAdmitted) -> Self {
         Self::Policy(why)
+    }
+}
+
+/// Whether a client may name this CPU; absent: its rule does not say.
+pub(super) fn may_name(cpu: u32, asker: Option<(&Admission, &AdmittedClient)>) -> Option<bool> {
+    let (admission, client) = asker?;
+    match admission.run_limits(client).ok()?.cpus? {
+        CpuChoice::None => Some(false),
+        CpuChoice::Any => Some(true),
+        CpuChoice::Of(cpus) => Some(cpus.contains(&cpu)),
     }
 }
 

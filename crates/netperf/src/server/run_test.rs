@@ -56,6 +56,7 @@ pub(super) fn run_test(
 ) -> Result<Totals, NoTotals> {
     let receiver = ReceivingClient::of(order, &data_socket)?;
     let phase = wait_for_data(order, data_socket, &mut context)?;
+    let stall_timeout = order.stall_timeout(context.patience);
     let ends_on_any_message = !order.shape.direction.lasts();
     let TestContext { control, closing, .. } = context;
     let (ended, there) = beside(control, closing, ends_on_any_message, |stop_sender, stop| {
@@ -64,10 +65,15 @@ pub(super) fn run_test(
         let mut look = |interim: Interim| gauge.look(&interim);
         let interim = every.map(|every| (every, &mut look as &mut dyn FnMut(Interim)));
         let limit = order.length.time().map(|time| time + MAX_EXCESS);
-        let totals = phase.run(PhaseControl { stop, limit, interim, ending: &mut || () });
+        let stall_timeout = Some(stall_timeout);
+        let ending = &mut || ();
+        let totals = phase.run(PhaseControl { stop, limit, stall_timeout, interim, ending });
         (gauge.correct(totals), gauge.over)
     });
     let (totals, over) = ended;
+    if totals.stalled {
+        return Err(NoTotals::Stalled);
+    }
     if !there? || totals.stopped == Some(Kind::Incomplete) {
         return Err(NoTotals::Gone);
     }

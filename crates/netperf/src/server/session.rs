@@ -4,17 +4,15 @@ use std::mem;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
 use super::answers::{calibration, response, results, unknown};
-use super::control::ControlChannel;
+use super::control::{ControlChannel, is_readable};
 use super::data_reservation::{DataReservation, DataReservations};
 use super::data_socket::{self, DataSocket};
 use super::order::Order;
 use super::policy_check::{self, NotAdmitted, NotOpened, TestMeter};
 use super::privileges;
 use super::run_test::{self, run_test};
-use super::wait_for_data::{NoTotals, SetupDeadline, TestContext};
+use super::wait_for_data::{NoTotals, Patience, SetupDeadline, TestContext};
 use crate::data::Totals;
 use crate::options::ServerOptions;
 use crate::test_kind::{MAX_STREAMS, Protocol};
@@ -24,7 +22,7 @@ use crate::wire::native::{
 };
 use crate::wire::{WireMessage, kind};
 use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
-use podperf_engine::policy::{Admission, AdmittedClient, AdmittedRun, CpuChoice, Refusal};
+use podperf_engine::policy::{Admission, AdmittedClient, AdmittedRun, Refusal};
 use podperf_model::error::{Code, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::ALLOW_AFFINITY;
@@ -236,6 +234,7 @@ impl Session<'_> {
             control: &mut self.control,
             closing: self.context.closing,
             deadline: SetupDeadline::of(order.extensions.streams, idle),
+            patience: Patience { stall: self.context.options.stall_timeout, datagrams: idle },
             log: &|line| (self.context.log)(&format!("{name}: {line}")),
         };
         let meter = admitted.map(|run| TestMeter::new(run, &order));
@@ -244,6 +243,9 @@ impl Session<'_> {
             Err(NoTotals::Ended) => Totals::default(),
             Err(why) => return self.no_totals(dialect, why),
         };
+        if let Some(change) = &totals.allowed_cpus {
+            self.log(&change.text("this end"));
+        }
         // Where connections did not last, none is left to be asked.
         let end = &mut totals.end;
         end.send_buffer = end.send_buffer.or(granted.send_buffer);
@@ -254,6 +256,7 @@ impl Session<'_> {
             counters: totals.counters,
             latency: totals.latency.as_ref().map(Latencies::to_wire),
             socket: totals.end,
+            allowed_cpus: totals.allowed_cpus,
         });
         Ok(true)
     }
@@ -291,6 +294,11 @@ impl Session<'_> {
             }
             NoTotals::Late => {
                 self.log("ended: its test's data did not come in time (60 s or --idle-timeout)");
+                self.send(&dialect.failure(libc::ETIMEDOUT))?;
+                return Ok(false);
+            }
+            NoTotals::Stalled => {
+                self.log("ended: nothing moved in its test any more (--stall-timeout)");
                 self.send(&dialect.failure(libc::ETIMEDOUT))?;
                 return Ok(false);
             }
@@ -361,13 +369,9 @@ impl Session<'_> {
     /// Whether the client may name this CPU: its rule says so, or else the options do.
     fn may_name(&self, cpu: u32) -> bool {
         let rule = self.rule.as_ref().ok().and_then(Option::as_ref);
-        let limits = self.context.admission.zip(rule).map(|(all, client)| all.run_limits(client));
-        match limits.and_then(Result::ok).and_then(|limits| limits.cpus) {
-            Some(CpuChoice::None) => false,
-            Some(CpuChoice::Any) => true,
-            Some(CpuChoice::Of(cpus)) => cpus.contains(&cpu),
-            None => self.context.options.permissions().of(self.control.peer.ip()).affinity,
-        }
+        policy_check::may_name(cpu, self.context.admission.zip(rule)).unwrap_or_else(|| {
+            self.context.options.permissions().of(self.control.peer.ip()).affinity
+        })
     }
 
     /// Asks the policy, if there is one, and paces what this end sends.
@@ -390,8 +394,4 @@ impl Session<'_> {
         self.log(&format!("by the policy: {words}"));
         self.send(&if self.native { with_words(message, &words) } else { message })
     }
-}
-
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

@@ -27,8 +27,20 @@ pub(super) struct TestContext<'a> {
     pub(super) closing: BorrowedFd<'a>,
     /// By when the data has to have come.
     pub(super) deadline: SetupDeadline,
+    /// How long nothing may move once it has begun.
+    pub(super) patience: Patience,
     /// One line an event, and for each peer that is not the client.
     pub(super) log: &'a dyn Fn(&str),
+}
+
+/// How long nothing may move in a test before its client is taken for stopped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Over connections.
+    pub(super) stall: Duration,
+    /// Between a request of datagrams and the next: real clients wait for one that is lost for the
+    /// rest of the test.
+    pub(super) datagrams: Duration,
 }
 
 /// For a test's data to come, however long the test is to be: more than a client waits before it
@@ -70,6 +82,8 @@ pub(super) enum NoTotals {
     Gone,
     /// Its data did not come in time.
     Late,
+    /// Nothing moved any more.
+    Stalled,
     /// The control connection broke.
     Broken(Error),
     /// It went beyond a limit of the policy.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{WireMessage, kind};
 use crate::figures::{EndCounters, GrantedSocket};
 use podperf_model::latency::LatencyWire;
+use podperf_model::result::allowed_cpus::AllowedCpusChange;
 
 /// The version of these messages.
 pub const PROTOCOL: u32 = 1;
@@ -219,6 +220,8 @@ pub struct Details {
     pub latency: Option<LatencyWire>,
     /// Of the first data socket, with the retransmits of all.
     pub socket: GrantedSocket,
+    /// The CPUs that the server may use, where they were changed in mid-test.
+    pub allowed_cpus: Option<AllowedCpusChange>,
 }
 
 impl Details {

@@ -44,6 +44,8 @@ pub fn machine(cpus: [[u64; 4]; 2], process: [u64; 2]) -> HostCounters {
             throttled_periods: Some(0),
             throttled_us: Some(0),
         }),
+        cpus_allowed: Some(vec![0, 1]),
+        worker_cpus_allowed: None,
         sampler_ns: 1_000_000,
     }
 }
@@ -105,6 +107,8 @@ pub(super) fn scaled_host(host: &HostCounters, by: u32) -> HostCounters {
             throttled_periods: times(group.throttled_periods),
             throttled_us: times(group.throttled_us),
         }),
+        cpus_allowed: host.cpus_allowed.clone(),
+        worker_cpus_allowed: host.worker_cpus_allowed.clone(),
         sampler_ns: host.sampler_ns,
     }
 }

@@ -1,9 +1,11 @@
 //! What about the machines and the placement makes figures doubtful.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Doubt, EndEvidence, RunEvidence, count, doubt, few};
 use crate::reading::{CpuStat, Reading};
+use crate::result::allowed_cpus::{self, AllowedCpusChange};
 
 /// Stolen CPU, in cores, above which it is told.
 const STEAL_CORES: f64 = 0.01;
@@ -117,6 +119,15 @@ pub(super) fn cpu_hotplug(seen: &EndEvidence<'_>) -> Option<Doubt> {
         ),
         "keep the CPUs online during a measurement",
     )
+}
+
+pub(super) fn cpus_changed(seen: &EndEvidence<'_>) -> Option<Doubt> {
+    let pinned = &seen.result.facts.placement.pinned_cpus;
+    let pinned: Option<BTreeSet<u32>> = pinned.iter().copied().collect();
+    let pinned = pinned.filter(|cpus| !cpus.is_empty());
+    let pinned = pinned.map(|cpus| cpus.into_iter().collect());
+    let change = AllowedCpusChange::of(&seen.result.readings, pinned)?;
+    doubt(change.text(seen.end), allowed_cpus::REMEDY)
 }
 
 /// Members of one list but not of both.

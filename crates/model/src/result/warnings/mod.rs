@@ -13,6 +13,7 @@ mod timing;
 mod transports;
 
 use crate::plan::Role;
+use crate::result::allowed_cpus;
 use crate::result::end_result::EndResult;
 use crate::result::run::{Run, Warning};
 use crate::result::span::{EndResults, EndSpans, ROLES};
@@ -58,6 +59,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("softnet_drops", End(machines::softnet_drops)),
     ("proc_filtered", End(machines::proc_filtered)),
     ("cpu_hotplug", End(machines::cpu_hotplug)),
+    (allowed_cpus::CODE, End(machines::cpus_changed)),
     ("workers_share_cpus", End(machines::workers_share_cpus)),
     ("governor", End(machines::governor)),
     ("slow_clock", End(machines::slow_clock)),

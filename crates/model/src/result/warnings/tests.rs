@@ -93,6 +93,11 @@ const STREAMS: &[(&str, &str, Change)] = &[
             client(i).readings[2].host.cpu.as_mut().unwrap().per_cpu.remove(&1);
         },
     ),
+    (
+        "cpus_changed",
+        "server: the allowed CPUs were changed in mid-run: its process 0-1 before, 1 after",
+        |input| server(input).readings[1].host.cpus_allowed = Some(vec![1]),
+    ),
     ("workers_share_cpus", "client: 2 workers share the 1 CPU allowed", |input| {
         client(input).facts.host.cpus_allowed = vec![0];
     }),

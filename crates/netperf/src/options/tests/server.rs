@@ -22,11 +22,13 @@ fn netserver_is_told_how_to_serve() {
             ..ServerOptions::default()
         }
     );
-    let line = "--data-port 5000-5010 --allow-client-affinity --idle-timeout=60 --max-memory 1.5G";
+    let line = "--data-port 5000-5010 --allow-client-affinity --idle-timeout=60 \
+                --stall-timeout 7 --max-memory 1.5G";
     let options = netserver(&words(line)).unwrap();
     assert_eq!(options.data_ports, Some(5000..=5010));
     assert!(options.allow_client_affinity);
     assert_eq!(options.idle_timeout, Duration::from_secs(60));
+    assert_eq!(options.stall_timeout, Duration::from_secs(7));
     assert!(!options.allow_udp_send);
     assert!(netserver(&words("--allow-udp-send -D")).unwrap().allow_udp_send);
     assert_eq!(options.max_memory, Some(podperf_model::units::Bytes(3 << 29)));
@@ -43,6 +45,7 @@ fn netserver_is_told_how_to_serve() {
         "--data-port 9-8",
         "--data-port 0",
         "--idle-timeout 0",
+        "--stall-timeout 0",
         "--max-memory 3M",
         "--max-memory all",
         "--policy",

@@ -43,6 +43,7 @@ fn any_end() -> impl Strategy<Value = EndFigures> {
                 ..EndCounters::default()
             },
             cpu: util.map(cpu),
+            allowed_cpus: None,
         },
     )
 }

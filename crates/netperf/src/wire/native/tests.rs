@@ -47,6 +47,7 @@ fn details_come_back_whole() {
         counters: EndCounters { bytes_received, failed_sends: 3, ..EndCounters::default() },
         latency: Some(latency.to_wire()),
         socket: GrantedSocket { cork: true, retransmits: Some(4), ..GrantedSocket::default() },
+        allowed_cpus: Some(AllowedCpusChange { process: None, workers: Some([vec![1], vec![0]]) }),
     };
     let bytes = details.write().unwrap();
     assert_eq!(Details::read(&mut bytes.as_slice()).unwrap(), details);
