@@ -228,7 +228,7 @@ fn a_server_that_may_start_no_thread_says_so_and_serves_on() {
     };
     let server = Server::launch(group.command(program()), &[]);
     server.assert_serves();
-    group.allow_no_more();
+    group.allow_more(0);
     let outcome = podperf_json(&["stream", &server.target(), "-P", "4", "-J"]);
     outcome.assert_failed(3, &[&server.target(), "thread"]);
     group.allow_all();

@@ -1,9 +1,9 @@
 //! A log that no server ever waits for: lines go to a bounded queue, and one thread writes them.
 //!
 //! Enters: lines, from any thread. Leaves: the same lines, in their order, as text or each as an
-//! object of JSON. Left out is what finds
-//! the queue full because nobody reads what is written, what one address brings about beyond a
-//! rate, and what all together do; a later line says how much that was.
+//! object of JSON. Left out is what finds the queue full because nobody reads what is written, what
+//! one address brings about beyond a rate, and what all together do; a later line says how much
+//! that was.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
