@@ -12,6 +12,7 @@ pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod runs;
 pub(crate) mod sandbox;
+pub(crate) mod weather;
 pub(crate) mod wire;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

@@ -7,3 +7,4 @@ mod support;
 mod agreement;
 mod combinations;
 mod faults;
+mod weather;

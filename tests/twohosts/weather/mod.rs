@@ -1,0 +1,2 @@
+//! Runs in bad weather: what the network does is told as it is.
+
