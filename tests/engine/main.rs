@@ -14,6 +14,7 @@ mod faults;
 mod limits;
 mod loopback;
 mod methods;
+mod netperf_output;
 mod netserver;
 mod reaching;
 mod service;

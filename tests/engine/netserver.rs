@@ -151,6 +151,27 @@ fn connections_end_by_the_server_and_the_test_soon_after_its_time_or_by_a_word()
     server.assert_serves();
 }
 
+/// It waited for a minute for the end of a connection that nobody needs any more.
+#[test]
+fn a_test_that_its_client_says_is_over_ends_soon_though_its_connection_stays_open() {
+    let server = Netserver::start(&[]);
+    let mut client = server.client();
+    for request in [OmniRequest { test_length: 600, ..stream(2) }, transactions(1, 1)] {
+        let (_, mut data) = client.begin(&OmniRequest { test_length: 600, ..request.clone() });
+        if request.request_size.is_some() {
+            data.write_all(b"n").unwrap();
+        }
+        data.read_exact(&mut [0]).expect("it has begun");
+        let begun = Instant::now();
+        client.send(&ClientMessage::End.write());
+        let results = client.results();
+        assert_eq!(results.errno, 0, "{results:?}");
+        assert!(results.counters.bytes_sent > 0, "{results:?}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
+    server.assert_serves();
+}
+
 #[test]
 fn datagrams_end_by_an_empty_one_or_by_the_time() {
     let server = Netserver::start(&["--allow-udp-send"]);

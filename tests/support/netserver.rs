@@ -60,7 +60,9 @@ impl Netserver {
         });
         let mut server = Self { child, log, port: 0, idle: [0; 2] };
         let line = server.wait_for_log("listening on ");
-        server.port = line.rsplit(':').next().unwrap().parse().expect("a port");
+        // Text, or the end of an object of JSON.
+        let port = line.trim_end_matches(['"', '}']).rsplit(':').next();
+        server.port = port.unwrap().parse().expect("a port");
         server
     }
 

@@ -66,19 +66,26 @@ impl RunRecord {
     /// A run that is asked for: refused, until more comes of it.
     #[must_use]
     pub fn asked(peer: &str, rule: Option<&str>, plan: &Plan) -> Self {
+        let workload = match plan.workload {
+            Workload::Stream(_) => "stream",
+            Workload::Rr(_) => "rr",
+            Workload::Crr(_) => "crr",
+            Workload::Udp(_) => "udp",
+            Workload::UdpRr(_) => "udp_rr",
+        };
+        Self::new(peer, rule, workload, plan.flows)
+    }
+
+    /// The same of a workload by its name.
+    #[must_use]
+    pub fn new(peer: &str, rule: Option<&str>, workload: &'static str, streams: u32) -> Self {
         Self {
             time: String::new(),
             event: "run",
             peer: peer.to_owned(),
             rule: rule.map(str::to_owned),
-            workload: match plan.workload {
-                Workload::Stream(_) => "stream",
-                Workload::Rr(_) => "rr",
-                Workload::Crr(_) => "crr",
-                Workload::Udp(_) => "udp",
-                Workload::UdpRr(_) => "udp_rr",
-            },
-            streams: plan.flows,
+            workload,
+            streams,
             seconds: 0.0,
             bytes_received: 0,
             bytes_sent: 0,

@@ -39,6 +39,8 @@ pub struct Figures {
     pub native: bool,
     /// Why this is not the whole test, where it is not.
     pub incomplete: Option<String>,
+    /// Interim results of the last iteration, for a document.
+    pub interim: Vec<Interim>,
 }
 
 impl Figures {

@@ -55,6 +55,14 @@ fn netperf(words: &[OsString]) -> u8 {
     let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
     let options = match options::netperf(words, figures) {
         Ok(options) => options,
+        Err(message) if message.status != 0 && options::wants_document(words) => {
+            // The usage behind it is for people.
+            let why = message.out.split("\n\n").chain(message.err.split("\n\n"));
+            let why = why.map(str::trim).find(|text| !text.is_empty()).unwrap_or_default();
+            let document = output::refusal(&options::command_line(words), why);
+            let err = format!("{}{}", message.out, message.err);
+            return print(&ExitMessage { out: format!("{document:#}\n"), err, ..message });
+        }
         Err(message) => return print(&message),
     };
     match client::run(&options) {
@@ -76,12 +84,19 @@ fn netserver(words: &[OsString]) -> u8 {
         .map_or_else(|message| print(&message), |options| server::start(&options))
 }
 
-/// Prints what is said; its exit status. Streams that are gone are no reason for another.
-fn print(refusal: &ExitMessage) -> u8 {
+/// Prints what is said; its exit status, or that of a failure where standard output takes no more.
+fn print(message: &ExitMessage) -> u8 {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(refusal.out.as_bytes());
-    let _ = out.flush();
-    let _ = std::io::stderr().write_all(refusal.err.as_bytes());
-    refusal.status
+    let written = out.write_all(message.out.as_bytes()).and_then(|()| out.flush());
+    // With standard error gone, the exit status alone has to tell.
+    let _ = std::io::stderr().write_all(message.err.as_bytes());
+    match written {
+        Err(error) if !message.out.is_empty() => {
+            let failure = client::unwritten(&error);
+            let _ = std::io::stderr().write_all(failure.err.as_bytes());
+            if message.status == 0 { failure.status } else { message.status }
+        }
+        _ => message.status,
+    }
 }

@@ -141,6 +141,7 @@ fn figures(input: &mut Unstructured<'_>) -> Result<Figures> {
         stopped: *input.choose(&[None, Some(Kind::Interrupted), Some(Kind::Deadline)])?,
         native: input.arbitrary()?,
         incomplete: None,
+        interim: Vec::new(),
     })
 }
 

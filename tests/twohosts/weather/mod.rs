@@ -1,2 +1,1 @@
 //! Runs in bad weather: what the network does is told as it is.
-

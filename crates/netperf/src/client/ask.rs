@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::socket::{GrantedSocket, SocketRequest};
-use crate::data::{DRAIN_TIMEOUT, Job};
+use crate::data::{DRAIN_STALL_TIMEOUT, Job};
 use crate::options::{Buffers, Options, PerEnd};
 use crate::test_kind::{MAX_DATAGRAM_BYTES, NetperfTest, Protocol, TestDirection, TestLength};
 use crate::wire::ask::{
@@ -17,6 +17,12 @@ use podperf_model::plan::Role;
 
 /// A UDP response that has not come after this time is lost, unless `-e` says otherwise.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For the end of a stream that is received, when its time is over: what is still on its way over a
+/// slow link does not belong to the test. The real netserver takes a client that leaves before it
+/// has ended for an error; podperf's is told of the end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+const NATIVE_END_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What is asked of the own data sockets.
 pub(super) fn of_sockets(options: &Options) -> SocketRequest {
@@ -112,7 +118,7 @@ pub(super) fn of_self(
     options: &Options,
     granted: &GrantedSocket,
     payload: Option<Arc<[u8]>>,
-    timed: bool,
+    (timed, native): (bool, bool),
 ) -> Job {
     let data = &options.data;
     let most = |bytes: u32| match options.shape.protocol {
@@ -123,8 +129,13 @@ pub(super) fn of_self(
         asked.unwrap_or_else(|| most(buffer.unwrap_or(MAX_DATAGRAM_BYTES))).max(1)
     };
     let shape = options.shape;
-    let ended_by_sender =
-        shape.direction == TestDirection::Receive && shape.protocol == Protocol::Tcp;
+    let receives = shape.direction == TestDirection::Receive && shape.protocol == Protocol::Tcp;
+    let counted_by_sender = receives && matches!(options.length, TestLength::Units(_));
+    let drain_timeout = match (receives, native) {
+        (false, _) => options.peer_timeout.unwrap_or(DRAIN_STALL_TIMEOUT).min(DRAIN_STALL_TIMEOUT),
+        (true, true) => NATIVE_END_TIMEOUT,
+        (true, false) => END_TIMEOUT,
+    };
     let connects_only = shape.direction == TestDirection::Connect;
     Job {
         role: Role::Client,
@@ -133,7 +144,7 @@ pub(super) fn of_self(
         receive_bytes: size(data.receive_bytes.local, granted.receive_buffer),
         request_bytes: if connects_only { 0 } else { data.request_bytes },
         response_bytes: if connects_only { 0 } else { data.response_bytes },
-        length: if ended_by_sender { TestLength::UntilTold } else { options.length },
+        length: if counted_by_sender { TestLength::UntilTold } else { options.length },
         in_flight: 1 + data.burst.unwrap_or(0),
         streams: options.streams,
         cpu: options.cpus.local,
@@ -143,6 +154,6 @@ pub(super) fn of_self(
         limits_responses: false,
         payload,
         receive_timeout: data.receive_timeout.unwrap_or(RECEIVE_TIMEOUT),
-        drain_timeout: options.peer_timeout.unwrap_or(DRAIN_TIMEOUT).min(DRAIN_TIMEOUT),
+        drain_timeout,
     }
 }

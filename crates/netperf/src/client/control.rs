@@ -21,6 +21,8 @@ use podperf_model::{AddressFamily, on_link_of};
 /// For the answer to a request, and for results after the end, as netperf waits, unless
 /// `--peer-timeout` says otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// For what goes beyond the results, without which they are whole.
+const DETAILS_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the connection, likewise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// An idle control connection is kept known to whatever keeps track of connections on the way, and
@@ -127,7 +129,14 @@ impl ControlClient {
     /// All that a podperf counted over the last test, where it has that to tell.
     pub(super) fn details(&mut self) -> Option<Details> {
         self.send(&ClientMessage::Details.write()).ok()?;
-        Details::read(&mut self.within(self.answer_timeout)).ok()
+        Details::read(&mut self.within(self.answer_timeout.min(DETAILS_TIMEOUT))).ok()
+    }
+
+    /// Whether something comes within `patience`.
+    pub(super) fn is_answered(&self, patience: Duration) -> bool {
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout)
+            .is_ok_and(|ready| ready > 0)
     }
 
     /// The connection, to be read from for so long.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::control::cause;
+use super::diagnosis;
 use crate::data::DataConnections;
 use crate::data::socket::{self, GrantedSocket, SocketRequest};
 use crate::options::ExitMessage;
@@ -107,7 +108,10 @@ impl PreparedSockets {
                     })
                 }
             };
-            connected.push(socket.map_err(|error| failed("connect_data_socket", &error))?);
+            connected.push(socket.map_err(|error| match token {
+                None => not_connected(peer, &error),
+                Some(_) => failed("connect_data_socket", &error),
+            })?);
         }
         Ok(DataConnections::Connected(connected))
     }
@@ -180,6 +184,17 @@ fn bind(socket: &Socket, from: SocketAddr) -> io::Result<()> {
         return podperf_engine::transport::short_lived::bind_address(socket, from);
     }
     socket.bind(&from.into())
+}
+
+/// A data connection that cannot be opened; where nobody answers, the control port did.
+fn not_connected(peer: SocketAddr, error: &io::Error) -> ExitMessage {
+    let failure = failed("connect_data_socket", error);
+    let nobody = [ErrorKind::ConnectionRefused, ErrorKind::TimedOut, ErrorKind::HostUnreachable];
+    if !nobody.contains(&error.kind()) {
+        return failure;
+    }
+    let err = format!("{}netperf: {peer}: {}\n", failure.err, diagnosis::DATA_PORT);
+    ExitMessage { err, ..failure }
 }
 
 /// A data socket that is not to be had.

@@ -54,6 +54,7 @@ impl FinishedTest<'_> {
             stopped: totals.stopped,
             native: false,
             incomplete: incomplete(totals, self.results.is_some()),
+            interim: Vec::new(),
         }
     }
 

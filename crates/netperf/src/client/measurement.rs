@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::TestAnswer;
+use super::diagnosis::Diagnosis;
 use super::dial::{self, Route};
 use super::{TestSession, ask, control, datagram_proof, figures, print, print_error};
 use crate::data::socket::GrantedSocket;
@@ -12,7 +13,7 @@ use crate::data::{DataPhase, PhaseControl, Totals, slow_transfer};
 use crate::figures::{Figures, Interim};
 use crate::options::{ExitMessage, Options};
 use crate::output;
-use crate::test_kind::{Protocol, TestDirection};
+use crate::test_kind::{Protocol, TestDirection, TestLength};
 use crate::wire::native::{ClientMessage, ConnectionToken, Details, Extensions, read_token};
 use crate::wire::reply::{OmniResponse, OmniResults};
 use podperf_model::AddressFamily;
@@ -21,8 +22,10 @@ use podperf_model::latency::Latencies;
 
 /// After a data phase that broke off, netserver may have nothing more to say.
 const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// A netserver that sends goes on for this long beyond its time at the most.
-const MAX_OVERTIME: Duration = Duration::from_secs(20);
+/// How long nothing may move in a test that only its count ends.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interim results that one document holds.
+const MAX_INTERIM_RESULTS: usize = 100_000;
 /// Bytes of a fill file that are used: a few messages' worth, repeated.
 const MAX_FILL_BYTES: usize = 1 << 20;
 
@@ -53,18 +56,28 @@ pub(super) fn once(options: &Options, session: &mut TestSession) -> Result<Figur
     let port = if token.is_some() { session.control.peer.port() } else { response.data_port };
     let connected = prepared.connect(shape, &route, (port, token), &sockets)?;
     let notice = if native { datagram_proof::begin(options, &connected) } else { None };
-    let job = ask::of_self(options, &granted, session.payload.clone(), timed);
+    let job = ask::of_self(options, &granted, session.payload.clone(), (timed, native));
     let phase = DataPhase::prepare(job.clone(), connected).map_err(ExitMessage::because)?;
-    let mut totals = run_phase(options, session, phase);
+    let (mut totals, interim) = run_phase(options, session, phase);
     drop(notice);
-    let results = results(options, session, &mut totals)?;
-    let details =
-        results.as_ref().filter(|_| session.native).and_then(|_| session.control.details());
+    let mut data_peer = route.peer;
+    data_peer.set_port(port);
+    let diagnosis = Diagnosis { options, data_peer, shares_port: token.is_some() };
+    if diagnosis.may_be_elsewhere(&totals) {
+        // A netserver that waits for the data says what it has.
+        session.control.send(&ClientMessage::End.write())?;
+    }
+    let broken = diagnosis.is_broken(&totals);
+    let says_late_end = native && shape.protocol == Protocol::Udp;
+    let results = results(session, &mut totals, (broken, says_late_end))?;
+    totals.errors.splice(0..0, diagnosis.cause(&totals, results.as_ref()));
+    let more = results.as_ref().filter(|_| session.native && !broken);
+    let details = more.and_then(|_| session.control.details());
     let remote_latency = details.as_ref().and_then(|told| latency(told, session.control.peer));
     let granted = &granted;
     let test =
         figures::FinishedTest { options, job: &job, granted, totals, response, results, details };
-    Ok(Figures { native, remote_latency, ..test.figures() })
+    Ok(Figures { native, remote_latency, interim, ..test.figures() })
 }
 
 /// Says on standard error that a congestion control is not to be had; netperf goes on in silence.
@@ -127,21 +140,23 @@ fn arrange(
     Ok(read_token(&session.control.ask(&ClientMessage::ConnectionToken.write())?))
 }
 
-/// The data phase, watched.
-fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Totals {
+/// The data phase, watched, and the interim results that a document shows.
+fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> (Totals, Vec<Interim>) {
     let guard = session.control.watch(&session.stop_sender);
-    // The result says what cannot be written.
-    let mut show = |interim: Interim| drop(print(&output::interim(options, &interim)));
+    let mut kept = Vec::new();
+    let mut show = |interim: Interim| {
+        if !options.json {
+            // The result says what cannot be written.
+            drop(print(&output::interim(options, &interim)));
+        } else if kept.len() < MAX_INTERIM_RESULTS {
+            kept.push(interim);
+        }
+    };
     let interim = options.interim.map(|every| {
         let show: &mut dyn FnMut(Interim) = &mut show;
         (every, show)
     });
     let receives = options.shape.direction == TestDirection::Receive;
-    let limit = options
-        .length
-        .time()
-        .filter(|_| receives)
-        .map(|time| time + options.peer_timeout.unwrap_or(MAX_OVERTIME).min(MAX_OVERTIME));
     let stall_timeout = stall_timeout(options);
     // Who receives, and who makes connections, has no other way to say that it is over.
     let says_end = session.native && (receives || !options.shape.direction.lasts());
@@ -154,41 +169,46 @@ fn run_phase(options: &Options, session: &TestSession, phase: DataPhase) -> Tota
     };
     let mut totals = phase.run(PhaseControl {
         stop: &session.stop,
-        limit,
+        limit: None,
         stall_timeout,
         interim,
         ending: &mut ending,
     });
     drop(guard);
-    if let Some(timeout) = stall_timeout.filter(|_| totals.stalled) {
-        let cause = format!("not a byte has moved for {} s", timeout.as_secs_f64());
+    if let Some(idle) = totals.stalled {
+        let cause = format!("not a byte has moved for {} s", idle.as_secs_f64().round());
         let error = Error::new(Kind::Incomplete, "go on with the test", cause)
             .with_code(Code::Timeout)
             .with_peer(session.control.peer);
         totals.errors.insert(0, error);
     }
-    totals
+    (totals, kept)
 }
 
 /// How long nothing may move: as long as netserver may be silent, if that was said, and longer
-/// where this end itself pauses, or sizes may take their time.
+/// where this end itself pauses, or sizes may take their time. Without it a test by time rides out
+/// whatever its time allows, as netperf's does.
 fn stall_timeout(options: &Options) -> Option<Duration> {
     let bursts = options.pace.local.map_or(Duration::ZERO, |pace| pace.every * 2);
     let data = &options.data;
     let bytes = u64::from(data.request_bytes) + u64::from(data.response_bytes);
     let slow = if options.shape.direction.lasts() { Duration::ZERO } else { slow_transfer(bytes) };
-    options.peer_timeout.map(|timeout| timeout + bursts + slow)
+    let counted = matches!(options.length, TestLength::Units(_)).then_some(STALL_TIMEOUT);
+    options.peer_timeout.or(counted).map(|timeout| timeout + bursts + slow)
 }
 
-/// netserver's half. Where the own one broke off, it is no surprise if there is none.
+/// netserver's half. Where the own one is `broken`, it is no surprise if there is none. A podperf
+/// that got no datagram does not know that the test is over: it is told, when those that are still
+/// on their way had time to arrive.
 fn results(
-    options: &Options,
     session: &mut TestSession,
     totals: &mut Totals,
+    (broken, says_late_end): (bool, bool),
 ) -> Result<Option<OmniResults>, ExitMessage> {
-    let broken = !totals.errors.is_empty() || totals.stopped == Some(Kind::Incomplete);
-    let cut = totals.stopped.is_some() && options.shape.direction == TestDirection::Receive;
-    let patience = (broken || cut).then_some(SHORT_ANSWER_TIMEOUT);
+    let patience = broken.then_some(SHORT_ANSWER_TIMEOUT);
+    if says_late_end && !session.control.is_answered(SHORT_ANSWER_TIMEOUT) {
+        session.control.send(&ClientMessage::End.write())?;
+    }
     match session.control.results(patience) {
         Ok(TestAnswer::Results(message)) => Ok(Some(OmniResults::read(&message))),
         Ok(TestAnswer::Ended(why)) => {
@@ -204,7 +224,7 @@ fn results(
             totals.errors = vec![ending.with_code(Code::Signal)];
             Ok(None)
         }
-        Err(_) if broken || cut => Ok(None),
+        Err(_) if broken => Ok(None),
         Err(refusal) => Err(refusal),
     }
 }
@@ -263,4 +283,26 @@ pub(super) fn random_uuid() -> String {
     octets[8] = octets[8] & 0x3f | 0x80;
     let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{SelectableFigures, netperf};
+
+    #[test]
+    fn only_a_test_by_count_ends_by_itself_where_nothing_moves() {
+        let figures = SelectableFigures { is_name: output::is_name, listing: output::listing };
+        let timeout = |words: &str| {
+            let words: Vec<_> = words.split_whitespace().map(Into::into).collect();
+            stall_timeout(&netperf(&words, figures).unwrap()).map(|timeout| timeout.as_secs())
+        };
+        assert_eq!([timeout("-l 5"), timeout("-l 0")], [None; 2]);
+        assert_eq!([timeout("-l -5"), timeout("-t TCP_CRR -l -5")], [Some(30); 2]);
+        assert_eq!(timeout("-l -5 -b 1 -w 2s"), Some(34));
+        assert_eq!(
+            [timeout("-l 5 --peer-timeout 3"), timeout("-l -5 --peer-timeout 3")],
+            [Some(3); 2]
+        );
+    }
 }

@@ -5,6 +5,7 @@
 mod ask;
 mod control;
 mod datagram_proof;
+mod diagnosis;
 mod dial;
 mod figures;
 mod measurement;
@@ -31,6 +32,8 @@ const CPU_RATE: &str = "100";
 const MAX_CPU_RATE_PER_SECOND: f32 = 1e12;
 /// After a SIGTERM it shows what there is within so long, or ends without.
 const TERMINATION: Duration = Duration::from_secs(4);
+/// netperf's exit status where no connection of a test of connections can be opened.
+const NEVER_CONNECTED: u8 = 255;
 /// As a shell tells that SIGTERM ended a process.
 const TERMINATED: u8 = 143;
 
@@ -156,7 +159,8 @@ fn finish(options: &Options, figures: &Figures, facts: &output::Facts) -> Result
         output::rate(options, figures),
         figures.elapsed_seconds
     ));
-    Ok(1)
+    let connected = options.shape.direction.lasts() || figures.transactions_per_second > Some(0.0);
+    Ok(if connected { 1 } else { NEVER_CONNECTED })
 }
 
 /// What `-u` said, or a new one.
@@ -177,7 +181,7 @@ fn print_all(text: &str) -> Result<u8, ExitMessage> {
 }
 
 /// What cannot be written: a reader that is gone wants to know nothing more.
-fn unwritten(error: &io::Error) -> ExitMessage {
+pub(crate) fn unwritten(error: &io::Error) -> ExitMessage {
     if error.kind() == ErrorKind::BrokenPipe {
         return ExitMessage::failure("");
     }

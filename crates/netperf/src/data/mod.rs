@@ -5,6 +5,7 @@
 //! measured when something went wrong. Nothing here knows of the control connection or of output.
 
 pub(super) mod cpu;
+mod interim;
 mod phase;
 mod plan;
 pub mod socket;
@@ -21,7 +22,7 @@ use socket2::Socket;
 
 use super::figures::{CpuPercent, EndCounters, GrantedSocket, Interim};
 use super::test_kind::{TestLength, TestShape};
-pub use phase::{DRAIN_TIMEOUT, DataPhase};
+pub use phase::{DRAIN_STALL_TIMEOUT, DataPhase};
 use podperf_engine::metrics::memory_limits::memory_conditions;
 use podperf_engine::metrics::roots::Roots;
 use podperf_engine::transport::short_lived::{Connector, SessionListener};
@@ -70,7 +71,8 @@ pub struct Job {
     pub payload: Option<Arc<[u8]>>,
     /// A UDP response that has not come after this time is lost.
     pub receive_timeout: Duration,
-    /// For what is owed when the time is over.
+    /// When the time is over: how long nothing may move of what is owed. Of a stream that is
+    /// received, where nothing is: how long its end may take.
     pub drain_timeout: Duration,
 }
 
@@ -105,7 +107,7 @@ pub struct PhaseControl<'a> {
     pub stop: &'a Receiver<Kind>,
     /// When whatever has not ended is broken off.
     pub limit: Option<Duration>,
-    /// After how long without anything moved it is broken off.
+    /// After how long without anything moved it is broken off; absent: not before its time.
     pub stall_timeout: Option<Duration>,
     /// How often interim results are wanted, and by whom.
     pub interim: Option<(Duration, &'a mut dyn FnMut(Interim))>,
@@ -133,8 +135,14 @@ pub struct Totals {
     pub tcp_info: Option<RawTcpInfo>,
     /// What went wrong.
     pub errors: Vec<Error>,
-    /// It was broken off because nothing moved.
-    pub stalled: bool,
+    /// It was broken off because nothing had moved for so long.
+    pub stalled: Option<Duration>,
+    /// For how long nothing had moved at the end of its time, at the least.
+    pub idle: Duration,
+    /// Bytes of a client's streams that the peer's kernel has.
+    pub delivered: u64,
+    /// Of connections that do not last, at least one stood.
+    pub connected: bool,
     /// Why it ended before its time.
     pub stopped: Option<Kind>,
 }

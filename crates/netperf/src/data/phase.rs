@@ -2,15 +2,16 @@
 
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 use socket2::Socket;
 
+use super::interim::{InterimCounts, InterimTimer};
 use super::socket::granted;
-use super::stall::StallWatch;
+use super::stall::{Moved, StallWatch, delivered, handed_over, queued, slow_transfer};
 use super::{DataConnections, Job, PhaseControl, Totals, cpu, memory_needed, plan};
-use crate::figures::{EndCounters, Interim};
+use crate::figures::EndCounters;
 use crate::test_kind::{Protocol, TestDirection};
 use podperf_engine::engine::{Engine, EngineSetup};
 use podperf_engine::metrics::memory_limits::memory_budget;
@@ -26,9 +27,16 @@ use podperf_model::result::end_result::{EndReport, FlowReport};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::tcp_info;
 
-/// For what is under way when the time is over: streams to be read to their end, responses to come.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for datagrams and connections, where nothing is owed.
+/// For what is under way when the time is over, streams to be read to their end and responses to
+/// come, beyond what it takes over a slow link.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// After which it is given up where nothing moves any more.
+pub const DRAIN_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same where nothing ever arrived: TCP has sent its first bytes four times by then.
+const UNREACHED_STALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same on a server whose client has said that the test is over.
+const ENDED_STALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// For datagrams and connections, where nothing is owed.
 const UNACKNOWLEDGED_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One end, ready to start.
@@ -79,15 +87,18 @@ impl DataPhase {
 
     /// Runs it to its end.
     pub fn run(mut self, control: PhaseControl<'_>) -> Totals {
+        let delivered_before = handed_over(&self.sockets);
         let before = self.engine.start().unwrap_or_default();
         let began = Instant::now();
         let mut run = PhaseState {
             timer: self.job.length.time().map(|time| began + time),
             limit: control.limit.map(|limit| began + limit),
-            stall: control.stall_timeout.map(StallWatch::new),
+            stall: StallWatch::new(control.stall_timeout, self.moved()),
             interim: control.interim.map(|(every, watch)| InterimTimer::new(every, began, watch)),
             began,
+            delivered_before,
             ended: None,
+            is_told: false,
             late: None,
             ending: control.ending,
             totals: Totals::default(),
@@ -99,10 +110,10 @@ impl DataPhase {
     /// Waits for whatever comes first. False: it is broken off.
     fn step(&mut self, run: &mut PhaseState<'_>, stop: &Receiver<Kind>) -> bool {
         let next = |time: Option<Instant>| time.map_or_else(never, at);
-        let tick = next(run.interim.as_ref().map(|interim| interim.due));
+        let tick = next(run.interim.as_ref().map(InterimTimer::due));
         let ending = run.ended.is_some();
         let (timer, late) = (next(run.timer.filter(|_| !ending)), next(run.late));
-        let (limit, look) = (next(run.limit), next(run.stall.as_ref().map(StallWatch::due)));
+        let (limit, look) = (next(run.limit), at(run.stall.due()));
         let stop = if ending { &never() } else { stop };
         select! {
             recv(self.engine.events()) -> ended => {
@@ -112,17 +123,18 @@ impl DataPhase {
                         let _ = socket.shutdown(Shutdown::Write);
                     }
                     run.totals.errors.extend(self.engine.note(ended));
+                    // Without one of its streams a test is not what was asked for.
+                    return self.job.role == Role::Server || run.totals.errors.is_empty();
                 }
             }
             recv(tick) -> _ => {
-                let progress = self.engine.progress();
+                let progress = self.progress(run.delivered_before);
                 if let Some(interim) = &mut run.interim { interim.take(progress, Instant::now()) }
             }
             recv(look) -> _ => {
-                let progress = self.engine.progress();
-                let stall = run.stall.as_mut();
-                if stall.is_some_and(|stall| stall.is_stalled(progress, &self.sockets)) {
-                    run.totals.stalled = true;
+                if let Some(idle) = run.stall.look(self.moved()) {
+                    // What its client does not want any more is not missed.
+                    run.totals.stalled = Some(idle).filter(|_| !run.is_told);
                     return false;
                 }
             }
@@ -133,12 +145,14 @@ impl DataPhase {
                 if kind == Kind::Incomplete {
                     return false;
                 }
+                run.is_told = self.job.role == Role::Server;
                 self.end(run);
             }
             recv(late) -> _ => {
                 // Datagrams have no end that anybody waits for.
-                if self.owes() {
-                    run.totals.errors.push(unfinished(self.job.drain_timeout));
+                if self.owes() && !run.is_told {
+                    let ended = run.ended.unwrap_or(run.began);
+                    run.totals.errors.push(unfinished(ended.elapsed()));
                 }
                 return false;
             }
@@ -152,13 +166,65 @@ impl DataPhase {
 
     /// The time is over. Of transactions and datagrams it is the end of the window.
     fn end(&mut self, run: &mut PhaseState<'_>) {
-        run.ended = Some(Instant::now());
-        run.late = Some(
-            Instant::now()
-                + if self.owes() { self.job.drain_timeout } else { UNACKNOWLEDGED_DRAIN_TIMEOUT },
-        );
+        let now = Instant::now();
+        run.ended = Some(now);
+        // What a server counts after its time counts for something all the same: for a policy.
+        if let Some(interim) = run.interim.take_if(|_| self.job.role == Role::Client) {
+            interim.last(self.progress(run.delivered_before), now);
+        }
+        run.totals.idle = self.idle(run);
+        let drain = if self.owes() {
+            let patience = self.drain_patience(run);
+            run.stall = StallWatch::new(Some(patience), self.moved());
+            DRAIN_TIMEOUT + slow_transfer(queued(&self.sockets))
+        } else if self.lasts() && self.job.role == Role::Client {
+            self.job.drain_timeout
+        } else {
+            UNACKNOWLEDGED_DRAIN_TIMEOUT
+        };
+        run.late = Some(now + drain);
         self.engine.wind_down();
         (run.ending)();
+    }
+
+    /// For how long nothing may move of what is owed.
+    fn drain_patience(&self, run: &PhaseState<'_>) -> Duration {
+        let [_, received, _] = self.engine.progress();
+        if run.is_told {
+            ENDED_STALL_TIMEOUT
+        } else if received == 0 && delivered(&self.sockets) <= run.delivered_before {
+            self.job.drain_timeout.min(UNREACHED_STALL_TIMEOUT)
+        } else {
+            self.job.drain_timeout
+        }
+    }
+
+    /// For how long nothing had moved, as far as that was looked at.
+    fn idle(&self, run: &mut PhaseState<'_>) -> Duration {
+        run.stall.look(self.moved());
+        run.stall.idle()
+    }
+
+    fn moved(&self) -> Moved {
+        Moved::of(self.engine.progress(), &self.sockets, &self.job)
+    }
+
+    /// What an interim result is of. Of a stream that is sent, it is what the peer's kernel has:
+    /// a send buffer takes megabytes at once, and then nothing for as long as they are on the way.
+    fn progress(&self, delivered_before: u64) -> InterimCounts {
+        let [sent, received, transactions] = self.engine.progress();
+        let sent = if self.sends_stream() {
+            delivered(&self.sockets).saturating_sub(delivered_before)
+        } else {
+            sent
+        };
+        InterimCounts { bytes: sent + received, transactions }
+    }
+
+    /// A client's stream to its server.
+    fn sends_stream(&self) -> bool {
+        let shape = self.job.shape;
+        self.job.role == Role::Client && self.lasts() && shape.direction == TestDirection::Send
     }
 
     /// Connections that last come to an end that both ends know.
@@ -176,16 +242,23 @@ impl DataPhase {
     }
 
     /// Streams end when their last byte is there, all else when it was told to end.
-    fn finish(mut self, run: PhaseState<'_>, before: &Reading) -> Totals {
+    fn finish(mut self, mut run: PhaseState<'_>, before: &Reading) -> Totals {
         let now = Instant::now();
         let end = match run.ended {
             Some(ended) if !self.lasts() || self.job.shape.direction.transacts() => ended,
             _ => now,
         };
+        if run.ended.is_none() {
+            run.totals.idle = self.idle(&mut run);
+        }
         let mut totals = run.totals;
         totals.elapsed = end - run.began;
-        if let Some(mut interim) = run.interim {
-            interim.last(self.engine.progress(), end);
+        if let Some(interim) = run.interim {
+            let progress = self.progress(run.delivered_before);
+            match self.job.role {
+                Role::Client => interim.last(progress, end),
+                Role::Server => interim.rest(progress, end),
+            }
         }
         let after = self.engine.read_counters();
         totals.cpu = cpu::between(before, &after);
@@ -195,9 +268,11 @@ impl DataPhase {
         totals.end.retransmits = resent.reduce(u32::saturating_add);
         let first = self.sockets.first();
         totals.tcp_info = first.and_then(|socket| tcp_info::tcp_info(socket.as_fd()).ok());
+        totals.delivered = delivered(&self.sockets).saturating_sub(run.delivered_before);
         let [_, _, transactions] = self.engine.progress();
         let report = self.engine.stop(Duration::ZERO);
         totals.counters = counters(&report, transactions, &self.job);
+        totals.connected = report.connect_time.is_some_and(|times| times.max_ns > 0);
         totals.latency = report.latency.and_then(|latency| Latencies::from_wire(&latency).ok());
         totals.errors.extend(report.errors);
         totals
@@ -209,10 +284,14 @@ struct PhaseState<'a> {
     began: Instant,
     timer: Option<Instant>,
     limit: Option<Instant>,
-    stall: Option<StallWatch>,
+    stall: StallWatch,
     interim: Option<InterimTimer<'a>>,
+    /// What the peer's kernel had before the start.
+    delivered_before: u64,
     /// When it was told to come to an end.
     ended: Option<Instant>,
+    /// A server's client has said that it is over, or may have no more.
+    is_told: bool,
     /// When it has to have come to it.
     late: Option<Instant>,
     ending: &'a mut dyn FnMut(),
@@ -273,55 +352,4 @@ fn counters(report: &EndReport, completed: u64, job: &Job) -> EndCounters {
         };
     }
     counters
-}
-
-/// Interim results, each as long as asked, however late a look comes.
-struct InterimTimer<'a> {
-    every: Duration,
-    due: Instant,
-    since: Instant,
-    before: [u64; 3],
-    number: u32,
-    watch: &'a mut dyn FnMut(Interim),
-}
-
-impl<'a> InterimTimer<'a> {
-    fn new(every: Duration, began: Instant, watch: &'a mut dyn FnMut(Interim)) -> Self {
-        Self { every, due: began + every, since: began, before: [0; 3], number: 0, watch }
-    }
-
-    fn take(&mut self, progress: [u64; 3], now: Instant) {
-        self.report(progress, now);
-        self.due += self.every;
-        // Ticks that were slept through are not made up for.
-        while self.due <= now {
-            self.due += self.every;
-        }
-    }
-
-    /// The rest, however short.
-    fn last(&mut self, progress: [u64; 3], end: Instant) {
-        if end > self.since {
-            self.report(progress, end);
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-    fn report(&mut self, progress: [u64; 3], now: Instant) {
-        let [sent, received, transactions] = progress;
-        let [sent_before, received_before, transactions_before] = self.before;
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall = wall.saturating_sub(now.elapsed());
-        let bytes = (sent - sent_before) + (received - received_before);
-        (self.watch)(Interim {
-            number: self.number,
-            bytes,
-            transactions: transactions - transactions_before,
-            seconds: (now - self.since).as_secs_f64(),
-            ending_seconds: wall.as_millis() as f64 / 1e3,
-        });
-        self.number += 1;
-        self.before = progress;
-        self.since = now;
-    }
 }

@@ -14,7 +14,12 @@ use crate::test_kind::{Protocol, TestDirection, TestLength};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn job(role: Role, protocol: Protocol, direction: TestDirection, length: TestLength) -> Job {
+pub(super) fn job(
+    role: Role,
+    protocol: Protocol,
+    direction: TestDirection,
+    length: TestLength,
+) -> Job {
     Job {
         role,
         shape: TestShape { protocol, direction },
@@ -32,7 +37,7 @@ fn job(role: Role, protocol: Protocol, direction: TestDirection, length: TestLen
         limits_responses: false,
         payload: None,
         receive_timeout: Duration::from_millis(200),
-        drain_timeout: DRAIN_TIMEOUT,
+        drain_timeout: DRAIN_STALL_TIMEOUT,
     }
 }
 
@@ -171,7 +176,7 @@ fn sends_of_datagrams_that_fail_are_counted() {
 }
 
 #[test]
-fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
+fn interim_results_of_a_stream_tell_what_has_arrived() {
     let length = TestLength::Time(Duration::from_millis(250));
     let (here, there) = pairs(Protocol::Tcp, 1);
     let (_keep, never): (Sender<Kind>, _) = bounded(1);
@@ -188,8 +193,11 @@ fn interim_results_are_as_long_as_asked_and_the_rest_is_told() {
         interim: Some((Duration::from_millis(100), &mut |interim| seen.push(interim))),
         ending: &mut || {},
     });
+    // What the peer had by then, which is no more than what was handed over.
     let total: u64 = seen.iter().map(|interim| interim.bytes).sum();
-    assert_eq!(total, own.counters.bytes_sent);
+    assert!((1..=own.counters.bytes_sent).contains(&total), "{total} of {own:?}");
+    // The kernel counts the end of the stream as acknowledged too.
+    assert!(own.delivered - own.counters.bytes_sent <= 1, "{own:?}");
     assert!(seen.len() >= 2, "{seen:?}");
     assert_eq!(seen[1].number, 1);
     other.join().unwrap();

@@ -27,7 +27,15 @@ pub fn netperf(
     Ok(Box::new(settle(partial)?))
 }
 
-fn command_line(words: &[OsString]) -> String {
+/// Whether a command line asks for a document, be it understood or not.
+#[must_use]
+pub fn wants_document(words: &[OsString]) -> bool {
+    words.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
+/// The words joined by blanks.
+#[must_use]
+pub fn command_line(words: &[OsString]) -> String {
     let words = words.iter().map(|word| word.to_string_lossy());
     std::iter::once("netperf".into()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -23,7 +23,7 @@ mod tests;
 use podperf_model::AddressFamily;
 use std::time::Duration;
 
-pub use self::client::netperf;
+pub use self::client::{command_line, netperf, wants_document};
 pub use self::server::{ServerOptions, netserver};
 use super::test_kind::{NetperfTest, TestLength, TestShape};
 use podperf_engine::workload::compat::Pace;

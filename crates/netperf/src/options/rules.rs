@@ -13,6 +13,10 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     if options.confidence.is_some() && options.length == TestLength::UntilTold {
         return Err("-l 0 goes on until a signal: -I and -i need a length".to_owned());
     }
+    if options.json && prints_a_word(options) {
+        let test = options.test.name();
+        return Err(format!("--json: {test} measures nothing and prints one value; leave it out"));
+    }
     if options.json && data.selection.is_some() {
         return Err("--json prints everything: leave out -o, -O and -k, or --json".to_owned());
     }
@@ -24,6 +28,10 @@ pub(super) fn check(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
+const fn prints_a_word(options: &Options) -> bool {
+    matches!(options.test, NetperfTest::Uuid | NetperfTest::LocCpu | NetperfTest::RemCpu)
+}
+
 fn check_streams(options: &Options) -> Result<(), String> {
     let streams = options.streams;
     if streams == 1 {
@@ -32,7 +40,7 @@ fn check_streams(options: &Options) -> Result<(), String> {
     if streams > MAX_STREAMS {
         return Err(format!("--streams {streams}: at most {MAX_STREAMS}"));
     }
-    if matches!(options.test, NetperfTest::Uuid | NetperfTest::LocCpu | NetperfTest::RemCpu) {
+    if prints_a_word(options) {
         return Err("--streams: this test has no data connections".to_owned());
     }
     if !options.shape.direction.lasts() {

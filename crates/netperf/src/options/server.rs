@@ -2,6 +2,7 @@
 //!
 //! Enters: words. Leaves: what to serve, or the refusal; that of `-V` has exit status 0.
 
+use podperf_engine::net::LogFormat;
 use podperf_model::AddressFamily;
 use podperf_model::plan::ClientPermissions;
 use podperf_model::units::{Bytes, Invalid};
@@ -14,8 +15,8 @@ use super::words::{Word, Words};
 use super::{ExitMessage, defaults, global, number, usage};
 
 const VALUED: &str = "LnpvZ";
-const LONG_VALUED: [&str; 6] =
-    ["data-port", "drain", "idle-timeout", "max-memory", "policy", "stall-timeout"];
+const LONG_VALUED: [&str; 7] =
+    ["data-port", "drain", "idle-timeout", "log", "max-memory", "policy", "stall-timeout"];
 /// A test takes about one MiB, and half of the budget.
 const MIN_MEMORY: Bytes = Bytes(4 << 20);
 
@@ -50,6 +51,8 @@ pub struct ServerOptions {
     pub stall_timeout: Duration,
     /// `--drain`: how long tests under way may go on when netserver is to end.
     pub drain: Duration,
+    /// `--log`: how the log is written; absent: as text, where `-d` asks for one.
+    pub log: Option<LogFormat>,
     /// `--policy`: the file that says who may come and how much each may have.
     pub policy: Option<PathBuf>,
     /// `--max-memory`: of all tests together; absent: what follows from the limits of this process.
@@ -83,6 +86,7 @@ impl Default for ServerOptions {
             // Longer than a path is out while routes change, and TCP's first five retransmissions.
             stall_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(3),
+            log: None,
             policy: None,
             max_memory: None,
         }
@@ -183,6 +187,14 @@ fn long(name: &str, value: &str, options: &mut ServerOptions) -> Result<(), Stri
             &mut options.stall_timeout
         };
         *of = timeout;
+        return Ok(());
+    }
+    if name == "log" {
+        options.log = Some(match value {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err("neither text nor json".to_owned()),
+        });
         return Ok(());
     }
     if name == "drain" {

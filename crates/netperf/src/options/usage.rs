@@ -122,6 +122,7 @@ podperf's own:
   --allow-udp-send          datagrams are sent before the client has proved that it wants them
   --drain SEC               at SIGTERM or SIGINT, tests under way may go on so long (3)
   --idle-timeout SEC        end a connection that is silent so long between tests (300)
+  --log text|json           log what happens; json: an object a line, one for each test
   --max-memory SIZE         memory of all tests together, of which one takes at most half
   --stall-timeout SEC       end a test in which nothing moves for so long (20)
   --policy FILE             who may come and how much each may have (docs/SERVER.md)

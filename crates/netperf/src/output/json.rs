@@ -6,7 +6,7 @@ use super::banner::direction;
 use super::extras::round_trip_us;
 use super::view::{TestEnd, View};
 use super::{Facts, Names};
-use crate::figures::{CpuPercent, EndCounters, Figures};
+use crate::figures::{CpuPercent, EndCounters, Figures, Interim};
 use crate::options::Options;
 use crate::test_kind::TestLength;
 use podperf_model::latency::Latencies;
@@ -40,9 +40,21 @@ pub fn json(options: &Options, figures: &Figures, facts: &Facts) -> Value {
         "local": end(&view, TestEnd::Local, &names.local_name, &names.local_address),
         "remote": end(&view, TestEnd::Remote, &names.remote_name, &names.remote_address),
         "confidence": confidence(&view),
+        "interim": figures.interim.iter().map(|one| interim(options, one)).collect::<Vec<_>>(),
         "warnings": warnings(figures),
         "native": figures.native,
         "incomplete": figures.incomplete,
+    })
+}
+
+fn interim(options: &Options, one: &Interim) -> Value {
+    let transacts = options.shape.direction.transacts();
+    let a_second = |count: u64| super::units::per(super::units::float(count), one.seconds);
+    value!({
+        "seconds": one.seconds,
+        "end_unix_seconds": one.ending_seconds,
+        "throughput_bits_per_second": a_second(one.bytes) * 8.0,
+        "transactions_per_second": transacts.then(|| a_second(one.transactions)),
     })
 }
 
@@ -61,6 +73,19 @@ pub fn failure(options: &Options, reason: &str) -> Value {
         "schema": SCHEMA,
         "tag": options.brand,
         "options": asked(options),
+        "elapsed_seconds": null,
+        "throughput_bits_per_second": null,
+        "incomplete": reason,
+    })
+}
+
+/// The document of a command line that is not carried out.
+#[must_use]
+pub fn refusal(command_line: &str, reason: &str) -> Value {
+    value!({
+        "schema": SCHEMA,
+        "tag": null,
+        "options": {"command_line": command_line},
         "elapsed_seconds": null,
         "throughput_bits_per_second": null,
         "incomplete": reason,

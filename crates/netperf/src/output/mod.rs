@@ -25,7 +25,7 @@ use view::View;
 
 pub use banner::{Names, banner};
 pub use interim::interim;
-pub use json::{SCHEMA, failure, json};
+pub use json::{SCHEMA, failure, json, refusal};
 pub use omni::listing;
 pub use selectors::is_name;
 pub use tcp_info::tcp_info;

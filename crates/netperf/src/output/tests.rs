@@ -74,6 +74,7 @@ fn figures(local: EndFigures, remote: EndFigures, bytes_per_second: f64) -> Figu
         stopped: None,
         native: false,
         incomplete: None,
+        interim: Vec::new(),
     }
 }
 

@@ -15,7 +15,9 @@ use super::order::Order;
 use super::policy_check::TestMeter;
 use super::wait_for_data::{NoTotals, TestContext};
 use super::watch::beside;
-use crate::data::{DRAIN_TIMEOUT, DataConnections, DataPhase, Job, PhaseControl, Totals, cpu};
+use crate::data::{
+    DRAIN_STALL_TIMEOUT, DataConnections, DataPhase, Job, PhaseControl, Totals, cpu,
+};
 use crate::figures::{CpuPercent, Interim};
 use crate::test_kind::{MAX_DATAGRAM_BYTES, Protocol, TestDirection, TestLength};
 use podperf_engine::metrics::flow;
@@ -71,7 +73,7 @@ pub(super) fn run_test(
         (gauge.correct(totals), gauge.over)
     });
     let (totals, over) = ended;
-    if totals.stalled {
+    if totals.stalled.is_some() {
         return Err(NoTotals::Stalled);
     }
     if !there? || totals.stopped == Some(Kind::Incomplete) {
@@ -171,7 +173,7 @@ fn job(order: &Order, data_socket: &DataSocket) -> Job {
         limits_responses: !order.sends_unproved,
         payload: Some(Arc::from(PAYLOAD)),
         receive_timeout: UNUSED_RECEIVE_TIMEOUT,
-        drain_timeout: DRAIN_TIMEOUT,
+        drain_timeout: DRAIN_STALL_TIMEOUT,
     }
 }
 

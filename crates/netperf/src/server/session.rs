@@ -1,37 +1,34 @@
 //! One client: its messages, one after the other, until it ends the connection.
 
+mod one_test;
+
 use std::mem;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::answers::{calibration, response, results, unknown};
+use super::answers::{calibration, unknown};
 use super::control::{ControlChannel, is_readable};
 use super::data_reservation::{DataReservation, DataReservations};
-use super::data_socket::{self, DataSocket};
-use super::order::Order;
-use super::policy_check::{self, NotAdmitted, NotOpened, TestMeter};
-use super::privileges;
-use super::run_test::{self, run_test};
-use super::wait_for_data::{NoTotals, Patience, SetupDeadline, TestContext};
-use crate::data::Totals;
+use super::policy_check;
 use crate::options::ServerOptions;
-use crate::test_kind::{MAX_STREAMS, Protocol};
+use crate::test_kind::MAX_STREAMS;
 use crate::wire::dialect::Dialect;
 use crate::wire::native::{
     ClientMessage, Details, Extensions, Identity, answer, token_answer, with_words,
 };
 use crate::wire::{WireMessage, kind};
-use podperf_engine::net::{Log, MemoryAccount, MemoryReservation};
-use podperf_engine::policy::{Admission, AdmittedClient, AdmittedRun, Refusal};
+use podperf_engine::net::{Log, MemoryAccount, RunSink};
+use podperf_engine::policy::{Admission, AdmittedClient, Refusal};
 use podperf_model::error::{Code, Result};
-use podperf_model::latency::Latencies;
-use podperf_model::plan::ALLOW_AFFINITY;
+use podperf_model::run_record::RunRecord;
 
 /// What all sessions share.
 #[derive(Clone, Copy)]
 pub(super) struct ServerContext<'a> {
     pub(super) options: &'a ServerOptions,
     pub(super) log: Log<'a>,
+    /// Takes what came of each test; absent: the log has lines for people.
+    pub(super) runs: RunSink<'a>,
     pub(super) reservations: &'a DataReservations,
     pub(super) memory: &'a MemoryAccount,
     /// Readable when no new test begins.
@@ -47,9 +44,6 @@ const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
 /// For a client that is not let in to say what it wants, so that it can be told.
 const REFUSED_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A test that may begin.
-type OpenedTest = (Order, DataSocket, MemoryReservation, Option<AdmittedRun>);
-
 /// One client's session.
 struct Session<'a> {
     context: ServerContext<'a>,
@@ -63,6 +57,8 @@ struct Session<'a> {
     reservation: Option<DataReservation>,
     /// Of the last one.
     details: Option<Details>,
+    /// What the log will tell of the one under way.
+    record: Option<RunRecord>,
     /// It has said something that nobody knows.
     unknown_logged: bool,
 }
@@ -85,6 +81,7 @@ pub(super) fn serve(
         extensions: Extensions::default(),
         reservation: None,
         details: None,
+        record: None,
         unknown_logged: false,
     };
     let mut next = Some(first);
@@ -207,191 +204,5 @@ impl Session<'_> {
             }
             Some(ClientMessage::Join { .. }) | None => self.send(&unknown()),
         }
-    }
-
-    /// A test, from its request to its results. False: nobody is there any more.
-    fn test(&mut self, dialect: Dialect, message: &WireMessage) -> Result<bool> {
-        self.details = None;
-        if self.is_ending() {
-            self.log("a test is refused: the server is ending");
-            self.send(&dialect.refusal(libc::ESHUTDOWN))?;
-            return Ok(true);
-        }
-        // The memory is reserved until the test is over.
-        let (order, data_socket, _reserved, admitted) = match self.open(dialect, message) {
-            Ok(opened) => opened,
-            Err(why) => return self.not_opened(dialect, why),
-        };
-        self.send(&dialect.write_response(&response(&order, &data_socket)))?;
-        self.log(&format!(
-            "test of {:?} {:?}, {} stream(s), data on port {}",
-            order.shape.protocol, order.shape.direction, order.extensions.streams, data_socket.port
-        ));
-        let granted = data_socket.granted.clone();
-        let name = self.control.name();
-        let idle = self.context.options.idle_timeout;
-        let context = TestContext {
-            control: &mut self.control,
-            closing: self.context.closing,
-            deadline: SetupDeadline::of(order.extensions.streams, idle),
-            patience: Patience { stall: self.context.options.stall_timeout, datagrams: idle },
-            log: &|line| (self.context.log)(&format!("{name}: {line}")),
-        };
-        let meter = admitted.map(|run| TestMeter::new(run, &order));
-        let mut totals = match run_test(&order, data_socket, context, meter) {
-            Ok(totals) => totals,
-            Err(NoTotals::Ended) => Totals::default(),
-            Err(why) => return self.no_totals(dialect, why),
-        };
-        if let Some(change) = &totals.allowed_cpus {
-            self.log(&change.text("this end"));
-        }
-        // Where connections did not last, none is left to be asked.
-        let end = &mut totals.end;
-        end.send_buffer = end.send_buffer.or(granted.send_buffer);
-        end.receive_buffer = end.receive_buffer.or(granted.receive_buffer);
-        end.congestion_control = end.congestion_control.take().or(granted.congestion_control);
-        self.send(&dialect.write_results(&results(&order, &totals)))?;
-        self.details = Some(Details {
-            counters: totals.counters,
-            latency: totals.latency.as_ref().map(Latencies::to_wire),
-            socket: totals.end,
-            allowed_cpus: totals.allowed_cpus,
-        });
-        Ok(true)
-    }
-
-    /// Tells why a test does not begin. False: nobody is there any more.
-    fn not_opened(&mut self, dialect: Dialect, why: NotOpened) -> Result<bool> {
-        match why {
-            NotOpened::Policy(NotAdmitted::Gone) if self.is_ending() => {
-                self.send(&dialect.refusal(libc::ESHUTDOWN))?;
-            }
-            NotOpened::Policy(NotAdmitted::Gone) => return Ok(false),
-            NotOpened::Policy(NotAdmitted::Refused(refusal)) => {
-                let errno = policy_check::errno(refusal.limit);
-                self.tell(dialect.refusal(errno), &refusal)?;
-            }
-            NotOpened::Errno(errno) => {
-                self.log(&format!("a test is refused: errno {errno}"));
-                self.send(&dialect.refusal(errno))?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Tells why a test has come to nothing. False: nobody is there any more.
-    fn no_totals(&mut self, dialect: Dialect, why: NoTotals) -> Result<bool> {
-        match why {
-            NoTotals::Gone if is_readable(self.context.closing) => {
-                self.log("ended with its test under way: the server is ending");
-                self.send(&dialect.failure(libc::ESHUTDOWN))?;
-                return Ok(false);
-            }
-            NoTotals::Gone => {
-                self.log("gone before its test was over");
-                return Ok(false);
-            }
-            NoTotals::Late => {
-                self.log("ended: its test's data did not come in time (60 s or --idle-timeout)");
-                self.send(&dialect.failure(libc::ETIMEDOUT))?;
-                return Ok(false);
-            }
-            NoTotals::Stalled => {
-                self.log("ended: nothing moved in its test any more (--stall-timeout)");
-                self.send(&dialect.failure(libc::ETIMEDOUT))?;
-                return Ok(false);
-            }
-            NoTotals::Refused(refusal) => {
-                let errno = policy_check::errno(refusal.limit);
-                self.tell(dialect.failure(errno), &refusal)?;
-            }
-            NoTotals::Broken(error) => return Err(error),
-            // It is over, and there is nothing to tell.
-            NoTotals::Ended => {}
-            NoTotals::Failed(errno, why) => {
-                self.log(&format!("the test failed: {why}"));
-                self.send(&dialect.failure(errno))?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Opens the data socket of a request and reserves memory for its test; the errno of one that
-    /// is refused.
-    fn open(&mut self, dialect: Dialect, message: &WireMessage) -> Result<OpenedTest, NotOpened> {
-        let (extensions, reservation) = (mem::take(&mut self.extensions), self.reservation.take());
-        let mut order = Order::read(dialect, message, extensions)?;
-        let admitted = self.admit(&mut order)?;
-        if !order.request.fill_file.is_empty() {
-            self.log("the name of a file to fill buffers from is ignored");
-        }
-        if order.cpu.take_if(|cpu| !self.may_name(*cpu)).is_some() {
-            self.log(&format!("the CPU that it names is ignored: {ALLOW_AFFINITY} is not given"));
-        }
-        privileges::leave_out(&mut order, &|line| self.log(line));
-        let addresses = (self.control.local, self.control.peer);
-        let lasts = order.shape.protocol == Protocol::Tcp && order.shape.direction.lasts();
-        let ports = self.context.options.data_ports.as_ref();
-        let opened = match reservation.filter(|_| lasts) {
-            Some(reservation) => data_socket::reserved(&order, addresses.0, reservation),
-            None => data_socket::open(&order, addresses, ports),
-        };
-        let data_socket = opened.map_err(|error| {
-            self.log(&format!("open a data socket: {error}"));
-            error.raw_os_error().unwrap_or(libc::EIO)
-        })?;
-        order.sends_unproved = self.context.options.allow_udp_send;
-        if order.sends_first() && !order.sends_unproved {
-            self.log("datagrams that it did not ask for by one: --allow-udp-send is not given");
-            return Err(libc::EACCES.into());
-        }
-        if order.outgrows_proof() && !order.sends_unproved && !self.native {
-            self.log(
-                "responses of more than three times the requests: --allow-udp-send is not given",
-            );
-            return Err(libc::EACCES.into());
-        }
-        let family = order.request.family;
-        let of_control = family.is_none_or(|family| family.has(addresses.1.ip().to_canonical()));
-        if order.answers_datagrams() && !of_control {
-            self.log("datagrams are answered to the address of the control connection alone");
-            return Err(libc::EACCES.into());
-        }
-        let needed = run_test::memory_needed(&order, &data_socket);
-        let reserved = self.context.memory.reserve(needed).map_err(|error| {
-            self.log(&error.to_string());
-            libc::ENOMEM
-        })?;
-        Ok((order, data_socket, reserved, admitted))
-    }
-
-    /// Whether the client may name this CPU: its rule says so, or else the options do.
-    fn may_name(&self, cpu: u32) -> bool {
-        let rule = self.rule.as_ref().ok().and_then(Option::as_ref);
-        policy_check::may_name(cpu, self.context.admission.zip(rule)).unwrap_or_else(|| {
-            self.context.options.permissions().of(self.control.peer.ip()).affinity
-        })
-    }
-
-    /// Asks the policy, if there is one, and paces what this end sends.
-    fn admit(&mut self, order: &mut Order) -> Result<Option<AdmittedRun>, NotAdmitted> {
-        let (admission, rule) = (self.context.admission, self.rule.clone());
-        let client = rule.map_err(NotAdmitted::Refused)?;
-        let Some((admission, client)) = admission.zip(client) else { return Ok(None) };
-        // Who waits is not under way.
-        let ServerContext { draining, log, .. } = self.context;
-        let asker = (admission, &client);
-        let told = (draining, self.native);
-        let run = policy_check::admit(asker, order, &mut self.control, told, log)?;
-        policy_check::pace(order, &run);
-        Ok(Some(run))
-    }
-
-    /// Refuses or fails a test for the policy, with words for podperf.
-    fn tell(&mut self, message: WireMessage, refusal: &Refusal) -> Result<()> {
-        let words = refusal.to_string();
-        self.log(&format!("by the policy: {words}"));
-        self.send(&if self.native { with_words(message, &words) } else { message })
     }
 }

@@ -14,11 +14,13 @@ use crate::options::{ServerOptions, family_name};
 use crate::signals;
 use crossbeam_channel::{Sender, bounded};
 use podperf_engine::net::{
-    AddressLimits, ListeningPort, LogFormat, LogWriter, MemoryAccount, ServerEnd, listen, wildcard,
+    AddressLimits, ListeningPort, LogFormat, LogWriter, MemoryAccount, RunSink, ServerEnd, listen,
+    wildcard,
 };
 use podperf_engine::policy::PolicyFile;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Code, During as _, Error, Kind, Result};
+use podperf_model::run_record::RunRecord;
 use podperf_sys::daemon::{ForkedProcess, detach};
 
 /// Exit status of a server that does not serve.
@@ -99,10 +101,12 @@ fn addresses(options: &ServerOptions) -> Result<Vec<SocketAddr>> {
 fn run(port: &ListeningPort, options: &ServerOptions, policy: Option<&PolicyFile>) -> Result<Kind> {
     let (stop, reload) = signals::watch_as_server()?;
     let address = port.local_addr().during("look up the listening port")?;
-    let writer =
-        (options.debug > 0).then(|| LogWriter::start("netserver", LogFormat::Text, io::stderr()));
+    let format = options.log.or_else(|| (options.debug > 0).then_some(LogFormat::Text));
+    let writer = format.map(|format| LogWriter::start("netserver", format, io::stderr()));
     let writer = writer.transpose().during("start the log")?;
     let log = |line: &str| writer.iter().for_each(|writer| writer.write(line));
+    let write_run = |run: &RunRecord| writer.iter().for_each(|writer| writer.write_run(run));
+    let runs: RunSink<'_> = if format == Some(LogFormat::Json) { Some(&write_run) } else { None };
     log(&format!("listening on {address}"));
     let pair = || UnixStream::pair().during("prepare to end what is served");
     let ((open_drain, draining), (open, closing)) = (pair()?, pair()?);
@@ -111,6 +115,7 @@ fn run(port: &ListeningPort, options: &ServerOptions, policy: Option<&PolicyFile
     let context = ServerContext {
         options,
         log: &log,
+        runs,
         reservations: &DataReservations::new(AddressLimits::NONE),
         memory: &memory,
         draining: draining.as_fd(),

@@ -34,6 +34,7 @@ pub fn serve(stream: TcpStream, options: &ServerOptions, log: Log<'_>) -> Result
     let context = ServerContext {
         options,
         log,
+        runs: None,
         reservations: &DataReservations::new(AddressLimits::NONE),
         memory: &memory,
         draining: draining.as_fd(),
