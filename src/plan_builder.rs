@@ -28,6 +28,7 @@ impl PlanBuilder {
         Self(Plan {
             workload,
             stop_condition: StopCondition::Time { window: 10 * second },
+            strict: false,
             warm_up: second,
             interval: second,
             flows: 1,

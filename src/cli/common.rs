@@ -89,7 +89,11 @@ struct WindowArgs {
     #[arg(short = 'O', long, value_name = "TIME", default_value = "1",
           value_parser = parse_duration)]
     omit: Duration,
-    /// Time between two intermediate readings
+    /// End at the first error of a system call, also where datagrams or connections would go on;
+    /// the exit status is 4 then
+    #[arg(long)]
+    strict: bool,
+    /// Time between two intermediate readings; 0: none
     #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = parse_duration)]
     interval: Duration,
 }
@@ -194,6 +198,7 @@ impl MeasureArgs {
         let plan = Plan {
             workload: work.workload,
             stop_condition: work.count.unwrap_or(StopCondition::Time { window: window.time }),
+            strict: window.strict,
             warm_up: window.omit,
             interval: window.interval,
             flows: work.flows,

@@ -61,7 +61,7 @@ Examples:
   podperf crr 192.0.2.2            … and that of connections
 
 Exit status: 0 complete; 2 usage; 3 nothing could be measured; 4 incomplete (what was measured is
-printed); 5 deadline passed; 130 or 143 ended by SIGINT or SIGTERM.";
+printed); 5 deadline passed; 130 ended by SIGINT, 143 by SIGTERM or SIGHUP.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -176,7 +176,7 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
     if let Some(wait_for_server) = wait_for_server {
         wait_for_server::wait(&mut target, wait_for_server, &stop);
     }
-    let mut live = output.live(&plan);
+    let mut live = output.live(&plan).filter(|_| !plan.interval.is_zero());
     let mut watch = |interval: &Interval| {
         if let Some(live) = &mut live {
             live.interval(interval);

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, and of a server SIGHUP.
+//! SIGINT, SIGTERM and SIGHUP, by which a server reads again what it was configured by.
 //!
 //! Enters: nothing. Leaves: a channel that brings the first of them, so that a run ends with what
 //! it has. One that comes more than a second later ends the process at once.
@@ -19,7 +19,7 @@ pub(super) struct ServerSignals {
     pub(super) reload: Receiver<()>,
 }
 
-/// Takes up both signals. To be called before any other thread starts.
+/// Takes up all three. To be called before any other thread starts.
 ///
 /// # Errors
 /// When the mask cannot be set or the thread not be started.
@@ -48,6 +48,9 @@ fn start(hang_up: Option<Box<dyn FnMut() + Send>>) -> Result<Receiver<Kind>> {
         further: Box::new(|signal| process::exit(kind_of(signal).exit_status().into())),
         hang_up,
     };
-    signals::watch(&[Signal::SIGINT, Signal::SIGTERM], actions)?;
+    let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    // To a server the last one means something else.
+    let ending = if actions.hang_up.is_some() { &ending[..2] } else { &ending[..] };
+    signals::watch(ending, actions)?;
     Ok(receiver)
 }

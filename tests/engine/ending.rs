@@ -2,13 +2,13 @@
 //! have a time to end by themselves, then they end with what was measured; a further signal ends at
 //! once, and what comes within a second is one request.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::support::netserver::{Netserver, netperf, stream};
-use crate::support::process::{Client, Outcome, Server, send};
+use crate::support::process::{Client, Outcome, Server, program, send};
 use crate::support::{TIMEOUT, at, count, eventually, list, number, text};
 
 /// More than the time within which signals are one, with room for a busy machine.
@@ -54,6 +54,43 @@ fn assert_ended_with(outcome: &Outcome, server: &Server) {
     assert_eq!(text(json, "/errors/0/code"), "signal", "{json:#}");
     assert!(text(json, "/errors/0/remedy").contains("--drain"), "{json:#}");
     assert!(number(json, "/window/seconds") > 0.0);
+}
+
+/// timeout(1) signals its child, and microseconds later the group that both are in.
+#[test]
+fn a_client_that_timeout_ends_has_its_result_each_time() {
+    let server = Server::start(&[]);
+    let target = server.target();
+    let signals = [("TERM", 143), ("HUP", 143), ("INT", 130)];
+    let start = |number: usize| {
+        let (signal, status) = signals[number % signals.len()];
+        let own = program();
+        let words = ["--preserve-status", "-s", signal, "4", &own, "udp", &target, "-t", "60"];
+        (
+            status,
+            Client::launch(Command::new("timeout"), &[&words[..], &["-O", "0", "-J"]].concat()),
+        )
+    };
+    let clients: Vec<(i32, Client)> = (0..10).map(start).collect();
+    for (status, client) in clients {
+        let outcome = client.wait(TIMEOUT);
+        outcome.assert_failed(status, &["ended by SIG"]);
+        assert_eq!(text(&outcome.json, "/status"), "incomplete", "{outcome:#?}");
+        assert_eq!(text(&outcome.json, "/errors/0/code"), "signal", "{outcome:#?}");
+    }
+}
+
+#[test]
+fn a_client_that_ignores_hang_ups_goes_on() {
+    let server = Server::start(&[]);
+    let (target, own) = (server.target(), program());
+    let words = [own.as_str(), "udp", &target, "-t", "2", "-O", "0", "-i", "0.2", "-J"];
+    let client = Client::launch(Command::new("nohup"), &words);
+    client.wait_for_interval();
+    client.signal(Signal::SIGHUP);
+    let outcome = client.wait(TIMEOUT);
+    assert_eq!(outcome.status, 0, "{outcome:#?}");
+    assert_eq!(text(&outcome.json, "/status"), "complete");
 }
 
 #[test]

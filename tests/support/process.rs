@@ -253,6 +253,8 @@ pub(crate) struct Client {
     begun: Instant,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
+    /// What it has said on standard error so far.
+    told: Arc<Mutex<String>>,
 }
 
 impl Client {
@@ -269,9 +271,10 @@ impl Client {
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let begun = Instant::now();
         let mut child = command.spawn().expect("podperf starts");
-        let stdout = child.stdout.take().map(collect);
-        let stderr = child.stderr.take().map(collect);
-        Self { child, begun, stdout, stderr }
+        let stdout = child.stdout.take().map(|from| collect(from, Arc::default()));
+        let told: Arc<Mutex<String>> = Arc::default();
+        let stderr = child.stderr.take().map(|from| collect(from, Arc::clone(&told)));
+        Self { child, begun, stdout, stderr, told }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -280,6 +283,12 @@ impl Client {
 
     pub(crate) fn signal(&self, signal: Signal) {
         send(self.pid(), signal);
+    }
+
+    /// Waits until it has told of its first interval, so that it has moved something.
+    pub(crate) fn wait_for_interval(&self) {
+        let told = || self.told.lock().unwrap().contains(" s  ");
+        assert!(eventually(TIMEOUT, told), "no interval: {}", self.told.lock().unwrap());
     }
 
     /// Waits until it ends; a client that outlives `limit` hangs, and the test fails. Whatever
@@ -327,11 +336,15 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+/// Reads all of it, and shows meanwhile what has come.
+fn collect(mut from: impl Read + Send + 'static, told: Arc<Mutex<String>>) -> JoinHandle<String> {
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut part) = (Vec::new(), [0; 8192]);
         // What came before a pipe broke is what there is.
-        let _ = from.read_to_end(&mut bytes);
+        while let Ok(count @ 1..) = from.read(&mut part) {
+            bytes.extend(&part[..count]);
+            told.lock().unwrap().push_str(&String::from_utf8_lossy(&part[..count]));
+        }
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }

@@ -33,7 +33,9 @@ pub struct SignalActions {
 /// When the mask cannot be set or the thread not be started.
 pub fn watch(ending: &[Signal], actions: SignalActions) -> Result<()> {
     let SignalActions { mut first, mut further, mut hang_up } = actions;
-    let mut signals = SigSet::from_iter(ending.iter().copied());
+    // Where nohup(1) has it ignored, it would come all the same once it is waited for.
+    let takes = |signal: &Signal| *signal != Signal::SIGHUP || !hang_up_is_ignored();
+    let mut signals = SigSet::from_iter(ending.iter().copied().filter(takes));
     if hang_up.is_some() {
         signals.add(Signal::SIGHUP);
     }
@@ -57,8 +59,20 @@ pub fn watch(ending: &[Signal], actions: SignalActions) -> Result<()> {
     Ok(())
 }
 
-/// What a signal that ends a program makes of its run.
+/// What a signal that ends a program makes of its run: a terminal that is closed (SIGHUP) ends it
+/// as SIGTERM does.
 #[must_use]
 pub fn kind_of(signal: Signal) -> Kind {
-    if signal == Signal::SIGTERM { Kind::Terminated } else { Kind::Interrupted }
+    match signal {
+        Signal::SIGTERM | Signal::SIGHUP => Kind::Terminated,
+        _ => Kind::Interrupted,
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored (proc(5), SigIgn).
+fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (Signal::SIGHUP as u32 - 1) != 0)
 }

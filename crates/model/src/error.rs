@@ -27,7 +27,7 @@ pub enum Kind {
     Deadline,
     /// SIGINT ended the run. Exit status 130.
     Interrupted,
-    /// SIGTERM ended the run. Exit status 143.
+    /// SIGTERM or SIGHUP ended the run. Exit status 143.
     Terminated,
 }
 

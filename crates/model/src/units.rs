@@ -127,13 +127,16 @@ impl fmt::Display for BitRate {
     }
 }
 
-/// A time: `10` and `0.5` are seconds; `500ms`, `1.5s`, `2m`, `1h 30m` say their unit
+/// A time: `10`, `0.5` and `.5` are seconds; `500ms`, `1.5s`, `2m`, `1h 30m` say their unit
 /// ([`humantime::parse_duration`]).
 ///
 /// # Errors
 /// On anything else, and on more than 2^64 seconds or less than a nanosecond's precision.
 pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
     const NANOSECONDS: u128 = 1_000_000_000;
+    // ".5" as other tools read it.
+    let whole = if text.starts_with('.') { format!("0{text}") } else { text.to_owned() };
+    let text = whole.as_str();
     let seconds = Decimal::read(text).filter(|decimal| decimal.unit.is_empty());
     let parsed = match seconds {
         Some(decimal) => decimal.times_wide(NANOSECONDS).and_then(|nanoseconds| {

@@ -21,10 +21,6 @@ fn stream_plan() -> StreamPlan {
     }
 }
 
-fn rr_plan() -> RrPlan {
-    RrPlan::default()
-}
-
 /// So many streams each way.
 fn load(streams: u32) -> Option<LoadPlan> {
     let stream = StreamPlan { direction: Direction::Both, ..stream_plan() };
@@ -35,6 +31,7 @@ fn plan(workload: Workload) -> Plan {
     Plan {
         workload,
         stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
+        strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 4,
@@ -61,7 +58,7 @@ fn mapped(bytes: u64) -> Plan {
 }
 
 fn rr(change: impl FnOnce(&mut RrPlan)) -> Plan {
-    let mut rr = rr_plan();
+    let mut rr = RrPlan::default();
     change(&mut rr);
     plan(Workload::Rr(rr))
 }
@@ -91,9 +88,9 @@ const WEEK: u64 = 7 * 24 * 3600;
 
 #[test]
 fn a_plan_of_an_older_peer_leaves_the_backend_to_this_one() {
-    let mut json = serde_json::to_value(rr_plan()).unwrap();
+    let mut json = serde_json::to_value(RrPlan::default()).unwrap();
     json.as_object_mut().unwrap().remove("backend").expect("it is said");
-    assert_eq!(serde_json::from_value::<RrPlan>(json).unwrap(), rr_plan());
+    assert_eq!(serde_json::from_value::<RrPlan>(json).unwrap(), RrPlan::default());
 }
 
 #[test]
@@ -104,9 +101,9 @@ fn what_lies_at_the_edge_is_accepted() {
         both(8_192),
         message(1),
         message(64 << 20),
-        stream(|plan| plan.stop_condition = window(WEEK - 1)).with_interval(10_000),
+        with_interval(stream(|plan| plan.stop_condition = window(WEEK - 1)), 10_000),
         stream(|plan| plan.warm_up = Duration::ZERO),
-        stream(|plan| plan.stop_condition = window(1_000)).with_interval(10),
+        with_interval(stream(|plan| plan.stop_condition = window(1_000)), 10),
         stream(|plan| plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(4) }),
         stream(|plan| plan.client = workers(4)),
         stream(|plan| plan.server = pinned(vec![1023, 0])),
@@ -127,14 +124,8 @@ fn what_lies_at_the_edge_is_accepted() {
     }
 }
 
-trait WithInterval {
-    fn with_interval(self, milliseconds: u64) -> Self;
-}
-
-impl WithInterval for Plan {
-    fn with_interval(self, milliseconds: u64) -> Self {
-        Self { interval: Duration::from_millis(milliseconds), ..self }
-    }
+fn with_interval(plan: Plan, milliseconds: u64) -> Plan {
+    Plan { interval: Duration::from_millis(milliseconds), ..plan }
 }
 
 fn assert_refused(plan: &Plan, limits: &Limits, expected: &str) {
@@ -218,13 +209,16 @@ fn extents_and_times_are_bounded() {
             "'584542046090years 7months 15days 17h 5m 3s 999ms 999us 999ns' for '--omit': \
              allowed: 0s to 7days",
         ),
-        (stream(|_| {}).with_interval(9), "'9ms' for '--interval': allowed: 10ms to 7days"),
         (
-            stream(|plan| plan.interval = Duration::from_secs(WEEK) + second),
-            "'7days 1s' for '--interval': allowed: 10ms to 7days",
+            with_interval(stream(|_| {}), 9),
+            "'9ms' for '--interval': allowed: 0 (none), 10ms to 7days",
         ),
         (
-            stream(|plan| plan.stop_condition = window(1_001)).with_interval(10),
+            stream(|plan| plan.interval = Duration::from_secs(WEEK) + second),
+            "'7days 1s' for '--interval': allowed: 0 (none), 10ms to 7days",
+        ),
+        (
+            with_interval(stream(|plan| plan.stop_condition = window(1_001)), 10),
             "'10ms' for '--interval': allowed: at most 100000 intervals in a window of 16m 41s",
         ),
         (

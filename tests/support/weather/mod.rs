@@ -1,7 +1,12 @@
-//! Bad weather: what networks do to a run. Each condition is a guard of its own, set up in a network
-//! namespace and undone when dropped; a namespace that is gone already took its conditions along.
+//! Bad weather: what networks do to a run. Each condition is a guard of its own, set up in a
+//! network namespace and undone when dropped; a namespace that is gone already took its conditions
+//! along.
 
 pub(crate) mod black_hole;
+pub(crate) mod duplicate;
+pub(crate) mod outage;
+pub(crate) mod reject;
+pub(crate) mod reorder;
 pub(crate) mod shaper;
 
 use super::namespaces::within;

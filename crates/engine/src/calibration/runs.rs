@@ -144,6 +144,7 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
     Plan {
         workload,
         stop_condition: StopCondition::Time { window: MAX_RUN },
+        strict: false,
         warm_up: Duration::ZERO,
         interval: MAX_RUN,
         flows,

@@ -129,6 +129,7 @@ mod tests {
                 receive: ReceiveMethod::Read,
             }),
             stop_condition: StopCondition::Time { window: Duration::from_secs(1) },
+            strict: false,
             warm_up: Duration::ZERO,
             interval: Duration::from_secs(1),
             flows,

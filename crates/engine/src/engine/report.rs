@@ -28,6 +28,7 @@ pub(super) fn merge_reports(shared: &Shared, reports: Vec<WorkerReport>) -> EndR
             flow_datagrams,
             send: sent,
             receive: received,
+            transient_errors,
         } = report;
         merge(&mut latency, latencies, Latencies::merge);
         merge(&mut service_time, service_times, Latencies::merge);
@@ -54,6 +55,7 @@ pub(super) fn merge_reports(shared: &Shared, reports: Vec<WorkerReport>) -> EndR
         if let Some(part) = failed_sends {
             *own.failed_sends.get_or_insert_default() += part;
         }
+        transient_errors.into_iter().for_each(|one| one.add_to(&mut own.transient_errors));
         for (flow, datagrams) in flow_datagrams {
             own.flows[flow].datagrams = Some(datagrams);
         }

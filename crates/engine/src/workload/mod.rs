@@ -18,6 +18,7 @@ pub mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod transactions;
+mod transient;
 mod udp;
 mod unfinished;
 mod worker_ring;
@@ -38,6 +39,7 @@ use podperf_model::result::end_result::{
     ConnectionUse, DatagramUse, FlowDatagrams, ReceiveUse, ScheduleAdherence, SendUse,
 };
 use podperf_model::result::run::Multiplexing;
+use podperf_model::result::transient::TransientCount;
 pub use schedule::Pacing;
 use stream::auto::MethodChoice;
 use tally::Tally;
@@ -111,6 +113,12 @@ impl FlowFailure {
         Self::new("receive from", error)
     }
 
+    /// The system's error number, where a system call failed.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        self.0.errno
+    }
+
     /// The failure, of which the engine knows flow and peer.
     #[must_use]
     pub fn into_error(self) -> Error {
@@ -151,6 +159,8 @@ pub struct WorkerReport {
     pub send: Option<SendUse>,
     /// How a receiver of streams took them.
     pub receive: Option<ReceiveUse>,
+    /// Errors that its flows outlived.
+    pub transient_errors: Vec<TransientCount>,
 }
 
 /// What a worker reports when it is ready: all that it needs is allocated, registered and probed.

@@ -118,7 +118,8 @@ impl FlowSchedule {
         let release = worker.gate().origin().unwrap_or_else(Instant::now);
         let flows = worker.shared.plan.flows;
         let gap = Duration::from_secs_f64(1.0 / rate);
-        let place = u32::try_from(worker.flows.ids[flow]).unwrap_or(0);
+        // With both directions, the flows of each start over.
+        let place = u32::try_from(worker.flows.ids[flow]).unwrap_or(0) % flows.max(1);
         Self {
             first: release + gap * place,
             period: gap * flows,

@@ -23,6 +23,7 @@ pub fn plan(workload: Workload, stop_condition: StopCondition, flows: u32) -> Pl
     Plan {
         workload,
         stop_condition,
+        strict: false,
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
         flows,

@@ -93,7 +93,7 @@ pub fn memory_bytes(plan: &Plan, end: Role, conditions: &MemoryConditions) -> u6
 /// as it takes, which nobody knows before.
 fn records_bytes(plan: &Plan, cpus: usize) -> u64 {
     let StopCondition::Time { window } = plan.stop_condition else { return 0 };
-    let intervals = window.as_nanos().div_ceil(plan.interval.as_nanos().max(1));
+    let intervals = window.as_nanos().div_ceil(plan.time_to_reading().as_nanos().max(1));
     let readings = u64::try_from(intervals).unwrap_or(u64::MAX).saturating_add(2);
     let flows = u64::from(plan.connections()).saturating_mul(FLOW_READING_BYTES);
     let cpus = (cpus as u64).saturating_mul(CPU_READING_BYTES);

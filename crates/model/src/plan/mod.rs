@@ -48,11 +48,14 @@ pub struct Plan {
     pub workload: Workload,
     /// When the window closes.
     pub stop_condition: StopCondition,
+    /// The first error of a system call ends a flow, also where it would go on.
+    #[serde(default)]
+    pub strict: bool,
     /// Time between the common start and the opening of the window; not counted.
     #[serde(rename = "warm_up_seconds", with = "seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub warm_up: Duration,
-    /// Time between two intermediate readings.
+    /// Time between two intermediate readings; 0: there are none.
     #[serde(rename = "interval_seconds", with = "seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub interval: Duration,
@@ -218,6 +221,13 @@ pub enum Role {
 }
 
 impl Plan {
+    /// Time from one intermediate reading to the next; longer than any run where there are none.
+    #[must_use]
+    pub const fn time_to_reading(&self) -> Duration {
+        const NEVER: Duration = Duration::from_secs(1 << 32);
+        if self.interval.is_zero() { NEVER } else { self.interval }
+    }
+
     /// Ids of the flows that are measured: twice the streams when both directions run.
     #[must_use]
     pub const fn measured(&self) -> Range<u32> {

@@ -208,9 +208,12 @@ fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
         StopCondition::Time { window } => window,
         StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => Duration::ZERO,
     };
+    if plan.interval.is_zero() {
+        return Ok(());
+    }
     if plan.interval < MIN_INTERVAL || plan.interval > limits.duration {
         let least = format_duration(MIN_INTERVAL);
-        return refuse("--interval", plan.interval, format_args!("{least} to {most}"));
+        return refuse("--interval", plan.interval, format_args!("0 (none), {least} to {most}"));
     }
     if window.as_nanos().div_ceil(plan.interval.as_nanos()) > u128::from(limits.intervals) {
         let (count, window) = (limits.intervals, format_duration(window));

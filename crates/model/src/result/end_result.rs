@@ -10,6 +10,7 @@ use crate::plan::{ReceiveMethod, SendMethod};
 use crate::reading::{Datagrams, Reading};
 use crate::result::placement::PlacementFacts;
 use crate::result::socket::SocketFacts;
+use crate::result::transient::TransientCount;
 
 /// One end's part of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +68,9 @@ pub struct EndReport {
     pub send: Option<SendUse>,
     /// Streams that this end received: how, all workers together.
     pub receive: Option<ReceiveUse>,
+    /// Errors that its flows outlived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transient_errors: Vec<TransientCount>,
     /// What went wrong on this end.
     pub errors: Vec<Error>,
 }

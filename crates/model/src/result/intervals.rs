@@ -71,6 +71,9 @@ pub fn interval(
 /// has no two.
 #[must_use]
 pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Interval> {
+    if plan.interval.is_zero() {
+        return Vec::new();
+    }
     let opened_ns = |readings: &[Reading]| readings.first().map_or(0, |reading| reading.at_ns);
     let mut server_pairs = pairs(server).peekable();
     if client.len() < 2 {

@@ -10,7 +10,8 @@ use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
     Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
-use crate::result::span::{EndResults, EndSpans, ROLES, Span, float};
+use crate::result::span::{EndResults, EndSpans, ROLES, Span, float, seconds};
+use crate::result::transient::{TransientCount, TransientError};
 use crate::result::wording::end_name;
 use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
 
@@ -72,6 +73,7 @@ pub fn merge(input: Input) -> Run {
         schema: SCHEMA.to_owned(),
         status: if errors.is_empty() { Status::Complete } else { Status::Incomplete },
         errors,
+        transient_errors: transient_errors(&end_results),
         window: window(&spans, &end_results, input.warm_up_seconds),
         fairness: streams::fairness(&streams),
         udp: udp::udp(&spans, &end_results, &streams),
@@ -102,6 +104,28 @@ pub fn merge(input: Input) -> Run {
     run.warnings = warnings::warnings(&run, &end_results, &spans);
     run.verdict = verdict::judge(&run);
     run
+}
+
+/// What both ends outlived, the client's first, by time.
+fn transient_errors(end_results: &EndResults<'_>) -> Vec<TransientError> {
+    let mut all = Vec::new();
+    for role in ROLES {
+        let Some(report) = end_results.report(role) else { continue };
+        let opened = end_results.readings(role).first().map(|reading| seconds(reading.at_ns));
+        let since = |ns| opened.map(|opened| seconds(ns) - opened);
+        let mut counts: Vec<&TransientCount> = report.transient_errors.iter().collect();
+        counts.sort_by_key(|own| (own.first_ns, own.stream, own.errno));
+        all.extend(counts.into_iter().map(|own| TransientError {
+            end: role,
+            stream: own.stream,
+            errno: own.errno,
+            cause: std::io::Error::from_raw_os_error(own.errno).to_string(),
+            count: own.count,
+            first_seconds: since(own.first_ns),
+            last_seconds: since(own.last_ns),
+        }));
+    }
+    all
 }
 
 /// A part of a report that cannot be read.

@@ -14,6 +14,7 @@ pub mod merge;
 pub mod run;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod transient;
 pub mod verdict;
 
 pub mod cpu;

@@ -15,6 +15,7 @@ use crate::reading::TcpInfo;
 
 pub use crate::result::placement::{Multiplexing, PlacementFacts};
 pub use crate::result::socket::SocketFacts;
+pub use crate::result::transient::TransientError;
 pub use latency::{Latency, ScheduleFacts};
 pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use transport::{Connections, ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
@@ -41,6 +42,9 @@ pub struct Run {
     pub status: Status,
     /// What went wrong, in order of time; empty when complete.
     pub errors: Vec<Error>,
+    /// Errors of system calls that flows of datagrams, or connections that do not last, outlived.
+    #[serde(default)]
+    pub transient_errors: Vec<TransientError>,
     /// The measured window; null when it never opened.
     pub window: Option<Window>,
     /// Goodput; null when nothing was measured.

@@ -38,6 +38,7 @@ pub fn stream_plan() -> Plan {
             receive: ReceiveMethod::Read,
         }),
         stop_condition: StopCondition::Time { window: Duration::from_secs(2) },
+        strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows: 2,

@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<u8, ExitMessage> {
     for note in &options.notes {
         print_error(&format!("{note}\n"));
     }
-    let signals = [Signal::SIGINT, Signal::SIGALRM, Signal::SIGTERM];
+    let signals = [Signal::SIGINT, Signal::SIGALRM, Signal::SIGTERM, Signal::SIGHUP];
     let (stop_sender, stop) =
         signals::watch(&signals, Some(TERMINATION)).map_err(ExitMessage::because)?;
     match options.test {

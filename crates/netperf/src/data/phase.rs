@@ -319,6 +319,7 @@ fn counters(report: &EndReport, completed: u64, job: &Job) -> EndCounters {
         datagrams: _,
         send: _,
         receive: _,
+        transient_errors: _,
         errors: _,
     } = report;
     let mut counters = EndCounters {

@@ -8,6 +8,7 @@ use podperf_model::error::Error;
 use podperf_model::plan::{Choice as _, Plan, ReceiveMethod, SendMethod};
 use podperf_model::reading::{FlowCounters, Reading};
 use podperf_model::result::end_result::{EndFacts, EndReport};
+use podperf_model::result::transient;
 
 /// Bytes of a message whatever the plan: histograms, the machine's facts, counters of its CPUs.
 const MAX_MESSAGE_BYTES_OF_END: u32 = 4 << 20;
@@ -25,6 +26,9 @@ const MAX_READING_BYTES: usize = 256 << 20;
 const MAX_TIMES_OWN: usize = 4;
 /// Errors of one end that are kept.
 pub(super) const MAX_ERRORS: usize = 16;
+/// Counts of errors that one end outlived that are kept: those of single streams, and one for each
+/// number of an error.
+const MAX_TRANSIENT_ERRORS: usize = transient::MAX_ENTRIES + 256;
 /// Bytes of each text of an error that are kept.
 const MAX_ERROR_TEXT_BYTES: usize = 2 << 10;
 
@@ -72,7 +76,9 @@ pub(super) fn check_report(plan: &Plan, report: EndReport) -> Result<EndReport, 
         return Err(format!("a report on {methods} methods; there are fewer"));
     }
     let errors = report.errors.into_iter().take(MAX_ERRORS).map(shortened).collect();
-    Ok(EndReport { errors, ..report })
+    let mut transient_errors = report.transient_errors;
+    transient_errors.truncate(MAX_TRANSIENT_ERRORS);
+    Ok(EndReport { errors, transient_errors, ..report })
 }
 
 fn fits(what: &str, flows: usize, plan: &Plan) -> Result<(), String> {

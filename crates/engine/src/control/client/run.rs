@@ -45,6 +45,7 @@ pub(super) fn drive(
         watch,
         errors: Vec::new(),
         broken: false,
+        closed: false,
         stopping: false,
         server_closed: false,
         server_lost: false,
@@ -82,6 +83,8 @@ struct ClientRun<'a> {
     errors: Vec<Error>,
     /// Something went wrong: wind up.
     broken: bool,
+    /// This end has read its counters at the window's end.
+    closed: bool,
     /// Both ends have been told to stop: streams end.
     stopping: bool,
     server_closed: bool,
@@ -96,7 +99,7 @@ impl ClientRun<'_> {
     fn window(&mut self, length: Option<Duration>) {
         let opened = Instant::now();
         let end = length.map(|length| opened + length);
-        let interval = self.plan.interval;
+        let interval = self.plan.time_to_reading();
         let mut tick = opened + interval;
         loop {
             let last = end.is_some_and(|end| tick + MIN_LAST_INTERVAL > end);
@@ -106,7 +109,7 @@ impl ClientRun<'_> {
                 return;
             }
             // A run by count has no planned length, so its readings have a cap of their own.
-            if self.client.readings.len() < MAX_READINGS {
+            if self.client.readings.len() < MAX_READINGS && !self.closed {
                 self.client.readings.push(self.engine.read_counters());
                 self.show();
             }
@@ -129,11 +132,28 @@ impl ClientRun<'_> {
         if !self.server_closed {
             self.send(&FromClient::Close);
         }
-        self.client.readings.push(self.engine.close_window());
+        self.close_own();
         // Flows go on until the server has read its counters too.
         let until = Instant::now() + self.peer.peer_timeout;
         self.until(until, |run| run.server_lost || run.server_closed);
         self.show();
+    }
+
+    /// Reads this end's counters at the window's end.
+    fn close_own(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.client.readings.push(self.engine.close_window());
+        }
+    }
+
+    /// In a run by count, ends this end's window with its last payload. What a stream has sent is
+    /// not there yet: its window lasts until the other end has it.
+    fn close_counted(&mut self) {
+        let workload = &self.plan.workload;
+        let alone = self.plan.load().is_none() && (workload.is_udp() || workload.transacts());
+        if self.counted && alone && self.engine.all_ended() {
+            self.close_own();
+        }
     }
 
     fn finish(mut self, input: &mut Input) {
@@ -190,13 +210,14 @@ impl ClientRun<'_> {
             },
             recv(self.engine.events()) -> ended => {
                 let failure = ended.ok().and_then(|ended| self.engine.note(ended));
-                if let Some(error) = failure {
-                    self.fail(error);
+                match failure {
+                    Some(error) => self.fail(error),
+                    None => self.close_counted(),
                 }
             }
             recv(signal) -> kind => {
                 let kind = kind.unwrap_or(Kind::Interrupted);
-                let name = if kind == Kind::Terminated { "SIGTERM" } else { "SIGINT" };
+                let name = if kind == Kind::Terminated { "SIGTERM or SIGHUP" } else { "SIGINT" };
                 self.fail(Error::new(kind, "measure", format!("ended by {name}")));
             }
             recv(over) -> _ => {

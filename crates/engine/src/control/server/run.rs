@@ -222,7 +222,7 @@ impl ServerRun<'_> {
     fn opened(&mut self, reading: Reading) -> Result<()> {
         let now = Instant::now();
         self.opened = Some(now);
-        self.next = Some(now + self.plan.interval);
+        self.next = Some(now + self.plan.time_to_reading());
         self.send(Edge::Open, reading)
     }
 
@@ -235,7 +235,7 @@ impl ServerRun<'_> {
             self.next = None;
             return Ok(());
         }
-        self.next = Some(due + self.plan.interval);
+        self.next = Some(due + self.plan.time_to_reading());
         let reading = self.engine.read_counters();
         self.send(Edge::Interval, reading)
     }

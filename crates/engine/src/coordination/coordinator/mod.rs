@@ -294,6 +294,6 @@ impl Coordinator<'_> {
 }
 
 fn ended_by(kind: Kind) -> String {
-    let name = if kind == Kind::Terminated { "SIGTERM" } else { "SIGINT" };
+    let name = if kind == Kind::Terminated { "SIGTERM or SIGHUP" } else { "SIGINT" };
     format!("the coordinator was ended by {name}")
 }

@@ -1,12 +1,12 @@
 //! One connection at a time in a client worker: calls that block, or that a spinning worker
 //! repeats.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Backoff, ConnectionSetup, CrrStats, call, connect_failure, open_trial_socket};
+use super::{Backoff, BrokenConnection, ConnectionSetup, CrrStats, call, open_trial_socket};
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::Connector;
 use crate::workload::pace::Bursts;
@@ -24,7 +24,7 @@ pub(super) fn request(
     connector: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
-    let stats = CrrStats::open(plan);
+    let stats = CrrStats::open(worker, plan);
     let Some(setup) = &worker.shared.connections else { return stats.report() };
     let prepared = open_trial_socket(connector).and_then(|_| {
         let buffers = (worker.outgoing(sizes.request)?, Buffer::touched(sizes.response)?);
@@ -50,7 +50,7 @@ struct BlockingClient<'a> {
     connector: &'a Connector,
     outgoing: Buffer,
     incoming: Buffer,
-    stats: CrrStats,
+    stats: CrrStats<'a>,
 }
 
 impl BlockingClient<'_> {
@@ -88,16 +88,29 @@ impl BlockingClient<'_> {
         Ok(())
     }
 
-    /// One transaction, from before its connection to behind its end.
+    /// One transaction, on further connections while they come to nothing.
     fn transact(&mut self, stamp: Stamp) -> Result<(), FlowFailure> {
+        let mut backoff = Backoff::default();
+        loop {
+            let Err(broken) = self.attempt(stamp) else { return Ok(()) };
+            if self.worker.gate().stopped() {
+                return Err(broken.failure);
+            }
+            let pause = self.stats.broken(0, &mut backoff, broken)?;
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// One transaction, from before its connection to behind its end.
+    fn attempt(&mut self, stamp: Stamp) -> Result<(), BrokenConnection> {
         let (gate, tally) = (self.worker.gate(), self.worker.tally(0));
-        let socket = self.connect()?;
+        let socket = self.connect().map_err(BrokenConnection::opening)?;
         self.stats.connected(gate, stamp.sent, Instant::now());
         call::send(self.setup, &socket, tally, &self.outgoing).map_err(FlowFailure::send)?;
         let whole = call::receive(self.setup, &socket, tally, &mut self.incoming)
             .map_err(FlowFailure::receive)?;
         if !whole {
-            return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into()));
+            return Err(FlowFailure::receive(ErrorKind::UnexpectedEof.into()).into());
         }
         let server_closes = self.connector.close == Close::Server;
         if server_closes && self.incoming.is_empty() {
@@ -114,23 +127,9 @@ impl BlockingClient<'_> {
         Ok(())
     }
 
-    /// Opens a connection; tries again while none can be had.
-    fn connect(&mut self) -> Result<Socket, FlowFailure> {
-        let spin = self.worker.wait().spins();
-        let mut backoff = Backoff::default();
-        loop {
-            let attempt = self.connector.socket(spin).and_then(|socket| {
-                call::until(self.setup, || self.connector.connect(&socket))?;
-                Ok(socket)
-            });
-            let error = match attempt {
-                Ok(socket) => return Ok(socket),
-                Err(error) => error,
-            };
-            match backoff.pause(&error, &mut self.stats.uses) {
-                Some(pause) if !self.worker.gate().stopped() => std::thread::sleep(pause),
-                _ => return Err(connect_failure(error)),
-            }
-        }
+    fn connect(&self) -> io::Result<Socket> {
+        let socket = self.connector.socket(self.worker.wait().spins())?;
+        call::until(self.setup, || self.connector.connect(&socket))?;
+        Ok(socket)
     }
 }

@@ -3,12 +3,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use socket2::Socket;
 
-use super::{Backoff, ConnectionSetup, CrrStats, connect_failure, open_trial_socket};
+use super::{Backoff, BrokenConnection, ConnectionSetup, CrrStats, open_trial_socket};
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
@@ -28,7 +28,7 @@ pub(super) fn request(
     connector: &Connector,
     sizes: Sizes,
 ) -> WorkerReport {
-    let stats = CrrStats::open(plan);
+    let stats = CrrStats::open(worker, plan);
     let Some(setup) = &worker.shared.connections else { return stats.report() };
     let flows = worker.flows.ids.len();
     let prepared = open_trial_socket(connector).and_then(|_| {
@@ -113,7 +113,7 @@ struct ClientLoop<'a> {
     /// Flows without a connection, by the time at which they open one.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     open: usize,
-    stats: CrrStats,
+    stats: CrrStats<'a>,
 }
 
 impl ClientLoop<'_> {
@@ -199,17 +199,20 @@ impl ClientLoop<'_> {
                 };
                 self.flows[flow].connection = Some(connection);
             }
-            Err(error) => self.back_off(flow, error),
+            Err(error) => self.back_off(flow, BrokenConnection::opening(error)),
         }
     }
 
-    /// A connection could not be opened: once more after a pause, or never again.
-    fn back_off(&mut self, flow: usize, error: io::Error) {
+    /// A connection came to nothing: once more after a pause, or never again.
+    fn back_off(&mut self, flow: usize, broken: BrokenConnection) {
         let own = &mut self.flows[flow];
         own.connection = None;
-        match own.backoff.pause(&error, &mut self.stats.uses) {
-            Some(pause) => self.due.push(Reverse((Instant::now() + pause, flow))),
-            None => self.end(flow, Err(connect_failure(error))),
+        if self.worker.gate().stopped() {
+            return self.end(flow, Err(broken.failure));
+        }
+        match self.stats.broken(flow, &mut own.backoff, broken) {
+            Ok(pause) => self.due.push(Reverse((Instant::now() + pause, flow))),
+            Err(failure) => self.end(flow, Err(failure)),
         }
     }
 
@@ -222,10 +225,9 @@ impl ClientLoop<'_> {
                 return;
             }
             if let Ok(Some(error)) | Err(error) = connection.socket.take_error() {
-                return self.back_off(flow, error);
+                return self.back_off(flow, BrokenConnection::opening(error));
             }
             connection.connected = true;
-            own.backoff.over();
             self.stats.connected(gate, own.stamp.sent, Instant::now());
         }
         let (tally, close) = (self.worker.tally(flow), self.connector.close);
@@ -236,6 +238,7 @@ impl ClientLoop<'_> {
                 schedule.completed();
             }
             own.left -= 1;
+            own.backoff.over();
             connection.answered = true;
             progress = if close == Close::Server {
                 Ok(connection.server_closed())
@@ -246,7 +249,7 @@ impl ClientLoop<'_> {
         match progress {
             Ok(ClientProgress::Over) => self.next(flow),
             Ok(_) => {}
-            Err(failure) => self.end(flow, Err(failure)),
+            Err(failure) => self.back_off(flow, failure.into()),
         }
     }
 

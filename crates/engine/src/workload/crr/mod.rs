@@ -28,6 +28,7 @@ use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, TransactionStats};
+use crate::workload::transient::{STALL_TIMEOUT, TransientLog};
 use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::error::{Context, Result};
 use podperf_model::latency::Latencies;
@@ -38,8 +39,6 @@ use podperf_model::result::end_result::ConnectionUse;
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause; each is twice the one before.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// After so long without a connection a flow has failed.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the connections of one end come about.
 #[derive(Debug)]
@@ -129,15 +128,17 @@ pub fn run(worker: &Worker<'_>, plan: &CrrPlan) -> WorkerReport {
 }
 
 /// What one client worker records of its transactions and connections.
-struct CrrStats {
+struct CrrStats<'a> {
     transactions: TransactionStats,
     connect_time: Latencies,
     uses: ConnectionUse,
+    transients: TransientLog<'a>,
 }
 
-impl CrrStats {
-    fn open(plan: &CrrPlan) -> Self {
+impl<'a> CrrStats<'a> {
+    fn open(worker: &'a Worker<'a>, plan: &CrrPlan) -> Self {
         Self {
+            transients: TransientLog::new(worker),
             transactions: TransactionStats::new(plan.rate_per_second.is_some()),
             connect_time: Latencies::new(),
             uses: ConnectionUse::default(),
@@ -157,16 +158,71 @@ impl CrrStats {
         self.uses.connections += 1;
     }
 
+    /// A connection of the worker's flow number `flow` could not be opened, or broke before its
+    /// response was there: the pause before the flow tries again.
+    ///
+    /// # Errors
+    /// The failure, where trying again does not help, or has not for too long.
+    #[cold]
+    #[inline(never)]
+    fn broken(
+        &mut self,
+        flow: usize,
+        backoff: &mut Backoff,
+        broken: BrokenConnection,
+    ) -> Result<Duration, FlowFailure> {
+        let BrokenConnection { failure, opening } = broken;
+        let since = *backoff.since.get_or_insert_with(Instant::now);
+        match failure.errno() {
+            // No port is free, for this peer or at all. Trying again frees none that others hold.
+            Some(libc::EADDRNOTAVAIL) if opening => self.uses.no_port += 1,
+            Some(libc::EAGAIN) if opening => self.uses.failed += 1,
+            errno => {
+                // A full accept queue resets connections, and may do so from the first one on.
+                let queue = [libc::ECONNRESET, libc::ECONNABORTED, libc::ETIMEDOUT].map(Some);
+                let before_any = opening && queue.contains(&errno);
+                let moved = self.uses.connections.max(u64::from(before_any));
+                self.transients.outlive(flow, failure, moved)?;
+                self.uses.failed += u64::from(opening);
+                return Ok(backoff.next());
+            }
+        }
+        if since.elapsed() > STALL_TIMEOUT { Err(failure) } else { Ok(backoff.next()) }
+    }
+
     fn report(self) -> WorkerReport {
         WorkerReport {
             connect_time: Some(self.connect_time),
             connections: Some(self.uses),
+            transient_errors: self.transients.into_counts(),
             ..self.transactions.report()
         }
     }
 }
 
-/// Pauses between the attempts of one flow to open a connection.
+/// A connection that came to nothing, and why.
+#[derive(Debug)]
+struct BrokenConnection {
+    failure: FlowFailure,
+    /// It did not come about.
+    opening: bool,
+}
+
+impl BrokenConnection {
+    /// For `map_err`: it could not be opened.
+    fn opening(error: io::Error) -> Self {
+        Self { failure: short_lived::open_error("connect to", error).into(), opening: true }
+    }
+}
+
+impl From<FlowFailure> for BrokenConnection {
+    /// It stood.
+    fn from(failure: FlowFailure) -> Self {
+        Self { failure, opening: false }
+    }
+}
+
+/// Pauses between the attempts of one flow to carry out a transaction.
 #[derive(Debug, Default)]
 struct Backoff {
     since: Option<Instant>,
@@ -174,32 +230,14 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the pause before the next attempt; nothing: it has lasted too long, or trying again
-    /// does not help.
-    fn pause(&mut self, error: &io::Error, uses: &mut ConnectionUse) -> Option<Duration> {
-        match error.raw_os_error()? {
-            // No port is free, for this peer or at all.
-            libc::EADDRNOTAVAIL => uses.no_port += 1,
-            libc::ECONNRESET | libc::ECONNABORTED | libc::ETIMEDOUT | libc::EAGAIN => {
-                uses.failed += 1;
-            }
-            _ => return None,
-        }
-        if self.since.get_or_insert_with(Instant::now).elapsed() > RETRY_TIMEOUT {
-            return None;
-        }
+    fn next(&mut self) -> Duration {
         self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
-        Some(self.pause)
+        self.pause
     }
 
     fn over(&mut self) {
         *self = Self::default();
     }
-}
-
-/// For `map_err`: a connection could not be opened.
-fn connect_failure(error: io::Error) -> FlowFailure {
-    short_lived::open_error("connect to", error).into()
 }
 
 /// Opens a socket as each connection will have, so that what the kernel refuses is known before the

@@ -17,6 +17,7 @@ use crate::transport::short_lived::{AcceptedConnection, SessionListener, not_yet
 use crate::workload::multiplex::{self, Interest, Multiplex};
 use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
+use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::{During, Result};
 use podperf_model::plan::{Close, CrrPlan};
@@ -106,11 +107,6 @@ fn watch(
     Ok((multiplex, fallback))
 }
 
-/// For `map_err`: accepting.
-fn accept_failure(error: io::Error) -> FlowFailure {
-    FlowFailure::of("accept a connection from")(error)
-}
-
 /// For `map_err`: watching sockets.
 fn watch_failure(error: io::Error) -> FlowFailure {
     FlowFailure::of("epoll on")(error)
@@ -186,8 +182,7 @@ impl ServerLoop<'_, '_> {
                     return Ok(());
                 }
                 Err(error) if not_yet(&error) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(accept_failure(error)),
+                Err(error) => self.connections.refused(error)?,
             }
         }
         Ok(())
@@ -203,6 +198,7 @@ struct ServerConnections<'a> {
     open: Vec<Option<ServerConnection>>,
     free: Vec<usize>,
     uses: ConnectionUse,
+    transients: TransientLog<'a>,
 }
 
 /// What a worker that served one connection at a time does next.
@@ -215,7 +211,7 @@ enum NextMode {
 }
 
 impl<'a> ServerConnections<'a> {
-    fn new(worker: &Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Result<Self> {
+    fn new(worker: &'a Worker<'a>, plan: &CrrPlan, sizes: Sizes) -> Result<Self> {
         let flows = worker.flows.ids.len();
         Ok(Self {
             tallies: worker.tallies(),
@@ -226,6 +222,7 @@ impl<'a> ServerConnections<'a> {
             open: Vec::with_capacity(flows),
             free: Vec::with_capacity(flows),
             uses: ConnectionUse::default(),
+            transients: TransientLog::new(worker),
         })
     }
 
@@ -237,7 +234,22 @@ impl<'a> ServerConnections<'a> {
         for flow in 0..worker.flows.ids.len() {
             worker.ended(flow, failure.take().map_or(Ok(()), Err));
         }
-        WorkerReport { connections: Some(self.uses), ..WorkerReport::default() }
+        WorkerReport {
+            connections: Some(self.uses),
+            transient_errors: self.transients.into_counts(),
+            ..WorkerReport::default()
+        }
+    }
+
+    /// Accepting failed: what is wrong with one connection that waited (accept(2)) is no fault of
+    /// the listener.
+    #[cold]
+    fn refused(&mut self, error: io::Error) -> Result<(), FlowFailure> {
+        if error.kind() == ErrorKind::ConnectionAborted {
+            return Ok(());
+        }
+        let failure = FlowFailure::of("accept a connection from")(error);
+        self.transients.outlive(0, failure, self.uses.connections).map(|_| ())
     }
 
     /// Accepts a connection, takes it to its end, and so on.
@@ -265,8 +277,7 @@ impl<'a> ServerConnections<'a> {
                         return Ok(NextMode::Many { waiting: None });
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(accept_failure(error)),
+                Err(error) => self.refused(error)?,
             }
         }
     }

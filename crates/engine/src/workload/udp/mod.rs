@@ -104,11 +104,14 @@ impl EndState {
         Self { last_received: now, marked_at: None }
     }
 
-    /// Notes an end marker and answers it.
-    fn mark(&mut self, socket: &Socket, now: Instant) {
-        self.marked_at.get_or_insert(now);
+    /// Notes an end marker and answers it. True: it is the first, so that the flow has ended, but
+    /// for what it overtook.
+    fn mark(&mut self, socket: &Socket, now: Instant) -> bool {
         // Another one comes if this answer is lost.
         let _ = socket::send(socket, &[]);
+        let first = self.marked_at.is_none();
+        self.marked_at.get_or_insert(now);
+        first
     }
 
     /// Whether the flow is over; false inside: no end marker came.
@@ -127,8 +130,13 @@ impl EndState {
 fn send_end_markers(worker: &Worker<'_>, open: &[usize]) {
     let mut unanswered: Vec<usize> = open.to_vec();
     for _ in 0..MAX_END_MARKERS {
-        // A socket that refuses is ended already.
-        unanswered.retain(|&flow| socket::send(worker.socket(flow), &[]).is_ok());
+        // A socket that refuses is ended already, but for what became of an earlier datagram, which
+        // may be told here in place of the send.
+        let send = |flow| {
+            let socket = worker.socket(flow);
+            socket::send(socket, &[]).or_else(|_| socket::send(socket, &[]))
+        };
+        unanswered.retain(|&flow| send(flow).is_ok());
         if unanswered.is_empty() {
             return;
         }

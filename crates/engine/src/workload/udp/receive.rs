@@ -6,6 +6,7 @@ use super::{EndState, ReceiveWait, is_transient};
 use crate::transport::datagram::{DatagramReceive, Header};
 use crate::workload::schedule::nanoseconds;
 use crate::workload::tally::Tally;
+use crate::workload::transient::TransientLog;
 use crate::workload::udp::track::Tracker;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
@@ -35,8 +36,14 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
         open: true,
     });
     let release = worker.gate().origin().unwrap_or(now);
-    let mut receiving =
-        DatagramReceiver { worker, flows: flows.collect(), receiver, release, marked_at: false };
+    let mut receiving = DatagramReceiver {
+        worker,
+        flows: flows.collect(),
+        receiver,
+        release,
+        marked_at: false,
+        transients: TransientLog::new(worker),
+    };
     if let Err(failure) = receiving.run(receive_wait) {
         worker.ended(0, Err(failure));
     }
@@ -47,6 +54,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
             ..DatagramUse::default()
         }),
         flow_datagrams: ids.zip(receiving.flows.iter().map(|own| *own.tracker.counts())).collect(),
+        transient_errors: receiving.transients.into_counts(),
         ..WorkerReport::default()
     }
 }
@@ -67,6 +75,7 @@ struct DatagramReceiver<'a> {
     release: Instant,
     /// Some flow has seen its end marker.
     marked_at: bool,
+    transients: TransientLog<'a>,
 }
 
 impl DatagramReceiver<'_> {
@@ -103,7 +112,10 @@ impl DatagramReceiver<'_> {
             Err(error) if is_transient(&error) => return Ok(()),
             // The sender has closed its socket, and the answer to its end marker found nobody.
             Err(_) if own.end_state.marked_at.is_some() => return Ok(()),
-            Err(error) => return Err(FlowFailure::receive(error)),
+            Err(error) => {
+                let failure = FlowFailure::receive(error);
+                return self.transients.outlive_datagrams(flow, failure).map(|_| ());
+            }
         };
         let now = Instant::now();
         let now_ns = nanoseconds(now.saturating_duration_since(self.release));
@@ -111,7 +123,9 @@ impl DatagramReceiver<'_> {
         for index in 0..buffers {
             for datagram in self.receiver.datagrams(index) {
                 if datagram.is_empty() {
-                    own.end_state.mark(self.worker.socket(flow), now);
+                    if own.end_state.mark(self.worker.socket(flow), now) {
+                        self.worker.ended(flow, Ok(()));
+                    }
                     self.marked_at = true;
                 } else if let Some(header) = Header::read(datagram)
                     && own.tracker.arrive(header, now_ns)
@@ -140,8 +154,10 @@ impl DatagramReceiver<'_> {
 
     /// True: it had not ended before.
     fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) -> bool {
-        let first = std::mem::replace(&mut self.flows[flow].open, false);
-        if first {
+        let own = &mut self.flows[flow];
+        let first = std::mem::replace(&mut own.open, false);
+        // It has said so at its end marker.
+        if first && own.end_state.marked_at.is_none() {
             self.worker.ended(flow, result);
         }
         first

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{ReceiveWait, is_transient};
 use crate::transport::buffer::Buffer;
 use crate::workload::transactions::{Stamp, TransactionStats, first_step};
+use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
@@ -37,6 +38,7 @@ pub(super) struct RequestFlows<'a> {
     transactions: TransactionStats,
     timeout: Duration,
     lost: u64,
+    transients: TransientLog<'a>,
 }
 
 /// Requests on every flow until the stop or until its budget is used up. `prepare` makes the
@@ -58,6 +60,7 @@ pub(super) fn run<A: RequestSource>(
             transactions: TransactionStats::new(false),
             timeout: plan.timeout,
             lost: 0,
+            transients: TransientLog::new(worker),
         };
         Ok(((flows, source, receive_wait), WorkerReady::by(multiplexing)))
     };
@@ -70,9 +73,14 @@ pub(super) fn run<A: RequestSource>(
     // A flow that failed has ended already.
     let whole: Vec<usize> =
         (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
-    A::send_end_markers(worker, &whole);
+    // First, so that a window that ends by a count has no idle tail.
     whole.iter().for_each(|&flow| worker.ended(flow, Ok(())));
-    WorkerReport { lost_transactions: Some(flows.lost), ..flows.transactions.report() }
+    A::send_end_markers(worker, &whole);
+    WorkerReport {
+        lost_transactions: Some(flows.lost),
+        transient_errors: flows.transients.into_counts(),
+        ..flows.transactions.report()
+    }
 }
 
 impl RequestFlows<'_> {
@@ -112,7 +120,7 @@ impl RequestFlows<'_> {
             Ok(bytes) if self.open[flow] => source.take(self, flow, bytes, now),
             Ok(_) => {}
             Err(error) if is_transient(&error) => {}
-            Err(error) => self.fail(flow, FlowFailure::receive(error)),
+            Err(error) => self.failed(flow, FlowFailure::receive(error)),
         }
         now
     }
@@ -132,7 +140,7 @@ impl RequestFlows<'_> {
             Ok(bytes) => self.worker.tally(flow).sent(bytes),
             // No room: as if it had been lost on its way.
             Err(error) if is_transient(&error) => {}
-            Err(error) => self.fail(flow, FlowFailure::send(error)),
+            Err(error) => self.failed(flow, FlowFailure::send(error)),
         }
     }
 
@@ -159,8 +167,12 @@ impl RequestFlows<'_> {
         }
     }
 
-    fn fail(&mut self, flow: usize, failure: FlowFailure) {
-        if std::mem::replace(&mut self.open[flow], false) {
+    /// A call failed: what it was about is lost on its way, or the flow ends.
+    #[cold]
+    fn failed(&mut self, flow: usize, failure: FlowFailure) {
+        if let Err(failure) = self.transients.outlive_datagrams(flow, failure)
+            && std::mem::replace(&mut self.open[flow], false)
+        {
             self.failed.push(flow);
             self.worker.ended(flow, Err(failure));
         }

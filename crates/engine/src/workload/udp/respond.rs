@@ -7,6 +7,7 @@ use crate::transport::buffer::Buffer;
 use crate::transport::datagram::{SETUP_MAGIC, check_fits};
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
+use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::udp::UdpRrPlan;
@@ -53,7 +54,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
             responder.end_what_is_over();
         }
     }
-    WorkerReport::default()
+    WorkerReport { transient_errors: responder.transients.into_counts(), ..WorkerReport::default() }
 }
 
 fn prepare<'a>(
@@ -77,6 +78,7 @@ fn prepare<'a>(
         incoming: Buffer::touched(request + 1)?,
         outgoing: Buffer::patterned(response)?,
         request,
+        transients: TransientLog::new(worker),
     };
     Ok(((responder, receive_wait), WorkerReady::by(multiplexing)))
 }
@@ -87,6 +89,7 @@ struct DatagramResponder<'a> {
     incoming: Buffer,
     outgoing: Buffer,
     request: usize,
+    transients: TransientLog<'a>,
 }
 
 impl DatagramResponder<'_> {
@@ -99,11 +102,13 @@ impl DatagramResponder<'_> {
             Err(error) if is_transient(&error) => return Ok(false),
             // The requester has closed its socket after its end.
             Err(_) if own.end_state.marked_at.is_some() => return Ok(false),
-            Err(error) => return Err(FlowFailure::receive(error)),
+            Err(error) => return self.failed(flow, FlowFailure::receive(error)),
         };
         let arrived = &self.incoming[..bytes];
         if bytes == 0 {
-            own.end_state.mark(socket, Instant::now());
+            if own.end_state.mark(socket, Instant::now()) {
+                self.worker.ended(flow, Ok(()));
+            }
             return Ok(false);
         }
         if bytes != self.request || sets_up(arrived) {
@@ -116,9 +121,15 @@ impl DatagramResponder<'_> {
             Ok(sent) => own.tally.sent(sent),
             // No room: as if the response had been lost on its way.
             Err(error) if is_transient(&error) => {}
-            Err(error) => return Err(FlowFailure::send(error)),
+            Err(error) => return self.failed(flow, FlowFailure::send(error)),
         }
         Ok(true)
+    }
+
+    /// A call failed: false where what it was about is lost on its way.
+    #[cold]
+    fn failed(&mut self, flow: usize, failure: FlowFailure) -> Result<bool, FlowFailure> {
+        self.transients.outlive_datagrams(flow, failure).map(|_| false)
     }
 
     fn end_what_is_over(&mut self) {
@@ -132,7 +143,9 @@ impl DatagramResponder<'_> {
     }
 
     fn end(&mut self, flow: usize, result: Result<(), FlowFailure>) {
-        if std::mem::replace(&mut self.flows[flow].open, false) {
+        let own = &mut self.flows[flow];
+        // One with an end marker has said so when that came.
+        if std::mem::replace(&mut own.open, false) && own.end_state.marked_at.is_none() {
             self.worker.ended(flow, result);
         }
     }

@@ -9,6 +9,7 @@ use super::{is_transient, send_end_markers};
 use crate::transport::datagram::{DatagramSend, Header};
 use crate::workload::schedule::{self, FlowSchedule, nanoseconds, wait_until};
 use crate::workload::tally::Tally;
+use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
 use podperf_model::plan::StopCondition;
@@ -42,7 +43,10 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
         open: true,
     });
     let release = worker.gate().origin().unwrap_or_else(Instant::now);
-    let mut sender_loop = DatagramSender { worker, flows: flows.collect(), sender, release };
+    let transients = TransientLog::new(worker);
+    let paced = plan.bits_per_second.is_some();
+    let mut sender_loop =
+        DatagramSender { worker, flows: flows.collect(), sender, release, paced, transients };
     let pacing = match plan.bits_per_second {
         None => {
             sender_loop.unpaced();
@@ -74,6 +78,9 @@ struct DatagramSender<'a> {
     flows: Vec<SenderFlow<'a>>,
     sender: DatagramSend<'a>,
     release: Instant,
+    /// By a schedule.
+    paced: bool,
+    transients: TransientLog<'a>,
 }
 
 impl DatagramSender<'_> {
@@ -150,13 +157,27 @@ impl DatagramSender<'_> {
             }
             // A sender that was blocked when the run stopped.
             Err(_) if gate.stopped() => return false,
-            Err(error) => {
-                own.open = false;
-                own.left = u64::MAX;
-                self.worker.ended(flow, Err(FlowFailure::send(error)));
-            }
+            Err(error) => return self.failed(flow, FlowFailure::send(error)),
         }
         own.open
+    }
+
+    /// A send failed. False: the flow has ended by it.
+    #[cold]
+    fn failed(&mut self, flow: usize, failure: FlowFailure) -> bool {
+        match self.transients.outlive_datagrams(flow, failure) {
+            // By a schedule the next datagram is due at its own time.
+            Ok(pause) if !self.paced => std::thread::sleep(pause),
+            Ok(_) => {}
+            Err(failure) => {
+                let own = &mut self.flows[flow];
+                own.open = false;
+                own.left = u64::MAX;
+                self.worker.ended(flow, Err(failure));
+                return false;
+            }
+        }
+        true
     }
 
     /// Ends all streams and reports how they went.
@@ -165,8 +186,9 @@ impl DatagramSender<'_> {
         let whole = |own: &SenderFlow<'_>| own.open || own.left == 0;
         let flows: Vec<usize> =
             (0..self.flows.len()).filter(|&flow| whole(&self.flows[flow])).collect();
-        send_end_markers(self.worker, &flows);
+        // First, so that a window that ends by a count has no idle tail.
         flows.iter().for_each(|&flow| self.worker.ended(flow, Ok(())));
+        send_end_markers(self.worker, &flows);
         let (kept, pacing) = pacing.map(|own| (own.kept, own.pacing)).unzip();
         let ids = self.worker.flows.ids.iter().copied();
         WorkerReport {
@@ -178,6 +200,7 @@ impl DatagramSender<'_> {
                 joined: None,
             }),
             flow_datagrams: ids.zip(self.flows.iter().map(|own| own.counts)).collect(),
+            transient_errors: self.transients.into_counts(),
             ..WorkerReport::default()
         }
     }

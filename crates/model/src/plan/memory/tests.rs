@@ -16,6 +16,7 @@ fn plan(workload: impl Into<Workload>, flows: u32) -> Plan {
     Plan {
         workload: workload.into(),
         stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
+        strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         flows,

@@ -10,6 +10,7 @@ mod flows;
 mod machines;
 mod sockets;
 mod timing;
+mod transient;
 mod transports;
 
 use crate::plan::Role;
@@ -83,6 +84,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("stream_ended_early", Once(flows::stream_ended_early)),
     ("not_drained", Once(flows::not_drained)),
     ("retransmits", Once(flows::retransmits)),
+    ("transient_errors", All(transient::transient_errors)),
     ("ports_exhausted", Once(connections::ports_exhausted)),
     ("time_wait", Once(connections::time_wait)),
     ("connects_failed", Once(connections::connects_failed)),

@@ -3,6 +3,7 @@
 use super::{UnfinishedReceives, is_refusal};
 use crate::transport::buffer::Buffer;
 use crate::workload::sizes::Sizes;
+use crate::workload::transient::TransientLog;
 use crate::workload::udp::{ReceiveWait, is_transient};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::error::Result;
@@ -35,7 +36,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpRrPlan) -> WorkerReport {
             responder.unfinished.end_idle();
         }
     }
-    WorkerReport::default()
+    WorkerReport { transient_errors: responder.transients.into_counts(), ..WorkerReport::default() }
 }
 
 fn prepare<'a>(
@@ -51,6 +52,7 @@ fn prepare<'a>(
         unproved: vec![unproved; worker.flows.ids.len()],
         incoming: Buffer::touched(request.max(1))?,
         outgoing: worker.outgoing(response.max(1))?,
+        transients: TransientLog::new(worker),
     };
     Ok(((responder, receive_wait), WorkerReady::by(multiplexing)))
 }
@@ -63,6 +65,7 @@ struct UnframedResponder<'a> {
     /// What does not fit is cut off by the kernel.
     incoming: Buffer,
     outgoing: Buffer,
+    transients: TransientLog<'a>,
 }
 
 impl UnframedResponder<'_> {
@@ -79,7 +82,7 @@ impl UnframedResponder<'_> {
             Ok(_) => return Ok(()),
             // The requester has closed its socket while a response was under way.
             Err(error) if is_transient(&error) || is_refusal(&error) => return Ok(()),
-            Err(error) => return Err(FlowFailure::receive(error)),
+            Err(error) => return self.failed(flow, FlowFailure::receive(error)),
         };
         tally.received(received);
         self.unfinished.received_on(flow);
@@ -94,8 +97,14 @@ impl UnframedResponder<'_> {
             Ok(sent) => tally.sent(sent),
             // No room, or nobody there: as if the response had been lost on its way.
             Err(error) if is_transient(&error) || is_refusal(&error) => {}
-            Err(error) => return Err(FlowFailure::send(error)),
+            Err(error) => return self.failed(flow, FlowFailure::send(error)),
         }
         Ok(())
+    }
+
+    /// A call failed: what it was about is lost on its way, or the flow ends.
+    #[cold]
+    fn failed(&mut self, flow: usize, failure: FlowFailure) -> Result<(), FlowFailure> {
+        self.transients.outlive_datagrams(flow, failure).map(|_| ())
     }
 }

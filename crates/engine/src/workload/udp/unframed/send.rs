@@ -8,6 +8,7 @@ use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
 use crate::workload::schedule::nanoseconds;
 use crate::workload::transactions::first_step;
+use crate::workload::transient::may_pass;
 use crate::workload::udp::is_transient;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
 use podperf_model::latency::Latencies;
@@ -105,7 +106,7 @@ impl UnframedSender<'_> {
                     times.record(nanoseconds(begun.elapsed()));
                 }
                 own.left -= 1;
-                own.refusals.full_since = None;
+                own.refusals.stuck_since = None;
                 own.counts.life.sent += 1;
                 own.counts.window.sent += u64::from(self.worker.gate().counting());
                 let tally = self.worker.tally(flow);
@@ -125,7 +126,8 @@ impl UnframedSender<'_> {
     fn refused(&mut self, flow: usize, error: io::Error) {
         let own = &mut self.flows[flow];
         self.failed_sends += 1;
-        if !own.refusals.is_final(&error, Instant::now()) {
+        let begun = own.counts.life.sent > 0;
+        if !own.refusals.is_final(&error, begun, Instant::now()) {
             return;
         }
         (own.left, own.failed) = (0, true);
@@ -158,13 +160,13 @@ impl UnframedSender<'_> {
 struct SendRefusals {
     /// First and last refusal by the other end, with no long time without any between.
     refused: Option<(Instant, Instant)>,
-    /// The device had no room for any datagram since (ENOBUFS).
-    full_since: Option<Instant>,
+    /// No datagram has left since: the device had no room for it (ENOBUFS), or the path was gone.
+    stuck_since: Option<Instant>,
 }
 
 impl SendRefusals {
-    /// A send failed at `now`. True: sending again helps nothing.
-    fn is_final(&mut self, error: &io::Error, now: Instant) -> bool {
+    /// A send failed at `now`; `begun`: others did not. True: sending again helps nothing.
+    fn is_final(&mut self, error: &io::Error, begun: bool, now: Instant) -> bool {
         let since = match error.raw_os_error() {
             // Only every other send fails of those that nobody takes: the failure of one is that
             // of the one before.
@@ -175,7 +177,9 @@ impl SendRefusals {
                 }
                 refused => refused.insert((now, now)).0,
             },
-            Some(libc::ENOBUFS) => *self.full_since.get_or_insert(now),
+            Some(errno) if errno == libc::ENOBUFS || (begun && may_pass(errno)) => {
+                *self.stuck_since.get_or_insert(now)
+            }
             _ => return true,
         };
         now.duration_since(since) >= REFUSAL_TIMEOUT
