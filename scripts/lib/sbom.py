@@ -41,7 +41,8 @@ def tree(edges):
     """By (name, version) the licence of each package below the engine, itself among them, and the
     packages it depends on. cargo knows which features, and so which packages, the engine has."""
     licences, needs, above = {}, {}, []
-    for line in output("cargo", "tree", "--locked", "-p", "podperf", "--edges", edges,
+    for line in output("cargo", "tree", "--locked", "-p", "podperf", "--no-default-features",
+                       "--edges", edges,
                        "--target", host(), "--prefix", "depth",
                        "--format", "|{p}|{l}|").splitlines():
         depth, name_and_version, licence, _ = line.split("|")

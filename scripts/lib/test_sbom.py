@@ -18,8 +18,8 @@ MAKE = Path(sbom.__file__).resolve()
 
 def packages(*edges):
     """The packages below the engine, as `cargo tree` lists them."""
-    listed = subprocess.run(["cargo", "tree", "-p", "podperf", "--edges", ",".join(edges),
-                             "--target", sbom.host(), "--prefix", "none", "--format", "{p}"],
+    listed = subprocess.run(["cargo", "tree", "-p", "podperf", "--no-default-features",
+                             "--edges", ",".join(edges), "--target", sbom.host(), "--prefix", "none", "--format", "{p}"],
                             cwd=MAKE.parent, capture_output=True, text=True, check=True).stdout
     words = [line.split()[:2] for line in listed.splitlines()]
     return {f"{name}@{version.removeprefix('v')}" for name, version in words}

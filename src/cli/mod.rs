@@ -7,6 +7,11 @@
 mod agent;
 mod calibrate;
 mod common;
+#[cfg(feature = "documents")]
+mod compare;
+#[cfg(not(feature = "documents"))]
+#[path = "no_compare.rs"]
+mod compare;
 mod completions;
 mod coordinate;
 mod crr;
@@ -59,6 +64,7 @@ Examples:
   podperf stream 192.0.2.2 -P 3    … throughput of three streams, from another
   podperf rr 192.0.2.2             … and request/response latency
   podperf crr 192.0.2.2            … and that of connections
+  podperf compare a.json b.json    what is faster or slower in b, and how sure that is
 
 Exit status: 0 complete; 2 usage; 3 nothing could be measured; 4 incomplete (what was measured is
 printed); 5 deadline passed; 130 ended by SIGINT, 143 by SIGTERM or SIGHUP.";
@@ -79,6 +85,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measures what podperf itself can do on this machine, so that results can be held against it
     Calibrate(calibrate::CalibrateArgs),
+    /// Compares results: what is faster or slower, and how sure that is
+    Compare(compare::CompareArgs),
     /// Directs agents on several hosts, which measure by one schedule, and writes down their
     /// results
     Coordinate(coordinate::CoordinateArgs),
@@ -120,6 +128,7 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
         Command::Udp(args) => run_measurement(args.resolve(&System::read())?, &arguments),
         Command::Doctor(args) => doctor::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Coordinate(args) => coordinate::run(&args, &System::read()),
         Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

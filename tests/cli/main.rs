@@ -1,5 +1,7 @@
 //! What needs no measurement: command lines, the rules of plans, the published schema, manifests.
 
+#[cfg(feature = "documents")]
+mod compare;
 mod documents;
 mod manifests;
 mod plan;

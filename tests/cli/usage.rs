@@ -161,6 +161,7 @@ fn help_and_version_are_results() {
         "serve",
         "doctor",
         "calibrate",
+        "compare",
         "coordinate",
         "agent",
         "completions",

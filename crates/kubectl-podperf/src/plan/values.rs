@@ -26,7 +26,8 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 }
 
 fn percent(text: &str, fits: impl Fn(f64) -> bool) -> Option<f64> {
-    text.parse().ok().filter(|percent: &f64| percent.is_finite() && fits(*percent))
+    let number = text.strip_suffix('%').unwrap_or(text);
+    number.parse().ok().filter(|percent: &f64| percent.is_finite() && fits(*percent))
 }
 
 pub(crate) fn tolerance(text: &str) -> Result<f64, &'static str> {

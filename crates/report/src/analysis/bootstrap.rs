@@ -63,6 +63,58 @@ pub fn ratio(samples: &[f64], baseline: &[f64]) -> Option<Ratio> {
     Some(Ratio { ratio, low, high })
 }
 
+/// Samples of a path and of the baseline that were measured in one run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunSamples<'a> {
+    /// Those of the path.
+    pub path: &'a [f64],
+    /// Those of the baseline.
+    pub baseline: &'a [f64],
+}
+
+/// The ratio of `one` to its own baseline, divided by that of `other`: how much two clusters differ
+/// beyond what their nodes do. Each run has its ratio, and the runs of a side are weighed by the
+/// path's samples; nothing where a run lacks either.
+#[must_use]
+pub fn ratio_of_ratios(one: &[RunSamples<'_>], other: &[RunSamples<'_>]) -> Option<Ratio> {
+    let drawn = |runs: &[RunSamples<'_>]| -> Vec<[Vec<f64>; 2]> {
+        runs.iter().map(|run| [sorted(run.path), sorted(run.baseline)]).collect()
+    };
+    let (one, other) = (drawn(one), drawn(other));
+    let all = || one.iter().chain(&other).flatten();
+    if one.is_empty() || other.is_empty() || all().any(Vec::is_empty) {
+        return None;
+    }
+    let weighed = |runs: &[[Vec<f64>; 2]], mean: &mut dyn FnMut(&[f64]) -> f64| -> f64 {
+        let sum =
+            |[path, baseline]: &[Vec<f64>; 2]| float(path.len()) * mean(path) / mean(baseline);
+        let samples: usize = runs.iter().map(|[path, _]| path.len()).sum();
+        runs.iter().map(sum).sum::<f64>() / float(samples)
+    };
+    let mut plain = |samples: &[f64]| samples.iter().sum::<f64>() / float(samples.len());
+    let ratio = weighed(&one, &mut plain) / weighed(&other, &mut plain);
+    if !ratio.is_finite() {
+        return None;
+    }
+    let pooled = |runs: &[[Vec<f64>; 2]]| {
+        let of = |which: usize| runs.iter().map(|run| run[which].len()).sum::<usize>();
+        of(0).min(of(1))
+    };
+    let smaller = pooled(&one).min(pooled(&other));
+    let bounds = tail(smaller).map(|tail| {
+        let mut random = fastrand::Rng::with_seed(SEED);
+        let mut again = |samples: &[f64]| resampled(samples, &mut random);
+        bounds(equally(|| weighed(&one, &mut again) / weighed(&other, &mut again)), tail)
+    });
+    let (low, high) = around(ratio, bounds).unzip();
+    Some(Ratio { ratio, low, high })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number of samples")]
+const fn float(count: usize) -> f64 {
+    count as f64
+}
+
 /// An interval that holds the point it belongs to; none where it does not end, as with a baseline
 /// that can be resampled to 0.
 fn around(point: f64, bounds: Option<(f64, f64)>) -> Option<(f64, f64)> {

@@ -36,6 +36,20 @@ pub fn over_tolerance(ratio: &Ratio, tolerance: f64, better: Better) -> bool {
     }
 }
 
+/// Largest probability, corrected for the number of tests, at which a difference is called.
+pub const SIGNIFICANCE: f64 = 0.05;
+
+/// Both witnesses call a difference: the whole interval lies on one side of 1, and the rank test's
+/// probability `p` (corrected) is below [`SIGNIFICANCE`].
+#[must_use]
+pub fn differs(ratio: &Ratio, p: Option<f64>) -> bool {
+    let one_side = match (ratio.low, ratio.high) {
+        (Some(low), Some(high)) => low > 1.0 || high < 1.0,
+        _ => false,
+    };
+    one_side && p.is_some_and(|p| p < SIGNIFICANCE)
+}
+
 /// All of it.
 pub(super) fn versus(ratio: Ratio, tolerance: f64, better: Better) -> BaselineComparison {
     BaselineComparison {
@@ -70,6 +84,20 @@ mod tests {
         }
         let unframed = Ratio { ratio: 0.1, low: None, high: None };
         assert_eq!(difference(&unframed, 0.05, Better::Higher), Inconclusive);
+    }
+
+    #[test]
+    fn a_difference_takes_both_witnesses() {
+        for (low, high, p, called) in [
+            (0.90, 0.99, Some(0.01), true),
+            (1.01, 1.02, Some(0.049), true),
+            (0.90, 0.99, Some(0.05), false),
+            (0.90, 0.99, None, false),
+            (0.90, 1.00, Some(0.01), false),
+        ] {
+            assert_eq!(differs(&of(low, high), p), called, "{low}..{high} {p:?}");
+        }
+        assert!(!differs(&Ratio { ratio: 0.1, low: None, high: None }, Some(0.001)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Rows with figures that are known in advance, and the warnings about them.
 
+use crate::analysis::simulation::{Shape, Simulation, TimeOrder};
 use crate::analysis::testing::{plan, requests, samples, streams};
-use crate::analysis::{summarise, warnings};
+use crate::analysis::{SIGNIFICANCE, differs, rank_test, ratio, summarise, warnings};
 use podperf_model::error::{Error, Kind};
 use podperf_model::result::cluster::{ClusterPlan, Difference, Row, Sample, Summary};
 use podperf_model::result::merge::merge;
@@ -251,4 +252,33 @@ fn the_engine_is_heard_once_a_code() {
     let found = warnings(&plan, &samples, &summarise(&plan, &samples));
     assert_eq!(found.len(), 21);
     assert!(found[20].text.starts_with("40 further kinds"), "{}", found[20].text);
+}
+
+/// As `compare` calls one row.
+fn called(one: &[f64], other: &[f64]) -> bool {
+    let p = rank_test(other, one);
+    p.is_some_and(|p| p < SIGNIFICANCE) && ratio(other, one).is_some_and(|own| differs(&own, p))
+}
+
+/// A small one of the bench `error_rates`. The bounds leave three standard deviations of the draw.
+#[test]
+fn false_alarms_are_few_and_a_loss_is_found() {
+    let usual = Simulation {
+        samples: 7,
+        noise_share: 0.02,
+        shape: Shape::Normal,
+        order: TimeOrder::Independent,
+        true_ratio: 1.0,
+        seed: 7,
+    };
+    for shape in [Shape::Normal, Shape::Skewed] {
+        for order in [TimeOrder::Independent, TimeOrder::Interleaved] {
+            let rate = Simulation { shape, order, ..usual }.rate(400, called);
+            assert!(rate <= 0.09, "{shape:?} {order:?}: {rate}");
+        }
+    }
+    let blocks = Simulation { order: TimeOrder::Blocks, ..usual }.rate(400, called);
+    assert!(blocks > 0.05, "AR(1) in blocks looks like a difference: {blocks}");
+    let found = Simulation { true_ratio: 0.95, ..usual }.rate(60, called);
+    assert!(found >= 0.85, "{found}");
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::{Paragraph, head, judgement, tables};
+use super::{ClusterTable, Paragraph, head, judgement, tables};
 use crate::text::layout::clean;
 use podperf_model::result::cluster::ClusterRun;
 
@@ -16,14 +16,7 @@ pub fn render(run: &ClusterRun, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## podperf on Kubernetes: {}\n", escaped(&run.run_id))?;
     list(&head::head(run), out)?;
     for table in tables::tables(run) {
-        writeln!(out, "\n### {}\n", escaped(&table.title))?;
-        row(&table.header, out)?;
-        let rules = table.header.iter().enumerate();
-        let rules = rules.map(|(number, _)| if number == 0 { " --- |" } else { " ---: |" });
-        writeln!(out, "|{}", rules.collect::<String>())?;
-        for cells in &table.rows {
-            row(cells, out)?;
-        }
+        write_table(&table, out)?;
     }
     let judgement = judgement::judgement(run);
     if !judgement.is_empty() {
@@ -33,7 +26,18 @@ pub fn render(run: &ClusterRun, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn list(paragraphs: &[Paragraph], out: &mut dyn Write) -> io::Result<()> {
+/// A table below its title.
+pub(crate) fn write_table(table: &ClusterTable, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n### {}\n", escaped(&table.title))?;
+    row(&table.header, out)?;
+    let rules = table.header.iter().enumerate();
+    let rules = rules.map(|(number, _)| if number == 0 { " --- |" } else { " ---: |" });
+    writeln!(out, "|{}", rules.collect::<String>())?;
+    table.rows.iter().try_for_each(|cells| row(cells, out))
+}
+
+/// Paragraphs as a list.
+pub(crate) fn list(paragraphs: &[Paragraph], out: &mut dyn Write) -> io::Result<()> {
     for (label, text) in paragraphs {
         writeln!(out, "- **{}**: {}", escaped(label), escaped(text))?;
     }

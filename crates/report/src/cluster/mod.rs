@@ -17,13 +17,13 @@ mod tests;
 use super::text::layout::clean;
 
 /// A label and what it says.
-type Paragraph = (String, String);
+pub(crate) type Paragraph = (String, String);
 
 /// A title, a header whose cells may have several lines, and rows as wide as it.
-struct ClusterTable {
-    title: String,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
+pub(crate) struct ClusterTable {
+    pub(crate) title: String,
+    pub(crate) header: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// Longest name in a cell or title, in characters: names come from elsewhere.

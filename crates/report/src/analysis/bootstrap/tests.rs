@@ -155,3 +155,33 @@ proptest! {
         prop_assert!(wide.0 <= narrow.0 && narrow.1 <= wide.1);
     }
 }
+
+fn run<'a>(path: &'a [f64], baseline: &'a [f64]) -> RunSamples<'a> {
+    RunSamples { path, baseline }
+}
+
+#[test]
+fn a_ratio_of_ratios_takes_each_run_by_its_own_baseline() {
+    // Nodes twice as fast, and a path that costs a fifth more of them.
+    let a = run(&[79.0, 80.0, 81.0, 80.0, 80.0, 80.0], &[99.0, 101.0, 100.0, 100.0, 100.0, 100.0]);
+    let b = run(&[127.0, 129.0, 128.0, 128.0, 128.0, 128.0], &[200.0; 6]);
+    let found = ratio_of_ratios(&[b], &[a]).unwrap();
+    assert!(close(found.ratio, 0.8), "{found:?}");
+    let (low, high) = (found.low.unwrap(), found.high.unwrap());
+    assert!((0.77..0.8).contains(&low) && (0.8..0.83).contains(&high), "{found:?}");
+    // Two runs on different nodes pool without a difference between them showing.
+    let both = ratio_of_ratios(&[b, run(&[64.0; 3], &[100.0; 3])], &[a]).unwrap();
+    assert!(close(both.ratio, 0.8), "{both:?}");
+    assert!(both.high.unwrap() < 0.83, "{both:?}");
+}
+
+#[test]
+fn a_ratio_of_ratios_without_a_part_says_so() {
+    let whole = run(&[1.0, 2.0], &[1.0, 2.0]);
+    assert_eq!(ratio_of_ratios(&[], &[whole]), None);
+    assert_eq!(ratio_of_ratios(&[whole, run(&[1.0], &[])], &[whole]), None);
+    assert_eq!(ratio_of_ratios(&[whole], &[run(&[0.0], &[1.0])]), None);
+    let one = run(&[1.0], &[2.0]);
+    let found = ratio_of_ratios(&[one], &[one]).unwrap();
+    assert_eq!((found.ratio, found.low, found.high), (1.0, None, None));
+}

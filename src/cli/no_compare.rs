@@ -1,0 +1,26 @@
+//! Stands in for `podperf compare` where the program was built without the feature `documents`, as
+//! the image's is: it says so.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use podperf_model::error::{Error, Kind, Result};
+
+/// Not in this build.
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub(super) struct NoCompareArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<OsString>,
+}
+
+pub(super) use NoCompareArgs as CompareArgs;
+
+/// Says where there is one.
+pub(super) fn run(_args: &NoCompareArgs) -> Result<u8> {
+    let cause = "this build has no compare; the image's engine leaves it out, because it measures \
+                 and reads no results";
+    Err(Error::new(Kind::Usage, "compare", cause)
+        .with_remedy("use the podperf that `cargo build --release -p podperf` makes"))
+}
