@@ -18,6 +18,8 @@ pub struct RunRecord {
     pub peer: String,
     /// The rule of the policy that it came under; absent without a policy.
     pub rule: Option<String>,
+    /// What the policy calls the token that the client knows; absent: nothing.
+    pub token: Option<String>,
     /// What was asked for: `stream`, `rr`, `crr`, `udp`, `udp_rr`.
     pub workload: &'static str,
     /// Streams or flows that were asked for.
@@ -84,6 +86,7 @@ impl RunRecord {
             event: "run",
             peer: peer.to_owned(),
             rule: rule.map(str::to_owned),
+            token: None,
             workload,
             streams,
             seconds: 0.0,

@@ -10,6 +10,7 @@ use podperf_model::result::testing::{
     crr_input, open_loop_input, rr_input, stream_input, stream_plan, stream_run, udp_input,
 };
 use podperf_model::run_log::EncodedRun;
+use podperf_model::units::BitRate;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -37,7 +38,11 @@ static MESSAGES: LazyLock<Vec<Value>> = LazyLock::new(|| {
         json!("start"),
         json!(FromServer::Hello(hello)),
         json!(FromServer::Welcome { proof: None }),
-        json!(FromServer::Connect { session: "01".repeat(16), port: Some(40_000) }),
+        json!(FromServer::Connect {
+            session: "01".repeat(16),
+            port: Some(40_000),
+            rate_bits_per_second: Some(BitRate(80_000_000)),
+        }),
         json!(FromServer::FlowEnded { flow: 3, error: Some(error.clone()) }),
         json!(FromServer::Refused(error.clone())),
     ];

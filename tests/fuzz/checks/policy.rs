@@ -158,7 +158,8 @@ fn check_runs(policy: Policy, input: &mut Unstructured<'_>) -> Result<()> {
             spins: input.arbitrary()?,
             ..RequestedRun::default()
         };
-        match admission.admit(&AdmittedClient { ip, rule }, &run, input.arbitrary()?, now) {
+        let client = AdmittedClient { ip, rule, token: None };
+        match admission.admit(&client, &run, input.arbitrary()?, now) {
             Ok(Decision::Admitted(run)) => running.push(run),
             Ok(Decision::Queued(run)) => queued.push(run),
             Err(refusal) => assert_one_line(&refusal.to_string(), "a refusal"),

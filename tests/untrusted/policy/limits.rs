@@ -1,6 +1,11 @@
 //! Each limit on its own, by a client that goes beyond it.
 
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
 use super::{PolicyFolder, anonymous, assert_refused, run_from, start_from};
+use crate::support::wire::{ReadyClient, WireClient, plan};
 use crate::support::{TIMEOUT, count, number, text};
 
 /// A run that ends at once.
@@ -82,29 +87,56 @@ fn sessions_and_streams_at_once_are_bounded_by_rule_address_and_prefix() {
 }
 
 #[test]
-fn what_comes_faster_than_a_rate_ends_the_run_and_what_goes_out_is_paced() {
+fn both_ends_pace_what_they_send_to_the_rate_of_the_rule_and_the_result_says_so() {
     let folder = PolicyFolder::new(&anonymous("slow", 2, "sessions = 2\nrate = \"80M\""));
     let server = folder.serve(&[]);
     // A share of 40 Mbit/s: two sessions may run.
-    let ended = run_from(&server, 2, "stream -t 30 -O 0");
-    ended
-        .assert_failed(4, &["rate of a run of rule 'slow': more is received than 40 Mbit/s allow"]);
-    ended.assert_says(&["--bitrate"]);
-    assert_eq!(text(&ended.json, "/status"), "incomplete");
-    assert!(number(&ended.json, "/throughput/bits_per_second") > 40e6, "{:#}", ended.json);
-    let down = run_from(&server, 2, "stream -R -t 3 -O 1 -P 3");
-    assert_eq!(down.status, 0, "{down:#?}");
-    let rate = number(&down.json, "/throughput/bits_per_second");
-    assert!((10e6..44e6).contains(&rate), "{rate} bit/s under 40 Mbit/s");
+    for (words, flows) in [
+        ("stream -t 3 -O 0", 1),
+        ("stream -t 3 -O 0 -P 2", 2),
+        ("stream -R -t 3 -O 1 -P 4", 4),
+        ("udp -R -t 2 -O 0 -b 400M -P 2", 2),
+        ("rr -t 3 -O 0 -P 2 --request 64K --response 1", 2),
+    ] {
+        let paced = run_from(&server, 2, words);
+        assert_eq!(paced.status, 0, "{words}: {paced:#?}");
+        let rate = number(&paced.json, "/throughput/bits_per_second");
+        assert!((10e6..44e6).contains(&rate), "{words}: {rate} bit/s under 40 Mbit/s");
+        let each = count(&paced.json, "/plan/socket/policy_bits_per_second");
+        assert_eq!(each, 40_000_000 / flows, "{words}");
+    }
     let kept = run_from(&server, 2, "stream -t 3 -O 0 -P 2 -b 15M");
     assert_eq!(kept.status, 0, "{kept:#?}");
-    let datagrams = run_from(&server, 2, "udp -R -t 2 -O 0 -b 400M -P 2");
-    assert_eq!(datagrams.status, 0, "{datagrams:#?}");
-    let rate = number(&datagrams.json, "/throughput/bits_per_second");
-    assert!((10e6..44e6).contains(&rate), "{rate} bit/s under 40 Mbit/s");
+    assert_eq!(kept.json["plan"]["socket"]["policy_bits_per_second"], Value::Null);
     let untouched = run_from(&server, 1, "stream -t 1 -O 0");
     assert!(number(&untouched.json, "/throughput/bits_per_second") > 44e6, "{untouched:#?}");
     assert_eq!(untouched.status, 0, "{untouched:#?}");
+}
+
+#[test]
+fn a_client_that_does_not_keep_to_the_rate_is_told_and_cut_off() {
+    let folder = PolicyFolder::new("");
+    folder.write(&anonymous("slow", 1, "sessions = 2\nrate = \"80M\""));
+    let server = folder.serve(&[]);
+    let mut plan = plan();
+    plan["stop_condition"]["window_seconds"] = json!(50.0);
+    let ReadyClient { mut client, mut data, connect, .. } = WireClient::ready(server.port, &plan);
+    assert_eq!(count(&connect, "/connect/rate_bits_per_second"), 40_000_000);
+    client.send(&json!("start"));
+    client.send(&json!("open"));
+    // Until the server cuts it off.
+    let sender = std::thread::spawn(move || while data.write_all(&[0; 64 << 10]).is_ok() {});
+    let told = |message: &Value| message["flow_ended"]["error"].is_object();
+    let messages = std::iter::repeat_with(|| client.receive());
+    let message = messages.take_while(|message| !message.is_null()).find(told).expect("an error");
+    let cause = text(&message, "/flow_ended/error/cause");
+    assert!(
+        cause.contains("rate of a run of rule 'slow': more is received than 40 Mbit/s allow"),
+        "{cause}"
+    );
+    assert!(text(&message, "/flow_ended/error/remedy").contains("--bitrate"), "{message:#}");
+    sender.join().expect("it ends");
+    server.assert_all_freed(TIMEOUT);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Tokens of rules: which one decides, and one that takes the place of another.
 
+use serde_json::{Value, json};
+
 use super::{PolicyFolder, assert_refused, reload, rule, run_from};
-use crate::support::TIMEOUT;
 use crate::support::process::{Client, Outcome, Server, podperf};
+use crate::support::{TIMEOUT, eventually};
 
 /// A client at 127.0.0.`host` that knows a token.
 fn run_with(server: &Server, host: u8, token: &str) -> Outcome {
@@ -63,4 +65,35 @@ fn a_new_token_is_given_out_while_the_old_one_holds_and_the_old_one_goes() {
     folder.write(&with(&[second]));
     reload(&server, "is read again");
     assert_eq!([first, second].map(served), [false, true]);
+}
+
+#[test]
+fn the_log_of_json_names_the_token_of_each_run_and_never_the_secret() {
+    let token = |name: &str, secret: &str| {
+        let name = if name.is_empty() { String::new() } else { format!("name = \"{name}\"\n") };
+        format!("[[rule.token]]\n{name}secret = \"{secret}\"\n")
+    };
+    let tokens =
+        token("nightly", "nightly secret") + &token("", "plain secret") + &token("ci", "ci secret");
+    let folder = PolicyFolder::new(&rule("jobs", 2, &tokens));
+    let server = folder.serve(&["--log", "json"]);
+    for secret in ["ci secret", "plain secret", "nightly secret"] {
+        let outcome = run_with(&server, 2, secret);
+        assert_eq!(outcome.status, 0, "{secret}: {outcome:#?}");
+    }
+    let untouched = run_from(&server, 1, "rr -n 10");
+    assert_eq!(untouched.status, 0, "{untouched:#?}");
+    let told = || -> Vec<[Value; 2]> {
+        let lines = server.log();
+        let objects = lines.iter().map(|line| serde_json::from_str(line).expect("an object"));
+        let runs = objects.filter(|object: &Value| object["event"] == "run");
+        runs.map(|run| ["rule", "token"].map(|key| run[key].clone())).collect()
+    };
+    assert!(eventually(TIMEOUT, || told().len() == 4), "{:#?}", server.log());
+    let jobs = |name: Option<&str>| [json!("jobs"), json!(name)];
+    let untouched = [json!("untouched"), json!(null)];
+    assert_eq!(told(), [jobs(Some("ci")), jobs(None), jobs(Some("nightly")), untouched]);
+    for secret in ["ci secret", "plain secret", "nightly secret"] {
+        assert!(!server.log().iter().any(|line| line.contains(secret)), "{:#?}", server.log());
+    }
 }

@@ -11,6 +11,7 @@ use podperf_model::error::Error;
 use podperf_model::plan::{Plan, ReceiveMethod, SendMethod};
 use podperf_model::reading::Reading;
 use podperf_model::result::end_result::{EndFacts, EndReport};
+use podperf_model::units::BitRate;
 
 /// From client to server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,10 @@ pub enum FromServer {
         /// Where connections that do not last are taken; absent: there are none.
         #[serde(default)]
         port: Option<u16>,
+        /// What all flows together may send each way, in bits per second, by the server's policy:
+        /// a client that keeps to it is not ended. Absent: it does not limit that.
+        #[serde(default)]
+        rate_bits_per_second: Option<BitRate>,
     },
     /// The plan has to wait until other runs have ended; told to clients with the feature
     /// [`QUEUES`] alone, again whenever the place changes.

@@ -19,7 +19,7 @@ use crate::control::message::{FromClient, FromServer, Hello};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::control::session::State;
 use crate::net::{FirstMessage, PendingStage, Progress, SessionId, WrongProofs};
-use crate::policy::{Admission, Requirement, Token};
+use crate::policy::{Admission, Requirement, TimedToken, Token};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
@@ -75,11 +75,11 @@ impl<'a> ServerIdentity<'a> {
         &self,
         ip: IpAddr,
         knows: impl Fn(&Token) -> bool,
-    ) -> Result<Option<(Option<Arc<str>>, Token)>> {
+    ) -> Result<Option<(Option<Arc<str>>, TimedToken)>> {
         match self.admission {
             None => {
                 let known = self.token.filter(|token| knows(token));
-                Ok(known.map(|token| (None, token.clone())))
+                Ok(known.map(|token| (None, TimedToken::always(token.clone()))))
             }
             Some(admission) => {
                 let proved = admission.prove(ip, knows, Timestamp::now());
@@ -121,6 +121,8 @@ struct PendingHandshake {
     client: Option<Hello>,
     /// The rule of the policy that it is under, once that is known.
     rule: Option<Arc<str>>,
+    /// The name of the token that it has proved.
+    token: Option<Arc<str>>,
     /// The client's messages.
     frame: FrameReader,
 }
@@ -146,6 +148,8 @@ pub struct WelcomedClient {
     pub hello: Hello,
     /// The rule of the policy that it is under; absent: there is no policy.
     pub rule: Option<Arc<str>>,
+    /// What the policy calls the token that it knows; absent: nothing, or it needs none.
+    pub token: Option<Arc<str>>,
 }
 
 impl<'a> PendingClient<'a> {
@@ -210,6 +214,7 @@ impl<'a> PendingClient<'a> {
                     own,
                     client: None,
                     rule: None,
+                    token: None,
                     frame: FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES),
                 }));
                 self.read_handshake()
@@ -241,8 +246,8 @@ impl<'a> PendingClient<'a> {
             }
         }
         let hello = handshake.client.take().ok_or_else(|| unexpected("hello"))?;
-        let rule = handshake.rule.take();
-        Ok(Progress::Complete(Opening::Client(Box::new(WelcomedClient { hello, rule }))))
+        let (rule, token) = (handshake.rule.take(), handshake.token.take());
+        Ok(Progress::Complete(Opening::Client(Box::new(WelcomedClient { hello, rule, token }))))
     }
 }
 
@@ -289,8 +294,8 @@ impl PendingHandshake {
                     let wrong = unauthorized("authenticate with", "wrong token");
                     return Err(wrong.with_remedy(TOKEN_REMEDY));
                 };
-                let proof = token.prove(Role::Server, nonce, &self.own.nonce);
-                self.rule = rule;
+                let proof = token.token.prove(Role::Server, nonce, &self.own.nonce);
+                (self.rule, self.token) = (rule, token.name);
                 Some(proof)
             }
             _ => {

@@ -14,6 +14,7 @@ use super::refusal::{PolicyLimit, Refusal};
 use super::rule::{Policy, PolicyRule, RunLimits};
 use super::run_rules::{RequestedRun, check_run};
 use super::token::Token;
+use super::tokens::TimedToken;
 use super::usage::{LimitedGroup, Members, Usage, groups_of};
 
 /// Holds clients to a policy, which may be replaced at any time.
@@ -46,6 +47,8 @@ pub struct AdmittedClient {
     pub ip: IpAddr,
     /// The rule's name.
     pub rule: Arc<str>,
+    /// What the policy calls the token that it knows.
+    pub token: Option<Arc<str>>,
 }
 
 /// What a client has to show before it is let in.
@@ -152,7 +155,7 @@ impl Admission {
         ip: IpAddr,
         knows: impl Fn(&Token) -> bool,
         now: Timestamp,
-    ) -> Result<Option<(Arc<str>, Token)>, Refusal> {
+    ) -> Result<Option<(Arc<str>, TimedToken)>, Refusal> {
         let state = self.lock();
         let (mut found, mut ended) = (None, None);
         for rule in state.policy.rules.iter().filter(|rule| rule.takes(ip)) {
@@ -161,7 +164,7 @@ impl Admission {
                 match timed.check(now) {
                     _ if !known => {}
                     Ok(()) => {
-                        found.get_or_insert_with(|| (Arc::clone(&rule.name), timed.token.clone()));
+                        found.get_or_insert_with(|| (Arc::clone(&rule.name), timed.clone()));
                     }
                     Err(cause) => {
                         ended.get_or_insert(cause);

@@ -77,15 +77,18 @@ fn path(field: &PolicyField<'_>) -> Result<PathBuf, PolicyFault> {
     }
 }
 
-fn rule(mut table: TableReader<'_>, read_token: ReadToken<'_>) -> Result<PolicyRule, PolicyFault> {
-    let name = table.require("name")?;
-    let text = name.text()?;
+/// What the log and clients are told.
+fn name(field: &PolicyField<'_>) -> Result<Arc<str>, PolicyFault> {
+    let text = field.text()?;
     let is_plain = |char: char| !char.is_control() && char != '\'';
-    if !(1..=MAX_NAME_CHARS).contains(&text.chars().count()) || !text.chars().all(is_plain) {
-        let allowed = format!("allowed: 1 to {MAX_NAME_CHARS} characters, no quotes");
-        return Err(name.place.fault(allowed));
+    if (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && text.chars().all(is_plain) {
+        return Ok(text.into());
     }
-    let named: Arc<str> = text.into();
+    Err(field.place.fault(format!("allowed: 1 to {MAX_NAME_CHARS} characters, no quotes")))
+}
+
+fn rule(mut table: TableReader<'_>, read_token: ReadToken<'_>) -> Result<PolicyRule, PolicyFault> {
+    let named = name(&table.require("name")?)?;
     let field = table.require("addresses")?;
     let place = field.place.clone();
     let addresses = field.list(AddressRange::parse)?;
@@ -126,6 +129,7 @@ fn tokens(
 }
 
 fn token(mut table: TableReader<'_>, read_token: ReadToken<'_>) -> Result<TimedToken, PolicyFault> {
+    let named = table.take("name").map(|field| name(&field)).transpose()?;
     let (file, secret) = (table.take("file"), table.take("secret"));
     let token = match (&file, &secret) {
         (Some(file), None) => {
@@ -144,7 +148,7 @@ fn token(mut table: TableReader<'_>, read_token: ReadToken<'_>) -> Result<TimedT
         return Err(table.place.fault("not_after has to be later than not_before"));
     }
     table.finish()?;
-    Ok(TimedToken { token, not_before, not_after })
+    Ok(TimedToken { name: named, token, not_before, not_after })
 }
 
 fn limit_set(table: &mut TableReader<'_>) -> Result<LimitSet, PolicyFault> {

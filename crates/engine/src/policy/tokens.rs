@@ -1,6 +1,8 @@
 //! The tokens of a rule: several may hold at a time, each from one time to another, so that a new
 //! one is given out before the old one ends.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::token::Token;
@@ -8,6 +10,8 @@ use super::token::Token;
 /// A token and when it holds.
 #[derive(Debug, Clone)]
 pub struct TimedToken {
+    /// What the log calls it; absent: nothing.
+    pub name: Option<Arc<str>>,
     /// The secret.
     pub token: Token,
     /// From when it holds; absent: since ever.
@@ -17,6 +21,12 @@ pub struct TimedToken {
 }
 
 impl TimedToken {
+    /// One without a name, which holds for ever.
+    #[must_use]
+    pub const fn always(token: Token) -> Self {
+        Self { name: None, token, not_before: None, not_after: None }
+    }
+
     /// Checks whether it holds at `now`.
     ///
     /// # Errors
@@ -40,6 +50,7 @@ mod tests {
     fn a_token_holds_from_its_beginning_to_its_end() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let token = TimedToken {
+            name: None,
             token: Token::from_text("correct horse").unwrap(),
             not_before: Some(at("2026-01-01T00:00:00Z")),
             not_after: Some(at("2026-02-01T00:00:00Z")),

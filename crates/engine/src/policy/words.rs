@@ -33,7 +33,8 @@ impl fmt::Display for PolicyRule {
             let from = token.not_before.map(|from| format!(" from {from}")).unwrap_or_default();
             let until = token.not_after.map(|until| format!(" until {until}")).unwrap_or_default();
             let always = if from.is_empty() && until.is_empty() { " at any time" } else { "" };
-            writeln!(f, "  may know token {number}, which holds{from}{until}{always}")?;
+            let name = token.name.as_ref().map(|name| format!(" '{name}'")).unwrap_or_default();
+            writeln!(f, "  may know token {number}{name}, which holds{from}{until}{always}")?;
         }
         write_limits(f, &self.limits)?;
         match self.queue {

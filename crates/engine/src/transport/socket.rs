@@ -83,7 +83,7 @@ pub fn tune_all(
         if end == Role::Server {
             accepted(stream, &plan.socket)?;
         }
-        after_connect(stream, &plan.socket, plan.flow_role(end, id) == FlowRole::Send)?;
+        after_connect(stream, &plan.socket, plan.flow_role(end, id))?;
         busy_poll(&SockRef::from(stream), plan.end(end).wait)
     };
     let tuned = (0..).zip(streams).map(|(id, stream)| {
@@ -95,18 +95,14 @@ pub fn tune_all(
     tuned.collect()
 }
 
-/// Sets the other options of a connected socket, on either end. `sends`: it carries a stream from
-/// here, so that pacing and corking apply.
-fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Result<()> {
+/// Sets the other options of a connected socket, on either end, whose part on the flow is `role`:
+/// what sends is paced, and streams may be corked.
+fn after_connect(stream: &TcpStream, plan: &SocketPlan, role: FlowRole) -> Result<()> {
     let socket = SockRef::from(stream);
-    if let Some(rate) = plan.pacing_bits_per_second.filter(|_| sends) {
-        set(
-            "SO_MAX_PACING_RATE",
-            rate.0 / 8,
-            sys::option::set_max_pacing_rate(stream, rate.0 / 8),
-        )?;
+    if role != FlowRole::Receive {
+        pace(&socket, plan)?;
     }
-    if plan.cork && sends {
+    if plan.cork && role == FlowRole::Send {
         set("TCP_CORK", 1, socket.set_tcp_cork(true))?;
     }
     if plan.quick_ack {
@@ -122,6 +118,13 @@ fn after_connect(stream: &TcpStream, plan: &SocketPlan, sends: bool) -> Result<(
 pub fn mark(socket: &Socket, plan: &SocketPlan, ipv6: bool) -> Result<()> {
     set_dscp(socket, plan, ipv6)?;
     set("TCP_NODELAY", plan.no_delay, socket.set_tcp_nodelay(plan.no_delay))
+}
+
+/// Has the kernel pace what a socket sends.
+fn pace(socket: &Socket, plan: &SocketPlan) -> Result<()> {
+    let Some(rate) = plan.pacing_bits_per_second else { return Ok(()) };
+    let bytes = rate.0 / 8;
+    set("SO_MAX_PACING_RATE", bytes, sys::option::set_max_pacing_rate(socket, bytes))
 }
 
 /// Marks what a socket sends; `ipv6`: its packets are.

@@ -9,6 +9,7 @@ mod choice;
 mod cpus;
 mod crr;
 mod expect;
+mod kept_rate;
 pub mod limits;
 pub mod memory;
 mod methods;
@@ -181,6 +182,10 @@ pub struct SocketPlan {
     pub mss_bytes: Option<u32>,
     /// SO_MAX_PACING_RATE of every sending socket.
     pub pacing_bits_per_second: Option<BitRate>,
+    /// The rate of each sending flow to which the server's policy keeps the run, where less than
+    /// that was not asked for: both ends pace themselves to it. Null: there is none.
+    #[serde(default)]
+    pub policy_bits_per_second: Option<BitRate>,
     /// Differentiated services code point, 0 to 63 (RFC 2474).
     pub dscp: Option<u8>,
     /// TCP_NODELAY: on for rr, off for streams unless said.

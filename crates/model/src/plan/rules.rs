@@ -39,7 +39,7 @@ pub const MAX_CPUS: u32 = 1024;
 const PAGE_BYTES: Bytes = Bytes(4096);
 const MAX_RATE_PER_SECOND: f64 = 1e9;
 /// SO_MAX_PACING_RATE counts whole bytes per second; zero would stop the stream.
-const MIN_PACING_RATE: BitRate = BitRate(8);
+pub(super) const MIN_PACING_RATE: BitRate = BitRate(8);
 
 /// Accepts a plan, or names the option, its value and what is allowed.
 ///

@@ -22,7 +22,7 @@ use podperf_engine::net::{
     Accepted, Acceptor, AddressLimits, ClientThreads, FirstMessage, ListeningPort, PendingLimits,
     PendingStage, Progress, ServerEnd, WrongProofs,
 };
-use podperf_engine::policy::{AdmittedClient, Refusal, Requirement};
+use podperf_engine::policy::{AdmittedClient, Refusal, Requirement, TimedToken};
 use podperf_model::error::{Kind, Result};
 
 /// Clients at one time; more are closed at once.
@@ -177,7 +177,7 @@ impl<'env> NetserverPort<'env> {
             },
         };
         if let Requirement::Nothing(rule) = requirement {
-            return Ok(Ok(Some(AdmittedClient { ip, rule })));
+            return Ok(Ok(Some(AdmittedClient { ip, rule, token: None })));
         }
         let now = Instant::now();
         let mut wrong_proofs = self.wrong_proofs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +187,9 @@ impl<'env> NetserverPort<'env> {
             (None, Some(told)) => is_same(told, asked.unwrap_or_default()).then_some(Ok(None)),
             (Some(admission), Some(told)) => {
                 let proved = admission.prove(ip, |token| token.is(told), Timestamp::now());
-                let client = |(rule, _)| Some(AdmittedClient { ip, rule });
+                let client = |(rule, token): (_, TimedToken)| {
+                    Some(AdmittedClient { ip, rule, token: token.name })
+                };
                 proved.map(|proved| proved.map(client)).transpose()
             }
         };

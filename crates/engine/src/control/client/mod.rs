@@ -35,6 +35,7 @@ use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::result::merge::{Input, merge};
 use podperf_model::result::run::{Interval, Run};
+use podperf_model::units::BitRate;
 use podperf_model::{AddressFamily, Context as _};
 use server_peer::ServerPeer;
 
@@ -270,7 +271,12 @@ fn run(
     let peer = ServerPeer { link, incoming, address, peer_timeout, cancellation };
     let prepare = FromClient::Prepare { plan: Box::new(plan.clone()) };
     peer.link.send(&prepare).with_kind(Kind::Unmeasured)?;
-    let (session, port) = session(&peer, deadline, target.connect_timeout, hooks.queued)?;
+    let accepted = accepted(&peer, deadline, target.connect_timeout, hooks.queued)?;
+    let AcceptedPlan { session, port, rate } = accepted;
+    let plan = match rate {
+        Some(rate) => plan.kept_to(rate),
+        None => plan,
+    };
 
     let deadline = cancellation.deadline(target);
     let to = DataTarget { peer: address, bind: target.bind, session, deadline };
@@ -302,18 +308,29 @@ fn run(
     Ok(())
 }
 
-/// Waits until the server accepts the plan, `queued` or at once; returns the session its streams
-/// belong to, and the port of connections that do not last.
-fn session(
+/// What a server says of a plan that it accepts.
+struct AcceptedPlan {
+    /// The session that the streams belong to.
+    session: SessionId,
+    /// Where connections go that do not last.
+    port: Option<u16>,
+    /// What its policy lets all flows send each way.
+    rate: Option<BitRate>,
+}
+
+/// Waits until the server accepts the plan, `queued` or at once.
+fn accepted(
     peer: &ServerPeer<'_>,
     mut deadline: Instant,
     connect_timeout: Duration,
     queued: &mut dyn FnMut(QueuePlace),
-) -> Result<(SessionId, Option<u16>)> {
-    let (session, port) = loop {
+) -> Result<AcceptedPlan> {
+    let (session, port, rate) = loop {
         let answer = peer.wait_for("accept the plan at", deadline, Some)?;
         match answer {
-            FromServer::Connect { session, port } => break (session, port),
+            FromServer::Connect { session, port, rate_bits_per_second } => {
+                break (session, port, rate_bits_per_second);
+            }
             FromServer::Queued { place, longest_wait_seconds } => {
                 // However long it says: a signal ends it, and the server's silence.
                 let longest_wait = Duration::try_from_secs_f64(longest_wait_seconds)
@@ -334,7 +351,7 @@ fn session(
             .with_code(Code::Protocol)
             .with_peer(peer.address)
     })?;
-    Ok((session, port))
+    Ok(AcceptedPlan { session, port, rate })
 }
 
 /// The plan, with what was left to the path: datagrams fit the segments of the control connection,

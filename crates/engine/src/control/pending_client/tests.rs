@@ -59,7 +59,8 @@ fn a_client_gets_through_with_the_right_token_alone() {
 
 fn new_handshake(own: &Hello) -> PendingHandshake {
     let frame = FrameReader::new(MAX_HANDSHAKE_MESSAGE_BYTES);
-    PendingHandshake { state: State::New, own: own.clone(), client: None, rule: None, frame }
+    let (own, state) = (own.clone(), State::New);
+    PendingHandshake { state, own, client: None, rule: None, token: None, frame }
 }
 
 fn next_answer(stream: &TcpStream) -> FromServer {

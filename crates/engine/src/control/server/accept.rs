@@ -164,7 +164,7 @@ impl PortContext<'_> {
         (client, plan): (WelcomedClient, Plan),
         done: &Sender<()>,
     ) {
-        let mut record = RunRecord::asked(name, client.rule.as_deref(), &plan);
+        let mut record = asked(name, &client, &plan);
         let served = serve_client::serve(stream, self, client, plan, &mut record);
         self.tell(&mut record, &served);
         if served.is_ok() {
@@ -181,7 +181,7 @@ impl PortContext<'_> {
         error: Error,
     ) {
         refuse(stream, &error);
-        let mut record = RunRecord::asked(name, client.rule.as_deref(), plan);
+        let mut record = asked(name, client, plan);
         self.tell(&mut record, &Err(error));
     }
 
@@ -210,4 +210,10 @@ impl PortContext<'_> {
             (self.log)(&format!("{peer}: stream {number} of no waiting session; dropped"));
         }
     }
+}
+
+/// What a client asks for, before anything comes of it.
+fn asked(name: &str, client: &WelcomedClient, plan: &Plan) -> RunRecord {
+    let token = client.token.as_deref().map(str::to_owned);
+    RunRecord { token, ..RunRecord::asked(name, client.rule.as_deref(), plan) }
 }

@@ -20,7 +20,7 @@ use crate::policy::{
 };
 use crate::transport::socket::plain;
 use podperf_model::error::{Code, Error, Kind, Result};
-use podperf_model::plan::{FlowRole, Pin, Plan, Role, StopCondition, Wait, Workload};
+use podperf_model::plan::{FlowRole, Pin, Plan, Role, StopCondition, Wait};
 use podperf_model::units::BitRate;
 
 const ADMIT: &str = "admit the run";
@@ -80,7 +80,8 @@ fn client<'a>(
         Error::new(Kind::Unmeasured, ADMIT, "its connection has no address any more")
             .with_code(Code::ConnectionLost)
     })?;
-    Ok(Some((admission, AdmittedClient { ip: peer.ip(), rule })))
+    let token = welcomed.token.clone();
+    Ok(Some((admission, AdmittedClient { ip: peer.ip(), rule, token })))
 }
 
 fn refused(refusal: Refusal) -> Error {
@@ -157,23 +158,8 @@ fn sends(plan: &Plan, role: Role, id: u32) -> bool {
 }
 
 /// The rate each way that a run may have.
-fn rate(plan: &Plan, limits: &RunLimits) -> Option<BitRate> {
+pub(super) fn rate(plan: &Plan, limits: &RunLimits) -> Option<BitRate> {
     if plan.workload.is_udp() { limits.udp_rate } else { limits.rate }
-}
-
-/// The plan with this end's streams paced to the rate that the run may have, each to an equal part.
-pub(super) fn paced(mut plan: Plan, run: Option<&AdmittedRun>) -> Plan {
-    let Some(rate) = run.and_then(|run| rate(&plan, run.limits())) else { return plan };
-    let streams = (0..plan.connections()).filter(|id| sends(&plan, Role::Server, *id)).count();
-    let each = BitRate((rate.0 / (streams.max(1) as u64)).max(8));
-    let tighter = |asked: Option<BitRate>| asked.into_iter().chain([each]).min();
-    match &mut plan.workload {
-        Workload::Udp(udp) => udp.bits_per_second = tighter(udp.bits_per_second),
-        _ => {
-            plan.socket.pacing_bits_per_second = tighter(plan.socket.pacing_bits_per_second);
-        }
-    }
-    plan
 }
 
 /// Begins to measure a run that is ready.

@@ -144,7 +144,11 @@ fn measure(
     check_congestion(context, &plan)?;
     // Until the engine is gone, which is dropped before.
     let admitted = policy_check::admit(link, incoming, context, &plan, (&welcomed, ends))?;
-    let plan = policy_check::paced(plan, admitted.as_ref());
+    let granted = admitted.as_ref().and_then(|run| policy_check::rate(&plan, run.limits()));
+    let plan = match granted {
+        Some(rate) => plan.kept_to(rate),
+        None => plan,
+    };
     let conditions = memory_conditions(&Roots::default());
     let needed = memory_bytes(&plan, Role::Server, &conditions);
     let _reserved = context.memory.reserve(needed)?;
@@ -153,7 +157,11 @@ fn measure(
     let mut channel = DataChannel::open(&plan, context, session, ends)?;
     let port = channel.port()?;
     record.admit();
-    link.send(&FromServer::Connect { session: session.to_hex(), port })?;
+    link.send(&FromServer::Connect {
+        session: session.to_hex(),
+        port,
+        rate_bits_per_second: granted,
+    })?;
     let (sockets, granted) = channel.collect(&plan, incoming, &context.closed)?;
     let connection_source = channel.connection_source();
     let same_machine = host.boot_id.is_some() && host.boot_id == welcomed.hello.boot_id;

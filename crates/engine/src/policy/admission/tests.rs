@@ -16,7 +16,7 @@ fn policy(text: &str) -> Policy {
 }
 
 fn client(ip: &str, rule: &str) -> AdmittedClient {
-    AdmittedClient { ip: ip.parse().unwrap(), rule: rule.into() }
+    AdmittedClient { ip: ip.parse().unwrap(), rule: rule.into(), token: None }
 }
 
 fn run(streams: u32) -> RequestedRun {

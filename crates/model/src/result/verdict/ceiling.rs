@@ -27,11 +27,13 @@ pub(super) fn pacing(run: &Run) -> Option<Verdict> {
     let ways = if run.plan.workload.direction()? == Direction::Both { 2.0 } else { 1.0 };
     let asked = float(rate.0) * f64::from(run.plan.flows) * ways;
     let goodput = run.throughput.as_ref()?.bits_per_second;
+    let by = if run.plan.socket.policy_bits_per_second.is_some() {
+        "that the server's policy allows the run"
+    } else {
+        "asked for by pacing"
+    };
     ((goodput - asked).abs() <= REACHED_SHARE * asked).then(|| {
-        bound(
-            Bound::Pacing,
-            format!("goodput {} of {} asked for by pacing", gigabits(goodput), gigabits(asked)),
-        )
+        bound(Bound::Pacing, format!("goodput {} of {} {by}", gigabits(goodput), gigabits(asked)))
     })
 }
 

@@ -187,6 +187,10 @@ const STREAMS: &[(Bound, &str, Change)] = &[
     (Bound::ReceiveWindow, "receive window 60 % of its busy time", |run| limits(run, 0.48, 0.1)),
     (Bound::SendBuffer, "send buffer 50 % of its busy time", |run| limits(run, 0.1, 0.4)),
     (Bound::Unclear, "busy", |run| limits(run, 0.39, 0.1)),
+    (Bound::Pacing, "that the server's policy allows the run", |run| {
+        run.plan.socket.pacing_bits_per_second = Some(BitRate(2_000_000_000));
+        run.plan.socket.policy_bits_per_second = Some(BitRate(2_000_000_000));
+    }),
     // What comes first decides: the pacing that was asked for, not the CPU it kept busy.
     (Bound::Pacing, "asked for by pacing", |run| {
         run.plan.socket.pacing_bits_per_second = Some(BitRate(2_000_000_000));

@@ -70,6 +70,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("congestion_control", Once(sockets::congestion_controls)),
     ("mss_clamped", End(sockets::mss_clamped)),
     ("pacing_clamped", End(sockets::pacing_clamped)),
+    ("policy_rate", Once(sockets::policy_rate)),
     ("pacing_bbr", End(sockets::pacing_bbr)),
     ("offloads_off", End(sockets::offloads_off)),
     ("short_window", Once(timing::short_window)),

@@ -3,11 +3,14 @@
 use super::{Doubt, EndEvidence, RunEvidence, count, doubt};
 use crate::plan::FlowRole;
 use crate::result::run::SocketFacts;
+use crate::result::span::float;
 
 /// Room that TCP options can take out of a segment, in bytes (RFC 9293, section 3.1).
 const TCP_OPTIONS_BYTES: u32 = 40;
 /// MTU of Ethernet, in bytes; a larger one makes up for missing offloads.
 const ETHERNET_MTU_BYTES: u32 = 1500;
+/// Share of an allowed rate from which on it may have held a run back.
+const NEAR_SHARE: f64 = 0.5;
 
 impl<'a> EndEvidence<'a> {
     /// The end's sockets on flows whose role is not this one.
@@ -107,6 +110,22 @@ pub(super) fn pacing_clamped(seen: &EndEvidence<'_>) -> Option<Doubt> {
     doubt(
         format!("{}: pacing of {asked} bit/s was asked for, {granted} bit/s granted", seen.end),
         "ask for a rate this kernel can hold",
+    )
+}
+
+/// Whoever moved far less than it allows was not held back by it.
+pub(super) fn policy_rate(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let rate = seen.run.plan.socket.policy_bits_per_second?;
+    let moved = seen.run.throughput.as_ref()?;
+    let most = moved.up_bits_per_second.into_iter().chain(moved.down_bits_per_second);
+    let most = most.reduce(f64::max)?;
+    let allowed = float(rate.0) * f64::from(seen.run.plan.flows);
+    if most < NEAR_SHARE * allowed {
+        return None;
+    }
+    doubt(
+        format!("the server's policy paced the run: it allows each flow {rate} each way"),
+        "ask the server's operator for a higher rate, or see the figure as the policy's",
     )
 }
 

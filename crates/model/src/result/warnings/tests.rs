@@ -129,6 +129,9 @@ const STREAMS: &[(&str, &str, Change)] = &[
         input.plan.socket.pacing_bits_per_second = Some(BitRate(5_000_000_000));
         sockets(client(input), |socket| socket.pacing_bits_per_second = Some(4_294_967_295));
     }),
+    ("policy_rate", "the server's policy paced the run: it allows each flow 3 Gbit/s", |input| {
+        input.plan.socket.policy_bits_per_second = Some(BitRate(3_000_000_000));
+    }),
     ("pacing_bbr", "client: congestion control 'bbr3' paces by its own model", |input| {
         for end_result in [&mut input.client, &mut input.server] {
             sockets(end_result.as_mut().unwrap(), |socket| {

@@ -171,10 +171,12 @@ impl Session<'_> {
     fn open(&mut self, dialect: Dialect, message: &WireMessage) -> Result<OpenedTest, NotOpened> {
         let (extensions, reservation) = (mem::take(&mut self.extensions), self.reservation.take());
         let mut order = Order::read(dialect, message, extensions)?;
-        let rule = self.rule.as_ref().ok().and_then(Option::as_ref);
-        let rule = rule.map(|client| client.rule.as_ref());
+        let client = self.rule.as_ref().ok().and_then(Option::as_ref);
+        let rule = client.map(|client| client.rule.as_ref());
+        let token = client.and_then(|client| client.token.as_deref().map(str::to_owned));
         let (workload, streams) = (workload(order.shape), order.extensions.streams);
-        self.record = Some(RunRecord::new(&self.control.name(), rule, workload, streams));
+        let record = RunRecord::new(&self.control.name(), rule, workload, streams);
+        self.record = Some(RunRecord { token, ..record });
         let admitted = self.admit(&mut order)?;
         if !order.request.fill_file.is_empty() {
             self.log("the name of a file to fill buffers from is ignored");
