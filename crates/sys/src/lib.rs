@@ -10,7 +10,6 @@ pub mod daemon;
 pub mod datagram;
 pub mod epoll;
 pub mod ethtool;
-pub mod fd_table;
 pub mod mapping;
 pub mod netlink;
 pub mod option;

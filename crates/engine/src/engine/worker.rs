@@ -1,9 +1,7 @@
-//! The threads: each pins itself, leaves the others' descriptors to them, prepares, waits at the
-//! gate, works, and never takes others down.
+//! The threads: each pins itself, prepares, waits at the gate, works, and never takes others down.
 
 use std::collections::BTreeSet;
 use std::net::Shutdown;
-use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,14 +12,13 @@ use nix::unistd::{Pid, gettid};
 use socket2::Socket;
 
 use crate::metrics::topology::{allowed_cpus, allowed_cpus_of};
-use crate::workload::crr::ConnectionSetup;
 use crate::workload::gate::Phase;
 use crate::workload::{
     self, FlowEnded, FlowFailure, Shared, Worker, WorkerFlows, WorkerReady, WorkerReport,
 };
 use podperf_model::error::{Code, Context, During, Error, Kind, Result};
 use podperf_model::plan::cpu_list;
-use podperf_sys::{fd_table, socket};
+use podperf_sys::socket;
 
 /// Room for the loop and the system calls; buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
@@ -174,10 +171,6 @@ fn work(
             return WorkerReport::default();
         }
     };
-    let listener = shared.connections.as_ref().and_then(ConnectionSetup::listener);
-    let own = flows.ids.iter().filter_map(|&flow| shared.sockets.get(flow));
-    // An old kernel or a filter may refuse: each system call costs a little more then.
-    let _ = fd_table::separate(own.chain(listener).map(Socket::as_fd));
     let ready = |ready: Result<WorkerReady>| {
         let refused = ready.is_err();
         // The engine may have given up waiting; the gate then says stop.

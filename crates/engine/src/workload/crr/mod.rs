@@ -77,15 +77,6 @@ impl ConnectionSetup {
         self.peer
     }
 
-    /// Where connections come in, of a server.
-    #[must_use]
-    pub const fn listener(&self) -> Option<&Socket> {
-        match &self.source {
-            ConnectionSource::Listen(listener) => Some(listener.socket()),
-            ConnectionSource::Connect(_) => None,
-        }
-    }
-
     /// Ends accepting, when the run is over.
     pub fn close(&self) {
         if let ConnectionSource::Listen(listener) = &self.source {
