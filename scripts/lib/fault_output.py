@@ -6,6 +6,7 @@ Enters: a bench. Leaves: a function a row; see fault_reaching.py.
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 from fault_bench import LOOPBACK, fault, hold, need_root, not_applicable
@@ -45,7 +46,6 @@ def row_50(bench):
     refused = bench.start(command).wait(10)
     server = bench.serve()
     client = bench.start(command)
-    import time
     time.sleep(1.5)
     server.end()
     for done in (refused, client.wait(10)):

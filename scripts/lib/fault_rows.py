@@ -7,14 +7,20 @@ there, and that the document has these rows.
 
 from dataclasses import dataclass
 
-import fault_hostile
+import fault_exhaustion
+import fault_messages
 import fault_output
 import fault_reaching
+import fault_requests
 import fault_running
+import fault_surroundings
 
 HEADINGS = {"podperf": "podperf", "netserver": "podperf as netserver", "iperf3": "iperf3",
             "netperf": "the real netserver"}
 QUICK = 12  # seconds that a case takes at most to be in the short run of scripts/test
+
+PLAYED_BY = (fault_reaching, fault_running, fault_surroundings, fault_messages, fault_requests,
+             fault_exhaustion, fault_output)
 
 # What is still a fault of podperf's, by row and tool.
 OPEN = set()
@@ -32,7 +38,7 @@ class Row:
     @property
     def play(self):
         name = f"row_{self.number}"
-        for module in (fault_reaching, fault_running, fault_hostile, fault_output):
+        for module in PLAYED_BY:
             if hasattr(module, name):
                 return getattr(module, name)
         raise AttributeError(name)
