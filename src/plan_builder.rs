@@ -8,8 +8,8 @@ use std::time::Duration;
 use podperf_model::error::Result;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
-    CheckedPlan, Direction, EndPlan, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StopCondition, StreamPlan, Workload,
+    CheckedPlan, Direction, EndPlan, Plan, ReceiveMethod, RrPlan, STALL_TIMEOUT, SendMethod,
+    SocketPlan, StopCondition, StreamPlan, Workload,
 };
 use podperf_model::units::Bytes;
 
@@ -31,6 +31,7 @@ impl PlanBuilder {
             strict: false,
             warm_up: second,
             interval: second,
+            stall_timeout: STALL_TIMEOUT,
             flows: 1,
             client: EndPlan::default(),
             server: EndPlan::default(),
@@ -76,6 +77,11 @@ impl PlanBuilder {
     /// Time between two intermediate readings.
     pub fn interval(self, interval: Duration) -> Self {
         Self(Plan { interval, ..self.0 })
+    }
+
+    /// Ends the run when nothing has moved for so long.
+    pub fn stall_timeout(self, stall_timeout: Duration) -> Self {
+        Self(Plan { stall_timeout, ..self.0 })
     }
 
     /// Workers of both ends: how many, where they run, how they wait.

@@ -70,9 +70,14 @@ struct PeerArgs {
     /// once
     #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration)]
     wait_for_server: Option<Duration>,
-    /// Silence after which the server counts as lost
+    /// Silence after which the server counts as lost, and the client at the server, which may
+    /// grant less (podperf serve --peer-timeout)
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     peer_timeout: Duration,
+    /// End the run when nothing at all has moved for this time, or for twice the time between two
+    /// payloads at the rate asked for
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    stall_timeout: Duration,
     /// End the whole command after this time, with what there is. Default: none
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     deadline: Option<Duration>,
@@ -201,6 +206,7 @@ impl MeasureArgs {
             strict: window.strict,
             warm_up: window.omit,
             interval: window.interval,
+            stall_timeout: peer.stall_timeout,
             flows: work.flows,
             client: EndPlan {
                 workers: placement.workers,

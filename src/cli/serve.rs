@@ -80,8 +80,9 @@ pub(super) struct ServeArgs {
     /// End after one measurement
     #[arg(short = '1', long)]
     once: bool,
-    /// Silence after which a client counts as lost
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration,
+    /// The longest silence that a client may ask for before it counts as lost; without its
+    /// --peer-timeout that is 5 s
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration,
           help_heading = "Connection")]
     peer_timeout: Duration,
     /// From a run that is ready to its client's start; what comes later is refused, and its place

@@ -77,6 +77,10 @@ pub enum Code {
     Unauthorized,
     /// The peer refuses what it was asked for.
     Refused,
+    /// Nothing was received in the window, or in the last part of it.
+    NothingReceived,
+    /// Nothing moved for as long as a run may stand still.
+    Stalled,
     /// A deadline given by the user passed.
     Deadline,
     /// A signal ended it.

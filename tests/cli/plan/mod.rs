@@ -7,7 +7,7 @@ use std::time::Duration;
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
     CheckedPlan, Close, CrrPlan, Direction, EndPlan, LoadPlan, Pin, Plan, ReceiveMethod, RrPlan,
-    SendMethod, SocketPlan, StopCondition, StreamPlan, Wait, Workload,
+    STALL_TIMEOUT, SendMethod, SocketPlan, StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::units::{BitRate, Bytes};
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ fn plan(workload: Workload) -> Plan {
         strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
+        stall_timeout: STALL_TIMEOUT,
         flows: 4,
         client: EndPlan::default(),
         server: EndPlan::default(),

@@ -34,7 +34,10 @@ static MESSAGES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut messages = vec![
         json!(FromClient::Hello(hello.clone())),
         json!(FromClient::Prove { proof: "ab".repeat(32) }),
-        json!(FromClient::Prepare { plan: Box::new(stream_plan()) }),
+        json!(FromClient::Prepare {
+            plan: Box::new(stream_plan()),
+            peer_timeout_seconds: Some(5.0)
+        }),
         json!("start"),
         json!(FromServer::Hello(hello)),
         json!(FromServer::Welcome { proof: None }),

@@ -1,4 +1,6 @@
 //! Runs in bad weather: what the network does is told as it is.
 
 mod order;
+mod slow_link;
+mod standstill;
 mod transient;

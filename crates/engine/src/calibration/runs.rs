@@ -14,8 +14,8 @@ use crate::control::client::{self, Target};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
-    CheckedPlan, Direction, EndPlan, Pin, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StopCondition, StreamPlan, Wait, Workload,
+    CheckedPlan, Direction, EndPlan, Pin, Plan, ReceiveMethod, RrPlan, STALL_TIMEOUT, SendMethod,
+    SocketPlan, StopCondition, StreamPlan, Wait, Workload,
 };
 use podperf_model::result::calibration::{RrFloor, RunPlacement, StreamCeiling};
 use podperf_model::result::run::Run;
@@ -147,6 +147,7 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
         strict: false,
         warm_up: Duration::ZERO,
         interval: MAX_RUN,
+        stall_timeout: STALL_TIMEOUT,
         flows,
         client: EndPlan { pin: client, ..EndPlan::default() },
         server: EndPlan { pin: server, ..EndPlan::default() },

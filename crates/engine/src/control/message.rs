@@ -28,6 +28,9 @@ pub enum FromClient {
     Prepare {
         /// What to do.
         plan: Box<Plan>,
+        /// Silence, in seconds, after which the client may be given up; absent: 5.
+        #[serde(default)]
+        peer_timeout_seconds: Option<f64>,
     },
     /// Release the workers.
     Start,
@@ -88,6 +91,9 @@ pub enum FromServer {
         /// What went wrong; absent: the stream ended in order.
         error: Option<Error>,
     },
+    /// The stop has come, and what is still under way moves; told once a second, to clients with
+    /// the feature [`DRAINS`] alone.
+    Draining,
     /// What the workers brought home; the last message.
     Report(Box<EndReport>),
     /// The session cannot go on; the last message.
@@ -98,6 +104,9 @@ pub enum FromServer {
 
 /// A feature of clients: they wait in a queue.
 pub const QUEUES: &str = "queue";
+
+/// A feature of clients: they wait for as long as the server drains.
+pub const DRAINS: &str = "drain";
 
 /// Where a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +145,7 @@ pub fn features() -> Vec<String> {
     use podperf_model::plan::Choice as _;
     let send = SendMethod::ALL.iter().map(|method| format!("send:{}", method.name()));
     let receive = ReceiveMethod::ALL.iter().map(|method| format!("recv:{}", method.name()));
-    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr", QUEUES]
+    ["stream", "rr", "rr:uring", "crr", "udp", "udp-rr", QUEUES, DRAINS]
         .map(String::from)
         .into_iter()
         .chain(send)

@@ -150,6 +150,8 @@ pub struct WelcomedClient {
     pub rule: Option<Arc<str>>,
     /// What the policy calls the token that it knows; absent: nothing, or it needs none.
     pub token: Option<Arc<str>>,
+    /// Silence after which it may be given up; absent: it has not said.
+    pub peer_timeout: Option<Duration>,
 }
 
 impl<'a> PendingClient<'a> {
@@ -247,7 +249,8 @@ impl<'a> PendingClient<'a> {
         }
         let hello = handshake.client.take().ok_or_else(|| unexpected("hello"))?;
         let (rule, token) = (handshake.rule.take(), handshake.token.take());
-        Ok(Progress::Complete(Opening::Client(Box::new(WelcomedClient { hello, rule, token }))))
+        let client = WelcomedClient { hello, rule, token, peer_timeout: None };
+        Ok(Progress::Complete(Opening::Client(Box::new(client))))
     }
 }
 

@@ -4,8 +4,10 @@
 //! for, an event for each flow that ends by itself, and a report at the end. The engine knows
 //! neither the control connection nor the other end.
 
+mod drain;
 pub mod placement;
 mod report;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -37,6 +39,9 @@ use podperf_model::plan::{FlowRole, Plan, Role, StopCondition};
 use podperf_model::reading::{FlowCounters, Reading};
 use podperf_model::result::end_result::{EndFacts, EndReport};
 use podperf_model::result::run::{PlacementFacts, SocketFacts};
+
+pub use drain::{DrainWatch, MAX_DRAIN};
+pub use stall::StandstillWatch;
 
 /// How long workers may take to allocate, pin and register.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -114,8 +114,8 @@ mod tests {
 
     use super::*;
     use podperf_model::plan::{
-        Direction, FlowRole, ReceiveMethod, SendMethod, SocketPlan, StopCondition, StreamPlan,
-        Workload,
+        Direction, FlowRole, ReceiveMethod, STALL_TIMEOUT, SendMethod, SocketPlan, StopCondition,
+        StreamPlan, Workload,
     };
     use podperf_model::units::Bytes;
 
@@ -132,6 +132,7 @@ mod tests {
             strict: false,
             warm_up: Duration::ZERO,
             interval: Duration::from_secs(1),
+            stall_timeout: STALL_TIMEOUT,
             flows,
             client: end.clone(),
             server: end,

@@ -13,7 +13,9 @@ use super::stream::auto::MethodChoice;
 use super::tally::Tally;
 use super::{FlowEnded, Shared, Worker, WorkerFlows, WorkerReport};
 use crate::transport::datagram::tune_all;
-use podperf_model::plan::{EndPlan, FlowRole, Plan, SocketPlan, StopCondition, Workload};
+use podperf_model::plan::{
+    EndPlan, FlowRole, Plan, STALL_TIMEOUT, SocketPlan, StopCondition, Workload,
+};
 
 /// No end but the stop.
 pub const ENDLESS: StopCondition = StopCondition::Transactions { total: u64::MAX };
@@ -26,6 +28,7 @@ pub fn plan(workload: Workload, stop_condition: StopCondition, flows: u32) -> Pl
         strict: false,
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
+        stall_timeout: STALL_TIMEOUT,
         flows,
         client: EndPlan::default(),
         server: EndPlan::default(),

@@ -11,8 +11,6 @@ use super::{FlowFailure, Worker};
 use podperf_model::plan::FlowRole;
 use podperf_model::result::transient::TransientCount;
 
-/// A flow of which nothing but errors has come for so long has failed.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Errors in a row from which on a sender without a rate pauses after each.
 const ERRORS_WITHOUT_PAUSE: u32 = 8;
 /// How long: short beside any outage, long beside a system call.
@@ -84,7 +82,7 @@ impl<'a> TransientLog<'a> {
         let outage = self.outage(flow, moved);
         outage.errors = outage.errors.saturating_add(1);
         let (since, errors) = (outage.since, outage.errors);
-        if since.elapsed() > STALL_TIMEOUT {
+        if self.is_too_long(since) {
             return Err(failure);
         }
         let at_ns = self.worker.since_release_ns();
@@ -104,6 +102,11 @@ impl<'a> TransientLog<'a> {
     ) -> Result<Duration, FlowFailure> {
         let moved = moved(self.worker, self.worker.flows.ids[flow]);
         self.outlive(flow, failure, moved)
+    }
+
+    /// A flow of which nothing but errors has come since then has failed.
+    pub(super) fn is_too_long(&self, since: Instant) -> bool {
+        since.elapsed() > self.worker.shared.plan.stall_timeout
     }
 
     pub(super) fn into_counts(self) -> Vec<TransientCount> {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{BitRate, Bytes, seconds};
+use crate::units::{BitRate, Bytes, float, seconds};
 pub use checked::CheckedPlan;
 pub use choice::Choice;
 use choice::choice;
@@ -39,6 +39,14 @@ pub use rr::{Backend, LoadPlan, RrPlan};
 pub use rules::MAX_CPUS;
 pub use wait::{MAX_BUSY_POLL_US, Wait};
 pub use workload::Workload;
+
+/// How long a run may stand still unless another time is asked for.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Of a plan that does not tell.
+const fn stall_timeout() -> Duration {
+    STALL_TIMEOUT
+}
 
 /// One measurement, as both ends carry it out: plain data, whatever it says. [`CheckedPlan::new`]
 /// applies the rules.
@@ -60,6 +68,11 @@ pub struct Plan {
     #[serde(rename = "interval_seconds", with = "seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub interval: Duration,
+    /// The run is ended when nothing at all has moved for so long, twice the time between two
+    /// payloads at the least. A server takes the smaller of this and its own cap.
+    #[serde(rename = "stall_timeout_seconds", with = "seconds", default = "stall_timeout")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
+    pub stall_timeout: Duration,
     /// Streams per direction, or request/response flows.
     pub flows: u32,
     /// How the client lays out its workers.
@@ -280,6 +293,24 @@ impl Plan {
             (_, None, Role::Client) => FlowRole::Request,
             (_, None, Role::Server) => FlowRole::Respond,
         }
+    }
+
+    /// The longest time between two payloads of a flow that keeps to what was asked for, on a
+    /// connection with segments of so many bytes; 0 where nothing is waited for.
+    #[must_use]
+    pub fn payload_gap(&self, segment_bytes: u32) -> Duration {
+        // The kernel paces two segments at a time (tcp_tso_autosize).
+        let segments = || (2.0 * f64::from(segment_bytes), self.socket.pacing_bits_per_second);
+        let datagrams = |udp: &udp::UdpPlan| (float(udp.size() as u64), udp.bits_per_second);
+        let (bytes, rate) = self.workload.datagram_stream().map_or_else(segments, datagrams);
+        let paced = rate.map_or(0.0, |rate| 8.0 * bytes / float(rate.0.max(1)));
+        let rate = self.workload.rate_per_second();
+        let due = rate.map_or(0.0, |rate| f64::from(self.flows) / rate);
+        let asked_again = match &self.workload {
+            Workload::UdpRr(rr) => rr.timeout,
+            _ => Duration::ZERO,
+        };
+        Duration::try_from_secs_f64(paced.max(due)).unwrap_or(Duration::MAX).max(asked_again)
     }
 
     /// The layout of `role`'s workers.

@@ -24,6 +24,8 @@ use crate::units::{BitRate, Bytes};
 
 /// Shortest time between two readings.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// As long as a run may last at the most.
+const MAX_STALL_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Bounds of TCP_MAXSEG: TCP_MIN_MSS (include/net/tcp.h) and MAX_TCP_WINDOW, beyond which
 /// setsockopt answers EINVAL (net/ipv4/tcp.c).
 const MSS_BYTES: RangeInclusive<u32> = 88..=32_767;
@@ -214,6 +216,11 @@ fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
     if plan.interval < MIN_INTERVAL || plan.interval > limits.duration {
         let least = format_duration(MIN_INTERVAL);
         return refuse("--interval", plan.interval, format_args!("0 (none), {least} to {most}"));
+    }
+    if plan.stall_timeout.is_zero() || plan.stall_timeout > MAX_STALL_TIMEOUT {
+        let most = format_duration(MAX_STALL_TIMEOUT);
+        let allowed = format_args!("more than 0s, at most {most}");
+        return refuse("--stall-timeout", plan.stall_timeout, allowed);
     }
     if window.as_nanos().div_ceil(plan.interval.as_nanos()) > u128::from(limits.intervals) {
         let (count, window) = (limits.intervals, format_duration(window));

@@ -98,9 +98,9 @@ pub fn intervals(plan: &Plan, client: &[Reading], server: &[Reading]) -> Vec<Int
         .collect()
 }
 
-type ReadingPair<'a> = (&'a Reading, &'a Reading);
+pub(super) type ReadingPair<'a> = (&'a Reading, &'a Reading);
 
 /// Neighbouring readings between which time passed.
-fn pairs(readings: &[Reading]) -> impl Iterator<Item = ReadingPair<'_>> {
+pub(super) fn pairs(readings: &[Reading]) -> impl Iterator<Item = ReadingPair<'_>> {
     readings.iter().zip(readings.iter().skip(1)).filter(|(first, last)| last.at_ns > first.at_ns)
 }

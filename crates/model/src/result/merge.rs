@@ -11,6 +11,7 @@ use crate::result::run::{
     Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
 };
 use crate::result::span::{EndResults, EndSpans, ROLES, Span, float, seconds};
+use crate::result::standstill::standstill;
 use crate::result::transient::{TransientCount, TransientError};
 use crate::result::wording::end_name;
 use crate::result::{cpu, intervals, latency, packets, streams, transport, udp, verdict, warnings};
@@ -59,7 +60,7 @@ pub fn merge(input: Input) -> Run {
     let schedule = udp::schedule(&end_results, |what, summary| {
         summary.map_err(|cause| errors.push(damaged(what, cause))).ok()
     });
-    add_reported(&mut errors, &end_results, &spans);
+    add_reported(&mut errors, &end_results, &spans, &input.target);
     let throughput = streams::throughput(&spans, spans.measured());
     let streams = streams::streams(&spans, &end_results);
     let transactions = transactions(&spans, round_trips.as_ref());
@@ -133,9 +134,14 @@ fn damaged(what: &str, cause: String) -> Error {
     Error::new(Kind::Incomplete, format!("read the {what}"), cause)
 }
 
-/// Adds what the ends reported and, where nothing else explains it, what of them is missing;
-/// sorts by time. Errors without a time come last.
-fn add_reported(errors: &mut Vec<Error>, end_results: &EndResults<'_>, spans: &EndSpans<'_>) {
+/// Adds what the ends reported and, where nothing else explains it, what of them is missing, or
+/// that nothing came from `target` or reached it; sorts by time. Errors without a time come last.
+fn add_reported(
+    errors: &mut Vec<Error>,
+    end_results: &EndResults<'_>,
+    spans: &EndSpans<'_>,
+    target: &str,
+) {
     for role in ROLES {
         for error in end_results.report(role).map_or(&[][..], |report| &report.errors) {
             let error = match (role, error.kind) {
@@ -162,6 +168,10 @@ fn add_reported(errors: &mut Vec<Error>, end_results: &EndResults<'_>, spans: &E
             let operation = format!("collect the {}'s part of the result", end_name(role));
             errors.push(Error::new(Kind::Incomplete, operation, cause));
         }
+    }
+    if errors.is_empty() {
+        let found = standstill(spans, end_results);
+        errors.extend(found.into_iter().map(|error| error.with_peer(target)));
     }
     let time = |error: &Error| error.at_seconds.unwrap_or(f64::INFINITY);
     errors.sort_by(|a, b| time(a).total_cmp(&time(b)));

@@ -23,6 +23,7 @@ mod packets;
 mod placement;
 mod socket;
 mod span;
+mod standstill;
 mod status;
 mod streams;
 mod transport;

@@ -1,12 +1,30 @@
 //! The exit status of a run.
 
-use crate::error::Kind;
+use crate::error::{Code, Error, Kind};
 use crate::result::run::{Run, Status};
 
 impl Run {
+    /// Something of what was to be measured was: bytes came, or transactions were completed.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        let nothing =
+            |error: &Error| error.code == Code::NothingReceived && error.kind == Kind::Unmeasured;
+        let transactions = self.transactions.as_ref().is_some_and(|all| all.count > 0);
+        let bytes = self.throughput.as_ref().is_some_and(|all| all.bytes_received > 0);
+        (bytes || transactions) && !self.errors.iter().any(nothing)
+    }
+
+    /// The error that says that the run stood still; who finds out why adds it there.
+    #[must_use]
+    pub fn standstill_mut(&mut self) -> Option<&mut Error> {
+        let stands =
+            |error: &&mut Error| matches!(error.code, Code::NothingReceived | Code::Stalled);
+        self.errors.iter_mut().find(stands)
+    }
+
     /// 0: complete. 130, 143 or 5: ended by SIGINT, by SIGTERM, or by the user's deadline (the
     /// first of these that happened), whatever was measured. 4: incomplete, with something
-    /// measured. 3: nothing was measured.
+    /// measured. 3: nothing was measured, or nothing received.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         if self.status == Status::Complete {
@@ -14,7 +32,7 @@ impl Run {
         }
         let told =
             |kind: &Kind| matches!(kind, Kind::Interrupted | Kind::Terminated | Kind::Deadline);
-        let measured = if self.throughput.is_some() { Kind::Incomplete } else { Kind::Unmeasured };
+        let measured = if self.is_measured() { Kind::Incomplete } else { Kind::Unmeasured };
         let mut kinds = self.errors.iter().map(|error| error.kind);
         kinds.find(told).unwrap_or(measured).exit_status()
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::facts::{DeviceFacts, HostFacts};
 use crate::latency::Latencies;
 use crate::plan::{
-    Close, CrrPlan, Direction, EndPlan, Plan, ReceiveMethod, RrPlan, SendMethod, SocketPlan,
-    StopCondition, StreamPlan, Workload,
+    Close, CrrPlan, Direction, EndPlan, Plan, ReceiveMethod, RrPlan, STALL_TIMEOUT, SendMethod,
+    SocketPlan, StopCondition, StreamPlan, Workload,
 };
 use crate::reading::{FlowCounters, HostCounters, Reading, TcpInfo};
 use crate::result::end_result::{
@@ -41,6 +41,7 @@ pub fn stream_plan() -> Plan {
         strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
+        stall_timeout: STALL_TIMEOUT,
         flows: 2,
         client: EndPlan::default(),
         server: EndPlan::default(),

@@ -12,6 +12,12 @@ pub const fn end_name(role: Role) -> &'static str {
     }
 }
 
+/// A time in seconds to the millisecond, and a shorter one to the microsecond.
+pub fn length(seconds: f64) -> String {
+    let digits = if seconds < 0.001 { 6 } else { 3 };
+    format!("{seconds:.digits$} s")
+}
+
 /// "1 stream", "2 streams".
 pub fn count<N: Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
     if number == N::from(1) { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -23,6 +23,7 @@ pub(super) fn of(job: &Job) -> Plan {
         strict: !job.shape.direction.transacts(),
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
+        stall_timeout: plan::STALL_TIMEOUT,
         flows: job.streams,
         client: end.clone(),
         server: end,

@@ -17,8 +17,11 @@ use podperf_model::plan::{CrrPlan, Direction, Plan, RrPlan, StreamPlan, Wait, Wo
 use podperf_model::result::run::{
     Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
 };
-use podperf_model::result::wording::count;
+use podperf_model::result::wording::{count, length};
 use podperf_model::units::{Bytes, float};
+
+/// A server that counted for less of the window is told to have done so.
+const MIN_COUNTED_SHARE: f64 = 0.95;
 
 /// Writes `run` to `out`.
 ///
@@ -53,12 +56,15 @@ fn head(run: &Run) -> Vec<(String, String)> {
     }
     let state = match run.status {
         Status::Complete => "complete",
-        Status::Incomplete if run.throughput.is_some() => "INCOMPLETE: a part was measured",
+        Status::Incomplete if run.is_measured() => "INCOMPLETE: a part was measured",
         Status::Incomplete => "INCOMPLETE: nothing was measured",
     };
     rows.push(row("status", format!("{state}; started {}", run.started_at)));
     if let Some(throughput) = &run.throughput {
         let mut text = format!("{} received", rate(throughput.bits_per_second));
+        if let Some(part) = counted_part(run) {
+            text.push_str(&part);
+        }
         if throughput.from_sender {
             text.push_str(" (acknowledged to the sender)");
         }
@@ -90,6 +96,15 @@ fn head(run: &Run) -> Vec<(String, String)> {
     rows.extend(run.connections.as_ref().map(|all| row("connections", connections(all))));
     rows.extend(udp::loss(run).map(|text| row("datagrams", text)));
     rows
+}
+
+/// Of a server that was lost: over which part of the window it counted.
+fn counted_part(run: &Run) -> Option<String> {
+    let Window { seconds, server_seconds, .. } = run.window.as_ref()?;
+    let counted = server_seconds.filter(|counted| *counted < MIN_COUNTED_SHARE * seconds)?;
+    let receives = run.throughput.as_ref()?.up_bits_per_second.is_some();
+    (receives && run.status == Status::Incomplete)
+        .then(|| format!(" in the first {} of {}", length(counted), length(*seconds)))
 }
 
 /// What became of connections that do not last; over the whole run, warm-up included.
@@ -172,9 +187,9 @@ const fn way(direction: Direction) -> &'static str {
 }
 
 fn window(window: &Window) -> String {
-    let mut text = format!("{} s", number(window.seconds, 3));
+    let mut text = length(window.seconds);
     if let Some(seconds) = window.server_seconds {
-        text.push_str(&format!(" (server's clock {} s)", number(seconds, 3)));
+        text.push_str(&format!(" (server's clock {})", length(seconds)));
     }
     text.push_str(&format!(" after {} s of warm-up", number(window.warm_up_seconds, 3)));
     if let Some(skew_us) = window.start_skew_us {

@@ -269,7 +269,10 @@ fn run(
     let (link, incoming) =
         Link::start_within::<FromServer, FromClient>(stream, &name, peer_timeout, max_bytes)?;
     let peer = ServerPeer { link, incoming, address, peer_timeout, cancellation };
-    let prepare = FromClient::Prepare { plan: Box::new(plan.clone()) };
+    let prepare = FromClient::Prepare {
+        plan: Box::new(plan.clone()),
+        peer_timeout_seconds: Some(peer_timeout.as_secs_f64()),
+    };
     peer.link.send(&prepare).with_kind(Kind::Unmeasured)?;
     let accepted = accepted(&peer, deadline, target.connect_timeout, hooks.queued)?;
     let AcceptedPlan { session, port, rate } = accepted;

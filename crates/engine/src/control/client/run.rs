@@ -12,7 +12,7 @@ use super::claims::{self, MAX_ERRORS};
 use super::server_peer::ServerPeer;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
-use crate::engine::Engine;
+use crate::engine::{DrainWatch, Engine, MAX_DRAIN, StandstillWatch};
 use podperf_model::error::{Code, Error, Kind};
 use podperf_model::plan::{Plan, StopCondition};
 use podperf_model::reading::Reading;
@@ -34,6 +34,7 @@ pub(super) fn drive(
     input: &mut Input,
 ) {
     let plan = engine.plan().clone();
+    let stall = StandstillWatch::new(engine.stall_timeout());
     let client = EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
     let mut run = ClientRun {
         counted: !matches!(plan.stop_condition, StopCondition::Time { .. }),
@@ -51,6 +52,8 @@ pub(super) fn drive(
         server_lost: false,
         server_reading_bytes: 0,
         shown: 0,
+        stall,
+        report_due: Instant::now(),
     };
     let begun = Instant::now();
     run.send(&FromClient::Start);
@@ -92,6 +95,9 @@ struct ClientRun<'a> {
     /// What the server's readings hold.
     server_reading_bytes: usize,
     shown: usize,
+    stall: StandstillWatch,
+    /// By when the server has to have reported, once it was told to stop.
+    report_due: Instant,
 }
 
 impl ClientRun<'_> {
@@ -158,17 +164,25 @@ impl ClientRun<'_> {
 
     fn finish(mut self, input: &mut Input) {
         self.stopping = true;
-        let drain = if self.server_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
+        self.report_is_due();
         if self.plan.lasting_connections() == 0 {
             // The server goes on taking connections until the last transaction is over.
-            self.client.report = Some(self.engine.stop(drain));
+            self.drain();
             self.send(&FromClient::Stop);
         } else {
             self.send(&FromClient::Stop);
-            self.client.report = Some(self.engine.stop(drain));
+            self.drain();
         }
-        let until = Instant::now() + DRAIN_TIMEOUT + self.peer.peer_timeout;
-        self.until(until, |run| run.server_lost || run.server.report.is_some());
+        self.client.report = Some(self.engine.stop(Duration::ZERO));
+        self.report_is_due();
+        let most = Instant::now() + MAX_DRAIN + self.peer.peer_timeout;
+        while !self.server_lost && self.server.report.is_none() {
+            let until = self.report_due.min(most);
+            if Instant::now() >= until {
+                break;
+            }
+            self.event(until);
+        }
         if self.server.report.is_none() && !self.server_lost {
             let cause = "no report in time";
             let error =
@@ -179,6 +193,30 @@ impl ClientRun<'_> {
         input.client = Some(self.client);
         input.server = Some(self.server);
         input.errors = self.errors;
+    }
+
+    /// Lets what is under way come to its end. A run that broke off has a moment for it; one that
+    /// went well as long as it moves, here or, as the server says, there.
+    fn drain(&mut self) {
+        let most = match (self.server_lost, self.broken) {
+            (true, _) => return,
+            (_, true) => DRAIN_TIMEOUT,
+            _ => MAX_DRAIN,
+        };
+        self.engine.wind_down();
+        let (mut drain, errors) = (DrainWatch::new(&self.engine, most), self.errors.len());
+        while drain.goes_on(&self.engine) && self.errors.len() == errors {
+            let told = self.report_due;
+            self.event(drain.due());
+            if self.report_due != told {
+                drain.note_progress();
+            }
+        }
+    }
+
+    /// The server has been told to stop, or says that it still drains: its report comes later.
+    fn report_is_due(&mut self) {
+        self.report_due = Instant::now() + DRAIN_TIMEOUT + self.peer.peer_timeout;
     }
 
     fn send(&mut self, message: &FromClient) {
@@ -205,6 +243,8 @@ impl ClientRun<'_> {
         select! {
             recv(self.peer.incoming) -> message => match message {
                 Ok(Ok(message)) => self.handle(message),
+                // Behind its last message the server may close.
+                Ok(Err(_)) if self.server.report.is_some() => self.server_lost = true,
                 Ok(Err(error)) => self.lose(error),
                 Err(_) => self.server_lost = true,
             },
@@ -224,8 +264,27 @@ impl ClientRun<'_> {
                 let error = Error::new(Kind::Deadline, "measure", "the deadline has passed");
                 self.fail(error.with_remedy("raise --deadline, or ask for less"));
             }
+            recv(self.stall_due().map_or_else(never, at)) -> _ => {
+                if self.stall.is_stalled(&self.engine) {
+                    self.fail(self.stalled());
+                }
+            }
             recv(at(until)) -> _ => {}
         }
+    }
+
+    /// When to look the next time whether anything moves: until the run winds up.
+    fn stall_due(&self) -> Option<Instant> {
+        (!self.broken && !self.stopping).then(|| self.stall.due())
+    }
+
+    fn stalled(&self) -> Error {
+        let seconds = self.engine.stall_timeout().as_secs_f64();
+        let cause = format!("nothing moved for {seconds:.1} s, so the run was ended");
+        Error::new(Kind::Incomplete, "measure with", cause)
+            .with_code(Code::Stalled)
+            .with_peer(self.peer.address)
+            .with_remedy("look for what drops packets on the path, or raise --stall-timeout")
     }
 
     fn handle(&mut self, message: FromServer) {
@@ -244,6 +303,7 @@ impl ClientRun<'_> {
             FromServer::Refused(error) => {
                 self.lose(claims::shortened(error).with_peer(self.peer.address));
             }
+            FromServer::Draining => self.report_is_due(),
             FromServer::Heartbeat => {}
             // All others come before the start alone.
             _ => self.lose(self.peer.broke_protocol("it did not")),
@@ -274,6 +334,10 @@ impl ClientRun<'_> {
     /// by a count.
     fn server_flow_ended(&mut self, flow: u32, error: Option<Error>) {
         let peer = self.peer.address;
+        if self.stopping && self.server_closed {
+            // The window was measured; that the stream was cut off behind it shows in its counts.
+            return;
+        }
         if let Some(error) = error {
             self.fail(Error {
                 operation: format!("{} (seen by the server {peer})", error.operation),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::Socket;
 
-use crate::control::timing::{PEER_TIMEOUT, START_TIMEOUT};
+use crate::control::timing::{MAX_PEER_TIMEOUT, START_TIMEOUT};
 use crate::net::{
     LinesLeftOut, ListeningPort, Log, MemoryAccount, Reservations, RunSink, ScrapePort, listen,
     wildcard,
@@ -80,7 +80,7 @@ pub struct ServeOptions {
     pub max_memory: Option<Bytes>,
     /// This process is its only client, so that a run may take the whole of it.
     pub in_process: bool,
-    /// Silence after which a client counts as lost.
+    /// The longest silence after which a client counts as lost: it may ask for less.
     pub peer_timeout: Duration,
     /// From a run that is ready to its client's start.
     pub start_timeout: Duration,
@@ -111,7 +111,7 @@ impl ServeOptions {
             permissions: ClientPermissions::default(),
             max_memory: None,
             in_process: false,
-            peer_timeout: PEER_TIMEOUT,
+            peer_timeout: MAX_PEER_TIMEOUT,
             start_timeout: START_TIMEOUT,
             drain: Duration::ZERO,
             metrics: None,

@@ -11,8 +11,8 @@ use super::data_channel::DataChannel;
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
-use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
-use crate::engine::Engine;
+use crate::control::timing::{MAX_STALL, MIN_LAST_INTERVAL, STALL_MARGIN};
+use crate::engine::{DrainWatch, Engine, MAX_DRAIN, StandstillWatch};
 use crate::policy::RunMeter;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Plan, StopCondition};
@@ -26,6 +26,9 @@ const MAX_TIME_OVER_LIMIT: Duration = Duration::from_secs(2);
 /// For a client to end its streams when it has been told that the server is ending.
 const BREAK_OFF_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Between two messages of a drain that goes on.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Serves a prepared run until its client ends it; returns how it ended, and what its workers bring
 /// in any case.
 pub(super) fn serve_run(
@@ -34,10 +37,12 @@ pub(super) fn serve_run(
     context: &PortContext<'_>,
     (engine, channel): (&mut Engine, &mut DataChannel),
     meter: Option<RunMeter>,
+    tells_drain: bool,
 ) -> (Result<()>, EndReport) {
     let plan = engine.plan().clone();
     let start_timeout = context.options.start_timeout;
     let counted = !matches!(plan.stop_condition, StopCondition::Time { .. });
+    let engine_stall = engine.stall_timeout();
     let mut run = ServerRun {
         link,
         engine,
@@ -52,6 +57,8 @@ pub(super) fn serve_run(
             .and_then(RunMeter::max_time)
             .unwrap_or(context.options.limits.duration),
         meter,
+        // It is the client's part to end it first.
+        stall: StandstillWatch::new(engine_stall.min(MAX_STALL) + STALL_MARGIN),
         over: None,
         next: None,
         opened: None,
@@ -62,8 +69,10 @@ pub(super) fn serve_run(
         Ok(RunEnd::Closed) => Err(run.break_off(incoming)),
         ended => ended,
     };
-    let drain = if ended.is_ok() { DRAIN_TIMEOUT } else { Duration::ZERO };
-    let report = run.engine.stop(drain);
+    if ended.is_ok() {
+        run.drain(&context.closed, tells_drain);
+    }
+    let report = run.engine.stop(Duration::ZERO);
     if let Some(meter) = &mut run.meter {
         // What has moved since the last look.
         let [sent, received, _] = run.engine.progress();
@@ -96,6 +105,8 @@ struct ServerRun<'a> {
     meter: Option<RunMeter>,
     /// Of a run by count, which has no planned length.
     max_duration: Duration,
+    /// Sees that it stands still.
+    stall: StandstillWatch,
     /// The limit of the policy that it is beyond.
     over: Option<Error>,
     /// The time that the next reading is due.
@@ -128,11 +139,44 @@ impl ServerRun<'_> {
                 }
                 recv(self.next.map_or_else(never, at)) -> _ => self.tick()?,
                 recv(look) -> _ => self.hold_to_policy()?,
+                recv(at(self.stall.due())) -> _ => self.look_for_stall()?,
                 recv(closed) -> _ => return Ok(RunEnd::Closed),
                 recv(at(self.deadline)) -> _ => return Err(self.late()),
             }
         }
         Ok(RunEnd::Stopped)
+    }
+
+    /// Ends a run that stands still and whose client does not end it.
+    fn look_for_stall(&mut self) -> Result<()> {
+        let begun = !matches!(self.state, State::Preparing | State::Ready);
+        let stalled = self.stall.is_stalled(self.engine);
+        if !begun {
+            self.stall.note_progress();
+        }
+        if !stalled || !begun {
+            return Ok(());
+        }
+        let stalled = Error::new(Kind::Incomplete, "serve", "nothing moved for too long");
+        Err(self.engine.at_time(stalled.with_code(Code::Stalled)))
+    }
+
+    /// Lets what is under way come to its end, as long as it moves and the server is not closed.
+    fn drain(&mut self, closed: &Receiver<()>, tells: bool) {
+        self.engine.wind_down();
+        let mut drain = DrainWatch::new(self.engine, MAX_DRAIN);
+        let mut due = Instant::now() + DRAIN_INTERVAL;
+        while drain.goes_on(self.engine) {
+            select! {
+                recv(closed) -> _ => return,
+                recv(at(drain.due())) -> _ => {}
+            }
+            if tells && Instant::now() >= due && drain.moves() {
+                due = Instant::now() + DRAIN_INTERVAL;
+                // A client that is gone does not hear it, and its streams end.
+                let _ = self.link.send(&FromServer::Draining);
+            }
+        }
     }
 
     /// Ends a run whose server is ending: tells the client why, and beforehand what was counted, so

@@ -1,5 +1,7 @@
 //! What a connection may ask of a server: to be a stream of a run, or a run.
 
+use std::time::Duration;
+
 use crate::control::framing::MAX_PLAN_MESSAGE_BYTES;
 use crate::control::message::FromClient;
 use crate::control::pending_client::WelcomedClient;
@@ -41,8 +43,11 @@ impl Request for RunRequest {
         // It has proved the token, where there is one.
         State::Welcome.after(&message, false, false)?;
         Ok(match message {
-            FromClient::Prepare { plan } => {
-                Progress::Complete(Self::Run { client: Box::new(client), plan })
+            FromClient::Prepare { plan, peer_timeout_seconds } => {
+                let seconds = peer_timeout_seconds.map(Duration::try_from_secs_f64);
+                let peer_timeout = seconds.and_then(Result::ok);
+                let client = Box::new(WelcomedClient { peer_timeout, ..client });
+                Progress::Complete(Self::Run { client, plan })
             }
             // A heartbeat, where there is nothing yet to keep.
             _ => Progress::Closed,

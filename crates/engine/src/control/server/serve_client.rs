@@ -11,8 +11,9 @@ use super::refusal::refuse;
 use super::{PortContext, run};
 use crate::control::descriptors;
 use crate::control::link::Link;
-use crate::control::message::{FromClient, FromServer};
+use crate::control::message::{DRAINS, FromClient, FromServer};
 use crate::control::pending_client::WelcomedClient;
+use crate::control::timing::{MAX_STALL, PEER_TIMEOUT};
 use crate::engine::{Engine, EngineSetup};
 use crate::metrics::host::host_facts;
 use crate::metrics::memory_limits::memory_conditions;
@@ -60,7 +61,8 @@ pub(super) fn serve(
     let ends = (stream.local_addr().ok(), stream.peer_addr().ok());
     let host_of = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical());
     let host = host_facts(&Roots::default(), host_of(ends.0), host_of(ends.1));
-    let timeout = context.options.peer_timeout;
+    let asked = welcomed.peer_timeout.unwrap_or(PEER_TIMEOUT);
+    let timeout = asked.min(context.options.peer_timeout);
     let same = stream.try_clone();
     let started = Link::start::<FromClient, FromServer>(stream, &record.peer, timeout);
     let (link, incoming) = match (started, same) {
@@ -145,10 +147,12 @@ fn measure(
     // Until the engine is gone, which is dropped before.
     let admitted = policy_check::admit(link, incoming, context, &plan, (&welcomed, ends))?;
     let granted = admitted.as_ref().and_then(|run| policy_check::rate(&plan, run.limits()));
-    let plan = match granted {
+    let mut plan = match granted {
         Some(rate) => plan.kept_to(rate),
         None => plan,
     };
+    let longest_stall = rule.time.map_or(MAX_STALL, |time| time.min(MAX_STALL));
+    plan.stall_timeout = plan.stall_timeout.min(longest_stall);
     let conditions = memory_conditions(&Roots::default());
     let needed = memory_bytes(&plan, Role::Server, &conditions);
     let _reserved = context.memory.reserve(needed)?;
@@ -173,8 +177,9 @@ fn measure(
     let mut engine = Engine::prepare(setup)?;
     link.send(&FromServer::Ready(Box::new(engine.facts().clone())))?;
     let meter = admitted.map(|run| policy_check::meter(run, engine.plan()));
+    let tells_drain = welcomed.hello.features.iter().any(|feature| feature == DRAINS);
     let (ended, report) =
-        run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter);
+        run::serve_run(link, incoming, context, (&mut engine, &mut channel), meter, tells_drain);
     record.bytes_received = report.flows.iter().map(|flow| flow.bytes_received).sum();
     record.bytes_sent = report.flows.iter().map(|flow| flow.bytes_sent).sum();
     ended.map(|()| report)

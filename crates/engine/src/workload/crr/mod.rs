@@ -28,7 +28,7 @@ use crate::workload::schedule::nanoseconds;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, TransactionStats};
-use crate::workload::transient::{STALL_TIMEOUT, TransientLog};
+use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReport};
 use podperf_model::error::{Context, Result};
 use podperf_model::latency::Latencies;
@@ -178,7 +178,7 @@ impl<'a> CrrStats<'a> {
                 return Ok(backoff.next());
             }
         }
-        if since.elapsed() > STALL_TIMEOUT { Err(failure) } else { Ok(backoff.next()) }
+        if self.transients.is_too_long(since) { Err(failure) } else { Ok(backoff.next()) }
     }
 
     fn report(self) -> WorkerReport {

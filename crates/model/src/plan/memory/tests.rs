@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Choice as _, Close, Direction, EndPlan, LoadPlan, SocketPlan};
+use crate::plan::{Choice as _, Close, Direction, EndPlan, LoadPlan, STALL_TIMEOUT, SocketPlan};
 use crate::units::Bytes;
 
 const MIB_BYTES: u64 = 1 << 20;
@@ -19,6 +19,7 @@ fn plan(workload: impl Into<Workload>, flows: u32) -> Plan {
         strict: false,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
+        stall_timeout: STALL_TIMEOUT,
         flows,
         client: EndPlan::default(),
         server: EndPlan::default(),

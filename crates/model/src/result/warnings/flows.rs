@@ -1,6 +1,9 @@
 //! Streams that stalled, ended early, lost bytes or retransmitted.
 
 use super::{Doubt, RunEvidence, count, doubt, few};
+use crate::plan::Role;
+use crate::reading::{FlowCounters, Reading};
+use crate::result::intervals::pairs;
 use crate::result::run::{Interval, Stream, StreamDirection};
 use crate::result::span::{EndSpans, float};
 
@@ -18,22 +21,36 @@ pub(super) fn goodput_from_sender(seen: &RunEvidence<'_>) -> Option<Doubt> {
     )
 }
 
+/// An interval, and the client's readings at its edges where it is the client's.
+type TellingInterval<'a> = (&'a Interval, Option<(&'a Reading, &'a Reading)>);
+
 /// Intervals long enough to tell a stall, of work that leaves no stream idle by itself.
-fn telling<'a>(seen: &RunEvidence<'a>) -> Vec<&'a Interval> {
+fn telling<'a>(seen: &RunEvidence<'a>) -> Vec<TellingInterval<'a>> {
     if seen.run.plan.workload.is_scheduled() {
         return Vec::new();
     }
-    let long =
-        |interval: &&Interval| interval.end_seconds - interval.start_seconds >= MIN_STALL_SECONDS;
-    seen.run.intervals.iter().filter(long).collect()
+    let edges = pairs(seen.end_results.readings(Role::Client)).map(Some);
+    let intervals = seen.run.intervals.iter().zip(edges.chain(std::iter::repeat(None)));
+    let long = |(interval, _): &TellingInterval<'_>| {
+        interval.end_seconds - interval.start_seconds >= MIN_STALL_SECONDS
+    };
+    intervals.filter(long).collect()
 }
 
 /// What one stream did in each of these intervals: moved something, or not; nothing where it is
-/// not known.
-fn moved(intervals: &[&Interval], stream: u32) -> Option<Vec<bool>> {
+/// not known. Where each transaction has a connection of its own, the client alone knows.
+fn moved(intervals: &[TellingInterval<'_>], stream: u32) -> Option<Vec<bool>> {
     let stream = usize::try_from(stream).ok()?;
-    let rate = |interval: &&Interval| *interval.stream_bits_per_second.get(stream)?;
-    intervals.iter().map(|interval| rate(interval).map(|rate| rate > 0.0)).collect()
+    let counted = |(first, last): (&Reading, &Reading)| {
+        let (first, last) = (first.flows.get(stream)?, last.flows.get(stream)?);
+        let moved = |of: fn(&FlowCounters) -> u64| of(last) > of(first);
+        Some(moved(|own| own.bytes_received) || moved(|own| own.transactions))
+    };
+    let did = |(interval, edges): &TellingInterval<'_>| {
+        let rate = *interval.stream_bits_per_second.get(stream)?;
+        rate.map(|rate| rate > 0.0).or_else(|| counted((*edges)?))
+    };
+    intervals.iter().map(did).collect()
 }
 
 /// How many of the last intervals passed without a byte.
@@ -51,7 +68,7 @@ fn streams_at<'a>(
     let found = seen.spans.flows().filter_map(|id| Some((id, place(&moved(&intervals, id)?)?)));
     let (ids, places): (Vec<u32>, Vec<usize>) = found.unzip();
     let first = places.into_iter().min()?;
-    Some((format!("{} ({})", count(ids.len(), "stream"), few(&ids)), intervals[first]))
+    Some((format!("{} ({})", count(ids.len(), "stream"), few(&ids)), intervals[first].0))
 }
 
 pub(super) fn stream_stalled(seen: &RunEvidence<'_>) -> Option<Doubt> {
@@ -108,7 +125,7 @@ pub(super) fn not_drained(seen: &RunEvidence<'_>) -> Option<Doubt> {
             count(ids.len(), "stream"),
             few(&ids)
         ),
-        "see errors; the window's own figures are not touched by the tail",
+        "the window's own figures are not touched by what was cut off after it; see errors, if any",
     )
 }
 

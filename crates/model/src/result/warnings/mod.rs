@@ -75,6 +75,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("offloads_off", End(sockets::offloads_off)),
     ("short_window", Once(timing::short_window)),
     ("unaligned_windows", Once(timing::unaligned_windows)),
+    ("coarse_rate", Once(timing::coarse_rate)),
     ("start_skew", Once(timing::start_skew)),
     ("few_samples", Once(timing::few_samples)),
     ("schedule_late", Once(timing::schedule_late)),

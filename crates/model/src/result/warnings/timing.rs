@@ -2,11 +2,14 @@
 
 use super::{Doubt, RunEvidence, doubt};
 use crate::result::span::float;
+use crate::result::wording::length;
 
 /// Windows below this are short for counters that move in ticks, in seconds.
 const SHORT_WINDOW_SECONDS: f64 = 1.0;
 /// Two ends' windows may differ by this share.
 const MIN_UNALIGNED_SHARE: f64 = 0.01;
+/// Time between two payloads of a stream that is told, as a share of the window.
+const COARSE_SHARE: f64 = 0.05;
 /// Start skew that is told, in microseconds and as a share of the window.
 const SKEW_US: f64 = 5_000.0;
 const SKEW_SHARE: f64 = 0.01;
@@ -23,7 +26,7 @@ pub(super) fn short_window(seen: &RunEvidence<'_>) -> Option<Doubt> {
     let error = error.map_or_else(String::new, |cores| {
         format!(": CPU figures move in clock ticks and may be off by {cores:.2} cores")
     });
-    let text = format!("the window lasted {:.3} s{error}", window.seconds);
+    let text = format!("the window lasted {}{error}", length(window.seconds));
     doubt(text, "measure for a second or longer (-t)")
 }
 
@@ -33,12 +36,44 @@ pub(super) fn unaligned_windows(seen: &RunEvidence<'_>) -> Option<Doubt> {
     if difference <= MIN_UNALIGNED_SHARE {
         return None;
     }
+    if server < client && !seen.run.errors.is_empty() {
+        let (server, client) = (length(server), length(client));
+        return doubt(
+            format!(
+                "the server's counts end after {server} of {client}: what it received, and its \
+                 CPU, are of that part alone"
+            ),
+            "see errors; repeat the run for figures of the whole window",
+        );
+    }
     doubt(
         format!(
             "the client's window lasted {client:.3} s, the server's {server:.3} s: {:.1} % apart",
             100.0 * difference
         ),
         "if the run broke off, repeat it; if not, compare the two machines' clocks",
+    )
+}
+
+pub(super) fn coarse_rate(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let plan = &seen.run.plan;
+    if plan.workload.transacts() {
+        return None;
+    }
+    let window = seen.run.window.as_ref()?.seconds;
+    let ends = seen.run.streams.iter().flat_map(|own| own.tcp.named());
+    let segment_bytes = ends.filter_map(|(_, tcp)| tcp.as_ref().map(|tcp| tcp.mss_bytes)).max();
+    let gap = plan.payload_gap(segment_bytes.unwrap_or(0)).as_secs_f64();
+    if gap <= COARSE_SHARE * window {
+        return None;
+    }
+    let (share, gap) = (100.0 * gap / window, length(gap));
+    doubt(
+        format!(
+            "at the rate asked for, {gap} pass between two payloads of a stream: goodput moves in \
+             steps of {share:.0} % over this window"
+        ),
+        "measure for longer (-t), or ask for more (-b)",
     )
 }
 
