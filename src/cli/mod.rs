@@ -154,8 +154,9 @@ fn print_message(message: &clap::Error) -> u8 {
     match (message.print(), u8::try_from(message.exit_code())) {
         (Ok(()), Ok(status)) => status,
         (Ok(()), Err(_)) => Kind::Usage.exit_status(),
+        // Whoever has closed it does not want it; of standard error nobody would hear.
+        (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => Kind::Usage.exit_status(),
         (Err(error), _) => {
-            // Of standard error nobody would hear.
             output::print_line(&format!("error: write to standard output: {error}"));
             Kind::Usage.exit_status()
         }
