@@ -94,6 +94,9 @@ pub struct DeviceFacts {
     pub numa_node: Option<u32>,
     /// Root queueing discipline.
     pub qdisc: Option<String>,
+    /// Rate that the root queueing discipline shapes to (tbf; htb: the highest ceiling of its
+    /// classes), in bits per second; null: it does not shape, as far as is known.
+    pub shaper_bits_per_second: Option<u64>,
     /// Receive queues.
     pub rx_queues: Option<u32>,
     /// Transmit queues.

@@ -106,6 +106,9 @@ pub struct HostCounters {
     pub process: Option<ProcessTimes>,
     /// /proc/net/softnet_stat by CPU id.
     pub softnet: Option<BTreeMap<u32, Softnet>>,
+    /// What went through the device of the route to the peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DevicePackets>,
     /// NET_RX and NET_TX of /proc/softirqs by CPU id.
     pub softirqs: Option<BTreeMap<u32, NetSoftirqs>>,
     /// CPU accounting of the process's own cgroup.
@@ -176,6 +179,20 @@ pub struct Softnet {
     pub dropped: u64,
     /// Times the softirq ended with work left (budget or time used up).
     pub time_squeeze: u64,
+}
+
+/// Packets and bytes through a device since it was made, headers included. A packet is what the
+/// stack and the device hand to each other: on veth and its like that may be 64 KiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePackets {
+    /// Packets received.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
 }
 
 /// One CPU's network softirq counts.

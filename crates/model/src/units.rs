@@ -185,6 +185,34 @@ pub const fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// The unit that suits a rate in bits per second, and what to divide it by.
+#[must_use]
+pub const fn rate_unit(bits_per_second: f64) -> (&'static str, f64) {
+    match bits_per_second {
+        rate if rate >= 1e9 => ("Gbit/s", 1e9),
+        rate if rate >= 1e6 => ("Mbit/s", 1e6),
+        _ => ("kbit/s", 1e3),
+    }
+}
+
+/// A measured rate in the unit that suits it: "4.000 Gbit/s"; in powers of ten where no unit does.
+#[must_use]
+pub fn rate_text(bits_per_second: f64) -> String {
+    let (unit, divisor) = rate_unit(bits_per_second);
+    let value = bits_per_second / divisor;
+    if value.abs() < 1e12 { format!("{value:.3} {unit}") } else { format!("{value:.3e} {unit}") }
+}
+
+/// A time in microseconds in the unit that suits it: "17 µs", "6.12 ms", "1.20 s".
+#[must_use]
+pub fn time_text(microseconds: f64) -> String {
+    match microseconds {
+        us if us >= 1e6 => format!("{:.2} s", us / 1e6),
+        us if us >= 1e3 => format!("{:.2} ms", us / 1e3),
+        us => format!("{us:.0} µs"),
+    }
+}
+
 const fn decimal_prefix(prefix: &str) -> Option<u128> {
     Some(match prefix.as_bytes() {
         b"" => 1,

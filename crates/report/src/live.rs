@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use podperf_model::plan::{Plan, StopCondition, Workload};
 use podperf_model::result::run::Interval;
+use podperf_model::units::rate_unit;
 
 /// Shows intervals as they end.
 #[derive(Debug)]
@@ -109,6 +110,12 @@ impl RunProgress {
     }
 }
 
+/// A rate as wide as any other, so that lines stand below each other.
+fn rate_column(bits_per_second: f64) -> String {
+    let (unit, divisor) = rate_unit(bits_per_second);
+    format!("{:8.3} {unit}", bits_per_second / divisor)
+}
+
 /// An interval's figures with their units; what is not known is left out.
 fn line(workload: &Workload, interval: &Interval) -> String {
     let mut text = String::new();
@@ -120,14 +127,12 @@ fn line(workload: &Workload, interval: &Interval) -> String {
     };
     match (workload.transacts(), workload.is_udp()) {
         (false, false) => {
-            let rate = |rate: f64| format!("{:8.3} Gbit/s", rate / 1e9);
-            add(interval.bits_per_second.map(rate));
+            add(interval.bits_per_second.map(rate_column));
             add(interval.retransmits.map(|count| format!("{count:5} retransmits")));
             add(interval.rtt_us.map(|us| format!("rtt {us:6} µs")));
         }
         (false, true) => {
-            let rate = |rate: f64| format!("{:9.3} Mbit/s", rate / 1e6);
-            add(interval.bits_per_second.map(rate));
+            add(interval.bits_per_second.map(rate_column));
             add(interval.datagrams_lost.map(|count| format!("{count:6} datagrams lost")));
             add(interval.jitter_us.map(|us| format!("jitter {us:7.1} µs")));
         }
@@ -135,7 +140,7 @@ fn line(workload: &Workload, interval: &Interval) -> String {
             let rate = |rate: f64| format!("{rate:9.0} transactions/s");
             add(interval.transactions_per_second.map(rate));
             add(interval.latency_mean_ns.map(|ns| format!("mean {:9.1} µs", ns / 1e3)));
-            let load = |rate: f64| format!("load {:8.3} Gbit/s", rate / 1e9);
+            let load = |rate: f64| format!("load {}", rate_column(rate));
             add(interval.load_bits_per_second.map(load));
         }
     }
@@ -164,6 +169,15 @@ mod tests {
             "       1000 transactions/s  mean    1000.0 µs  client   0.60 cores  server   0.90 \
              cores"
         );
+    }
+
+    #[test]
+    fn a_slow_link_has_its_rate_in_a_unit_that_tells() {
+        let run = testing::stream_run();
+        let slow = |rate| Interval { bits_per_second: Some(rate), ..Interval::default() };
+        let text = |rate| line(&run.plan.workload, &slow(rate));
+        assert_eq!(text(511_980.0), "   511.980 kbit/s");
+        assert_eq!(text(94.3e6), "    94.300 Mbit/s");
     }
 
     #[test]

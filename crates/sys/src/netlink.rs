@@ -1,8 +1,8 @@
-//! Two questions to the kernel's routing netlink (rtnetlink(7)): which device a packet to an
-//! address leaves by, and what that device is.
+//! Questions to the kernel's routing netlink (rtnetlink(7)): which device a packet to an address
+//! leaves by, what that device is, and to what rate it is shaped.
 //!
-//! Enters: addresses, an interface index. Leaves: plain values. Nothing is ever set; both questions
-//! need no privilege.
+//! Enters: addresses, an interface index. Leaves: plain values. Nothing is ever set; no question
+//! needs a privilege.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,8 +17,24 @@ use nix::sys::time::{TimeVal, TimeValLike};
 const HEADER_BYTES: usize = 16; // struct nlmsghdr
 const ROUTE_BYTES: usize = 12; // struct rtmsg
 const LINK_BYTES: usize = 16; // struct ifinfomsg
+const TRAFFIC_CONTROL_BYTES: usize = 20; // struct tcmsg
 const NLMSG_ERROR: u16 = 2; // NLMSG_ERROR
+const NLMSG_DONE: u16 = 3; // NLMSG_DONE
 const NLM_F_REQUEST: u16 = 1; // NLM_F_REQUEST
+const NLM_F_DUMP: u16 = 0x300; // NLM_F_DUMP
+/// Attributes of a qdisc or class (linux/rtnetlink.h), and of what shapes (linux/pkt_sched.h).
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_TBF_PARMS: u16 = 1;
+const TCA_TBF_RATE64: u16 = 4;
+const TCA_HTB_PARMS: u16 = 1;
+const TCA_HTB_CEIL64: u16 = 7;
+/// Where the rate stands: in struct tc_ratespec, the first of tc_tbf_qopt, the second (the ceiling)
+/// of tc_htb_opt.
+const RATE_OFFSET_BYTES: usize = 8;
+const RATE_SPEC_BYTES: usize = 12;
+/// Answers that a dump may take; what comes after them is not read.
+const MAX_ANSWERS: usize = 64;
 /// Bits of rta_type that are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
 const ATTRIBUTE_TYPE_MASK: u16 = 0x3fff;
 /// A link with many virtual functions takes more than a page.
@@ -37,6 +53,34 @@ pub struct Interface {
     pub rx_queues: Option<u32>,
     /// Transmit queues (IFLA_NUM_TX_QUEUES).
     pub tx_queues: Option<u32>,
+    /// What went through it since it was made (IFLA_STATS64).
+    pub counters: Option<InterfaceCounters>,
+}
+
+/// Packets and bytes through a device, with their headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InterfaceCounters {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+}
+
+impl InterfaceCounters {
+    /// The first fields of struct rtnl_link_stats64.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let field = |at: usize| bytes.get(8 * at..8 * at + 8).and_then(long);
+        Some(Self {
+            rx_packets: field(0)?,
+            tx_packets: field(1)?,
+            rx_bytes: field(2)?,
+            tx_bytes: field(3)?,
+        })
+    }
 }
 
 /// Index of the device that packets to `peer` leave by, from `local` where given.
@@ -79,14 +123,91 @@ pub fn link(index: u32) -> io::Result<Interface> {
             libc::IFLA_QDISC => link.qdisc = Some(text(data)),
             libc::IFLA_NUM_RX_QUEUES => link.rx_queues = number(data),
             libc::IFLA_NUM_TX_QUEUES => link.tx_queues = number(data),
+            libc::IFLA_STATS64 => link.counters = InterfaceCounters::of(data),
             _ => {}
         }
     }
     Ok(link)
 }
 
+/// Rate that the root queueing discipline of the device of this index shapes to, in bytes per
+/// second: that of tbf, or the highest ceiling of a class of htb. Nothing: it shapes by neither.
+///
+/// # Errors
+/// No netlink.
+pub fn shaper(index: u32) -> io::Result<Option<u64>> {
+    let mut body = [0; TRAFFIC_CONTROL_BYTES];
+    body[4..8].copy_from_slice(&index.to_ne_bytes()); // tcm_ifindex
+    let (mut highest, mut htb) = (None, false);
+    dump(libc::RTM_GETQDISC, &body, |qdisc| {
+        if let Some(options) = options_of(qdisc, index, "tbf") {
+            highest = highest.max(rate(options, [TCA_TBF_PARMS, TCA_TBF_RATE64], 0));
+        }
+        htb |= options_of(qdisc, index, "htb").is_some();
+    })?;
+    if htb {
+        dump(libc::RTM_GETTCLASS, &body, |class| {
+            if let Some(options) = options_of(class, index, "htb") {
+                let at = RATE_SPEC_BYTES;
+                highest = highest.max(rate(options, [TCA_HTB_PARMS, TCA_HTB_CEIL64], at));
+            }
+        })?;
+    }
+    Ok(highest)
+}
+
+/// The options (TCA_OPTIONS) of a qdisc or class of this kind on the device of this index.
+fn options_of<'m>(message: &'m [u8], index: u32, kind: &str) -> Option<&'m [u8]> {
+    let of = number(message.get(4..8)?)?;
+    let find = |wanted| {
+        let mut all = attributes(message.get(TRAFFIC_CONTROL_BYTES..).unwrap_or_default());
+        all.find(|(kind, _)| *kind == wanted).map(|(_, data)| data)
+    };
+    (of == index && text(find(TCA_KIND)?) == kind).then(|| find(TCA_OPTIONS)).flatten()
+}
+
+/// A rate out of a shaper's options: 64 bits wide in an attribute of its own, where it is so high,
+/// else in the struct tc_ratespec at `at` of its parameters.
+fn rate(options: &[u8], [parameters, wide]: [u16; 2], at: usize) -> Option<u64> {
+    let find = |wanted| attributes(options).find(|(kind, _)| *kind == wanted);
+    let narrow = || {
+        let (_, data) = find(parameters)?;
+        number(data.get(at + RATE_OFFSET_BYTES..at + RATE_OFFSET_BYTES + 4)?).map(u64::from)
+    };
+    find(wide).and_then(|(_, data)| long(data)).or_else(narrow)
+}
+
+/// Asks for all there is of a kind, and calls `each` with every answer's body.
+fn dump(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let socket = ask(kind, NLM_F_REQUEST | NLM_F_DUMP, body)?;
+    let mut reply = vec![0; REPLY_BYTES];
+    for _ in 0..MAX_ANSWERS {
+        let received = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty())?;
+        let mut rest = reply.get(..received).unwrap_or_default();
+        while !rest.is_empty() {
+            if rest.get(4..6).and_then(short) == Some(NLMSG_DONE) {
+                return Ok(());
+            }
+            each(answer(rest)?);
+            let length: u32 = rest.get(..4).and_then(number).unwrap_or(u32::MAX);
+            let next = usize::try_from(length).map_err(io::Error::other)?.next_multiple_of(4);
+            rest = rest.get(next..).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
 /// Sends one request and returns the body of its answer.
 fn request(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = ask(kind, NLM_F_REQUEST, body)?;
+    let mut reply = vec![0; REPLY_BYTES];
+    let received = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty())?;
+    reply.truncate(received);
+    answer(&reply).map(<[u8]>::to_vec)
+}
+
+/// A socket on which a request was sent.
+fn ask(kind: u16, flags: u16, body: &[u8]) -> io::Result<OwnedFd> {
     let socket: OwnedFd = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -98,16 +219,12 @@ fn request(kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     let length = u32::try_from(HEADER_BYTES + body.len()).map_err(io::Error::other)?;
     let mut message = length.to_ne_bytes().to_vec();
     message.extend(kind.to_ne_bytes());
-    message.extend(NLM_F_REQUEST.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend(1_u32.to_ne_bytes()); // nlmsg_seq
     message.extend(0_u32.to_ne_bytes()); // nlmsg_pid: filled in by the kernel
     message.extend(body);
     send(socket.as_raw_fd(), &message, MsgFlags::empty())?;
-
-    let mut reply = vec![0; REPLY_BYTES];
-    let received = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty())?;
-    reply.truncate(received);
-    answer(&reply).map(<[u8]>::to_vec)
+    Ok(socket)
 }
 
 /// The body of the first message, or the error it carries.
@@ -136,7 +253,7 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 fn push_attribute(message: &mut Vec<u8>, kind: u16, data: &[u8]) {
-    // Addresses alone come here: 4 or 16 bytes, which need no padding.
+    // Addresses alone are sent: 4 or 16 bytes, which need no padding.
     let length = u16::try_from(4 + data.len()).unwrap_or(0);
     message.extend(length.to_ne_bytes());
     message.extend(kind.to_ne_bytes());
@@ -163,6 +280,10 @@ fn number(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_ne_bytes)
 }
 
+fn long(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_ne_bytes)
+}
+
 fn text(bytes: &[u8]) -> String {
     let name = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
@@ -183,6 +304,8 @@ mod tests {
         assert_eq!(link.name, "lo");
         assert!(link.mtu_bytes.is_some_and(|mtu| mtu >= 1_280), "{link:?}");
         assert!(link.qdisc.is_some() && link.rx_queues.is_some() && link.tx_queues.is_some());
+        assert!(link.counters.is_some());
+        assert_eq!(shaper(index).unwrap(), None);
     }
 
     #[test]
@@ -204,7 +327,49 @@ mod tests {
         assert_eq!(link(0x7fff_fff0).unwrap_err().raw_os_error(), Some(libc::ENODEV));
     }
 
+    /// An attribute with its header, padded.
+    fn attribute(kind: u16, data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        push_attribute(&mut bytes, kind, data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// What the kernel answers for a device's qdisc or class.
+    fn shaped(index: u32, kind: &str, options: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; TRAFFIC_CONTROL_BYTES];
+        message[4..8].copy_from_slice(&index.to_ne_bytes());
+        message.extend(attribute(TCA_KIND, format!("{kind}\0").as_bytes()));
+        message.extend(attribute(TCA_OPTIONS, options));
+        message
+    }
+
+    #[test]
+    fn a_shapers_rate_stands_in_its_options() {
+        let spec = |rate: u32| [[0; RATE_OFFSET_BYTES].as_slice(), &rate.to_ne_bytes()].concat();
+        let tbf = attribute(TCA_TBF_PARMS, &[spec(12_500_000), vec![0; 24]].concat());
+        let message = shaped(7, "tbf", &tbf);
+        assert_eq!(options_of(&message, 8, "tbf"), None);
+        assert_eq!(options_of(&message, 7, "htb"), None);
+        let options = options_of(&message, 7, "tbf").unwrap();
+        let wanted = [TCA_TBF_PARMS, TCA_TBF_RATE64];
+        assert_eq!(rate(options, wanted, 0), Some(12_500_000));
+        // A rate that 32 bits do not hold.
+        let wide = attribute(TCA_TBF_RATE64, &10_000_000_000_u64.to_ne_bytes());
+        assert_eq!(rate(&[tbf, wide].concat(), wanted, 0), Some(10_000_000_000));
+        let htb = attribute(TCA_HTB_PARMS, &[spec(1_000), spec(6_250_000), vec![0; 20]].concat());
+        let wanted = [TCA_HTB_PARMS, TCA_HTB_CEIL64];
+        assert_eq!(rate(&htb, wanted, RATE_SPEC_BYTES), Some(6_250_000));
+        assert_eq!(rate(&[], wanted, RATE_SPEC_BYTES), None);
+    }
+
     proptest! {
+        #[test]
+        fn no_shaper_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = options_of(&bytes, 0, "tbf");
+            let _ = rate(&bytes, [TCA_HTB_PARMS, TCA_HTB_CEIL64], RATE_SPEC_BYTES);
+        }
+
         #[test]
         fn no_answer_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = answer(&bytes);

@@ -3,7 +3,10 @@
 //! along.
 
 pub(crate) mod black_hole;
+pub(crate) mod cgroups;
 pub(crate) mod duplicate;
+pub(crate) mod loss;
+pub(crate) mod offloads;
 pub(crate) mod outage;
 pub(crate) mod reject;
 pub(crate) mod reorder;

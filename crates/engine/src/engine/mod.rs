@@ -135,7 +135,8 @@ impl Engine {
         let ready = pool.wait_ready(Instant::now() + PREPARE_TIMEOUT)?;
         let wait = shared.plan.end(role).wait;
         let placement = PlacementFacts { wait, steered, ..placement_facts(&ready, pinning.reason) };
-        let reader = HostReader::open(&roots);
+        let reader =
+            HostReader::open(&roots).with_device(host.device.as_ref().map(|device| device.index));
         let mut host = host;
         let reasons = reader.unknown().iter();
         host.unknown.extend(reasons.map(|(name, why)| (format!("counters.{name}"), why.clone())));

@@ -13,6 +13,7 @@ use nix::net::if_::if_nametoindex;
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{FactResult, Unknown, failed_to, number, reason};
 use podperf_model::facts::DeviceFacts;
+use podperf_model::reading::DevicePackets;
 use podperf_sys::ethtool::Ethtool;
 use podperf_sys::netlink;
 
@@ -54,6 +55,10 @@ fn facts(roots: &Roots, index: u32) -> FactResult<DeviceFacts> {
             .note("qdisc", link.qdisc.ok_or_else(|| "netlink does not tell it".to_owned())),
         rx_queues: unknown.note("rx_queues", or_unknown(link.rx_queues)),
         tx_queues: unknown.note("tx_queues", or_unknown(link.tx_queues)),
+        shaper_bits_per_second: unknown
+            .note("shaper_bits_per_second", shaper(index))
+            .flatten()
+            .map(|bytes| bytes.saturating_mul(8)),
         name: link.name,
         ..DeviceFacts::default()
     };
@@ -72,6 +77,22 @@ fn facts(roots: &Roots, index: u32) -> FactResult<DeviceFacts> {
     }
     facts.unknown = unknown.0;
     Ok(facts)
+}
+
+/// Rate that its qdisc shapes to, in bytes per second, if it does.
+fn shaper(index: u32) -> FactResult<Option<u64>> {
+    netlink::shaper(index).map_err(failed_to("netlink: qdiscs"))
+}
+
+/// What went through the device of this index so far.
+pub(super) fn packets(index: u32) -> Option<DevicePackets> {
+    let counters = netlink::link(index).ok()?.counters?;
+    Some(DevicePackets {
+        received: counters.rx_packets,
+        sent: counters.tx_packets,
+        bytes_received: counters.rx_bytes,
+        bytes_sent: counters.tx_bytes,
+    })
 }
 
 /// The device's directory. sysfs shows the network namespace it was mounted in, which need not be

@@ -14,7 +14,7 @@ use crate::metrics::process;
 use crate::metrics::roots::Roots;
 use crate::metrics::source::{FactResult, KernelFile, Unknown, cpu_list};
 use crate::metrics::topology::allowed_cpus;
-use crate::metrics::{proc_stat, softirqs, softnet};
+use crate::metrics::{device, proc_stat, softirqs, softnet};
 use podperf_model::reading::{CpuStat, HostCounters, NetSoftirqs, Softnet};
 
 /// Reads [`HostCounters`].
@@ -24,6 +24,8 @@ pub struct HostReader {
     softnet: Option<KernelFile>,
     softirqs: Option<KernelFile>,
     cgroup: Option<CgroupReader>,
+    /// Index of the device whose packets are counted.
+    device: Option<u32>,
     ticks_per_second: u64,
     online_at_opening: Vec<u32>,
     softnet_before: BTreeMap<u32, [Widened; 3]>,
@@ -48,6 +50,7 @@ impl HostReader {
             softnet: unknown.note("softnet", file("net/softnet_stat")),
             softirqs: unknown.note("softirqs", file("softirqs")),
             cgroup: unknown.note("cgroup", CgroupReader::open(roots)),
+            device: None,
             ticks_per_second: ticks.unwrap_or(0),
             online_at_opening: online.unwrap_or_default(),
             softnet_before: BTreeMap::new(),
@@ -55,6 +58,13 @@ impl HostReader {
             unknown,
             buffer: Vec::new(),
         }
+    }
+
+    /// Counts the packets of the device of this index, too.
+    #[must_use]
+    pub const fn with_device(mut self, index: Option<u32>) -> Self {
+        self.device = index;
+        self
     }
 
     /// All counters as of now, but for what the workers' owner alone can read. `sampler_ns` is the
@@ -66,6 +76,7 @@ impl HostReader {
         let process = self.unknown.note("process", process::times());
         let softnet = self.softnet(cpu.as_ref());
         let softirqs = self.softirqs();
+        let device = self.device.and_then(device::packets);
         let cgroup = self.cgroup.as_ref().map(|cgroup| cgroup.read(&mut self.buffer));
         let cgroup = cgroup.and_then(|reading| self.unknown.note("cgroup", reading));
         let cpus_allowed = self.unknown.note("cpus_allowed", allowed_cpus());
@@ -74,6 +85,7 @@ impl HostReader {
             cpu,
             process,
             softnet,
+            device,
             softirqs,
             cgroup,
             cpus_allowed,

@@ -23,6 +23,7 @@ use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::ProbeFacts;
 use podperf_model::result::run::Run;
 use podperf_model::run_log::{Item, LogRecord, Reader};
+use podperf_model::units;
 
 /// Silence after which a connection is dead: a coordinator logs something every two seconds.
 const LOG_SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -287,7 +288,7 @@ fn test_text(id: &str) -> String {
 fn rate_text(bits_per_second: Option<f64>, transactions_per_second: Option<f64>) -> String {
     match (bits_per_second, transactions_per_second) {
         (_, Some(rate)) => format!("{rate:.0} trans/s"),
-        (Some(rate), None) => format!("{:.3} Gbit/s", rate / 1e9),
+        (Some(rate), None) => units::rate_text(rate),
         (None, None) => String::new(),
     }
 }
@@ -295,7 +296,7 @@ fn rate_text(bits_per_second: Option<f64>, transactions_per_second: Option<f64>)
 fn sample_line(test: &str, sample: u32, run: &Run, (step, steps): (u32, u32)) -> String {
     let rate = match (&run.transactions, &run.throughput) {
         (Some(transactions), _) => format!("{:.0} trans/s", transactions.per_second),
-        (None, Some(throughput)) => format!("{:.3} Gbit/s", throughput.bits_per_second / 1e9),
+        (None, Some(throughput)) => units::rate_text(throughput.bits_per_second),
         (None, None) => "nothing measured".to_owned(),
     };
     let errors = run.errors.first().map_or_else(String::new, |error| format!("  {error}"));

@@ -187,6 +187,9 @@ pub struct ConnectionUse {
     /// Attempts to connect that failed in a way that may pass (reset, timed out); repeated. Client
     /// only.
     pub failed: u64,
+    /// SYNs that were sent again before their connection stood. Client only.
+    #[serde(default)]
+    pub syn_retransmits: u64,
     /// Connections from other hosts, closed at once. Server only.
     pub foreign: u64,
     /// Connections that broke off before their response was sent. Server only.
@@ -209,11 +212,13 @@ pub struct ConnectionUse {
 impl ConnectionUse {
     /// Adds another worker's account; what is not counted by workers stays.
     pub fn add(&mut self, other: Self) {
-        let Self { connections, no_port, failed, foreign, broken, held, .. } = other;
+        let Self { connections, no_port, failed, syn_retransmits, foreign, broken, held, .. } =
+            other;
         for (sum, more) in [
             (&mut self.connections, connections),
             (&mut self.no_port, no_port),
             (&mut self.failed, failed),
+            (&mut self.syn_retransmits, syn_retransmits),
             (&mut self.foreign, foreign),
             (&mut self.broken, broken),
             (&mut self.held, held),

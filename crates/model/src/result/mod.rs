@@ -10,6 +10,7 @@ pub mod calibration;
 pub mod cluster;
 pub mod end_result;
 pub mod intervals;
+mod losses;
 pub mod merge;
 pub mod run;
 #[cfg(feature = "schema")]

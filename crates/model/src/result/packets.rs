@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::reading::DevicePackets;
 use crate::result::run::Packets;
 use crate::result::span::{Span, float};
 
@@ -9,7 +10,8 @@ use crate::result::span::{Span, float};
 pub(super) fn packets(span: &Span<'_>) -> Option<Packets> {
     let softnet = span.first.host.softnet.as_ref().zip(span.last.host.softnet.as_ref());
     let softirqs = span.first.host.softirqs.as_ref().zip(span.last.host.softirqs.as_ref());
-    if softnet.is_none() && softirqs.is_none() {
+    let device = span.first.host.device.zip(span.last.host.device);
+    if softnet.is_none() && softirqs.is_none() && device.is_none() {
         return None;
     }
     let net_rx = softirqs.map(|(first, last)| sum(first, last, |line| line.net_rx));
@@ -17,7 +19,15 @@ pub(super) fn packets(span: &Span<'_>) -> Option<Packets> {
         differences(first, last, |line| line.net_rx).max_by_key(|(_, count)| *count)
     });
     let busiest = busiest.filter(|(_, count)| *count > 0);
+    let grown = |of: fn(&DevicePackets) -> u64| {
+        device.as_ref().map(|(first, last)| of(last).saturating_sub(of(first)))
+    };
+    let [sent, received] = [grown(|device| device.sent), grown(|device| device.received)];
     Some(Packets {
+        device_sent: sent,
+        device_received: received,
+        mean_sent_packet_bytes: mean(grown(|device| device.bytes_sent), sent),
+        mean_received_packet_bytes: mean(grown(|device| device.bytes_received), received),
         processed: softnet.map(|(first, last)| sum(first, last, |line| line.processed)),
         dropped: softnet.map(|(first, last)| sum(first, last, |line| line.dropped)),
         time_squeeze: softnet.map(|(first, last)| sum(first, last, |line| line.time_squeeze)),
@@ -28,6 +38,11 @@ pub(super) fn packets(span: &Span<'_>) -> Option<Packets> {
             .zip(net_rx)
             .map(|((_, count), total)| float(count) / float(total)),
     })
+}
+
+fn mean(bytes: Option<u64>, packets: Option<u64>) -> Option<f64> {
+    let packets = packets.filter(|packets| *packets > 0)?;
+    Some(float(bytes?) / float(packets))
 }
 
 /// One counter's growth over all CPUs that were online at both readings.

@@ -367,6 +367,10 @@ pub enum Bound {
     SendBuffer,
     /// A cgroup CPU quota.
     CpuQuota,
+    /// Segments that were lost on the path, and the congestion window that TCP cut for them.
+    Loss,
+    /// What lies between the ends: a queue that stays filled, a shaper, datagrams lost on the way.
+    Path,
     /// podperf and the kernel's stack on these machines: as fast as over loopback.
     Generator,
     /// The evidence does not tell.

@@ -175,3 +175,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_measured_rate_and_a_time_choose_their_unit() {
+    let rates = [0.0, 512.0, 512e3, 999_999_999.0, 18.2e9, 3e12];
+    assert_eq!(
+        rates.map(rate_text),
+        [
+            "0.000 kbit/s",
+            "0.512 kbit/s",
+            "512.000 kbit/s",
+            "1000.000 Mbit/s",
+            "18.200 Gbit/s",
+            "3000.000 Gbit/s"
+        ]
+    );
+    assert_eq!([17.2, 6_122.0, 1.2e6].map(time_text), ["17 µs", "6.12 ms", "1.20 s"]);
+}

@@ -2,13 +2,13 @@
 
 use super::{Paragraph, names, short};
 use crate::text::layout::number;
-use crate::text::{rate, row};
+use crate::text::row;
 use podperf_model::facts::{DeviceFacts, HostFacts};
 use podperf_model::plan::Role;
 use podperf_model::result::cluster::{BASELINE, ClusterFacts, ClusterPlan, ClusterRun, NodeFacts};
 use podperf_model::result::run::Status;
 use podperf_model::result::wording::count;
-use podperf_model::units::float;
+use podperf_model::units::{float, rate_text};
 
 const ENDS: [(&str, Role); 2] = [("client", Role::Client), ("server", Role::Server)];
 
@@ -177,12 +177,10 @@ fn device(host: &HostFacts) -> String {
     let DeviceFacts { name, driver, mtu_bytes, speed_bits_per_second, offloads, .. } = device;
     let mut text = short(name);
     text.extend(driver.iter().map(|driver| format!(" ({})", short(driver))));
-    text.push_str(
-        &speed_bits_per_second.map_or_else(
-            || ", speed unknown".to_owned(),
-            |speed| format!(", {}", rate(float(speed))),
-        ),
-    );
+    text.push_str(&speed_bits_per_second.map_or_else(
+        || ", speed unknown".to_owned(),
+        |speed| format!(", {}", rate_text(float(speed))),
+    ));
     text.extend(mtu_bytes.map(|mtu| format!(", MTU {mtu} B")));
     for (state, on) in [("on", true), ("off", false)] {
         let those = offloads.iter().filter(|(_, is_on)| **is_on == on);

@@ -2,13 +2,13 @@
 //! measured stands in its place and says so.
 
 use super::{ClusterTable, short};
+use crate::text::bound;
 use crate::text::layout::{maybe, number, unknown};
-use crate::text::{bound, rate_unit};
 use podperf_model::result::cluster::{
     BASELINE, BaselineComparison, ClusterRun, Difference, EndCpu, Estimate, PooledLatency, Row,
 };
 use podperf_model::result::run::Ends;
-use podperf_model::units::float;
+use podperf_model::units::{float, rate_unit};
 
 /// In the order in which the tests first come up.
 pub(super) fn tables(run: &ClusterRun) -> Vec<ClusterTable> {

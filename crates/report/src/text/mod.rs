@@ -18,7 +18,7 @@ use podperf_model::result::run::{
     Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
 };
 use podperf_model::result::wording::{count, length};
-use podperf_model::units::{Bytes, float};
+use podperf_model::units::{Bytes, float, rate_text as rate};
 
 /// A server that counted for less of the window is told to have done so.
 const MIN_COUNTED_SHARE: f64 = 0.95;
@@ -118,6 +118,7 @@ fn connections(all: &Connections) -> String {
         for (count, what) in [
             (uses.no_port, "found no port"),
             (uses.failed, "failed to connect"),
+            (uses.syn_retransmits, "SYNs sent again"),
             (uses.foreign, "from other hosts"),
             (uses.broken, "broke off"),
             (uses.held, "kept a worker waiting"),
@@ -204,21 +205,6 @@ fn size(bytes: Bytes) -> String {
         bytes if bytes > 0 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
         bytes if bytes > 0 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
         bytes => format!("{bytes} B"),
-    }
-}
-
-/// Rates in powers of 10^3.
-pub(super) fn rate(bits_per_second: f64) -> String {
-    let (unit, divisor) = rate_unit(bits_per_second);
-    format!("{} {unit}", number(bits_per_second / divisor, 3))
-}
-
-/// The unit that suits a rate, and what to divide by.
-pub(super) fn rate_unit(bits_per_second: f64) -> (&'static str, f64) {
-    match bits_per_second {
-        rate if rate >= 1e9 => ("Gbit/s", 1e9),
-        rate if rate >= 1e6 => ("Mbit/s", 1e6),
-        _ => ("kbit/s", 1e3),
     }
 }
 
@@ -310,6 +296,8 @@ pub(super) const fn bound(bound: Bound) -> &'static str {
         Bound::ReceiveWindow => "receive window",
         Bound::SendBuffer => "send buffer",
         Bound::CpuQuota => "CPU quota",
+        Bound::Loss => "loss",
+        Bound::Path => "path",
         Bound::Generator => "generator",
         Bound::Unclear => "unclear",
     }

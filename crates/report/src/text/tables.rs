@@ -1,10 +1,9 @@
 //! The tables of figures: streams or flows, latency, CPU.
 
 use super::layout::{figures, maybe, maybe_count, number};
-use super::rate_unit;
 use podperf_model::reading::TcpInfo;
 use podperf_model::result::run::{Cpu, Latency, Run, Stream, StreamDirection};
-use podperf_model::units::float;
+use podperf_model::units::{float, rate_unit};
 
 /// Rows of streams shown; what is more stands in the JSON document.
 const MAX_ROWS_SHOWN: usize = 16;

@@ -1,11 +1,11 @@
 //! What is said of datagrams: the plan, the loss, and a row a flow.
 
 use super::layout::{figures, maybe, maybe_count, number};
-use super::{rate, rate_unit, size, way};
+use super::{size, way};
 use podperf_model::plan::udp::{UdpPlan, UdpRrPlan};
 use podperf_model::result::run::{DatagramFacts, Run};
 use podperf_model::result::wording::count;
-use podperf_model::units::float;
+use podperf_model::units::{float, rate_text as rate, rate_unit};
 
 /// Rows of flows shown; what is more stands in the JSON document.
 const MAX_ROWS_SHOWN: usize = 16;

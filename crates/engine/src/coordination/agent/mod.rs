@@ -23,6 +23,7 @@ use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::{Interval, Run, Status};
 use podperf_model::run_log::EncodedRun;
 use podperf_model::schedule::AgentConfig;
+use podperf_model::units::rate_text;
 
 /// How to take part.
 pub struct AgentOptions<'a> {
@@ -195,7 +196,7 @@ fn summary(run: &Run) -> String {
     let status = if run.status == Status::Complete { "complete" } else { "incomplete" };
     let rate = match (&run.transactions, &run.throughput) {
         (Some(transactions), _) => format!(", {:.0} transactions/s", transactions.per_second),
-        (None, Some(throughput)) => format!(", {:.3} Gbit/s", throughput.bits_per_second / 1e9),
+        (None, Some(throughput)) => format!(", {}", rate_text(throughput.bits_per_second)),
         (None, None) => String::new(),
     };
     let error = run.errors.first().map(|error| format!(": {error}")).unwrap_or_default();

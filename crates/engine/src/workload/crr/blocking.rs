@@ -105,7 +105,7 @@ impl BlockingClient<'_> {
     fn attempt(&mut self, stamp: Stamp) -> Result<(), BrokenConnection> {
         let (gate, tally) = (self.worker.gate(), self.worker.tally(0));
         let socket = self.connect().map_err(BrokenConnection::opening)?;
-        self.stats.connected(gate, stamp.sent, Instant::now());
+        self.stats.connected(gate, &socket, stamp.sent, Instant::now());
         call::send(self.setup, &socket, tally, &self.outgoing).map_err(FlowFailure::send)?;
         let whole = call::receive(self.setup, &socket, tally, &mut self.incoming)
             .map_err(FlowFailure::receive)?;

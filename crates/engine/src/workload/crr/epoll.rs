@@ -228,7 +228,7 @@ impl ClientLoop<'_> {
                 return self.back_off(flow, BrokenConnection::opening(error));
             }
             connection.connected = true;
-            self.stats.connected(gate, own.stamp.sent, Instant::now());
+            self.stats.connected(gate, &connection.socket, own.stamp.sent, Instant::now());
         }
         let (tally, close) = (self.worker.tally(flow), self.connector.close);
         let mut progress = connection.go_on(tally, &self.message, &mut self.buffer);

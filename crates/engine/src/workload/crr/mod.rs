@@ -17,6 +17,7 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,11 +35,16 @@ use podperf_model::error::{Context, Result};
 use podperf_model::latency::Latencies;
 use podperf_model::plan::{CrrPlan, FlowRole};
 use podperf_model::result::end_result::ConnectionUse;
+use podperf_sys::tcp_info::tcp_info;
 
 /// The first pause after a connection that could not be opened.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause; each is twice the one before.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection that took less had no SYN sent again: the kernel waits a second before it does
+/// (TCP_TIMEOUT_INIT, RFC 6298), other kernels no less than half.
+const MIN_SYN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the connections of one end come about.
 #[derive(Debug)]
@@ -137,7 +143,12 @@ impl<'a> CrrStats<'a> {
     }
 
     /// Records that a connection begun at `begun` stands since `now`.
-    fn connected(&mut self, gate: &Gate, begun: Instant, now: Instant) {
+    fn connected(&mut self, gate: &Gate, socket: &Socket, begun: Instant, now: Instant) {
+        // No SYN is sent again sooner, so that nobody else is asked.
+        if now - begun >= MIN_SYN_TIMEOUT {
+            let again = tcp_info(socket.as_fd()).map_or(0, |info| info.total_retrans);
+            self.uses.syn_retransmits += u64::from(again);
+        }
         if gate.counting() {
             self.connect_time.record(nanoseconds(now - begun));
         }

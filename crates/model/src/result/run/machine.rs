@@ -111,6 +111,17 @@ pub struct CgroupUse {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Packets {
+    /// Packets that the device of the route to the peer sent; where it segments them itself, as a
+    /// rule each segment. Null: not readable.
+    pub device_sent: Option<u64>,
+    /// Packets that it received. Null: not readable.
+    pub device_received: Option<u64>,
+    /// Their mean size with all headers, in bytes, of those sent; null: none, or not readable. On
+    /// veth and its like, packets are as large as the stack makes them: about the MTU where
+    /// segmentation offload is missing, up to 64 KiB where it works.
+    pub mean_sent_packet_bytes: Option<f64>,
+    /// The same of those received.
+    pub mean_received_packet_bytes: Option<f64>,
     /// softnet: packets processed.
     pub processed: Option<u64>,
     /// softnet: packets dropped, backlog full.

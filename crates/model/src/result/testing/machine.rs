@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::reading::{
-    CgroupCpu, CpuStat, CpuTicks, HostCounters, NetSoftirqs, ProcessTimes, Softnet,
+    CgroupCpu, CpuStat, CpuTicks, DevicePackets, HostCounters, NetSoftirqs, ProcessTimes, Softnet,
 };
 
 /// One end's machine after one second: CPU time in user, system, softirq and idle of two CPUs, in
@@ -34,6 +34,7 @@ pub fn machine(cpus: [[u64; 4]; 2], process: [u64; 2]) -> HostCounters {
             (0, Softnet { processed: 300, ..Softnet::default() }),
             (1, Softnet { processed: 100, time_squeeze: 2, ..Softnet::default() }),
         ])),
+        device: None,
         softirqs: Some(BTreeMap::from([
             (0, NetSoftirqs { net_rx: 30, net_tx: 2 }),
             (1, NetSoftirqs { net_rx: 10, net_tx: 1 }),
@@ -97,6 +98,12 @@ pub(super) fn scaled_host(host: &HostCounters, by: u32) -> HostCounters {
             .softnet
             .as_ref()
             .map(|lines| lines.iter().map(|(cpu, line)| (*cpu, softnet(line))).collect()),
+        device: host.device.map(|device| DevicePackets {
+            received: device.received * by,
+            sent: device.sent * by,
+            bytes_received: device.bytes_received * by,
+            bytes_sent: device.bytes_sent * by,
+        }),
         softirqs: host
             .softirqs
             .as_ref()

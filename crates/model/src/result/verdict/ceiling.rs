@@ -4,6 +4,7 @@ use super::{bound, cpu};
 use crate::plan::Direction;
 use crate::result::run::{Bound, Run, Verdict};
 use crate::result::span::float;
+use crate::units::rate_text;
 
 /// A rate asked for counts as reached within this share of it.
 const REACHED_SHARE: f64 = 0.05;
@@ -33,7 +34,7 @@ pub(super) fn pacing(run: &Run) -> Option<Verdict> {
         "asked for by pacing"
     };
     ((goodput - asked).abs() <= REACHED_SHARE * asked).then(|| {
-        bound(Bound::Pacing, format!("goodput {} of {} {by}", gigabits(goodput), gigabits(asked)))
+        bound(Bound::Pacing, format!("goodput {} of {} {by}", rate_text(goodput), rate_text(asked)))
     })
 }
 
@@ -73,11 +74,11 @@ pub(super) fn link(run: &Run) -> Option<Verdict> {
             Bound::Link,
             format!(
                 "goodput {} is {:.0} % of the {} payload that {end}'s {} can carry at {}",
-                gigabits(goodput),
+                rate_text(goodput),
                 100.0 * goodput / capacity,
-                gigabits(capacity),
+                rate_text(capacity),
                 device.name,
-                gigabits(float(speed))
+                rate_text(float(speed))
             ),
         )
     })
@@ -94,8 +95,8 @@ pub(super) fn generator(run: &Run) -> Option<Verdict> {
     let share = 100.0 * ceiling.share;
     let figure = match (ceiling.bits_per_second, ceiling.latency_p50_ns) {
         (Some(rate), _) => {
-            let goodput = gigabits(run.throughput.as_ref()?.bits_per_second);
-            format!("goodput {goodput} is {share:.0} % of the {} over loopback", gigabits(rate))
+            let goodput = rate_text(run.throughput.as_ref()?.bits_per_second);
+            format!("goodput {goodput} is {share:.0} % of the {} over loopback", rate_text(rate))
         }
         (_, Some(floor_ns)) => {
             let p50_us = float(run.latency.as_ref()?.p50?) / 1e3;
@@ -110,8 +111,4 @@ pub(super) fn generator(run: &Run) -> Option<Verdict> {
     let mut verdict = bound(Bound::Generator, format!("{figure} ({basis})"));
     verdict.evidence.extend(cpu::spare(run));
     Some(verdict)
-}
-
-fn gigabits(bits_per_second: f64) -> String {
-    format!("{:.3} Gbit/s", bits_per_second / 1e9)
 }

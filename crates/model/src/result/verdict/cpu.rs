@@ -3,7 +3,7 @@
 use super::{bound, unclear};
 use crate::plan::{Direction, Role};
 use crate::result::run::{Bound, Cpu, PerCpu, PlacementFacts, Run, Verdict};
-use crate::result::span::float;
+use crate::result::span::{ROLES, float};
 use crate::result::wording::{count, end_name};
 
 /// Share of throttled quota periods above which the quota bound the run.
@@ -14,6 +14,9 @@ const MIN_SOFTIRQ_SHARE: f64 = 0.85;
 const MIN_PROCESS_SHARE: f64 = 0.9;
 /// Busy share of the workers' CPUs, user to softirq, on a saturated end.
 const MIN_WORKER_CPUS_SHARE: f64 = 0.95;
+/// Share of a shared machine's CPUs that podperf's processes and softirqs take at the most, for
+/// something else than these CPUs to be what binds a run.
+const MAX_OWN_SHARE: f64 = 0.5;
 /// Idle share of all CPUs below which a machine is full.
 const MAX_IDLE_SHARE: f64 = 0.05;
 
@@ -49,20 +52,31 @@ pub(super) fn softirq_core(run: &Run) -> Option<Verdict> {
     })
 }
 
-/// One machine for both ends: only each process's own time tells them apart. Decides when a
-/// process or all CPUs are full.
-pub(super) fn shared_machine(run: &Run) -> Option<Verdict> {
+/// Both ends ran inside one process.
+fn one_process(run: &Run) -> bool {
+    run.warnings.iter().any(|warning| warning.code == "same_process")
+}
+
+/// One machine for both ends: only each process's own time tells them apart.
+pub(super) fn full_process(run: &Run) -> Option<Verdict> {
     if !run.same_machine() {
         return None;
     }
-    let one_process = run.warnings.iter().any(|warning| warning.code == "same_process");
+    let one_process = one_process(run);
     let full = |role| {
         if one_process { None } else { process_load(run, role).filter(|load| load.full()) }
     };
     match (full(Role::Client), full(Role::Server)) {
-        (Some(client), None) => return Some(client.verdict(run, Role::Client)),
-        (None, Some(server)) => return Some(server.verdict(run, Role::Server)),
-        _ => {}
+        (Some(client), None) => Some(client.verdict(run, Role::Client)),
+        (None, Some(server)) => Some(server.verdict(run, Role::Server)),
+        _ => None,
+    }
+}
+
+/// One machine for both ends, and all its CPUs busy.
+pub(super) fn full_machine(run: &Run) -> Option<Verdict> {
+    if !run.same_machine() {
+        return None;
     }
     let cpu = run.cpu.client.as_ref().or(run.cpu.server.as_ref())?;
     let idle = machine_idle(cpu)?;
@@ -83,6 +97,26 @@ pub(super) fn full_end(run: &Run) -> Option<Verdict> {
     let ends = [full(Role::Client), full(Role::Server)].into_iter().flatten();
     let (role, load) = ends.reduce(|a, b| if b.1.excess() > a.1.excess() { b } else { a })?;
     Some(load.verdict(run, role))
+}
+
+/// Whether podperf left CPU: of a machine that both ends share, its processes and all softirqs took
+/// less than half, and neither process all that its workers could have. Two machines of their own
+/// are judged before.
+pub(super) fn plenty(run: &Run) -> bool {
+    if !run.same_machine() {
+        return true;
+    }
+    if ROLES.into_iter().any(|role| process_load(run, role).is_some_and(|load| load.full())) {
+        return false;
+    }
+    let cpus = run.cpu.named().into_iter().filter_map(|(_, cpu)| cpu.as_ref());
+    let (cpus, own): (Vec<u32>, Vec<f64>) =
+        cpus.filter_map(|cpu| Some((cpu.cpus, cpu.process.as_ref()?.total()))).unzip();
+    let own = if one_process(run) { own.into_iter().fold(0.0, f64::max) } else { own.iter().sum() };
+    let softirqs =
+        run.cpu.named().into_iter().filter_map(|(_, cpu)| Some(cpu.as_ref()?.modes.softirq));
+    let own = own + softirqs.fold(0.0, f64::max);
+    cpus.first().is_none_or(|cpus| own < MAX_OWN_SHARE * f64::from(*cpus))
 }
 
 /// Whether both ends' CPU figures are there.

@@ -10,14 +10,20 @@
 //! 4. Full CPUs: of a machine shared by both ends, told apart only by process figures; else of the
 //!    fuller end. They come before TCP's own account, because a receiver without CPU closes its
 //!    window and a sender without CPU leaves its buffer empty.
-//! 5. The generator's own ceiling over loopback, where a calibration tells it. Between two machines
+//! 5. What the path did to TCP's congestion window, or to datagrams: `loss` where segments were
+//!    lost and no queue stood, `path` where a queue or a shaper held them, or datagrams were lost
+//!    on the way. Where both ends share a machine, podperf's processes must have had CPU to spare:
+//!    what waits for a CPU looks like a queue.
+//! 6. The generator's own ceiling over loopback, where a calibration tells it. Between two machines
 //!    it comes after a full end, because loopback shares one machine's CPUs and so understates; on
 //!    one machine before it, because there full CPUs are what the ceiling is made of.
-//! 6. TCP's account of what held the sender back: receive window, send buffer.
-//! 7. A closed loop with CPU to spare on both ends waits for the round trip.
+//! 7. TCP's account of what held the sender back: receive window, send buffer; before the busy CPUs
+//!    of a shared machine where it is not podperf that fills them.
+//! 8. A closed loop with CPU to spare on both ends waits for the round trip.
 
 mod ceiling;
 mod cpu;
+mod path;
 
 use crate::result::run::{Bound, Limited, Run, Verdict};
 use crate::result::span::float;
@@ -42,8 +48,12 @@ pub fn judge(run: &Run) -> Verdict {
         cpu::quota,
         cpu::softirq_core,
         cpu::full_end,
+        path::loss,
+        path::path,
         ceiling::generator,
-        cpu::shared_machine,
+        cpu::full_process,
+        |run| cpu::plenty(run).then(|| tcp_limits(run)).flatten(),
+        cpu::full_machine,
         tcp_limits,
         round_trip,
     ];
@@ -102,10 +112,11 @@ fn round_trip(run: &Run) -> Option<Verdict> {
         let mut verdict = bound(
             Bound::RoundTrip,
             format!(
-                "{:.0} transactions/s × mean latency {:.1} µs = {in_flight:.2} of {allowed} in \
-                 flight",
+                "{:.0} transactions/s × mean latency {:.1} µs = {:.2} of {allowed} in flight",
                 transactions.per_second,
-                mean_ns / 1e3
+                mean_ns / 1e3,
+                // Of transactions that lie across an edge of the window, the time outside counts.
+                in_flight.min(float(allowed))
             ),
         );
         verdict.evidence.extend(cpu::spare(run));

@@ -1,5 +1,7 @@
 //! One synthetic run for each bound, made from a run that nothing bound.
 
+mod path;
+
 use std::collections::BTreeMap;
 
 use super::judge;

@@ -49,6 +49,23 @@ pub(super) fn connects_failed(seen: &RunEvidence<'_>) -> Option<Doubt> {
     )
 }
 
+pub(super) fn syn_retransmits(seen: &RunEvidence<'_>) -> Option<Doubt> {
+    let again = client(seen).map(|uses| uses.syn_retransmits).filter(|again| *again > 0)?;
+    doubt(
+        format!(
+            "client: {} again before the connection stood, which takes a second or more each: \
+             connect times and rate are those of lost SYNs",
+            if again == 1 {
+                "1 SYN was sent".to_owned()
+            } else {
+                format!("{again} SYNs were sent")
+            }
+        ),
+        "look for loss on the path, and for a full accept queue at the server (nstat \
+         TcpExtListenOverflows; net.core.somaxconn)",
+    )
+}
+
 pub(super) fn foreign(seen: &RunEvidence<'_>) -> Option<Doubt> {
     let foreign = server(seen).map(|uses| uses.foreign).filter(|count| *count > 0)?;
     doubt(

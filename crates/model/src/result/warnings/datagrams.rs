@@ -1,13 +1,14 @@
 //! Datagrams that were lost at the receiver's socket or on the path, reordered, or fragmented.
 
 use super::{Doubt, RunEvidence, doubt};
-use crate::plan::Direction;
-use crate::plan::udp::UdpPlan;
+use crate::result::losses::{DatagramLosses, receiver};
 use crate::result::run::{DatagramFacts, SocketFacts};
 use crate::result::span::float;
 
 /// Losses and reordered datagrams that are told, as a share of those sent.
 const MIN_LOSS_SHARE: f64 = 0.001;
+/// Share of the losses at one place from which on that place, and what helps there, is told.
+const MIN_PART_SHARE: f64 = 0.1;
 /// IP and UDP headers, in bytes.
 const IPV4_HEADERS_BYTES: u64 = 28;
 const IPV6_HEADERS_BYTES: u64 = 48;
@@ -16,53 +17,40 @@ fn totals(seen: &RunEvidence<'_>) -> Option<DatagramFacts> {
     seen.run.udp.as_ref()?.datagrams.filter(|all| all.sent > 0)
 }
 
-/// The end that receives, in words.
-const fn receiver(udp: &UdpPlan) -> &'static str {
-    match udp.direction {
-        Direction::Up => "server",
-        Direction::Down => "client",
-        Direction::Both => "both ends",
-    }
+/// What was lost, and who receives.
+fn losses(seen: &RunEvidence<'_>) -> Option<(DatagramLosses, &'static str)> {
+    let udp = seen.run.plan.workload.datagram_stream()?;
+    Some((DatagramLosses::of(seen.run)?, receiver(udp)))
 }
 
 pub(super) fn receive_buffer_full(seen: &RunEvidence<'_>) -> Option<Doubt> {
-    let udp = seen.run.plan.workload.datagram_stream()?;
-    let all = totals(seen)?;
-    let drops = all.socket_drops.filter(|drops| *drops > 0)?;
-    let joined = seen.run.udp.iter().flat_map(|udp| udp.calls.named());
-    let joined = joined.filter_map(|(_, calls)| calls.as_ref()?.gro_used).any(|used| used);
+    let (losses, receiver) = losses(seen)?;
+    let told = losses.at_socket >= MIN_PART_SHARE * losses.lost;
+    if losses.socket_buffers == 0 || !told {
+        return None;
+    }
     doubt(
+        losses.text(receiver),
         format!(
-            "{}: the receive buffers were full and the kernel dropped {drops} buffers{}; {} of {} \
-             datagrams were lost in all",
-            receiver(udp),
-            if joined { ", each of one or, with UDP_GRO, several datagrams" } else { "" },
-            all.lost,
-            all.sent
+            "for those at the socket: a larger -w (and net.core.rmem_max at the {receiver}), a \
+             lower -b, or more CPU for the {receiver}"
         ),
-        "a larger -w (and net.core.rmem_max there), a lower -b, or more CPU for the receiver",
     )
 }
 
 pub(super) fn datagrams_lost(seen: &RunEvidence<'_>) -> Option<Doubt> {
-    let all = totals(seen)?;
-    let few = float(all.lost) <= MIN_LOSS_SHARE * float(all.sent);
-    if few || all.socket_drops.unwrap_or(0) > 0 {
+    let (losses, receiver) = losses(seen)?;
+    let elsewhere = losses.lost - losses.at_socket;
+    if elsewhere <= MIN_LOSS_SHARE * losses.sent || elsewhere < MIN_PART_SHARE * losses.lost {
         return None;
     }
-    let remedy = if all.received == 0 {
+    let remedy = if losses.lost >= losses.sent {
         "see whether the path carries datagrams of this size (-l), and UDP at all"
     } else {
-        "look for drops along the path (ethtool -S, tc -s qdisc, softnet), or lower -b"
+        "for those on the path: look for drops along it (ethtool -S, tc -s qdisc, softnet), or \
+         lower -b"
     };
-    let text = format!(
-        "{} of {} datagrams ({:.2} %) were lost, none of them at the receiver's socket as far as \
-         it tells",
-        all.lost,
-        all.sent,
-        100.0 * float(all.lost) / float(all.sent)
-    );
-    doubt(text, remedy)
+    doubt(losses.text(receiver), remedy)
 }
 
 pub(super) fn datagrams_reordered(seen: &RunEvidence<'_>) -> Option<Doubt> {

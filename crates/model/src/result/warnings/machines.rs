@@ -7,8 +7,9 @@ use super::{Doubt, EndEvidence, RunEvidence, count, doubt, few};
 use crate::reading::{CpuStat, Reading};
 use crate::result::allowed_cpus::{self, AllowedCpusChange};
 
-/// Stolen CPU, in cores, above which it is told.
-const STEAL_CORES: f64 = 0.01;
+/// Stolen CPU that is told: as a share of all CPUs, and of any one of them.
+const MIN_STEAL_SHARE: f64 = 0.02;
+const MIN_CPU_STEAL_SHARE: f64 = 0.05;
 /// Cost of one clock read, in nanoseconds, above which the clock is slow: a read through the vDSO
 /// costs a few tens.
 const SLOW_CLOCK_NS: f64 = 200.0;
@@ -59,10 +60,14 @@ fn over_loopback(seen: &RunEvidence<'_>) -> bool {
 }
 
 pub(super) fn cpu_steal(seen: &EndEvidence<'_>) -> Option<Doubt> {
-    let cpu = seen.run.cpu.get(seen.role).as_ref();
-    let steal = cpu.map(|cpu| cpu.modes.steal).filter(|steal| *steal > STEAL_CORES)?;
+    let cpu = seen.run.cpu.get(seen.role).as_ref()?;
+    let steal = cpu.modes.steal;
+    let most = cpu.per_cpu.iter().map(|line| line.modes.steal).fold(0.0, f64::max);
+    if steal < MIN_STEAL_SHARE * f64::from(cpu.cpus) && most < MIN_CPU_STEAL_SHARE {
+        return None;
+    }
     doubt(
-        format!("{}: the hypervisor took {steal:.3} cores for others", seen.end),
+        format!("{}: the hypervisor took {steal:.3} of {} CPUs for others", seen.end, cpu.cpus),
         "use a machine with CPUs of its own, or repeat when its neighbours are quiet",
     )
 }

@@ -8,6 +8,7 @@ mod connections;
 mod datagrams;
 mod flows;
 mod machines;
+mod offloads;
 mod sockets;
 mod timing;
 mod transient;
@@ -45,25 +46,27 @@ enum RunCheck {
     Once(fn(&RunEvidence<'_>) -> Option<Doubt>),
     /// At each end.
     End(fn(&EndEvidence<'_>) -> Option<Doubt>),
+    /// At each machine: once where both ends run on one.
+    Machine(fn(&EndEvidence<'_>) -> Option<Doubt>),
     /// Once, and may find several.
     All(fn(&RunEvidence<'_>) -> Vec<Doubt>),
 }
-use RunCheck::{All, End, Once};
+use RunCheck::{All, End, Machine, Once};
 
 /// Every warning's code and its check.
 const CHECKS: &[(&str, RunCheck)] = &[
     ("same_machine", Once(machines::same_machine)),
     ("same_process", Once(machines::same_process)),
     ("loopback", Once(machines::loopback)),
-    ("cpu_steal", End(machines::cpu_steal)),
+    ("cpu_steal", Machine(machines::cpu_steal)),
     ("quota_throttled", End(machines::quota_throttled)),
-    ("softnet_drops", End(machines::softnet_drops)),
-    ("proc_filtered", End(machines::proc_filtered)),
-    ("cpu_hotplug", End(machines::cpu_hotplug)),
+    ("softnet_drops", Machine(machines::softnet_drops)),
+    ("proc_filtered", Machine(machines::proc_filtered)),
+    ("cpu_hotplug", Machine(machines::cpu_hotplug)),
     (allowed_cpus::CODE, End(machines::cpus_changed)),
     ("workers_share_cpus", End(machines::workers_share_cpus)),
-    ("governor", End(machines::governor)),
-    ("slow_clock", End(machines::slow_clock)),
+    ("governor", Machine(machines::governor)),
+    ("slow_clock", Machine(machines::slow_clock)),
     ("buffer_clamped", End(sockets::send_buffer_clamped)),
     ("buffer_clamped", End(sockets::receive_buffer_clamped)),
     ("congestion_control", End(sockets::congestion_control)),
@@ -72,7 +75,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("pacing_clamped", End(sockets::pacing_clamped)),
     ("policy_rate", Once(sockets::policy_rate)),
     ("pacing_bbr", End(sockets::pacing_bbr)),
-    ("offloads_off", End(sockets::offloads_off)),
+    ("offloads_off", All(offloads::offloads_off)),
     ("short_window", Once(timing::short_window)),
     ("unaligned_windows", Once(timing::unaligned_windows)),
     ("coarse_rate", Once(timing::coarse_rate)),
@@ -90,6 +93,7 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("ports_exhausted", Once(connections::ports_exhausted)),
     ("time_wait", Once(connections::time_wait)),
     ("connects_failed", Once(connections::connects_failed)),
+    ("syn_retransmits", Once(connections::syn_retransmits)),
     ("foreign_connections", Once(connections::foreign)),
     ("worker_held", Once(connections::worker_held)),
     ("mptcp_fallback", End(connections::mptcp_fallback)),
@@ -119,6 +123,10 @@ pub(super) fn warnings(
         let doubts: Vec<Doubt> = match check {
             Once(check) => check(&seen).into_iter().collect(),
             End(check) => seen.ends().filter_map(|end| check(&end)).collect(),
+            Machine(check) if run.same_machine() => {
+                seen.machine().find_map(|end| check(&end)).into_iter().collect()
+            }
+            Machine(check) => seen.ends().filter_map(|end| check(&end)).collect(),
             All(check) => check(&seen),
         };
         let warning = |(text, remedy)| Warning { code: (*code).to_owned(), text, remedy };
@@ -138,6 +146,11 @@ impl<'a> RunEvidence<'a> {
         ROLES.into_iter().filter_map(move |role| {
             Some(EndEvidence { run, role, end: end_name(role), result: (*results.get(role))? })
         })
+    }
+
+    /// The ends whose results arrived, as views of the machine that they share.
+    fn machine(&self) -> impl Iterator<Item = EndEvidence<'a>> {
+        self.ends().map(|seen| EndEvidence { end: "both ends", ..seen })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was asked of sockets and devices, and not granted, or granted and telling.
+//! What was asked of sockets and not granted, or granted and telling.
 
 use super::{Doubt, EndEvidence, RunEvidence, count, doubt};
 use crate::plan::FlowRole;
@@ -7,8 +7,6 @@ use crate::result::span::float;
 
 /// Room that TCP options can take out of a segment, in bytes (RFC 9293, section 3.1).
 const TCP_OPTIONS_BYTES: u32 = 40;
-/// MTU of Ethernet, in bytes; a larger one makes up for missing offloads.
-const ETHERNET_MTU_BYTES: u32 = 1500;
 /// Share of an allowed rate from which on it may have held a run back.
 const NEAR_SHARE: f64 = 0.5;
 
@@ -142,30 +140,5 @@ pub(super) fn pacing_bbr(seen: &EndEvidence<'_>) -> Option<Doubt> {
             seen.end
         ),
         "compare with -C cubic before blaming the path",
-    )
-}
-
-pub(super) fn offloads_off(seen: &EndEvidence<'_>) -> Option<Doubt> {
-    let device = seen.result.facts.host.device.as_ref()?;
-    let small = device.mtu_bytes.is_none_or(|mtu| mtu <= ETHERNET_MTU_BYTES);
-    let is_off = |name: &&str| device.offloads.get(*name) == Some(&false);
-    let off: Vec<&str> = ["tso", "gso", "gro"].into_iter().filter(is_off).collect();
-    if device.name == "lo" || !small || off.is_empty() {
-        return None;
-    }
-    let mtu = device.mtu_bytes.map_or_else(|| "unknown".to_owned(), |mtu| format!("{mtu} B"));
-    doubt(
-        format!(
-            "{}: {} ({}) has MTU {mtu} and {} off: the stack handles each packet by itself",
-            seen.end,
-            device.name,
-            device.driver.as_deref().unwrap_or("driver unknown"),
-            off.join(", ")
-        ),
-        format!(
-            "ethtool -K {} {} on, or a larger MTU along the whole path",
-            device.name,
-            off.join(" on ")
-        ),
     )
 }

@@ -3,6 +3,7 @@
 use super::{Doubt, RunEvidence, doubt};
 use crate::result::span::float;
 use crate::result::wording::length;
+use crate::units::time_text;
 
 /// Windows below this are short for counters that move in ticks, in seconds.
 const SHORT_WINDOW_SECONDS: f64 = 1.0;
@@ -10,6 +11,9 @@ const SHORT_WINDOW_SECONDS: f64 = 1.0;
 const MIN_UNALIGNED_SHARE: f64 = 0.01;
 /// Time between two payloads of a stream that is told, as a share of the window.
 const COARSE_SHARE: f64 = 0.05;
+/// A message that waits in a queue comes late by about a round trip; a client's retransmission of
+/// it adds some.
+const MAX_LATE_ROUND_TRIPS: f64 = 4.0;
 /// Start skew that is told, in microseconds and as a share of the window.
 const SKEW_US: f64 = 5_000.0;
 const SKEW_SHARE: f64 = 0.01;
@@ -46,13 +50,24 @@ pub(super) fn unaligned_windows(seen: &RunEvidence<'_>) -> Option<Doubt> {
             "see errors; repeat the run for figures of the whole window",
         );
     }
-    doubt(
-        format!(
-            "the client's window lasted {client:.3} s, the server's {server:.3} s: {:.1} % apart",
-            100.0 * difference
-        ),
-        "if the run broke off, repeat it; if not, compare the two machines' clocks",
-    )
+    let text = format!(
+        "the client's window lasted {client:.3} s, the server's {server:.3} s: {:.1} % apart",
+        100.0 * difference
+    );
+    let rtt_us = seen.run.intervals.iter().filter_map(|interval| interval.rtt_us).max();
+    let rtt_us = rtt_us.max(seen.run.streams.iter().filter_map(|stream| stream.rtt_us).max());
+    let late_seconds = MAX_LATE_ROUND_TRIPS * f64::from(rtt_us.unwrap_or(0)) / 1e6;
+    if (client - server).abs() <= late_seconds {
+        return doubt(
+            format!(
+                "{text}; the message that opens or closes the server's waited in the path's queue \
+                 (round trip up to {})",
+                time_text(f64::from(rtt_us.unwrap_or(0)))
+            ),
+            "each end's rates are over its own window and hold; measure for longer (-t)",
+        );
+    }
+    doubt(text, "if the run broke off, repeat it; if not, compare the two machines' clocks")
 }
 
 pub(super) fn coarse_rate(seen: &RunEvidence<'_>) -> Option<Doubt> {
@@ -125,10 +140,16 @@ pub(super) fn schedule_late(seen: &RunEvidence<'_>) -> Option<Doubt> {
     } else {
         ("sends", "the sender", "lower -b, or give its workers CPUs of their own (--pin)")
     };
+    let behind = float(schedule.unfinished) > LATE_SHARE * float(schedule.due);
+    let kept = if behind {
+        "did not keep the rate"
+    } else {
+        "kept the rate on average and caught up in bursts"
+    };
     doubt(
         format!(
             "{} of {} {sends} ({:.1} %) were sent more than 100 µs after they were due, the latest \
-             by {:.3} ms: {who} did not keep the rate",
+             by {:.3} ms: {who} {kept}",
             schedule.late,
             schedule.due,
             100.0 * share,
