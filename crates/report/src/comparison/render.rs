@@ -8,9 +8,10 @@ use super::judge::{Comparison, Line, MeanRatio, letter};
 use crate::analysis::{SIGNIFICANCE, holm};
 use crate::cluster::{ClusterTable, Paragraph, markdown};
 use crate::text::layout::{figures, number, paragraphs, unknown};
-use crate::text::{rate_unit, row};
+use crate::text::row;
 use podperf_model::result::cluster::{BASELINE, Difference, Ratio};
 use podperf_model::result::wording::count;
+use podperf_model::units::rate_unit;
 
 /// Writes `comparison` as text.
 ///
