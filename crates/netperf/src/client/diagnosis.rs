@@ -86,11 +86,12 @@ impl Diagnosis<'_> {
     fn moved(&self, totals: &Totals, results: Option<&OmniResults>) -> bool {
         let shape = self.options.shape;
         match shape.direction {
-            // Of datagrams it is not known without netserver.
-            TestDirection::Send => results.map_or_else(
-                || shape.protocol == Protocol::Udp || totals.delivered > 0,
-                |results| results.counters.bytes_received > 0,
-            ),
+            // Its kernel tells of a stream; of datagrams nothing is known without netserver.
+            TestDirection::Send => {
+                let told = results.map(|results| results.counters.bytes_received > 0);
+                let unknown = shape.protocol == Protocol::Udp;
+                totals.delivered > 0 || told.unwrap_or(unknown)
+            }
             TestDirection::Receive => totals.counters.bytes_received > 0,
             _ => totals.counters.transactions > 0,
         }

@@ -14,6 +14,9 @@ pub(super) struct InterimTimer<'a> {
     since: Instant,
     before: InterimCounts,
     number: u32,
+    /// A result without a transaction is put off until there is one: its rate is that of no round
+    /// trip, and flent divides by it.
+    awaits_transaction: bool,
     watch: &'a mut dyn FnMut(Interim),
 }
 
@@ -25,9 +28,20 @@ pub(super) struct InterimCounts {
 }
 
 impl<'a> InterimTimer<'a> {
-    pub(super) fn new(every: Duration, began: Instant, watch: &'a mut dyn FnMut(Interim)) -> Self {
+    pub(super) fn new(
+        every: Duration,
+        began: Instant,
+        awaits_transaction: bool,
+        watch: &'a mut dyn FnMut(Interim),
+    ) -> Self {
         let before = InterimCounts::default();
-        Self { every, due: began + every, since: began, before, number: 0, watch }
+        let due = began + every;
+        Self { every, due, since: began, before, number: 0, awaits_transaction, watch }
+    }
+
+    /// It would tell of no transaction where it has to.
+    const fn is_empty(&self, progress: InterimCounts) -> bool {
+        self.awaits_transaction && progress.transactions == self.before.transactions
     }
 
     /// When the next one is due.
@@ -36,7 +50,9 @@ impl<'a> InterimTimer<'a> {
     }
 
     pub(super) fn take(&mut self, progress: InterimCounts, now: Instant) {
-        self.report(progress, now);
+        if !self.is_empty(progress) {
+            self.report(progress, now);
+        }
         self.due += self.every;
         // Ticks that were slept through are not made up for.
         while self.due <= now {
@@ -54,7 +70,8 @@ impl<'a> InterimTimer<'a> {
     /// The last one, where it is long enough to be one. The rate over some moments says nothing,
     /// and who draws it has a point that was never measured.
     pub(super) fn last(mut self, progress: InterimCounts, end: Instant) {
-        if end.saturating_duration_since(self.since) >= self.every / 2 {
+        let seconds = end.saturating_duration_since(self.since);
+        if seconds >= self.every / 2 && !self.is_empty(progress) {
             self.report(progress, end);
         }
     }
@@ -89,7 +106,7 @@ mod tests {
             let tenths = Duration::from_secs_f64(interim.seconds).as_millis().div_ceil(100);
             seen.push((u32::try_from(tenths).unwrap(), interim.bytes));
         };
-        let mut timer = InterimTimer::new(Duration::from_millis(400), began, &mut watch);
+        let mut timer = InterimTimer::new(Duration::from_millis(400), began, false, &mut watch);
         let moved = |tenths: u32| InterimCounts { bytes: u64::from(tenths), transactions: 0 };
         for tick in (4..=tenths).step_by(4) {
             timer.take(moved(tick), at(tick));
@@ -111,5 +128,21 @@ mod tests {
             assert_eq!(reported(tenths, true), with(more));
             assert_eq!(reported(tenths, false), with(more.filter(|_| last)));
         }
+    }
+
+    #[test]
+    fn a_result_of_transactions_waits_for_one() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let mut seen = Vec::new();
+        let mut watch = |interim: Interim| seen.push((interim.number, interim.transactions));
+        let every = Duration::from_millis(200);
+        let mut timer = InterimTimer::new(every, began, true, &mut watch);
+        let counts = |transactions| InterimCounts { bytes: 0, transactions };
+        timer.take(counts(0), at(200));
+        assert_eq!(timer.due(), at(400));
+        timer.take(counts(3), at(400));
+        timer.last(counts(3), at(600));
+        assert_eq!(seen, [(0, 3)]);
     }
 }

@@ -94,7 +94,9 @@ impl DataPhase {
             timer: self.job.length.time().map(|time| began + time),
             limit: control.limit.map(|limit| began + limit),
             stall: StallWatch::new(control.stall_timeout, self.moved()),
-            interim: control.interim.map(|(every, watch)| InterimTimer::new(every, began, watch)),
+            interim: control.interim.map(|(every, watch)| {
+                InterimTimer::new(every, began, self.awaits_transactions(), watch)
+            }),
             began,
             delivered_before,
             ended: None,
@@ -219,6 +221,11 @@ impl DataPhase {
             sent
         };
         InterimCounts { bytes: sent + received, transactions }
+    }
+
+    /// A client's transactions.
+    fn awaits_transactions(&self) -> bool {
+        self.job.role == Role::Client && self.job.shape.direction.transacts()
     }
 
     /// A client's stream to its server.
