@@ -18,7 +18,7 @@ import hosts
 import weather
 from hosts import SERVER4
 
-LENGTH = 8  # seconds
+LENGTH = 7  # seconds
 DELAY = 1  # seconds before the streams and after them
 FIRST = 2  # seconds that do not count
 TOLERANCE = 0.2

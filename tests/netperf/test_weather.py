@@ -92,12 +92,12 @@ class SlowLink(Weather):
     def test_a_stream_that_is_received_is_over_with_its_time(self):
         with Server("ours") as server, Server("real") as real, weather.Shaper("512kbit"):
             for client, port in (("ours", server.port), ("ours", real.port), ("real", server.port)):
-                words = ("-t", "TCP_MAERTS", "-l", "4", "--", "-k", "THROUGHPUT,ELAPSED_TIME")
+                words = ("-t", "TCP_MAERTS", "-l", "3", "--", "-k", "THROUGHPUT,ELAPSED_TIME")
                 run = netperf(client, "-H", SERVER4, "-p", str(port), *words, seconds=60)
                 with self.subTest(client, port=port):
                     self.assertEqual(run.status, 0, run)
                     found = clients.key_values(run.text)
-                    self.assertLess(float(found["ELAPSED_TIME"]), 6, run)
+                    self.assertLess(float(found["ELAPSED_TIME"]), 5, run)
                     self.assertTrue(0.25 < float(found["THROUGHPUT"]) < 0.75, run)
 
 

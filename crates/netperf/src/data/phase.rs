@@ -9,7 +9,9 @@ use socket2::Socket;
 
 use super::interim::{InterimCounts, InterimTimer};
 use super::socket::granted;
-use super::stall::{Moved, StallWatch, delivered, handed_over, queued, slow_transfer};
+use super::stall::{
+    Moved, StallWatch, acknowledged, delivered, handed_over, queued, slow_transfer,
+};
 use super::{DataConnections, Job, PhaseControl, Totals, cpu, memory_needed, plan};
 use crate::figures::EndCounters;
 use crate::test_kind::{Protocol, TestDirection};
@@ -194,7 +196,7 @@ impl DataPhase {
         let [_, received, _] = self.engine.progress();
         if run.is_told {
             ENDED_STALL_TIMEOUT
-        } else if received == 0 && delivered(&self.sockets) <= run.delivered_before {
+        } else if received == 0 && acknowledged(&self.sockets) <= run.delivered_before {
             self.job.drain_timeout.min(UNREACHED_STALL_TIMEOUT)
         } else {
             self.job.drain_timeout
@@ -275,7 +277,7 @@ impl DataPhase {
         totals.end.retransmits = resent.reduce(u32::saturating_add);
         let first = self.sockets.first();
         totals.tcp_info = first.and_then(|socket| tcp_info::tcp_info(socket.as_fd()).ok());
-        totals.delivered = delivered(&self.sockets).saturating_sub(run.delivered_before);
+        totals.delivered = acknowledged(&self.sockets).saturating_sub(run.delivered_before);
         let [_, _, transactions] = self.engine.progress();
         let report = self.engine.stop(Duration::ZERO);
         totals.counters = counters(&report, transactions, &self.job);

@@ -42,7 +42,12 @@ fn delivered_of(info: &RawTcpInfo) -> u64 {
     info.bytes_acked + u64::from(info.sacked) * u64::from(info.snd_mss)
 }
 
-/// What [`delivered`] will be when everything has arrived that was handed over so far. The kernel
+/// Bytes that the peer has: those its kernel acknowledged in a row.
+pub(super) fn acknowledged(sockets: &[Socket]) -> u64 {
+    infos(sockets).map(|info| info.bytes_acked).fold(0, u64::wrapping_add)
+}
+
+/// What [`acknowledged`] will be when everything has arrived that was handed over so far. The kernel
 /// counts the SYN of a client as acknowledged.
 pub(super) fn handed_over(sockets: &[Socket]) -> u64 {
     let of = |info: RawTcpInfo| {
