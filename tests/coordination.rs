@@ -130,7 +130,7 @@ fn a_path_that_is_not_as_expected_leaves_out_what_hangs_on_it() {
     assert_eq!((log.status, log.order()), (4, vec!["1 open/1 a".into(), "4 open/2 b".to_owned()]));
     let missing = log.missing();
     assert_eq!(missing.len(), 3, "{missing:#?}");
-    let path = format!("its path shut to {nobody} does not answer: ");
+    let path = format!("its path shut to {nobody} cannot be measured: ");
     assert!(missing[0].2.starts_with(&path) && missing[0].2.contains("refused"), "{missing:#?}");
     assert_eq!((missing[1].0, missing[1].1), (3, "a"));
     assert!(missing[2].1 == "b" && missing[2].2.starts_with("left out because of a: "));

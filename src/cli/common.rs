@@ -47,6 +47,29 @@ struct PeerArgs {
     /// loopback
     #[arg(value_name = "HOST", help_heading = None)]
     host: Option<HostArg>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// Wait for so long until a server takes connections, before anything else. Default: fail at
+    /// once
+    #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration)]
+    wait_for_server: Option<Duration>,
+    /// Silence after which the server counts as lost, and the client at the server, which may
+    /// grant less (podperf serve --peer-timeout)
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    peer_timeout: Duration,
+    /// End the run when nothing at all has moved for this time, or for twice the time between two
+    /// payloads at the rate asked for
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    stall_timeout: Duration,
+    /// End the whole command after this time, with what there is. Default: none
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+}
+
+/// How to reach a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct ReachArgs {
     /// TCP port of control and data. Default: 5210
     #[arg(short, long, value_name = "PORT", value_parser = values::port)]
     port: Option<u16>,
@@ -66,21 +89,6 @@ struct PeerArgs {
     /// Time for each step until everything is ready to start
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     connect_timeout: Duration,
-    /// Wait for so long until a server takes connections, before anything else. Default: fail at
-    /// once
-    #[arg(long, value_name = "TIME", requires = "host", value_parser = parse_duration)]
-    wait_for_server: Option<Duration>,
-    /// Silence after which the server counts as lost, and the client at the server, which may
-    /// grant less (podperf serve --peer-timeout)
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
-    peer_timeout: Duration,
-    /// End the run when nothing at all has moved for this time, or for twice the time between two
-    /// payloads at the rate asked for
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
-    stall_timeout: Duration,
-    /// End the whole command after this time, with what there is. Default: none
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    deadline: Option<Duration>,
 }
 
 /// When to count.
@@ -237,51 +245,58 @@ impl MeasureArgs {
 
 impl PeerArgs {
     fn target(self, system: &System) -> Result<Target> {
-        let (host, port) = (self.host.as_ref(), self.host.as_ref().and_then(|host| host.port));
-        if let (Some(asked), Some(port)) = (self.port, port)
-            && asked != port
-        {
-            let allowed = format!("allowed: one port, but HOST names {port}");
-            return Err(Error::usage("--port", asked, allowed));
-        }
         for (option, time) in [
-            ("--connect-timeout", Some(self.connect_timeout)),
             ("--wait-for-server", self.wait_for_server),
             ("--peer-timeout", Some(self.peer_timeout)),
             ("--deadline", self.deadline),
         ] {
             time.map_or(Ok(()), |time| positive(option, time))?;
         }
+        let target = self.reach.target(self.host.as_ref(), system)?;
+        Ok(Target { peer_timeout: self.peer_timeout, deadline: self.deadline, ..target })
+    }
+}
+
+impl ReachArgs {
+    /// The server `host`, with the default timeouts of a run.
+    pub(super) fn target(self, host: Option<&HostArg>, system: &System) -> Result<Target> {
+        let port = host.and_then(|host| host.port);
+        if let (Some(asked), Some(port)) = (self.port, port)
+            && asked != port
+        {
+            let allowed = format!("allowed: one port, but HOST names {port}");
+            return Err(Error::usage("--port", asked, allowed));
+        }
+        positive("--connect-timeout", self.connect_timeout)?;
         Ok(Target {
             host: host.map(|host| host.name.clone()),
             port: self.port.or(port).unwrap_or(PORT),
-            family: self.family()?,
+            family: self.family(host)?,
             bind: self.bind,
             token: system.token(self.token_file.as_deref())?,
             connect_timeout: self.connect_timeout,
-            peer_timeout: self.peer_timeout,
-            deadline: self.deadline,
+            ..Target::this_process()
         })
     }
 
     /// Returns the family asked for; neither HOST nor the own address may be of the other one.
-    fn family(&self) -> Result<Option<AddressFamily>> {
+    fn family(&self, host: Option<&HostArg>) -> Result<Option<AddressFamily>> {
         let asked = match (self.ipv4, self.ipv6) {
             (true, _) => Some(AddressFamily::V4),
             (_, true) => Some(AddressFamily::V6),
             _ => None,
         };
         let bind = self.bind.map(AddressFamily::of);
-        let host = self.host.as_ref().and_then(|host| host.family);
+        let named = host.and_then(|host| host.family);
         let differ = |a: Option<AddressFamily>, b: Option<AddressFamily>| {
             a.is_some() && b.is_some() && a != b
         };
-        if differ(asked, host) {
-            let name = self.host.as_ref().map_or("", |host| &host.name);
+        if differ(asked, named) {
+            let name = host.map_or("", |host| &host.name);
             return Err(Error::usage("HOST", name, "allowed: an address of the family asked for"));
         }
         if let Some(address) = self.bind
-            && (differ(asked, bind) || differ(host, bind))
+            && (differ(asked, bind) || differ(named, bind))
         {
             let allowed = "allowed: an address of the same family as HOST, -4 or -6";
             return Err(Error::usage("--bind", address, allowed));

@@ -81,7 +81,8 @@ enum Command {
     Crr(crr::CrrArgs),
     /// Measures loss, reordering and jitter of datagrams, or their latency
     Udp(udp::UdpArgs),
-    /// Checks what this machine lets podperf do, and what will spoil a measurement
+    /// Checks what this machine lets podperf do, what will spoil a measurement, and the way to a
+    /// server
     Doctor(doctor::DoctorArgs),
     /// Measures what podperf itself can do on this machine, so that results can be held against it
     Calibrate(calibrate::CalibrateArgs),
@@ -126,7 +127,7 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
         Command::Rr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
         Command::Crr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
         Command::Udp(args) => run_measurement(args.resolve(&System::read())?, &arguments),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Coordinate(args) => coordinate::run(&args, &System::read()),

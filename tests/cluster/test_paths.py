@@ -215,7 +215,7 @@ class Several(unittest.TestCase):
                       "--ready-timeout", "20s")
         self.assertEqual(run.status, 4, run)
         told = " ".join(error["cause"] for error in run.document["errors"])
-        self.assertIn("192.0.2.1:9 does not answer", told)
+        self.assertIn("192.0.2.1:9 cannot be measured", told)
         self.assertEqual({s["path"] for s in run.document["samples"] if s["runs"]}, {"pod"})
         self.assertEqual(two_nodes.leftovers(), [])
 

@@ -116,6 +116,37 @@ fn nothing_but_the_servers_port_is_needed() {
     }
 }
 
+#[test]
+fn the_next_address_is_tried_where_another_program_answers_and_all_are_named() {
+    let test = "the_next_address_is_tried_where_another_program_answers_and_all_are_named";
+    if !root(test) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "::1 two-families\n127.0.0.1 two-families\n").expect("there is room");
+    let hosts = hosts.to_str().expect("a plain name");
+    let mut server = Server::start(&[]);
+    // It speaks first, on the same port of the other address.
+    let other = TcpListener::bind(("::1", server.port)).expect("it is free for IPv6");
+    thread::spawn(move || {
+        for mut stream in other.incoming().map_while(Result::ok) {
+            let _ = std::io::Write::write_all(&mut stream, b"220 ready\r\n");
+        }
+    });
+    let port = server.port.to_string();
+    let mut client = podperf(None);
+    client.args(["rr", "two-families", "-p", &port, "-n", "50"]);
+    let outcome = output(&mut with_two_families(hosts, &client));
+    assert!(outcome.status.success(), "{}", said(&outcome));
+    server.kill();
+    let outcome = output(&mut with_two_families(hosts, &client));
+    assert_eq!(outcome.status.code(), Some(3), "{}", said(&outcome));
+    for part in ["[::1]:", "220 ready", "127.0.0.1:", "refused"] {
+        assert!(said(&outcome).contains(part), "no '{part}' in {}", said(&outcome));
+    }
+}
+
 /// Passes the first `passed` connections on to a server and resets those that come later. Its port.
 fn few_connections(server: u16, passed: usize) -> u16 {
     let proxy = Proxy::before(server);

@@ -326,6 +326,20 @@ impl Drop for Client {
     }
 }
 
+/// The checks of `podperf doctor` in the network namespace `place`, about the server `target`.
+pub(crate) fn doctor(place: &str, target: &str) -> Value {
+    let output = podperf(Some(place)).args(["doctor", target, "-J"]).output().expect("it runs");
+    let json = serde_json::from_slice(&output.stdout);
+    json.unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// The one of them that is called `name`.
+pub(crate) fn check<'a>(checks: &'a Value, name: &str) -> &'a Value {
+    let all = checks.as_array().expect("a list");
+    let found = all.iter().find(|check| check["name"] == name);
+    found.unwrap_or_else(|| panic!("no check {name}: {checks:#}"))
+}
+
 /// Runs a client to its end.
 pub(crate) fn podperf_json(args: &[&str]) -> Outcome {
     Client::start(args).wait(RUN)

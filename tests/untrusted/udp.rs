@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use podperf_engine::control::flow_preamble::{
     ANSWER_BYTES, FlowAnswer, FlowRequest, REQUEST_BYTES,
@@ -77,9 +77,8 @@ fn untrusted_peers_get_no_answer_and_only_who_receives_gets_a_flow() {
     for bytes in [&[][..], &[0; 1], &SETUP_MAGIC, &[0xff; 48], &[0xa5; 1472], &[0; 60_000]] {
         junk.send(bytes).unwrap();
     }
-    // Wrong sessions, flows that the plan does not have, requests too long or cut short.
+    // Flows that the plan does not have, requests too long or cut short.
     let wrong = untrusted_socket(&server);
-    wrong.send(&request(SessionId([7; 16]), 0, [0; 16])).unwrap();
     wrong.send(&request(session, 2, [0; 16])).unwrap();
     wrong.send(&request(session, u32::MAX, [0; 16])).unwrap();
     wrong.send(&[&request(session, 0, [0; 16])[..], &[0]].concat()).unwrap();
@@ -215,5 +214,28 @@ fn a_taken_udp_port_leaves_tcp_serving_and_is_named() {
     assert_eq!(target, address.to_string());
     let outcome = podperf_json(&["udp", &target, "-t", "0.5", "-J"]);
     outcome.assert_failed(3, &[&target, &format!("UDP port {port}"), "in use"]);
+    server.assert_serves();
+}
+
+#[test]
+fn requests_of_unknown_sessions_are_answered_only_so_often() {
+    let server = Server::start(&[]);
+    let unknown = untrusted_socket(&server);
+    let request = FlowRequest { session: SessionId([7; 16]), flow: 9, proof: [0; 16] }.encode();
+    let begun = Instant::now();
+    for _ in 0..2000 {
+        unknown.send(&request).unwrap();
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    // Each with fewer bytes than were sent.
+    assert_eq!(answer(&unknown), FlowAnswer::UnknownSession { flow: 9 });
+    // What is still under way comes now, if any.
+    unknown.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut answers = 1;
+    while unknown.recv(&mut [0; REQUEST_BYTES]).is_ok() {
+        answers += 1;
+    }
+    let seconds = begun.elapsed().as_secs();
+    assert!((1..=200 * (seconds + 2)).contains(&answers), "{answers} answers in {seconds} s");
     server.assert_serves();
 }

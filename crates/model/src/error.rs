@@ -81,6 +81,10 @@ pub enum Code {
     NothingReceived,
     /// Nothing moved for as long as a run may stand still.
     Stalled,
+    /// A stream reached another server or program than the control connection did.
+    OtherServer,
+    /// Packets are lost for their size alone: the path's MTU is smaller than the ends believe.
+    PathMtu,
     /// A deadline given by the user passed.
     Deadline,
     /// A signal ended it.

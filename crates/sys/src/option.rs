@@ -112,6 +112,35 @@ pub fn probe_zerocopy() -> io::Result<bool> {
     Ok(probe(libc::SO_ZEROCOPY, 1)? != 0)
 }
 
+/// Bytes of the headers of a SYN: IPv6 with 20 bytes of extensions, and TCP with all its options.
+const SYN_BYTES: usize = 120;
+
+/// Sets TCP_SAVE_SYN (Linux 4.2) on a listener: the headers of the SYN of each connection that it
+/// accepts are kept until they are read.
+///
+/// # Errors
+/// What setsockopt(2) returns.
+pub fn set_save_syn(listener: impl AsFd) -> io::Result<()> {
+    set(listener, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, 1_u32)
+}
+
+/// Reads TCP_SAVED_SYN: the IP and TCP headers of the SYN that opened an accepted connection, and
+/// zeroes after them. They are told once; then, or where none were kept, all is zero.
+///
+/// # Errors
+/// What getsockopt(2) returns.
+pub fn saved_syn(socket: impl AsFd) -> io::Result<[u8; SYN_BYTES]> {
+    get(socket, libc::IPPROTO_TCP, libc::TCP_SAVED_SYN, [0; SYN_BYTES])
+}
+
+/// Reads TCP_TIMESTAMP: the time stamp that a packet of this connection would have now.
+///
+/// # Errors
+/// What getsockopt(2) returns.
+pub fn tcp_timestamp(socket: impl AsFd) -> io::Result<u32> {
+    get(socket, libc::IPPROTO_TCP, libc::TCP_TIMESTAMP, 0)
+}
+
 fn probe(option: libc::c_int, value: u32) -> io::Result<u32> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     set(&socket, libc::SOL_SOCKET, option, value)?;
@@ -132,6 +161,8 @@ unsafe impl OptionValue for u32 {}
 unsafe impl OptionValue for u64 {}
 // SAFETY: integers in a row.
 unsafe impl<const N: usize> OptionValue for [u32; N] {}
+// SAFETY: integers in a row.
+unsafe impl<const N: usize> OptionValue for [u8; N] {}
 
 pub(crate) fn set<T: OptionValue>(
     socket: impl AsFd,

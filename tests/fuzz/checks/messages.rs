@@ -40,7 +40,7 @@ static MESSAGES: LazyLock<Vec<Value>> = LazyLock::new(|| {
         }),
         json!("start"),
         json!(FromServer::Hello(hello)),
-        json!(FromServer::Welcome { proof: None }),
+        json!(FromServer::Welcome { proof: None, view: None }),
         json!(FromServer::Connect {
             session: "01".repeat(16),
             port: Some(40_000),

@@ -4,8 +4,11 @@
 
 pub(crate) mod black_hole;
 pub(crate) mod cgroups;
+pub(crate) mod closed_ports;
 pub(crate) mod duplicate;
+pub(crate) mod load_balancer;
 pub(crate) mod loss;
+pub(crate) mod nat;
 pub(crate) mod offloads;
 pub(crate) mod outage;
 pub(crate) mod reject;

@@ -22,8 +22,9 @@ impl Shaper {
     /// up to `queue`; more is dropped.
     pub(crate) fn on(place: &str, device: &str, bits_per_second: u64, queue: Duration) -> Self {
         let shaper = Self { place: place.to_owned(), device: device.to_owned() };
-        let burst =
-            (bits_per_second / 8 * BURST.as_micros() as u64 / 1_000_000).max(MIN_BURST_BYTES);
+        let burst = (bits_per_second / 8 * u64::try_from(BURST.as_micros()).expect("it is short")
+            / 1_000_000)
+            .max(MIN_BURST_BYTES);
         let (rate, latency) = (bits_per_second, queue.as_millis());
         let words = format!(
             "qdisc replace dev {device} root tbf rate {rate}bit burst {burst} latency {latency}ms"

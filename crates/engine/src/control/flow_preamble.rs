@@ -8,15 +8,16 @@
 //! ```
 //! The session's id has come over the control connection. The proof is a MAC over session, flow and
 //! the address that a request came from, so that only who receives there can repeat it: nobody can
-//! have a server send to a third party. An answer is shorter than its request. All numbers are
-//! big-endian. No I/O here.
+//! have a server send more to a third party than one answer, which is shorter than its request. One
+//! for a session that the server does not know is answered so. All numbers are big-endian. No I/O
+//! here.
 
 use std::net::SocketAddr;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::control::preamble::head;
+use crate::control::preamble::{KIND_UNKNOWN_SESSION, head};
 use crate::net::SessionId;
 
 /// Length of a request in bytes.
@@ -54,6 +55,11 @@ pub enum FlowAnswer {
     /// The flow is set up.
     Accepted {
         /// Which.
+        flow: u32,
+    },
+    /// The server knows no such session.
+    UnknownSession {
+        /// Which flow it was to be.
         flow: u32,
     },
 }
@@ -94,6 +100,7 @@ impl FlowAnswer {
         let (kind, flow, proof) = match *self {
             Self::Challenge { flow, proof } => (KIND_CHALLENGE, flow, proof),
             Self::Accepted { flow } => (KIND_ACCEPTED, flow, Proof::default()),
+            Self::UnknownSession { flow } => (KIND_UNKNOWN_SESSION, flow, Proof::default()),
         };
         let mut bytes = [0; ANSWER_BYTES];
         bytes[..16].copy_from_slice(&head(kind, flow));
@@ -109,6 +116,7 @@ impl FlowAnswer {
         match kind_and_flow(bytes)? {
             (KIND_CHALLENGE, flow) => Some(Self::Challenge { flow, proof }),
             (KIND_ACCEPTED, flow) => Some(Self::Accepted { flow }),
+            (KIND_UNKNOWN_SESSION, flow) => Some(Self::UnknownSession { flow }),
             _ => None,
         }
     }

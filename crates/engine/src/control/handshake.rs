@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::control::framing;
-use crate::control::message::{FromClient, FromServer, Hello, features};
+use crate::control::message::{FromClient, FromServer, Hello, ServerView, features};
 use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
 use crate::net::SessionId;
 use crate::policy::Token;
@@ -35,7 +35,7 @@ pub fn hello(token: Option<&Token>, boot_id: Option<String>) -> Result<Hello> {
     })
 }
 
-/// Shakes hands as the client; returns the server's hello.
+/// Shakes hands as the client; returns the server's hello, and what it sees of the connection.
 ///
 /// # Errors
 /// Naming the step, when the peer is not podperf, of another version, asks for a token, does not
@@ -45,7 +45,7 @@ pub fn client(
     token: Option<&Token>,
     own: Hello,
     deadline: Instant,
-) -> Result<Hello> {
+) -> Result<(Hello, Option<ServerView>)> {
     framing::write_bytes(stream, &Preamble::Control.encode(), deadline).during("greet")?;
     read_preamble(stream, deadline)?;
     let client_nonce = own.nonce.clone();
@@ -71,11 +71,11 @@ pub fn client(
         (None, false) => {}
     }
     match (answer(stream, "welcome", deadline)?, token) {
-        (FromServer::Welcome { .. }, None) => Ok(server),
-        (FromServer::Welcome { proof: Some(proof) }, Some(token))
+        (FromServer::Welcome { view, .. }, None) => Ok((server, view)),
+        (FromServer::Welcome { proof: Some(proof), view }, Some(token))
             if token.verify(Role::Server, &client_nonce, &server.nonce, &proof) =>
         {
-            Ok(server)
+            Ok((server, view))
         }
         (FromServer::Welcome { .. }, Some(_)) => {
             Err(unauthorized("authenticate", "it does not know the token"))

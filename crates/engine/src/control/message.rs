@@ -4,6 +4,8 @@
 //! Each message is an object with its name as the only key: such objects are read straight
 //! through, while a tag inside would have serde buffer them and lose the numeric keys of maps.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::bounded_list;
@@ -54,6 +56,9 @@ pub enum FromServer {
     Welcome {
         /// HMAC-SHA256, in hexadecimal.
         proof: Option<String>,
+        /// What the server sees of the connection.
+        #[serde(default)]
+        view: Option<ServerView>,
     },
     /// The plan is accepted: connect the streams.
     Connect {
@@ -118,6 +123,21 @@ pub enum Edge {
     Interval,
     /// At its close.
     Close,
+}
+
+/// A control connection as the server sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerView {
+    /// Random name of the server's process: two answers with different names are of two servers.
+    pub instance: String,
+    /// Its own address.
+    pub own: SocketAddr,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// TCP time stamp of the SYN that opened the connection; absent: it had none, or the system
+    /// does not tell.
+    #[serde(default)]
+    pub syn_timestamp: Option<u32>,
 }
 
 /// Features that an end may name: three times those that there are.

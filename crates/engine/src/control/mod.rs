@@ -17,5 +17,6 @@ pub mod pending_client;
 pub mod pending_request;
 pub mod preamble;
 pub mod server;
+mod server_identity;
 pub mod session;
 mod timing;

@@ -4,22 +4,22 @@
 //! Enters: connections that an acceptor has accepted. Leaves: streams with the session that they
 //! belong to, and clients that have proved the token.
 
-use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use socket2::SockRef;
 
 use crate::control::framing::{self, FrameReader, MAX_HANDSHAKE_MESSAGE_BYTES};
 use crate::control::handshake::{self, TOKEN_REMEDY, unauthorized, unexpected};
 use crate::control::message::{FromClient, FromServer, Hello};
-use crate::control::preamble::{LENGTH_BYTES, Preamble, check_start};
+use crate::control::preamble::{LENGTH_BYTES, MAX_PROBE_BYTES, Preamble, check_start};
+pub use crate::control::server_identity::ServerIdentity;
 use crate::control::session::State;
-use crate::net::{FirstMessage, PendingStage, Progress, SessionId, WrongProofs};
-use crate::policy::{Admission, Requirement, TimedToken, Token};
+use crate::net::{FirstMessage, PendingStage, Progress, SessionId};
+use crate::policy::{Requirement, Token};
 use podperf_model::During as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::Role;
@@ -30,66 +30,6 @@ const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(2);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Before a wrong proof is refused, so that guessing takes time.
 const WRONG_PROOF_DELAY: Duration = Duration::from_millis(300);
-
-/// What a server is to those who have proved nothing yet.
-pub struct ServerIdentity<'a> {
-    /// The shared secret; absent: anybody is welcome.
-    pub token: Option<&'a Token>,
-    /// Of its machine, which a client may know.
-    pub boot_id: Option<String>,
-    /// What it does beside the features of this version.
-    pub feature: Option<&'static str>,
-    /// Who says what a client needs, instead of the token; absent: there is no policy.
-    pub admission: Option<&'a Admission>,
-    /// From whom the token was guessed.
-    wrong_proofs: RefCell<WrongProofs>,
-}
-
-impl<'a> ServerIdentity<'a> {
-    /// A server with this token, on the machine of this boot id.
-    #[must_use]
-    pub fn new(token: Option<&'a Token>, boot_id: Option<String>) -> Self {
-        Self { token, boot_id, feature: None, admission: None, wrong_proofs: RefCell::default() }
-    }
-
-    /// What a client at `ip` needs that says whether it has a token.
-    ///
-    /// # Errors
-    /// When nobody from there is let in.
-    fn requirement(&self, ip: IpAddr, has_token: bool) -> Result<Option<Requirement>> {
-        match self.admission {
-            None => Ok(self.token.map(|_| Requirement::Token)),
-            Some(admission) => admission
-                .requirement(ip, has_token)
-                .map(Some)
-                .map_err(|refusal| refusal.into_error(Kind::Unmeasured, "let in")),
-        }
-    }
-
-    /// Finds the token that a client at `ip` has proved, and the rule that it belongs to; absent:
-    /// it has proved none.
-    ///
-    /// # Errors
-    /// When it has proved one that does not hold now.
-    fn proved(
-        &self,
-        ip: IpAddr,
-        knows: impl Fn(&Token) -> bool,
-    ) -> Result<Option<(Option<Arc<str>>, TimedToken)>> {
-        match self.admission {
-            None => {
-                let known = self.token.filter(|token| knows(token));
-                Ok(known.map(|token| (None, TimedToken::always(token.clone()))))
-            }
-            Some(admission) => {
-                let proved = admission.prove(ip, knows, Timestamp::now());
-                let proved = proved
-                    .map_err(|refusal| refusal.into_error(Kind::Unmeasured, "authenticate with"))?;
-                Ok(proved.map(|(rule, token)| (Some(rule), token)))
-            }
-        }
-    }
-}
 
 /// A connection on its way to a whole preamble and handshake.
 pub struct PendingClient<'a> {
@@ -106,6 +46,10 @@ enum PendingStep {
         filled: usize,
     },
     Handshake(Box<PendingHandshake>),
+    /// It probes the path, and has its answer. What it sends is read, so that its end shows.
+    Probe {
+        left_bytes: usize,
+    },
     /// It has brought a wrong proof, and is told so at a time.
     Refusal {
         error: Box<Error>,
@@ -204,6 +148,16 @@ impl<'a> PendingClient<'a> {
             Preamble::Data { session, stream } => {
                 Ok(Progress::Complete(Opening::Stream { session, stream }))
             }
+            Preamble::Probe { answer_bytes } => {
+                let answer = [0; MAX_PROBE_BYTES as usize];
+                // In one segment, where it fits one; and nothing of it stays behind.
+                let _ = self.stream.set_nodelay(true);
+                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+                write_now(&self.stream, &answer[..answer_bytes as usize]).during("answer")?;
+                self.step = PendingStep::Probe { left_bytes: 2 * answer.len() };
+                self.read_probe()
+            }
+            Preamble::UnknownSession { .. } => Err(unexpected("preamble")),
             Preamble::Control => {
                 self.deadline = Instant::now() + HANDSHAKE_TIMEOUT;
                 let _ = self.stream.set_nodelay(true);
@@ -222,6 +176,24 @@ impl<'a> PendingClient<'a> {
                 self.read_handshake()
             }
         }
+    }
+
+    fn read_probe(&mut self) -> Result<Progress<Opening>> {
+        let PendingStep::Probe { left_bytes } = &mut self.step else {
+            return Ok(Progress::Incomplete);
+        };
+        let mut bytes = [0; 2048];
+        while *left_bytes > 0 {
+            match (&self.stream).read(&mut bytes) {
+                Ok(count @ 1..) => *left_bytes = left_bytes.saturating_sub(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Incomplete);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        Ok(Progress::Closed)
     }
 
     fn read_handshake(&mut self) -> Result<Progress<Opening>> {
@@ -306,7 +278,7 @@ impl PendingHandshake {
                 return Err(unexpected("hello"));
             }
         };
-        send_now(stream, &FromServer::Welcome { proof })
+        send_now(stream, &FromServer::Welcome { proof, view: server.view(stream) })
     }
 }
 
@@ -323,6 +295,7 @@ impl FirstMessage for PendingClient<'_> {
         match &self.step {
             PendingStep::Preamble { .. } => self.read_preamble(),
             PendingStep::Handshake(_) => self.read_handshake(),
+            PendingStep::Probe { .. } => self.read_probe(),
             PendingStep::Refusal { error, .. } => {
                 let error = Error::clone(error);
                 send_now(&self.stream, &FromServer::Refused(error.clone()))?;
@@ -334,7 +307,7 @@ impl FirstMessage for PendingClient<'_> {
     fn stage(&self) -> PendingStage {
         match self.step {
             // Also with a part of it, which costs nothing.
-            PendingStep::Preamble { .. } => PendingStage::Silent,
+            PendingStep::Preamble { .. } | PendingStep::Probe { .. } => PendingStage::Silent,
             PendingStep::Handshake(_) | PendingStep::Refusal { .. } => PendingStage::Begun,
         }
     }
@@ -348,7 +321,9 @@ impl FirstMessage for PendingClient<'_> {
     fn paused_until(&self) -> Option<Instant> {
         match &self.step {
             PendingStep::Refusal { at, .. } => Some(*at),
-            PendingStep::Preamble { .. } | PendingStep::Handshake(_) => None,
+            PendingStep::Preamble { .. }
+            | PendingStep::Handshake(_)
+            | PendingStep::Probe { .. } => None,
         }
     }
 

@@ -26,7 +26,23 @@ pub enum Preamble {
         /// Which.
         stream: u32,
     },
+    /// From a server, to the data connection of a session that it does not know.
+    UnknownSession {
+        /// Which stream it was to be.
+        stream: u32,
+    },
+    /// A probe of the path: whatever follows it is dropped, and the server answers with bytes.
+    Probe {
+        /// How many bytes it is to send, at most [`MAX_PROBE_BYTES`].
+        answer_bytes: u32,
+    },
 }
+
+/// Kind of an answer to who belongs to no session, on a connection or as a datagram.
+pub(super) const KIND_UNKNOWN_SESSION: u8 = 5;
+const KIND_PROBE: u8 = 6;
+/// Largest answer to a probe: a packet of the largest MTU in use, and not much to ask for.
+pub const MAX_PROBE_BYTES: u32 = 9216;
 
 impl Preamble {
     /// Encodes it as it goes over the wire.
@@ -35,6 +51,8 @@ impl Preamble {
         let (kind, stream, session) = match self {
             Self::Control => (0, 0, SessionId([0; 16])),
             Self::Data { session, stream } => (1, stream, session),
+            Self::UnknownSession { stream } => (KIND_UNKNOWN_SESSION, stream, SessionId([0; 16])),
+            Self::Probe { answer_bytes } => (KIND_PROBE, answer_bytes, SessionId([0; 16])),
         };
         let mut bytes = [0; LENGTH_BYTES];
         bytes[..16].copy_from_slice(&head(kind, stream));
@@ -54,14 +72,16 @@ impl Preamble {
                 "the peer speaks version {version} of podperf's protocol, this is version {VERSION}"
             ));
         }
+        let stream = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
         match bytes[10] {
             0 => Ok(Self::Control),
             1 => {
-                let stream = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
                 let mut session = [0; 16];
                 session.copy_from_slice(&bytes[16..]);
                 Ok(Self::Data { session: SessionId(session), stream })
             }
+            KIND_UNKNOWN_SESSION => Ok(Self::UnknownSession { stream }),
+            KIND_PROBE if stream <= MAX_PROBE_BYTES => Ok(Self::Probe { answer_bytes: stream }),
             kind => Err(format!("unknown kind of connection {kind}")),
         }
     }
@@ -101,8 +121,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_preamble_survives_the_wire(session: [u8; 16], stream: u32) {
-            let data = Preamble::Data { session: SessionId(session), stream };
-            prop_assert_eq!(Preamble::decode(&data.encode()), Ok(data));
+            let session = SessionId(session);
+            for preamble in [
+                Preamble::Control,
+                Preamble::Data { session, stream },
+                Preamble::UnknownSession { stream },
+                Preamble::Probe { answer_bytes: stream % (MAX_PROBE_BYTES + 1) },
+            ] {
+                prop_assert_eq!(Preamble::decode(&preamble.encode()), Ok(preamble));
+            }
         }
 
         #[test]
@@ -121,6 +148,8 @@ mod tests {
         newer[9] = 9;
         let newer = Preamble::decode(&newer).unwrap_err();
         assert!(newer.starts_with("the peer speaks version 9 of podperf's protocol"), "{newer}");
+        let greedy = Preamble::Probe { answer_bytes: MAX_PROBE_BYTES + 1 }.encode();
+        assert!(Preamble::decode(&greedy).is_err());
         assert!(check_start(b"pod").is_ok());
         assert!(check_start(b"pos").is_err());
     }

@@ -156,6 +156,12 @@ impl Engine {
         &self.facts
     }
 
+    /// The connected sockets of the flows, in their order; none where connections do not last.
+    #[must_use]
+    pub fn sockets(&self) -> &[Socket] {
+        &self.shared.sockets
+    }
+
     /// Flows that ended by themselves, as they do.
     #[must_use]
     pub const fn events(&self) -> &Receiver<FlowEnded> {

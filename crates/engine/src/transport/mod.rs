@@ -14,6 +14,7 @@ pub mod sendfile;
 pub mod short_lived;
 pub mod socket;
 pub mod splice;
+pub mod syn;
 pub mod trunc;
 pub mod write;
 pub mod zerocopy;

@@ -28,8 +28,12 @@ pub fn before_connect(socket: &Socket, plan: &SocketPlan) -> Result<()> {
 }
 
 /// Prepares a listener whose connections may each get a congestion control of their own. They
-/// inherit this one; [`accepted`] then chooses theirs. A kernel that refuses changes nothing.
+/// inherit this one; [`accepted`] then chooses theirs. Their SYNs are kept for [`syn_timestamp`]. A
+/// kernel that refuses changes nothing.
+///
+/// [`syn_timestamp`]: super::syn::syn_timestamp
 pub fn listening(socket: &Socket) {
+    let _ = sys::option::set_save_syn(socket);
     let _ = socket.set_tcp_congestion(PLAIN_CONGESTION_CONTROL.as_bytes());
 }
 

@@ -71,6 +71,9 @@ pub struct EndReport {
     /// Errors that its flows outlived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transient_errors: Vec<TransientCount>,
+    /// Other sessions that ran on this server meanwhile. Server only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_sessions: Option<u32>,
     /// What went wrong on this end.
     pub errors: Vec<Error>,
 }

@@ -8,7 +8,8 @@ use crate::latency::LatencyWire;
 use crate::plan::{Plan, Role};
 use crate::result::end_result::{EndReport, EndResult};
 use crate::result::run::{
-    Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict, Window,
+    Between, Connections, Cpu, Ends, Latency, Packets, Run, SCHEMA, Status, Transactions, Verdict,
+    Window,
 };
 use crate::result::span::{EndResults, EndSpans, ROLES, Span, float, seconds};
 use crate::result::standstill::standstill;
@@ -25,6 +26,8 @@ pub struct Input {
     pub command: Vec<String>,
     /// The server that was named, `host:port`.
     pub target: String,
+    /// What stands between the ends.
+    pub between: Option<Between>,
     /// What was to be done.
     pub plan: Plan,
     /// The client's result; absent: it never got ready.
@@ -100,6 +103,9 @@ pub fn merge(input: Input) -> Run {
         started_at: input.started_at,
         command: input.command,
         target: input.target,
+        between: input.between,
+        path_mtu: None,
+        other_sessions: end_results.report(Role::Server).and_then(|report| report.other_sessions),
         plan: input.plan.clone(),
     };
     run.warnings = warnings::warnings(&run, &end_results, &spans);

@@ -1,6 +1,7 @@
 //! The result document, schema `podperf.run/v1`. Every field's comment becomes its description in
 //! the JSON Schema (`podperf schema`).
 
+mod between;
 mod latency;
 mod machine;
 mod transport;
@@ -16,6 +17,7 @@ use crate::reading::TcpInfo;
 pub use crate::result::placement::{Multiplexing, PlacementFacts};
 pub use crate::result::socket::SocketFacts;
 pub use crate::result::transient::TransientError;
+pub use between::{Between, Intermediary, PacketSizes, PathMtu, SeenAddresses};
 pub use latency::{Latency, ScheduleFacts};
 pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use transport::{Connections, ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
@@ -36,6 +38,14 @@ pub struct Run {
     pub command: Vec<String>,
     /// The server that was named, `host:port`.
     pub target: String,
+    /// What stands between the ends, by what both see of the control connection; null: the server
+    /// did not say what it sees.
+    pub between: Option<Between>,
+    /// Sizes of packets that get through, where a run that failed asked for a probe; null: there
+    /// was none.
+    pub path_mtu: Option<PathMtu>,
+    /// Other sessions that ran on the server between this run's start and its end; null: not told.
+    pub other_sessions: Option<u32>,
     /// What was to be done.
     pub plan: Plan,
     /// Whether all of it was done.

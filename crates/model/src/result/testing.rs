@@ -193,6 +193,7 @@ pub fn stream_input() -> Input {
         started_at: "2026-01-02T03:04:05Z".to_owned(),
         command: ["podperf", "stream", "192.0.2.2"].map(str::to_owned).to_vec(),
         target: "192.0.2.2:5210".to_owned(),
+        between: None,
         plan: stream_plan(),
         client: Some(EndResult {
             facts: facts("client-host", 100, 2),

@@ -329,6 +329,7 @@ fn counters(report: &EndReport, completed: u64, job: &Job) -> EndCounters {
         send: _,
         receive: _,
         transient_errors: _,
+        other_sessions: _,
         errors: _,
     } = report;
     let mut counters = EndCounters {

@@ -15,7 +15,7 @@ use podperf_model::error::Error;
 use podperf_model::facts::HostFacts;
 use podperf_model::plan::{CrrPlan, Direction, Plan, RrPlan, StreamPlan, Wait, Workload};
 use podperf_model::result::run::{
-    Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
+    Between, Bound, Ceiling, Connections, PlacementFacts, Run, Status, Warning, Window,
 };
 use podperf_model::result::wording::{count, length};
 use podperf_model::units::{Bytes, float, rate_text as rate};
@@ -54,6 +54,8 @@ fn head(run: &Run) -> Vec<(String, String)> {
     if let Some(window) = &run.window {
         rows.push(row("window", self::window(window)));
     }
+    let changes = run.between.as_ref().and_then(Between::changes);
+    rows.extend(changes.map(|changes| row("between", changes)));
     let state = match run.status {
         Status::Complete => "complete",
         Status::Incomplete if run.is_measured() => "INCOMPLETE: a part was measured",

@@ -2,10 +2,12 @@
 //! transaction opens its own, the proof that its port is open.
 
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
 
 use socket2::Socket;
 
-use super::{DataTarget, dial, flows};
+use super::{DataTarget, dial, flows, other_server};
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::transport::{datagram, socket};
 use crate::workload::crr::ConnectionSource;
@@ -13,6 +15,12 @@ use podperf_model::Context as _;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::{Close, CrrPlan, Plan, Role};
 use podperf_model::result::run::SocketFacts;
+
+/// Connections that are tried where several servers may stand behind the address: one that takes
+/// them by turns or by lot shows itself.
+const TRIALS_BEHIND_ADDRESS: usize = 8;
+/// For who takes a trial to close it, or to say something.
+const OTHER_SERVER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What an engine needs of them.
 #[derive(Debug)]
@@ -47,7 +55,7 @@ pub(super) fn open(plan: &Plan, to: &DataTarget, port: Option<u16>) -> Result<Da
     Ok(Data { sockets, granted, connection_source: None })
 }
 
-/// Tries the port with one connection, whose socket stands for all.
+/// Tries the port with a connection, whose socket stands for all.
 fn try_port(plan: &Plan, crr: &CrrPlan, target: &DataTarget, port: u16) -> Result<Data> {
     let mut to = target.peer;
     to.set_port(port);
@@ -64,17 +72,30 @@ fn try_port(plan: &Plan, crr: &CrrPlan, target: &DataTarget, port: u16) -> Resul
         dial::wait_connected(&socket, target.deadline)?;
         Ok(socket)
     };
-    let socket = connect().map_err(|error: std::io::Error| {
-        let remedy = match error.raw_os_error() {
+    let failed = |error: std::io::Error| {
+        let own_port = "connections of this workload go to a port of their own: let it through, or \
+                        fix it with `podperf serve --data-port` there";
+        let error = match error.raw_os_error() {
             None | Some(libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) => {
-                "connections of this workload go to a port of their own: let it through, or fix it \
-                 with `podperf serve --data-port` there"
+                dial::failed(&error, &plan.socket, to, own_port)
             }
-            _ => dial::remedy(&error),
+            _ => dial::failed(&error, &plan.socket, to, dial::remedy(&error)),
         };
-        dial::failed(&error, &plan.socket, to, remedy)
-    })?;
-    let granted = vec![socket::granted_to(&socket); plan.flows as usize];
+        if target.is_redirected {
+            let remedy = error.remedy.clone().unwrap_or_default();
+            error.with_remedy(format!("{remedy}; and {}", other_server::ONE_SERVER))
+        } else {
+            error
+        }
+    };
+    let trials = if target.is_redirected { TRIALS_BEHIND_ADDRESS } else { 1 };
+    let trials = (0..trials).map(|_| connect().map_err(failed));
+    let trials = trials.collect::<Result<Vec<Socket>>>()?;
+    if target.is_redirected {
+        thread::sleep(OTHER_SERVER_TIMEOUT);
+        other_server::check(&trials, to)?;
+    }
+    let granted = vec![socket::granted_to(&trials[0]); plan.flows as usize];
     Ok(Data {
         sockets: Vec::new(),
         granted,

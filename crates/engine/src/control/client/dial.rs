@@ -49,37 +49,28 @@ pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>> {
     Ok(allowed)
 }
 
-/// Connects to the first of `addresses` that answers.
+/// Opens a control connection.
 ///
 /// # Errors
-/// The last failure.
+/// When it cannot be opened in time.
 pub(super) fn control(
-    addresses: &[SocketAddr],
+    address: SocketAddr,
     bind: Option<IpAddr>,
     deadline: Instant,
 ) -> Result<TcpStream> {
-    let mut last = None;
-    for (tried, &address) in addresses.iter().enumerate() {
-        // An address that swallows packets leaves the others their share of the time.
-        let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let left = deadline.saturating_duration_since(Instant::now()) / others;
-        let attempt = || {
-            let socket = open(address, bind, false)?;
-            socket.connect_timeout(&SockAddr::from(address), left.max(Duration::from_millis(1)))?;
-            socket.set_nonblocking(false)?;
-            socket.set_tcp_nodelay(true)?;
-            Ok(TcpStream::from(socket))
-        };
-        match attempt() {
-            Ok(stream) => return Ok(stream),
-            Err(error) => {
-                let failed =
-                    Error::system(Kind::Unmeasured, "connect control connection to", &error);
-                last = Some(failed.with_peer(address).with_remedy(remedy(&error)));
-            }
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::new(Kind::Unmeasured, "connect", "no address to try")))
+    let left = deadline.saturating_duration_since(Instant::now());
+    let attempt = || {
+        let socket = open(address, bind, false)?;
+        socket.connect_timeout(&SockAddr::from(address), left.max(Duration::from_millis(1)))?;
+        socket.set_nonblocking(false)?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(TcpStream::from(socket))
+    };
+    attempt().map_err(|error: io::Error| {
+        Error::system(Kind::Unmeasured, "connect control connection to", &error)
+            .with_peer(address)
+            .with_remedy(remedy(&error))
+    })
 }
 
 /// Connects `count` streams, many at once, and names each by its preamble.
@@ -87,7 +78,7 @@ pub(super) fn control(
 /// # Errors
 /// When one cannot be opened, or not all are there in time. None is left open then.
 pub(super) fn streams(to: &DataTarget, plan: &SocketPlan, count: u32) -> Result<Vec<Socket>> {
-    let &DataTarget { peer, bind, session, deadline } = to;
+    let &DataTarget { peer, bind, session, deadline, .. } = to;
     let failed = |id, error: io::Error| {
         let remedy = remedy(&error);
         failed(&error, plan, peer, remedy).with_stream(id)
@@ -122,11 +113,17 @@ pub(super) fn streams(to: &DataTarget, plan: &SocketPlan, count: u32) -> Result<
     Ok(streams)
 }
 
-fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
+/// A TCP socket for `address`, with the own address `bind`.
+pub(super) fn open(address: SocketAddr, bind: Option<IpAddr>, mptcp: bool) -> io::Result<Socket> {
     let socket = socket::open(address, mptcp, Type::STREAM)?;
     let bind = bind.map(|bind| on_link_of(bind, address));
     bind.map_or(Ok(()), |bind| short_lived::bind_address(&socket, bind))?;
     Ok(socket)
+}
+
+/// Any own address from which `peer` is reached.
+pub(super) const fn any_address(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(AddressFamily::of(peer.ip()).unspecified(), 0)
 }
 
 /// Names a data connection that cannot be opened, with what helps: `remedy`, unless the kernel

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::DataTarget;
+use super::{DataTarget, other_server};
 use crate::control::flow_preamble::{ANSWER_BYTES, FlowAnswer, FlowRequest, Proof};
 use crate::net::SessionId;
 use podperf_model::error::{Error, Kind, Result};
@@ -24,7 +24,7 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 /// # Errors
 /// When one is refused, or not accepted in time. None is left open then.
 pub(super) fn open(to: &DataTarget, count: u32) -> Result<Vec<Socket>> {
-    let &DataTarget { peer, bind, session, deadline } = to;
+    let &DataTarget { peer, bind, session, deadline, .. } = to;
     let failed = |id| move |error: io::Error| failed(id, peer, &error);
     let mut all = Vec::with_capacity(count as usize);
     let ids: Vec<u32> = (0..count).collect();
@@ -44,6 +44,9 @@ pub(super) fn open(to: &DataTarget, count: u32) -> Result<Vec<Socket>> {
                 wait(&flows, repeat);
                 for flow in flows.iter_mut().filter(|flow| !flow.accepted) {
                     flow.read_answers(session).map_err(failed(flow.id))?;
+                    if flow.is_unknown {
+                        return Err(other_server::unknown_session(peer, flow.id));
+                    }
                 }
             }
         }
@@ -71,6 +74,8 @@ struct PendingFlow {
     id: u32,
     proof: Proof,
     accepted: bool,
+    /// Who got its request knows no such session.
+    is_unknown: bool,
 }
 
 impl PendingFlow {
@@ -82,7 +87,7 @@ impl PendingFlow {
         }
         socket.connect(&address.into())?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, id, proof: Proof::default(), accepted: false })
+        Ok(Self { socket, id, proof: Proof::default(), accepted: false, is_unknown: false })
     }
 
     fn request(&self, session: SessionId) -> io::Result<()> {
@@ -105,6 +110,9 @@ impl PendingFlow {
                     self.request(session)?;
                 }
                 Some(FlowAnswer::Accepted { flow }) if flow == self.id => self.accepted = true,
+                Some(FlowAnswer::UnknownSession { flow }) if flow == self.id => {
+                    self.is_unknown = true;
+                }
                 _ => {}
             }
         }
@@ -117,8 +125,7 @@ fn failed(id: u32, address: SocketAddr, error: &io::Error) -> Error {
         Some(libc::EADDRNOTAVAIL) => "give an address of this host to --bind, or use fewer flows",
         _ => {
             "let the path carry UDP to that port as well as TCP: firewalls, and the ports of a \
-              Service, are set for each protocol; behind a load balancer, both must reach one \
-              server"
+             Service, are set for each protocol; behind a load balancer, both must reach one server"
         }
     };
     Error::system(Kind::Unmeasured, "set up a flow of datagrams with", error)

@@ -5,7 +5,11 @@ mod cancellation;
 mod claims;
 mod data;
 mod dial;
+mod examine;
 mod flows;
+mod other_server;
+mod path_mtu;
+mod reach;
 mod run;
 mod server_peer;
 
@@ -16,9 +20,8 @@ use crossbeam_channel::Receiver;
 use socket2::SockRef;
 
 use crate::control::descriptors;
-use crate::control::handshake;
 use crate::control::link::Link;
-use crate::control::message::{FromClient, FromServer, Hello};
+use crate::control::message::{FromClient, FromServer};
 use crate::control::server::{BackgroundServer, ServeOptions};
 use crate::control::timing::PEER_TIMEOUT;
 use crate::engine::{Engine, EngineSetup};
@@ -30,17 +33,25 @@ use crate::policy::Token;
 use crate::workload::compat::CompatOptions;
 use cancellation::Cancellation;
 use data::Data;
+pub use examine::examine;
+pub use other_server::ONE_SERVER;
+pub use path_mtu::path_finding;
 use podperf_model::error::{Code, Error, Kind, Result};
 use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
+use podperf_model::result::end_result::EndFacts;
 use podperf_model::result::merge::{Input, merge};
-use podperf_model::result::run::{Interval, Run};
+use podperf_model::result::run::{Between, Interval, Run};
 use podperf_model::units::BitRate;
 use podperf_model::{AddressFamily, Context as _};
+pub use reach::{ReachedServer, resolve, shake_hands};
 use server_peer::ServerPeer;
 
 /// For each step until everything is ready to start, unless another time is asked for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For the probe of sizes after a run in which packets were lost.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest that a server may have a run wait.
 const MAX_QUEUE_WAIT: Duration = Duration::from_secs(86_400);
@@ -94,6 +105,8 @@ struct DataTarget {
     peer: SocketAddr,
     /// Own address.
     bind: Option<IpAddr>,
+    /// It is not the server's own address.
+    is_redirected: bool,
     session: SessionId,
     deadline: Instant,
 }
@@ -149,6 +162,7 @@ pub fn measure_with(
         command: std::env::args().collect(),
         target: name,
         plan: Plan::clone(plan),
+        between: None,
         client: None,
         server: None,
         errors: Vec::new(),
@@ -162,7 +176,13 @@ pub fn measure_with(
             error
         });
     }
-    merge(input)
+    let mut run = merge(input);
+    let has_time = limit.is_none_or(|limit| Instant::now() + PROBE_TIMEOUT < limit);
+    if target.host.is_some() && has_time {
+        path_mtu::explain(&mut run, target.port, target.bind);
+    }
+    other_server::explain(&mut run);
+    run
 }
 
 /// Starts a server inside this process, over loopback.
@@ -178,54 +198,6 @@ fn start_server(plan: &Plan, target: &Target) -> Result<BackgroundServer> {
         peer_timeout: target.peer_timeout,
         ..ServeOptions::on((loopback, 0).into())
     })
-}
-
-fn look_up(target: &Target, cancellation: Cancellation<'_>) -> Result<Vec<SocketAddr>> {
-    let (host, wanted) = (target.host.as_deref().unwrap_or_default(), target.clone());
-    let resolve = move || dial::resolve(&wanted);
-    cancellation.run_blocking(("resolve", host), cancellation.deadline(target), resolve)
-}
-
-/// Looks up the addresses of the target, which names a host; a message on `stop` ends the wait.
-///
-/// # Errors
-/// When it has none, or not in time.
-pub fn resolve(target: &Target, stop: &Receiver<Kind>) -> Result<Vec<SocketAddr>> {
-    look_up(target, Cancellation { stop, limit: None })
-}
-
-/// Opens a control connection to the target, which names a host, and shakes hands; returns it with
-/// the other end's address and what it says of itself.
-///
-/// # Errors
-/// Naming the step, when nobody answers as podperf does, in time.
-pub fn shake_hands(
-    target: &Target,
-    stop: &Receiver<Kind>,
-) -> Result<(TcpStream, SocketAddr, Hello)> {
-    let addresses = resolve(target, stop)?;
-    let cancellation = Cancellation { stop, limit: None };
-    connect(target, addresses, None, cancellation, cancellation.deadline(target))
-}
-
-/// Connects to one of `addresses` and shakes hands, as a machine with this `boot_id`.
-fn connect(
-    target: &Target,
-    addresses: Vec<SocketAddr>,
-    boot_id: Option<String>,
-    cancellation: Cancellation<'_>,
-    deadline: Instant,
-) -> Result<(TcpStream, SocketAddr, Hello)> {
-    let (first, bind, token) = (addresses[0], target.bind, target.token.clone());
-    let reach = move || {
-        let stream = dial::control(&addresses, bind, deadline)?;
-        let peer = stream.peer_addr().unwrap_or(first);
-        let own = handshake::hello(token.as_ref(), boot_id)?;
-        let hello = handshake::client(&stream, token.as_ref(), own, deadline).with_peer(peer)?;
-        Ok((stream, peer, hello))
-    };
-    let step = ("connect control connection to", &*first.to_string());
-    cancellation.run_blocking(step, deadline, reach)
 }
 
 /// Checks whether this process has the descriptors and the memory for `plan`, before the first
@@ -251,7 +223,7 @@ fn run(
 ) -> Result<()> {
     check_resources(plan, target)?;
     let (server, addresses) = if target.host.is_some() {
-        (None, look_up(target, cancellation)?)
+        (None, reach::look_up(target, cancellation)?)
     } else {
         let server = start_server(plan, target)?;
         let address = server.address();
@@ -259,7 +231,10 @@ fn run(
     };
     let deadline = cancellation.deadline(target);
     let boot_id = boot_id(&Roots::default());
-    let (stream, address, hello) = connect(target, addresses, boot_id, cancellation, deadline)?;
+    let ReachedServer { stream, address, hello, between, .. } =
+        reach::connect(target, addresses, boot_id, cancellation, deadline)?;
+    let is_redirected = between.as_ref().is_some_and(Between::is_redirected);
+    input.between = between.filter(|_| server.is_none());
     let own = stream.local_addr().ok().map(|own| own.ip());
     let host = host_facts(&Roots::default(), own, Some(address.ip()));
     let same_machine = host.boot_id.is_some() && host.boot_id == hello.boot_id;
@@ -282,12 +257,13 @@ fn run(
     };
 
     let deadline = cancellation.deadline(target);
-    let to = DataTarget { peer: address, bind: target.bind, session, deadline };
+    let to = DataTarget { peer: address, bind: target.bind, is_redirected, session, deadline };
     let wanted = plan.clone();
     let open = move || data::open(&wanted, &to, port);
     let opened = cancellation.run_blocking(("connect the streams to", &name), deadline, open);
+    let lasting = plan.workload.short_lived().is_none();
     let Data { sockets, granted, connection_source } =
-        opened.map_err(|error| peer.reason_for(error))?;
+        opened.map_err(|error| if lasting { peer.reason_for(error) } else { error })?;
     let role = Role::Client;
     let compat = CompatOptions::default();
     let setup =
@@ -297,10 +273,7 @@ fn run(
         Some(libc::ENOTCONN) => peer.reason_for(error.with_peer(peer.address)),
         _ => error,
     })?;
-    let facts = peer.wait_for("wait for the streams at", deadline, |answer| match answer {
-        FromServer::Ready(facts) => Some(*facts),
-        _ => None,
-    })?;
+    let facts = wait_until_ready(&peer, &engine, deadline)?;
     claims::check_facts(engine.plan(), &facts)
         .map_err(|cause| peer.broke_protocol(cause).with_kind(Kind::Unmeasured))?;
     (hooks.before_start)()?;
@@ -309,6 +282,24 @@ fn run(
         input.target = server.address().to_string();
     }
     Ok(())
+}
+
+/// Waits until both ends stand at the gate; returns the server's facts.
+fn wait_until_ready(peer: &ServerPeer<'_>, engine: &Engine, deadline: Instant) -> Result<EndFacts> {
+    if !engine.plan().workload.is_udp() {
+        peer.watch(engine.sockets(), deadline)?;
+    }
+    let ready = peer.wait_for("wait for the streams at", deadline, |answer| match answer {
+        FromServer::Ready(facts) => Some(*facts),
+        _ => None,
+    });
+    ready.map_err(|error| match error.code {
+        Code::Timeout => {
+            let slow = "raise --connect-timeout if the path is slow; behind one address of several";
+            error.with_remedy(format!("{slow} servers, {}", other_server::ONE_SERVER))
+        }
+        _ => error,
+    })
 }
 
 /// What a server says of a plan that it accepts.

@@ -4,16 +4,20 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, at, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Select, at, select};
+use socket2::Socket;
 
 use super::cancellation::Cancellation;
-use super::claims;
+use super::{claims, other_server};
 use crate::control::link::Link;
 use crate::control::message::FromServer;
 use podperf_model::error::{Code, Error, Kind, Result};
 
 /// For what a server says of the streams that it has closed: it is under way.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Between two looks at streams on which nothing may come before the start.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A server that has welcomed this client.
 pub(super) struct ServerPeer<'a> {
@@ -63,6 +67,20 @@ impl ServerPeer<'_> {
         }
     }
 
+    /// Watches streams until the server says something, a signal comes or `deadline` is over.
+    ///
+    /// # Errors
+    /// When anything comes on one of them.
+    pub(super) fn watch(&self, streams: &[Socket], deadline: Instant) -> Result<()> {
+        let mut wait = Select::new();
+        wait.recv(&self.incoming);
+        wait.recv(self.cancellation.stop);
+        while Instant::now() < deadline && wait.ready_timeout(WATCH_INTERVAL).is_err() {
+            other_server::check(streams, self.address)?;
+        }
+        Ok(())
+    }
+
     /// Says how the server broke the protocol.
     pub(super) fn broke_protocol(&self, cause: impl std::fmt::Display) -> Error {
         Error::new(Kind::Incomplete, "follow the control protocol", cause)
@@ -70,14 +88,16 @@ impl ServerPeer<'_> {
             .with_peer(self.address)
     }
 
-    /// The server's own reason, where a stream was lost that it has closed; else the error itself.
+    /// The server's own reason, where a stream was lost that it has closed; where the server is
+    /// there and says nothing, somebody else has closed it.
     pub(super) fn reason_for(&self, error: Error) -> Error {
-        let lost = [libc::ENOTCONN, libc::ECONNRESET, libc::EPIPE];
+        let lost = [libc::ENOTCONN, libc::ECONNRESET, libc::EPIPE, libc::ECONNREFUSED];
         if !error.errno.is_some_and(|errno| lost.contains(&errno)) {
             return error;
         }
         match self.incoming.recv_timeout(REASON_TIMEOUT) {
             Ok(Ok(FromServer::Refused(refusal))) => self.refused(refusal),
+            Err(RecvTimeoutError::Timeout) => other_server::broken(error),
             _ => error,
         }
     }

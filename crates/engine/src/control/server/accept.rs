@@ -1,21 +1,23 @@
 //! Serves one port: hands streams to their sessions, and gives each client whose plan is here a
 //! thread.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use socket2::Socket;
 
 use super::counts::{RunCounts, exposition};
 use super::flows::FlowTimes;
+use super::overlap::Overlap;
 use super::refusal::refuse;
 use super::run_request::RunRequest;
 use super::{PortContext, ServeOptions, Server, serve_client};
 use crate::control::pending_client::{ServerIdentity, WelcomedClient};
 use crate::control::pending_request::PendingRequest;
+use crate::control::preamble::Preamble;
 use crate::metrics::host::boot_id;
 use crate::metrics::roots::Roots;
 use crate::net::{
@@ -46,17 +48,14 @@ pub(super) fn run(
     (log, runs): (Log<'_>, RunSink<'_>),
     stop: &Receiver<Kind>,
 ) -> Result<Option<Kind>> {
-    let Server { port: listening, flows, memory, scrapes, options, .. } = server;
+    let Server { port: listening, flows, scrapes, options, .. } = server;
     let (closing, closed) = bounded(0);
     let (ending, draining) = bounded(0);
     let end = ServerEnd::new(ending, closing);
     let (done, session_over) = bounded(1);
     let max_sessions = options.limits.sessions as usize;
     let threads = ClientThreads::new("podperf-session", thread_limits(max_sessions), log);
-    let reservations = Reservations::new(AddressLimits::of_sessions(max_sessions));
-    let counts = RunCounts::new();
-    let port =
-        PortContext { options, reservations, flows, memory, log, runs, counts, draining, closed };
+    let port = PortContext::new(server, (log, runs), (draining, closed));
 
     let mut identity = ServerIdentity::new(options.token.as_ref(), boot_id(&Roots::default()));
     identity.admission = options.policy.as_ref().map(PolicyFile::admission);
@@ -72,7 +71,7 @@ pub(super) fn run(
             let Ok(stream) = connection.into_stream() else { return };
             let (client, plan) = match message {
                 RunRequest::Stream { session, stream: number } => {
-                    return port.deliver((session, number), stream.into(), &peer);
+                    return port.deliver((session, number), stream, &peer);
                 }
                 RunRequest::Run { client, plan } => (*client, plan),
             };
@@ -155,7 +154,28 @@ const fn thread_limits(max_sessions: usize) -> AddressLimits {
     }
 }
 
-impl PortContext<'_> {
+impl<'a> PortContext<'a> {
+    fn new(
+        server: &'a Server,
+        (log, runs): (Log<'a>, RunSink<'a>),
+        (draining, closed): (Receiver<()>, Receiver<()>),
+    ) -> Self {
+        let Server { flows, memory, options, .. } = server;
+        let max_sessions = options.limits.sessions as usize;
+        Self {
+            options,
+            reservations: Reservations::new(AddressLimits::of_sessions(max_sessions)),
+            flows,
+            memory,
+            log,
+            runs,
+            counts: RunCounts::new(),
+            overlap: Overlap::default(),
+            draining,
+            closed,
+        }
+    }
+
     /// Serves a client to its end, and tells what came of its run.
     fn serve(
         &self,
@@ -200,13 +220,19 @@ impl PortContext<'_> {
         }
     }
 
-    /// Hands a stream of `peer` to its session, by whose id and which number it has come.
-    fn deliver(&self, (session, number): (SessionId, u32), stream: Socket, peer: &str) {
+    /// Hands a stream of `peer` to its session, by whose id and which number it has come. One of no
+    /// session is told so: its client may be another server's.
+    fn deliver(&self, (session, number): (SessionId, u32), stream: TcpStream, peer: &str) {
+        let answer = Preamble::UnknownSession { stream: number }.encode();
+        let mut stream = Some(stream);
         let delivered = self.reservations.with(session, |waiting| {
             // One that waits for flows of datagrams has no streams.
-            waiting.state.is_none() && waiting.deliver(number, stream)
+            let stream = stream.take().filter(|_| waiting.state.is_none());
+            stream.is_some_and(|stream| waiting.deliver(number, stream.into()))
         });
         if !delivered.unwrap_or(false) {
+            // Nothing has been written before, so there is room for it.
+            stream.iter_mut().for_each(|stream| _ = stream.write(&answer));
             (self.log)(&format!("{peer}: stream {number} of no waiting session; dropped"));
         }
     }

@@ -1,10 +1,11 @@
 //! Flows of datagrams: the UDP port of the same number as the listener's.
 //!
 //! Enters: datagrams from anybody. Leaves: a connected socket for each flow whose client has named
-//! its session and shown that it receives where it sends from. Only requests with the id of a
-//! waiting session are answered, each with fewer bytes than it had; all others get nothing, and no
-//! state is kept of them. The kernel prefers a connected socket to the open one (compute_score in
-//! net/ipv4/udp.c), so the flows' own datagrams do not come by here. Nothing here blocks.
+//! its session and shown that it receives where it sends from. Requests alone are answered, each
+//! with fewer bytes than it had; those of a session that nobody knows only so often, and no state
+//! is kept of them. All else gets nothing. The kernel prefers a connected socket to the open one
+//! (compute_score in net/ipv4/udp.c), so the flows' own datagrams do not come by here. Nothing here
+//! blocks.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -31,6 +32,10 @@ const REPEATED_REQUESTS_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two lines about flows that cannot be set up.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Answers in a second to requests of sessions that nobody knows: enough for the clients of another
+/// server, and too few to be of use for a flood.
+const MAX_UNKNOWN_PER_SECOND: u32 = 200;
+
 /// By flow: where it goes, and its socket, once it is set up. Absent: the session has streams.
 pub(super) type SessionFlows = Option<Vec<Option<(SocketAddr, Socket)>>>;
 
@@ -56,6 +61,20 @@ enum PortSharing {
 pub(super) struct FlowTimes {
     answered_repeated: Option<Instant>,
     logged: Option<Instant>,
+    counted_unknown: Option<Instant>,
+    /// Requests of sessions that nobody knows, in the last second.
+    unknown: u32,
+}
+
+impl FlowTimes {
+    /// Whether one more request of a session that nobody knows is answered.
+    fn may_answer_unknown(&mut self) -> bool {
+        if is_due(&mut self.counted_unknown, Duration::from_secs(1)) {
+            self.unknown = 0;
+        }
+        self.unknown = self.unknown.saturating_add(1);
+        self.unknown <= MAX_UNKNOWN_PER_SECOND
+    }
 }
 
 /// A datagram at the open port, or for it.
@@ -124,7 +143,7 @@ impl FlowPort {
                 datagrams.extend(receive(&self.socket, None));
             }
             let Some(datagram) = datagrams.pop_front() else { break };
-            if let Err(error) = self.answer(sessions, &datagram, &mut datagrams)
+            if let Err(error) = self.answer(sessions, &datagram, &mut datagrams, last)
                 && is_due(&mut last.logged, MIN_LOG_INTERVAL)
             {
                 log(&format!("set up a flow of datagrams with {}: {error}", datagram.from));
@@ -142,6 +161,7 @@ impl FlowPort {
         sessions: &Reservations<Socket, SessionFlows>,
         datagram: &FlowDatagram,
         raced: &mut VecDeque<FlowDatagram>,
+        last: &mut FlowTimes,
     ) -> io::Result<()> {
         let Some(request) = FlowRequest::decode(&datagram.bytes) else { return Ok(()) };
         let answer = |waiting: &mut WaitingSession<Socket, SessionFlows>| {
@@ -165,7 +185,10 @@ impl FlowPort {
                 Some(None) => self.challenge(&request, datagram),
             }
         };
-        sessions.with(request.session, answer).unwrap_or(Ok(()))
+        let unknown = FlowAnswer::UnknownSession { flow: request.flow };
+        sessions.with(request.session, answer).unwrap_or_else(|| {
+            if last.may_answer_unknown() { self.tell(unknown, datagram) } else { Ok(()) }
+        })
     }
 
     /// The own address as the sender of `datagram` sees it.
@@ -192,10 +215,15 @@ impl FlowPort {
         Ok(socket)
     }
 
-    /// Tells the sender of `datagram` what to repeat, from the address it addressed.
+    /// Tells the sender of `datagram` what to repeat.
     fn challenge(&self, request: &FlowRequest, datagram: &FlowDatagram) -> io::Result<()> {
         let proof = self.key.proof(request, datagram.from);
-        let answer = FlowAnswer::Challenge { flow: request.flow, proof }.encode();
+        self.tell(FlowAnswer::Challenge { flow: request.flow, proof }, datagram)
+    }
+
+    /// Answers the sender of `datagram`, from the address it addressed.
+    fn tell(&self, answer: FlowAnswer, datagram: &FlowDatagram) -> io::Result<()> {
+        let answer = answer.encode();
         let four;
         let six;
         let source = match datagram.to {

@@ -9,6 +9,7 @@ mod background;
 mod counts;
 mod data_channel;
 mod flows;
+mod overlap;
 mod policy_check;
 mod refusal;
 mod run;
@@ -32,6 +33,7 @@ use crate::policy::{PolicyFile, Token};
 pub use background::BackgroundServer;
 use counts::RunCounts;
 use flows::{FlowPort, SessionFlows};
+use overlap::Overlap;
 use podperf_model::During as _;
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::ClientPermissions;
@@ -129,6 +131,7 @@ struct PortContext<'a> {
     log: Log<'a>,
     runs: RunSink<'a>,
     counts: RunCounts,
+    overlap: Overlap,
     /// Disconnected when no new run begins.
     draining: Receiver<()>,
     /// Disconnected when runs under way end.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::PortContext;
 use super::data_channel::DataChannel;
+use super::overlap::{Overlap, RunningSession};
 use crate::control::link::Link;
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::session::State;
@@ -63,6 +64,8 @@ pub(super) fn serve_run(
         next: None,
         opened: None,
         closed: false,
+        overlap: &context.overlap,
+        session: None,
     };
     let ended = run.until_stopped(incoming, &context.closed);
     let ended = match ended {
@@ -72,7 +75,8 @@ pub(super) fn serve_run(
     if ended.is_ok() {
         run.drain(&context.closed, tells_drain);
     }
-    let report = run.engine.stop(Duration::ZERO);
+    let mut report = run.engine.stop(Duration::ZERO);
+    report.other_sessions = run.session.as_ref().map(RunningSession::others);
     if let Some(meter) = &mut run.meter {
         // What has moved since the last look.
         let [sent, received, _] = run.engine.progress();
@@ -113,6 +117,9 @@ struct ServerRun<'a> {
     next: Option<Instant>,
     opened: Option<Instant>,
     closed: bool,
+    overlap: &'a Overlap,
+    /// From its start on.
+    session: Option<RunningSession<'a>>,
 }
 
 impl ServerRun<'_> {
@@ -248,6 +255,7 @@ impl ServerRun<'_> {
         match message {
             FromClient::Start => {
                 self.channel.close();
+                self.session = Some(self.overlap.begin());
                 self.engine.start().map_or(Ok(()), |reading| self.opened(reading))
             }
             FromClient::Open => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, after, select};
 
 use super::AgentOptions;
-use crate::control::client::{Target, shake_hands};
+use crate::control::client::{ReachedServer, Target, shake_hands};
 use crate::control::framing;
 use crate::control::link::LinkMessage as _;
 use crate::coordination::message::{COORDINATES, FromAgent, FromCoordinator, JOIN_TIMEOUT};
@@ -66,8 +66,8 @@ fn attempt(
     agent: &str,
     stop: &Receiver<Kind>,
 ) -> Result<(TcpStream, String), ControlFlow<Error, Error>> {
-    let (stream, peer, hello) =
-        shake_hands(coordinator, stop).map_err(|error| match error.code {
+    let ReachedServer { stream, address: peer, hello, .. } = shake_hands(coordinator, stop)
+        .map_err(|error| match error.code {
             // Who does not know the token now will not know it later.
             Code::Signal | Code::Unauthorized => ControlFlow::Break(error),
             _ => ControlFlow::Continue(error),

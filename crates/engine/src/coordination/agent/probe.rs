@@ -1,5 +1,6 @@
 //! Probes whether paths are as expected, before anything is timed on them.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,9 @@ use crossbeam_channel::{after, select};
 
 use super::AgentOptions;
 use super::listen::StepContext;
-use crate::control::client::{Target, resolve, shake_hands};
+use crate::control::client::{
+    ONE_SERVER, ReachedServer, Target, path_finding, resolve, shake_hands,
+};
 use crate::coordination::message::{FromAgent, Probed};
 use crate::net::Log;
 use podperf_model::error::{Error, Kind};
@@ -70,6 +73,7 @@ type ProbeOutcome = Option<Result<Option<String>, String>>;
 /// A server answers several times in a row.
 fn answers(target: &Target, deadline: Instant, context: &StepContext) -> ProbeOutcome {
     let mut row = 0;
+    let mut instances = BTreeSet::new();
     let mut last = "no answer".to_owned();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -78,14 +82,28 @@ fn answers(target: &Target, deadline: Instant, context: &StepContext) -> ProbeOu
         }
         let connect_timeout = left.min(ATTEMPT_TIMEOUT);
         match shake_hands(&Target { connect_timeout, ..target.clone() }, &context.stop) {
-            Ok(_) => row += 1,
+            Ok(ReachedServer { address, view, .. }) => {
+                row += 1;
+                instances.extend(view.map(|view| view.instance));
+                if row == MIN_ANSWERS {
+                    return Some(judge(&instances, path_finding(address, target.bind)));
+                }
+            }
             Err(error) if signal(&error) => return None,
             Err(error) => (row, last) = (0, error.to_string()),
         }
-        if row == MIN_ANSWERS {
-            return Some(Ok(None));
-        }
         pause(context)?;
+    }
+}
+
+/// Whether a path that answers can be measured: by one server, with full segments.
+fn judge(instances: &BTreeSet<String>, packets: Option<String>) -> Result<Option<String>, String> {
+    match (instances.len(), packets) {
+        (0 | 1, None) => Ok(None),
+        (0 | 1, Some(finding)) => Err(finding),
+        (servers, _) => {
+            Err(format!("{MIN_ANSWERS} connections reached {servers} servers: {ONE_SERVER}"))
+        }
     }
 }
 
@@ -117,5 +135,21 @@ fn pause(context: &StepContext) -> Option<()> {
     select! {
         recv(after(ATTEMPT_INTERVAL)) -> _ => Some(()),
         recv(context.stop) -> _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_answers_can_be_measured_by_one_server_and_with_full_segments() {
+        let servers = |count: u8| (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(judge(&servers(0), None), Ok(None), "an earlier server has no name");
+        assert_eq!(judge(&servers(1), None), Ok(None));
+        let lost = judge(&servers(1), Some("path MTU: 1300".to_owned()));
+        assert_eq!(lost, Err("path MTU: 1300".to_owned()));
+        let several = judge(&servers(2), None).unwrap_err();
+        assert!(several.contains("reached 2 servers: all connections of a run"), "{several}");
     }
 }

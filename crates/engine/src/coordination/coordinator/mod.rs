@@ -233,7 +233,7 @@ impl Coordinator<'_> {
         if !met && expect == Expect::Answer {
             let why = cause.as_deref().map(short).unwrap_or_default();
             for test in tests {
-                let text = format!("its path {path} to {address} does not answer: {why}");
+                let text = format!("its path {path} to {address} cannot be measured: {why}");
                 agent.left_out.entry(test).or_insert(text);
             }
         }

@@ -4,6 +4,7 @@
 //! texts with figures and units, and remedies. One small function a warning; the order of the table
 //! is the order in the document. Nothing here changes a figure.
 
+mod between;
 mod connections;
 mod datagrams;
 mod flows;
@@ -58,6 +59,8 @@ const CHECKS: &[(&str, RunCheck)] = &[
     ("same_machine", Once(machines::same_machine)),
     ("same_process", Once(machines::same_process)),
     ("loopback", Once(machines::loopback)),
+    ("proxy", Once(between::proxy)),
+    ("other_sessions", Once(between::other_sessions)),
     ("cpu_steal", Machine(machines::cpu_steal)),
     ("quota_throttled", End(machines::quota_throttled)),
     ("softnet_drops", Machine(machines::softnet_drops)),
