@@ -64,7 +64,6 @@ Examples:
   podperf stream 192.0.2.2 -P 3    … throughput of three streams, from another
   podperf rr 192.0.2.2             … and request/response latency
   podperf crr 192.0.2.2            … and that of connections
-  podperf compare a.json b.json    what is faster or slower in b, and how sure that is
 
 Exit status: 0 complete; 2 usage; 3 nothing could be measured; 4 incomplete (what was measured is
 printed); 5 deadline passed; 130 ended by SIGINT, 143 by SIGTERM or SIGHUP.";
@@ -172,7 +171,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let with_hyphens = |arg: Arg| {
         let mut names = arg.get_value_names().unwrap_or_default().iter();
         let quantity = names.any(|name| QUANTITIES.contains(&name.as_str()));
-        arg.allow_hyphen_values(quantity)
+        if quantity { arg.allow_hyphen_values(true) } else { arg }
     };
     let command = Cli::command().mut_subcommands(|command| command.mut_args(with_hyphens));
     let matches = command.try_get_matches_from(arguments)?;

@@ -149,6 +149,7 @@ fn what_differs_beside_the_figures_stands_first() {
     let mut other = run(4e9);
     other["host"]["server"]["kernel"] = "6.18.0".into();
     other["plan"]["socket"]["congestion_control"] = "bbr".into();
+    other["transport"]["client"]["send"]["used"] = "splice".into();
     sides.document("a.json", &run(4e9));
     sides.document("b.json", &other);
     let output = sides.compare("a.json b.json");
@@ -156,6 +157,7 @@ fn what_differs_beside_the_figures_stands_first() {
     let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
     let table = place(": goodput\n");
     assert!(place("server kernel: 6.12.0 in A, 6.18.0 in B") < table);
+    assert!(place("client send used: write in A, splice in B (rows: 1)") < table);
     assert!(place("plan socket congestion_control: default in A, bbr in B (rows: 1)") < table);
     output.assert().code(0);
 }
@@ -288,8 +290,15 @@ fn parsed(junit: &Path) -> String {
 fn names_from_elsewhere_make_no_markup() {
     let sides = Sides::new();
     let path = "p|<b>\"&\u{7}\u{1b}[31m,";
-    sides.document("a/result.json", &cluster(4e9, path, 0.6));
-    sides.document("b/result.json", &cluster(4e9, path, 0.4));
+    let named = |share: f64| {
+        let mut document = cluster(4e9, path, share);
+        for sample in document["samples"].as_array_mut().unwrap() {
+            sample["runs"][0]["plan"]["workload"]["send"] = "\u{1b}[2J".into();
+        }
+        document
+    };
+    sides.document("a/result.json", &named(0.6));
+    sides.document("b/result.json", &named(0.4));
     let junit = sides.0.path().join("j.xml");
     sides.compare("a b --junit j.xml").assert().code(1).stdout(contains("\u{1b}").not());
     let told = parsed(&junit);

@@ -1,14 +1,14 @@
 //! How often a difference is called where there is none, and where there is one: pairs of groups
 //! drawn with a fixed seed. For a test and for the bench `error_rates`.
 
-use std::f64::consts::TAU;
+use std::f64::consts::{SQRT_2, TAU};
 
 /// How samples of one row vary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// The normal distribution.
     Normal,
-    /// A log-normal one, skewed to the right.
+    /// The exponential one, whose long tail is to the right (skewness 2).
     Skewed,
 }
 
@@ -80,9 +80,9 @@ impl Simulation {
         match self.shape {
             Shape::Normal => 1.0 + self.noise_share * value,
             Shape::Skewed => {
-                // So that the standard deviation is `noise_share` of the mean, which is 1.
-                let variance = self.noise_share.powi(2).ln_1p();
-                (variance.sqrt() * value - variance / 2.0).exp()
+                // The share of the normal distribution above it, as a draw from the exponential.
+                let above = 0.5 * libm::erfc(value / SQRT_2);
+                1.0 + self.noise_share * (-above.ln() - 1.0)
             }
         }
     }

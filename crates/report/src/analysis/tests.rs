@@ -273,12 +273,12 @@ fn false_alarms_are_few_and_a_loss_is_found() {
     };
     for shape in [Shape::Normal, Shape::Skewed] {
         for order in [TimeOrder::Independent, TimeOrder::Interleaved] {
-            let rate = Simulation { shape, order, ..usual }.rate(400, called);
+            let rate = Simulation { shape, order, ..usual }.rate(200, called);
             assert!(rate <= 0.09, "{shape:?} {order:?}: {rate}");
         }
     }
-    let blocks = Simulation { order: TimeOrder::Blocks, ..usual }.rate(400, called);
+    let blocks = Simulation { order: TimeOrder::Blocks, ..usual }.rate(200, called);
     assert!(blocks > 0.05, "AR(1) in blocks looks like a difference: {blocks}");
-    let found = Simulation { true_ratio: 0.95, ..usual }.rate(60, called);
+    let found = Simulation { true_ratio: 0.95, ..usual }.rate(40, called);
     assert!(found >= 0.85, "{found}");
 }

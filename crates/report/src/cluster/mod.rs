@@ -30,7 +30,7 @@ pub(crate) struct ClusterTable {
 const MAX_NAME_CHARS: usize = 40;
 
 /// A name that fits.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     let mut shown: String = clean(name).chars().take(MAX_NAME_CHARS).collect();
     if name.chars().nth(MAX_NAME_CHARS).is_some() {
         shown.push('…');

@@ -58,6 +58,7 @@ pub(super) struct ReadRun {
     pub(super) transactions: Option<ReadTransactions>,
     pub(super) latency: Option<ReadLatency>,
     pub(super) host: Value,
+    pub(super) transport: Value,
 }
 
 #[derive(Debug, Deserialize)]

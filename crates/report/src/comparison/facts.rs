@@ -52,18 +52,13 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Name, values in the one, values in the other, of each fact that differs. A fact that a side does
-/// not tell is no difference, unless `unset` says what stands for it.
-pub(super) fn differences(
-    one: &FactSet,
-    other: &FactSet,
-    unset: Option<&str>,
-) -> Vec<(String, [String; 2])> {
+/// Name, values in the one, values in the other, of each fact that differs. What a side does not
+/// tell is no difference; but what a plan leaves out is the system's default.
+pub(super) fn differences(one: &FactSet, other: &FactSet) -> Vec<(String, [String; 2])> {
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let values = |facts: &FactSet, name: &String| match (facts.get(name), unset) {
-        (Some(values), _) => Some(values.clone()),
-        (None, Some(unset)) => Some(BTreeSet::from([unset.to_owned()])),
-        (None, None) => None,
+    let values = |facts: &FactSet, name: &String| {
+        let unset = || name.starts_with("plan.").then(|| BTreeSet::from(["default".to_owned()]));
+        facts.get(name).cloned().or_else(unset)
     };
     let differing = |name: &String| {
         let (one, other) = (values(one, name)?, values(other, name)?);

@@ -175,7 +175,13 @@ impl Comparison {
             let based = key.path.as_deref().is_some_and(|path| path != BASELINE);
             let bases = [first, other].map(|rows| rows.rows.get(&host).filter(|_| based));
             for figure in RowFigure::of(row) {
-                self.lines.extend(line(key, *figure, side, [row, own], bases));
+                if let Some(line) = line(key, *figure, side, [row, own], bases) {
+                    self.lines.push(line);
+                } else {
+                    let (figure, _) = figure.name();
+                    let text = format!("not comparable: {}: no {figure} in A", key.name());
+                    self.not_comparable.push((letter(side), text));
+                }
             }
         }
         for key in other.rows.keys().filter(|key| has(other, key) && !has(first, key)) {
@@ -256,15 +262,15 @@ fn differing(first: &SideRows, other: &SideRows, side: char) -> Vec<String> {
         format!("{}: {one} in A, {two} in {side}", name.replace('.', " "))
     };
     let mut all: Vec<String> =
-        differences(&first.hosts, &other.hosts, None).into_iter().map(said).collect();
+        differences(&first.hosts, &other.hosts).into_iter().map(said).collect();
     let mut plans: BTreeMap<String, usize> = BTreeMap::new();
     for (key, row) in &first.rows {
         let Some(own) = other.rows.get(key) else { continue };
-        for difference in differences(&row.plan, &own.plan, Some("default")) {
+        for difference in differences(&row.beside, &own.beside) {
             *plans.entry(said(difference)).or_default() += 1;
         }
     }
-    all.extend(plans.into_iter().map(|(text, rows)| format!("plan {text} (rows: {rows})")));
+    all.extend(plans.into_iter().map(|(text, rows)| format!("{text} (rows: {rows})")));
     all
 }
 

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use super::figure::RowFigure;
 use super::judge::{Comparison, Line, MeanRatio, letter};
 use crate::analysis::{SIGNIFICANCE, holm};
-use crate::cluster::{ClusterTable, Paragraph, markdown};
-use crate::text::layout::{figures, number, paragraphs, unknown};
+use crate::cluster::{ClusterTable, Paragraph, markdown, short};
+use crate::text::layout::{clean, figures, number, paragraphs, unknown};
 use crate::text::row;
 use podperf_model::result::cluster::{BASELINE, Difference, Ratio};
 use podperf_model::result::wording::count;
@@ -145,7 +145,7 @@ fn table(comparison: &Comparison, lines: &[Line]) -> ClusterTable {
     let mean = move |which: usize| move |line: &Line| number(line.means[which] / divisor, digits);
     let mut columns = Vec::new();
     if lines.iter().any(|line| line.key.path.is_some()) {
-        columns.push(column("path", |line| line.key.path.clone().unwrap_or_else(unknown)));
+        columns.push(column("path", |line| line.key.path.as_deref().map_or_else(unknown, short)));
     }
     columns.push(column("flows", |line| line.key.flows.to_string()));
     if several {
@@ -177,6 +177,8 @@ fn table(comparison: &Comparison, lines: &[Line]) -> ClusterTable {
 }
 
 fn titled(title: &str, figure: RowFigure) -> String {
+    const MAX_TITLE_CHARS: usize = 100;
+    let title: String = clean(title).chars().take(MAX_TITLE_CHARS).collect();
     format!("{title}: {}", figure.name().0)
 }
 

@@ -46,8 +46,8 @@ pub(super) struct SideRow {
     pub(super) failed: u32,
     /// Why the first of them is not.
     pub(super) reason: Option<String>,
-    /// What the plan says beside the key.
-    pub(super) plan: FactSet,
+    /// What plan and transports say beside the key.
+    pub(super) beside: FactSet,
 }
 
 /// All of a side.
@@ -106,7 +106,7 @@ impl SideRows {
             Ok((sample, transacts)) => {
                 row.runs.entry(BETWEEN_HOSTS).or_default().push(sample);
                 row.transacts = transacts;
-                plan(&run.plan, &mut row.plan);
+                beside(run, &mut row.beside);
             }
             Err(reason) => {
                 row.fail(1, &reason);
@@ -128,7 +128,7 @@ impl SideRows {
         add("cluster", &cluster.cluster, &mut self.hosts);
         for field in ["image", "policies", "idle_policies", "background_services"] {
             let value = cluster.plan.others.get(field).unwrap_or(&Value::Null);
-            add(&format!("plan.{field}"), value, &mut self.hosts);
+            add(&format!("cluster.plan.{field}"), value, &mut self.hosts);
         }
         let mut opened: Vec<RowKey> = Vec::new();
         for sample in &cluster.samples {
@@ -143,7 +143,7 @@ impl SideRows {
                 Ok((figures, transacts)) => {
                     row.transacts = transacts;
                     row.runs.entry(number).or_default().push(figures);
-                    sample.runs.iter().for_each(|run| plan(&run.plan, &mut row.plan));
+                    sample.runs.iter().for_each(|run| beside(run, &mut row.beside));
                 }
                 Err(reason) => row.fail(1, &reason),
             }
@@ -272,15 +272,21 @@ fn work(plan: &Value) -> BTreeMap<String, String> {
     work
 }
 
-/// All that is no part of the key.
-fn plan(plan: &Value, facts: &mut FactSet) {
+/// What a run tells of a plan that is no part of the key, and which methods it came to use.
+fn beside(run: &ReadRun, facts: &mut FactSet) {
     let mut keep = |name: &str, value: String| {
         let of_key = name.strip_prefix("workload.").is_some_and(is_work) || name == "flows";
         if !of_key {
-            facts.entry(name.to_owned()).or_default().insert(value);
+            facts.entry(format!("plan.{name}")).or_default().insert(value);
         }
     };
-    each("", plan, &mut keep);
+    each("", &run.plan, &mut keep);
+    for end in ["client", "server"] {
+        for way in ["send", "receive"] {
+            let used = run.transport.pointer(&format!("/{end}/{way}/used"));
+            add(&format!("{end}.{way}.used"), used.unwrap_or(&Value::Null), facts);
+        }
+    }
 }
 
 /// The figures of a sample's runs together, and whether they are transactions; or why it is not
