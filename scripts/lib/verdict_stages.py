@@ -160,12 +160,12 @@ def loss(per_thousand):
 
 @contextlib.contextmanager
 def quota(bench):
-    """The server has a fifth of a CPU."""
+    """The server has a twentieth of a CPU."""
     group = Path("/sys/fs/cgroup/cpu") / f"podperf-verdicts-{os.getpid()}"
-    files = {"cpu.cfs_period_us": QUOTA_PERIOD_US, "cpu.cfs_quota_us": QUOTA_PERIOD_US // 5}
+    files = {"cpu.cfs_period_us": QUOTA_PERIOD_US, "cpu.cfs_quota_us": QUOTA_PERIOD_US // 20}
     if not group.parent.is_dir():
         group = Path("/sys/fs/cgroup") / group.name
-        files = {"cpu.max": f"{QUOTA_PERIOD_US // 5} {QUOTA_PERIOD_US}"}
+        files = {"cpu.max": f"{QUOTA_PERIOD_US // 20} {QUOTA_PERIOD_US}"}
     group.mkdir()
     try:
         for name, value in files.items():
@@ -255,7 +255,7 @@ STAGES = (
     Stage("send_buffer", "16 KiB at the sender, a round trip of a millisecond",
           "stream -t 3 -i 3 -C reno -b 500M",
           (small_packets, SLOW_BACK, setting("hostA", "tcp_wmem", "4096 16384 16384"))),
-    Stage("cpu_quota", "a fifth of a CPU for the server", "stream -t 2", (quota,)),
+    Stage("cpu_quota", "a twentieth of a CPU for the server", "stream -P 2 -t 2", (quota,)),
     Stage("unclear", "more responses asked for than the way back carries",
           "rr --rate 60 --response 4K -t 2", (shaper("hostB", "1mbit", 1000),)),
 )

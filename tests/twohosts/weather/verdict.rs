@@ -10,7 +10,7 @@ use crate::support::process::{Client, Server, podperf};
 use crate::support::weather::cgroups::CpuQuota;
 use crate::support::weather::loss::{Loss, SmallPackets};
 use crate::support::weather::shaper::Shaper;
-use crate::support::{codes, list, number, root, text};
+use crate::support::{codes, count, list, number, root, text};
 
 const HOST_B: &str = "192.0.2.2";
 /// For a run of a few seconds on a busy machine.
@@ -112,9 +112,9 @@ fn a_queue_that_no_end_can_see_is_told_by_the_round_trip() {
     let _beyond = Shaper::beyond(&hosts, 50_000_000, QUEUE);
     let server = Server::in_namespace(&hosts.place("podB"), &[]);
     let target = format!("10.244.1.2:{}", server.port);
-    for options in ["stream -t 3", "stream -t 3 -P 3", "stream -R -t 3"] {
-        let client = Client::launch(podperf(Some(&hosts.place("podA"))), &args(&target, options));
-        let json = end(client, options);
+    for options in ["", "-P 3", "-R"].map(|more| format!("stream -C reno -t 3 {more}")) {
+        let client = Client::launch(podperf(Some(&hosts.place("podA"))), &args(&target, &options));
+        let json = end(client, &options);
         assert_bound(&json, "path", &["at the least: data waits in a queue on the path"]);
     }
 }
@@ -181,6 +181,23 @@ fn a_cpu_quota_of_either_end_is_told() {
         let json = end(Client::launch(command, &args(&target, options)), options);
         assert_bound(&json, "cpu_quota", &[&format!("{limited}: CPU quota used up in ")]);
     }
+}
+
+#[test]
+fn syns_that_were_sent_again_are_counted() {
+    let test = "syns_that_were_sent_again_are_counted";
+    if !root(test) || !nft(test) {
+        return;
+    }
+    let hosts = TwoHosts::up("vy");
+    let server = Server::in_namespace(&hosts.place("hostB"), &[]);
+    // Not the control connection's.
+    let fits = format!("tcp dport != {} tcp flags & (syn|ack) == syn", server.port);
+    let _loss = Loss::of(&hosts.place("hostB"), &fits, 300);
+    let json = run(&hosts, &server, "crr -n 60 -P 20");
+    let again = count(&json, "/connections/client/syn_retransmits");
+    assert!(again > 0, "none of 60 connections, of which 3 in 10 SYNs were dropped");
+    assert!(codes(&json).contains(&"syn_retransmits"), "{:#}", json["warnings"]);
 }
 
 #[test]

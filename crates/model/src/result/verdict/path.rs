@@ -28,8 +28,11 @@ const MIN_QUEUE_US: f64 = 1_000.0;
 /// What waits in it at the least, in segments: a few are under way on any path, and late on a busy
 /// machine.
 const MIN_QUEUE_SEGMENTS: f64 = 4.0;
-/// Goodput is flat where no interval has less than this share of the best.
+/// Goodput is flat where no interval has less than this share of the best. A wait that is longer
+/// than a busy CPU makes one needs less of it.
 const MIN_FLAT_SHARE: f64 = 0.85;
+const LONG_QUEUE_US: f64 = 10_000.0;
+const MIN_LONG_FLAT_SHARE: f64 = 0.5;
 /// With a queue before it the bottleneck is never idle, so goodput is near what TCP saw delivered
 /// (tcpi_delivery_rate); after losses TCP waits, and goodput falls behind it.
 const MIN_DELIVERED_SHARE: f64 = 0.5;
@@ -94,8 +97,8 @@ impl SendersView {
         self.retransmits / self.segments.max(1.0)
     }
 
-    /// A queue stands on the path.
-    fn queued(&self) -> bool {
+    /// A queue stands on the path; `rates` are those of whole intervals.
+    fn queued(&self, rates: &[f64]) -> bool {
         let known = self.min_rtt_us > 0.0 && self.min_rtt_us < f64::from(u32::MAX);
         let waiting_us = self.rtt_us - self.min_rtt_us;
         let segments = waiting_us / 1e6 * self.goodput / 8.0 / self.mss_bytes;
@@ -104,6 +107,10 @@ impl SendersView {
             && waiting_us >= MIN_QUEUE_US
             && segments >= MIN_QUEUE_SEGMENTS
             && self.goodput >= MIN_DELIVERED_SHARE * self.delivered
+            && flat(
+                rates,
+                if waiting_us < LONG_QUEUE_US { MIN_FLAT_SHARE } else { MIN_LONG_FLAT_SHARE },
+            )
     }
 
     fn round_trip(&self) -> String {
@@ -142,8 +149,8 @@ fn median_rtt_us(run: &Run) -> Option<f64> {
 /// Segments that the path lost, with no queue before it.
 pub(super) fn loss(run: &Run) -> Option<Verdict> {
     let view = SendersView::of(run)?;
-    let stands = view.queued() && flat(&whole_intervals(run));
-    if view.loss_share() < MIN_RETRANSMIT_SHARE || stands || !shapers(run).is_empty() {
+    let queue = view.queued(&whole_intervals(run));
+    if view.loss_share() < MIN_RETRANSMIT_SHARE || queue || !shapers(run).is_empty() {
         return None;
     }
     let mut verdict = bound(
@@ -174,7 +181,7 @@ fn queue(run: &Run) -> Option<Verdict> {
     let view = SendersView::of(run)?;
     let shapers = shapers(run);
     let rates = whole_intervals(run);
-    if shapers.is_empty() && !(view.queued() && flat(&rates)) {
+    if shapers.is_empty() && !view.queued(&rates) {
         return None;
     }
     let mut evidence = shapers;
@@ -203,9 +210,9 @@ fn extremes(rates: &[f64]) -> [Option<f64>; 2] {
 }
 
 /// A bottleneck that is never idle gives the same in each interval; one alone does not tell.
-fn flat(rates: &[f64]) -> bool {
+fn flat(rates: &[f64], least_share: f64) -> bool {
     match extremes(rates) {
-        [Some(low), Some(high)] => low >= MIN_FLAT_SHARE * high,
+        [Some(low), Some(high)] => low >= least_share * high,
         _ => true,
     }
 }

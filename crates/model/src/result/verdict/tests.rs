@@ -1,6 +1,7 @@
 //! One synthetic run for each bound, made from a run that nothing bound.
 
 mod path;
+mod recorded;
 
 use std::collections::BTreeMap;
 

@@ -81,6 +81,12 @@ const PATHS: &[(Bound, &str, Change)] = &[
         queued(run);
         run.intervals[1].bits_per_second = Some(1.9e9);
     }),
+    // No busy CPU makes one wait so long.
+    (Bound::Path, "round trip 39.00 ms", |run| {
+        lossy(run);
+        tcp(run, |tcp| (tcp.rtt_us, tcp.min_rtt_us) = (39_000, 17));
+        run.intervals[1].bits_per_second = Some(3e9);
+    }),
     // A segment or two that came late.
     (Bound::Unclear, "busy", |run| {
         queued(run);
