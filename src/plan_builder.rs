@@ -29,6 +29,7 @@ impl PlanBuilder {
             workload,
             stop_condition: StopCondition::Time { window: 10 * second },
             strict: false,
+            pacing: None,
             warm_up: second,
             interval: second,
             stall_timeout: STALL_TIMEOUT,

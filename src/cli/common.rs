@@ -11,13 +11,15 @@ use clap::Args;
 use crate::cli::host::HostArg;
 use crate::cli::output::OutputArgs;
 use crate::cli::system::System;
+use crate::cli::values::choice;
 use crate::cli::{Measurement, values};
 use podperf_engine::control::client::Target;
 use podperf_model::AddressFamily;
 use podperf_model::error::{Error, Result};
 use podperf_model::plan::limits::Limits;
 use podperf_model::plan::{
-    CheckedPlan, Direction, EndPlan, Pin, Plan, SocketPlan, StopCondition, Wait, Workload,
+    CheckedPlan, Direction, EndPlan, PacingMode, Pin, Plan, SocketPlan, StopCondition, Wait,
+    Workload,
 };
 use podperf_model::units::{Bytes, parse_count, parse_duration};
 
@@ -169,6 +171,15 @@ pub(super) struct WaitArgs {
     server_wait: Wait,
 }
 
+/// How sends that have a rate meet their times.
+#[derive(Debug, Default, Args)]
+pub(super) struct PacingArgs {
+    /// Way in which sends at a rate meet their times, on both ends: precise, sleep or burst.
+    /// Default: sleep where that is late by little, else precise; the result says which
+    #[arg(long, value_name = "HOW", value_parser = choice::<PacingMode>())]
+    pacing: Option<PacingMode>,
+}
+
 /// What goes each way, of everything that sends requests and waits for responses. Under which
 /// heading the help shows it, and what it needs beside it, is for the subcommand to say.
 #[derive(Debug, Args)]
@@ -202,6 +213,8 @@ pub(super) struct WorkloadChoice {
     pub(super) socket: SocketPlan,
     /// Way in which workers wait.
     pub(super) wait: WaitArgs,
+    /// Way in which sends at a rate meet their times.
+    pub(super) pacing: PacingArgs,
 }
 
 impl MeasureArgs {
@@ -211,6 +224,7 @@ impl MeasureArgs {
         let plan = Plan {
             workload: work.workload,
             stop_condition: work.count.unwrap_or(StopCondition::Time { window: window.time }),
+            pacing: work.pacing.pacing,
             strict: window.strict,
             warm_up: window.omit,
             interval: window.interval,

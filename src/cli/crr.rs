@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice};
+use crate::cli::common::{ExchangeArgs, MeasureArgs, PacingArgs, WaitArgs, WorkloadChoice};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -25,6 +25,8 @@ pub(super) struct CrrArgs {
     /// from the time each was due. Default: each connection follows the last
     #[arg(long, value_name = "RATE", value_parser = parse_frequency)]
     rate: Option<f64>,
+    #[command(flatten)]
+    pacing: PacingArgs,
     /// Way in which a connection ends
     #[arg(long, value_name = "HOW", default_value = "server", value_parser = choice::<Close>())]
     close: Close,
@@ -63,6 +65,7 @@ impl CrrArgs {
             count: self.transactions.map(|total| StopCondition::Transactions { total }),
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
             wait: self.wait,
+            pacing: self.pacing,
         };
         self.shared.resolve(work, system)
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice};
+use crate::cli::common::{ExchangeArgs, MeasureArgs, PacingArgs, WaitArgs, WorkloadChoice};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -31,6 +31,8 @@ pub(super) struct RrArgs {
     /// latency from the time each was due. Default: each request follows the last response
     #[arg(long, value_name = "RATE", value_parser = parse_frequency)]
     rate: Option<f64>,
+    #[command(flatten)]
+    pacing: PacingArgs,
     /// Run so many bulk streams beside the flows, in each direction of the load: latency under
     /// load, on one clock. The result has goodput of load and flows apart
     #[arg(long, value_name = "N", help_heading = "Load", value_parser = parse_count::<u32>)]
@@ -101,6 +103,7 @@ impl RrArgs {
             // A request that waits for the acknowledgement of the last one measures Nagle's timer.
             socket: SocketPlan { no_delay: true, ..SocketPlan::default() },
             wait: self.wait,
+            pacing: self.pacing,
         };
         self.shared.resolve(work, system)
     }

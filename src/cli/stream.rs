@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{MeasureArgs, WaitArgs, WorkloadChoice, direction};
+use crate::cli::common::{MeasureArgs, PacingArgs, WaitArgs, WorkloadChoice, direction};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -93,6 +93,7 @@ impl StreamArgs {
                 ..SocketPlan::default()
             },
             wait: WaitArgs::default(),
+            pacing: PacingArgs::default(),
         };
         self.shared.resolve(work, system)
     }

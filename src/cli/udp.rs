@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Measurement;
-use crate::cli::common::{ExchangeArgs, MeasureArgs, WaitArgs, WorkloadChoice, direction};
+use crate::cli::common::{
+    ExchangeArgs, MeasureArgs, PacingArgs, WaitArgs, WorkloadChoice, direction,
+};
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use podperf_model::error::Result;
@@ -26,6 +28,8 @@ pub(super) struct UdpArgs {
     /// Payload that each flow sends: bit/s with K, M, G or T (powers of 1000); 0: as fast as it can
     #[arg(short, long, value_name = "RATE", default_value = "1M")]
     bitrate: BitRate,
+    #[command(flatten)]
+    pacing: PacingArgs,
     /// Payload of a datagram, 16 to 65507 bytes. Default: what the path carries unfragmented
     #[arg(short, long, value_name = "SIZE")]
     length: Option<Bytes>,
@@ -36,7 +40,7 @@ pub(super) struct UdpArgs {
     #[arg(long)]
     bidir: bool,
     /// Let the kernel cut one send into many datagrams (UDP_SEGMENT); auto: when unlimited, or
-    /// where several datagrams fall due within 100 µs
+    /// where several datagrams fall due within a millisecond (--pacing precise: 100 µs)
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = choice::<Offload>())]
     gso: Offload,
     /// Let the kernel hand over many datagrams at once (UDP_GRO); auto: where it can
@@ -110,6 +114,7 @@ impl UdpArgs {
             count: bytes.or(transactions),
             socket: SocketPlan::default(),
             wait: WaitArgs::default(),
+            pacing: self.pacing,
         };
         self.shared.resolve(work, system)
     }

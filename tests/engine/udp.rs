@@ -261,3 +261,28 @@ fn a_window_that_ends_by_a_count_has_no_idle_tail() {
         assert!(least < 0.01, "{options:?}: {windows:?}");
     }
 }
+
+#[test]
+fn the_way_of_pacing_that_was_taken_stands_in_the_result() {
+    let server = Server::start(&[]);
+    let rates = [&["udp", "-b", "20M"][..], &["rr", "--rate", "500"], &["crr", "--rate", "200"]];
+    for rate in rates {
+        for asked in ["sleep", "precise", "burst", ""] {
+            let target = server.target();
+            let pacing = ["--pacing", asked];
+            let pacing = if asked.is_empty() { &[][..] } else { &pacing[..] };
+            let args = [&rate[..1], &[target.as_str(), "-J"], &rate[1..], pacing, TIMED].concat();
+            let outcome = podperf_json(&args);
+            ended_well(&args, &outcome);
+            let taken = text(&outcome.json, "/schedule/pacing");
+            let fits = if asked.is_empty() { taken != "burst" } else { taken == asked };
+            assert!(fits, "{args:?}: {taken}");
+            let spun = number(&outcome.json, "/cpu/client/process/spun_cores");
+            assert!((asked != "burst" || spun == 0.0) && spun >= 0.0, "{args:?}: {spun}");
+        }
+    }
+    for args in [&["udp", "--rr"][..], &["rr"], &["crr"], &["udp", "-b", "0"]] {
+        let refused = podperf_json(&[args, &["--pacing", "sleep"]].concat());
+        refused.assert_failed(2, &["--pacing", "with a rate"]);
+    }
+}

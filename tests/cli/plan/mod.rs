@@ -32,6 +32,7 @@ fn plan(workload: Workload) -> Plan {
         workload,
         stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
         strict: false,
+        pacing: None,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         stall_timeout: STALL_TIMEOUT,

@@ -145,6 +145,7 @@ fn plan(workload: Workload, flows: u32, [client, server]: [Pin; 2]) -> Plan {
         workload,
         stop_condition: StopCondition::Time { window: MAX_RUN },
         strict: false,
+        pacing: None,
         warm_up: Duration::ZERO,
         interval: MAX_RUN,
         stall_timeout: STALL_TIMEOUT,

@@ -130,6 +130,7 @@ mod tests {
             }),
             stop_condition: StopCondition::Time { window: Duration::from_secs(1) },
             strict: false,
+            pacing: None,
             warm_up: Duration::ZERO,
             interval: Duration::from_secs(1),
             stall_timeout: STALL_TIMEOUT,

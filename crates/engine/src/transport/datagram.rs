@@ -17,7 +17,7 @@ use podperf_model::error::{Context, Error, Kind, Result};
 use podperf_model::plan::udp::{
     HEADER_BYTES as HEADER, MAX_DATAGRAM_BYTES, MAX_SEGMENTS_PER_SEND, Offload, UdpPlan,
 };
-use podperf_model::plan::{Plan, SocketPlan};
+use podperf_model::plan::{PacingMode, Plan, SocketPlan};
 use podperf_model::result::run::SocketFacts;
 use podperf_sys::datagram::{RecvBatch, SendBatch, drops, path_mtu, set_fragmentation};
 use podperf_sys::socket;
@@ -35,6 +35,10 @@ const SOCKET_TIMEOUT: Duration = Duration::from_millis(20);
 const DATAGRAMS_PER_SENDMMSG: usize = 32;
 /// With a rate to keep, a batch is what falls due in this time, so that bursts stay short.
 const BATCH_TIME: Duration = Duration::from_micros(100);
+/// Where the sender sleeps between batches, so few datagrams share a wake-up.
+const SLEEPING_BATCH_DATAGRAMS: usize = 8;
+/// As long as they fall due in this time; where it sends in bursts, all that do.
+const BURST_TIME: Duration = Duration::from_millis(1);
 /// Memory that one receive call may fill.
 const RECEIVE_BATCH_BYTES: usize = 512 << 10;
 /// Largest buffer that UDP_GRO hands over.
@@ -168,12 +172,16 @@ impl<'a> DatagramSend<'a> {
     ///
     /// # Errors
     /// Datagrams that do not fit the path, and UDP_SEGMENT where it is insisted on.
-    pub fn open(sockets: Vec<&'a Socket>, plan: &UdpPlan) -> Result<(Self, Option<String>)> {
+    pub fn open(
+        sockets: Vec<&'a Socket>,
+        plan: &UdpPlan,
+        pacing: Option<PacingMode>,
+    ) -> Result<(Self, Option<String>)> {
         let size = plan.size();
         if !plan.fragment {
             check_fits(&sockets, size, "-l")?;
         }
-        let count = datagrams_a_batch(plan);
+        let count = datagrams_a_batch(plan, pacing);
         let mut sender = Self {
             sockets,
             batch: Buffer::patterned(count * size)?,
@@ -266,12 +274,20 @@ impl<'a> DatagramSend<'a> {
 /// As many datagrams as one call may carry, or fewer where a rate is to be kept smoothly.
 #[expect(clippy::cast_precision_loss, reason = "a number of datagrams")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-fn datagrams_a_batch(plan: &UdpPlan) -> usize {
+fn datagrams_a_batch(plan: &UdpPlan, pacing: Option<PacingMode>) -> usize {
     let size = plan.size().max(1);
     let max_bytes = (MAX_SEGMENTS_PER_SEND.min(MAX_DATAGRAM_BYTES / size as u64) as usize).max(1);
     let due = plan.bits_per_second.map(|rate| {
-        let datagrams = rate.0 as f64 / 8.0 / size as f64 * BATCH_TIME.as_secs_f64();
-        (datagrams as usize).clamp(1, max_bytes)
+        let within =
+            |time: Duration| (rate.0 as f64 / 8.0 / size as f64 * time.as_secs_f64()) as usize;
+        let datagrams = match pacing {
+            Some(PacingMode::Precise) => within(BATCH_TIME),
+            Some(PacingMode::Burst) => within(BURST_TIME),
+            Some(PacingMode::Sleep) | None => {
+                within(BURST_TIME).min(SLEEPING_BATCH_DATAGRAMS).max(within(BATCH_TIME))
+            }
+        };
+        datagrams.clamp(1, max_bytes)
     });
     match (plan.gso, due) {
         (Offload::On, _) | (Offload::Auto, None) => max_bytes,
@@ -371,26 +387,37 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_what_falls_due_in_a_tenth_of_a_millisecond() {
-        let batch = |bits: Option<u64>, size, gso| {
-            datagrams_a_batch(&UdpPlan {
+    fn a_batch_is_what_falls_due_in_a_short_time() {
+        let batch = |bits: Option<u64>, size, gso, pacing| {
+            let plan = UdpPlan {
                 direction: Direction::Up,
                 datagram_bytes: Some(Bytes(size)),
                 bits_per_second: bits.map(BitRate),
                 gso,
                 gro: Offload::Auto,
                 fragment: false,
-            })
+            };
+            datagrams_a_batch(&plan, pacing)
         };
-        assert_eq!(batch(Some(1_000_000), 1_448, Offload::Auto), 1);
+        let precise = Some(PacingMode::Precise);
+        assert_eq!(batch(Some(1_000_000), 1_448, Offload::Auto, precise), 1);
         // 1 Gbit/s is 86,326 datagrams a second, 8.6 in 100 µs.
-        assert_eq!(batch(Some(1_000_000_000), 1_448, Offload::Auto), 8);
-        assert_eq!(batch(Some(u64::MAX), 1_448, Offload::Auto), 45);
-        assert_eq!(batch(None, 1_448, Offload::Auto), 45);
-        assert_eq!(batch(None, 16, Offload::Auto), 64);
-        assert_eq!(batch(None, 65_507, Offload::Auto), 1);
-        assert_eq!(batch(Some(1_000_000), 1_448, Offload::On), 45);
-        assert_eq!(batch(None, 1_448, Offload::Off), 32);
-        assert_eq!(batch(Some(u64::MAX), 1_448, Offload::Off), 1);
+        assert_eq!(batch(Some(1_000_000_000), 1_448, Offload::Auto, precise), 8);
+        assert_eq!(batch(Some(u64::MAX), 1_448, Offload::Auto, precise), 45);
+        let paced = |bits, pacing| batch(Some(bits), 1_448, Offload::Auto, pacing);
+        let by_mode = |bits| {
+            let modes = [None, Some(PacingMode::Sleep), precise, Some(PacingMode::Burst)];
+            modes.map(|pacing| paced(bits, pacing))
+        };
+        assert_eq!(by_mode(50_000_000), [4, 4, 1, 4]);
+        assert_eq!(by_mode(200_000_000), [8, 8, 1, 17]);
+        assert_eq!(by_mode(2_000_000_000), [17, 17, 17, 45]);
+        let fastest = |size, gso| batch(None, size, gso, None);
+        assert_eq!(fastest(1_448, Offload::Auto), 45);
+        assert_eq!(fastest(16, Offload::Auto), 64);
+        assert_eq!(fastest(65_507, Offload::Auto), 1);
+        assert_eq!(batch(Some(1_000_000), 1_448, Offload::On, None), 45);
+        assert_eq!(fastest(1_448, Offload::Off), 32);
+        assert_eq!(batch(Some(u64::MAX), 1_448, Offload::Off, None), 1);
     }
 }

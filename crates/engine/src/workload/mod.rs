@@ -12,6 +12,7 @@ pub mod multiplex;
 mod pace;
 pub mod rr;
 mod schedule;
+mod send_timer;
 mod sizes;
 pub mod stream;
 pub mod tally;

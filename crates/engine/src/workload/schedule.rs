@@ -12,7 +12,7 @@ use podperf_model::result::end_result::{PacingWire, ScheduleAdherence as Kept};
 
 /// Before a deadline the worker sleeps up to this and then spins: timers wake late by tens of
 /// microseconds.
-pub(super) const SPIN_BEFORE_DUE: Duration = Duration::from_micros(80);
+const SPIN_BEFORE_DUE: Duration = Duration::from_micros(80);
 
 /// The longest sleep before the phase is read again.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(50);

@@ -26,6 +26,7 @@ pub fn plan(workload: Workload, stop_condition: StopCondition, flows: u32) -> Pl
         workload,
         stop_condition,
         strict: false,
+        pacing: None,
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
         stall_timeout: STALL_TIMEOUT,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::workload::gate::Gate;
 use crate::workload::schedule::{self, FlowSchedule, nanoseconds};
+use crate::workload::send_timer::SendTimer;
 use crate::workload::tally::Tally;
 use crate::workload::{Worker, WorkerReport};
 use podperf_model::latency::Latencies;
@@ -63,6 +64,13 @@ impl TransactionStats {
         let gap = of.sent(stamp.sent);
         if let Some(schedule) = &mut self.schedule {
             schedule.sent(gate, stamp.due, stamp.sent, gap);
+        }
+    }
+
+    /// The worker's waits were those of `timer`.
+    pub(in crate::workload) fn paced_by(&mut self, timer: &SendTimer) {
+        if let Some(schedule) = &mut self.schedule {
+            timer.report(&mut schedule.kept);
         }
     }
 

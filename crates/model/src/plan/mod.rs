@@ -13,6 +13,7 @@ mod kept_rate;
 pub mod limits;
 pub mod memory;
 mod methods;
+mod pacing;
 mod permissions;
 mod rr;
 mod rules;
@@ -34,6 +35,7 @@ pub use cpus::{cpu_list, parse_cpus};
 pub use crr::{Close, CrrPlan};
 pub use expect::Expect;
 pub use methods::{ReceiveMethod, SendMethod};
+pub use pacing::PacingMode;
 pub use permissions::{ALLOW_AFFINITY, ALLOW_SPIN, ClientPermissions};
 pub use rr::{Backend, LoadPlan, RrPlan};
 pub use rules::MAX_CPUS;
@@ -57,6 +59,9 @@ pub struct Plan {
     pub workload: Workload,
     /// When the window closes.
     pub stop_condition: StopCondition,
+    /// How sends that have a rate meet their times; absent: by sleeping where that is exact enough.
+    #[serde(default)]
+    pub pacing: Option<PacingMode>,
     /// The first error of a system call ends a flow, also where it would go on.
     #[serde(default)]
     pub strict: bool,

@@ -155,6 +155,10 @@ fn check_wait(option: &str, wait: Wait, plan: &Plan) -> Result<()> {
 
 /// Options of sockets that suit some workloads only.
 fn check_options(plan: &Plan) -> Result<()> {
+    if let Some(pacing) = plan.pacing.filter(|_| !plan.workload.is_scheduled()) {
+        let allowed = "allowed: with a rate to keep (--rate, or udp -b)";
+        return Err(Error::usage("--pacing", pacing.name(), allowed));
+    }
     let refuse = |option, allowed| Err(Error::usage(option, "on", allowed));
     let SocketPlan { cork, no_delay, quick_ack, .. } = plan.socket;
     if cork && plan.workload.transacts() {

@@ -131,6 +131,7 @@ fn process(span: &Span<'_>, sampler_ns: u64) -> Option<ProcessCpu> {
         system: cores(|times| times.system_us),
         max_rss_bytes: last.max_rss_kib.saturating_mul(1024),
         sampler: seconds(sampler_ns) / span.seconds,
+        spun: None,
     })
 }
 

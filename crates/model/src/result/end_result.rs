@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::facts::HostFacts;
 use crate::latency::LatencyWire;
-use crate::plan::{ReceiveMethod, SendMethod};
+use crate::plan::{PacingMode, ReceiveMethod, SendMethod};
 use crate::reading::{Datagrams, Reading};
 use crate::result::placement::PlacementFacts;
 use crate::result::socket::SocketFacts;
@@ -282,6 +282,12 @@ pub struct ScheduleAdherence {
     pub max_lateness_ns: u64,
     /// Due in the window but not completed when it closed: missing from the histogram.
     pub unfinished: u64,
+    /// How the workers met the times; precise where some worker did.
+    #[serde(default)]
+    pub pacing: Option<PacingMode>,
+    /// Time that all workers waited awake inside the window, in nanoseconds.
+    #[serde(default)]
+    pub spun_ns: u64,
 }
 
 impl ScheduleAdherence {
@@ -293,6 +299,11 @@ impl ScheduleAdherence {
             late: self.late.saturating_add(other.late),
             max_lateness_ns: self.max_lateness_ns.max(other.max_lateness_ns),
             unfinished: self.unfinished.saturating_add(other.unfinished),
+            pacing: [self.pacing, other.pacing]
+                .into_iter()
+                .find(|pacing| *pacing == Some(PacingMode::Precise))
+                .unwrap_or(self.pacing.or(other.pacing)),
+            spun_ns: self.spun_ns.saturating_add(other.spun_ns),
         }
     }
 }

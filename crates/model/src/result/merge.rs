@@ -217,7 +217,15 @@ fn connections(spans: &EndSpans<'_>, end_results: &EndResults<'_>) -> Option<Con
 
 fn cpu_of(end_result: Option<&EndResult>, work: cpu::WorkDone) -> Option<Cpu> {
     let end_result = end_result?;
-    cpu::usage(&end_result.readings, work, end_result.facts.host.proc_filtered == Some(true))
+    let filtered = end_result.facts.host.proc_filtered == Some(true);
+    let mut usage = cpu::usage(&end_result.readings, work, filtered)?;
+    let schedule = end_result.report.as_ref().and_then(|report| report.schedule);
+    if let (Some(process), Some(kept)) = (&mut usage.process, schedule) {
+        let window = Span::over(&end_result.readings).map(|span| span.seconds);
+        process.spun =
+            window.filter(|_| kept.pacing.is_some()).map(|all| seconds(kept.spun_ns) / all);
+    }
+    Some(usage)
 }
 
 /// What the histogram counted; while there is none, what the client's workers had tallied.

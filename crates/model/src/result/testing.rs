@@ -39,6 +39,7 @@ pub fn stream_plan() -> Plan {
         }),
         stop_condition: StopCondition::Time { window: Duration::from_secs(2) },
         strict: false,
+        pacing: None,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         stall_timeout: STALL_TIMEOUT,
@@ -290,8 +291,12 @@ pub fn open_loop_input(rate: f64) -> Input {
     }
     let report = input.client.as_mut().unwrap().report.as_mut().unwrap();
     report.service_time = report.latency.clone();
-    report.schedule =
-        Some(ScheduleAdherence { due: 2_000, late: 3, max_lateness_ns: 250_000, unfinished: 0 });
+    report.schedule = Some(ScheduleAdherence {
+        due: 2_000,
+        late: 3,
+        max_lateness_ns: 250_000,
+        ..ScheduleAdherence::default()
+    });
     input
 }
 

@@ -150,6 +150,7 @@ pub(super) fn schedule(
         late: kept.late,
         max_lateness_ns: kept.max_lateness_ns,
         unfinished: kept.unfinished,
+        pacing: kept.pacing,
         datagrams_per_send: reports().filter_map(|report| report.datagrams?.per_send).max(),
         lateness: all("lateness histogram", pacing().map(|own| &own.lateness).collect()),
         inter_send: all("inter-send histogram", pacing().map(|own| &own.inter_send).collect()),

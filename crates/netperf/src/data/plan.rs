@@ -21,6 +21,7 @@ pub(super) fn of(job: &Job) -> Plan {
         stop_condition: extent(job),
         // No text of netperf has a place for errors that were outlived, but it rides ICMP out.
         strict: !job.shape.direction.transacts(),
+        pacing: None,
         warm_up: Duration::ZERO,
         interval: Duration::from_secs(1),
         stall_timeout: plan::STALL_TIMEOUT,

@@ -136,7 +136,7 @@ fn distribution(name: &str, latency: &Latency) -> Vec<String> {
 pub(super) fn cpu(run: &Run) -> Option<String> {
     let rr = run.plan.workload.transacts();
     let ends = run.cpu.named().into_iter();
-    let rows: Vec<Vec<String>> =
+    let mut rows: Vec<Vec<String>> =
         ends.filter_map(|(end, cpu)| Some(cpu_row(end, cpu.as_ref()?, rr))).collect();
     let cost = if rr { "CPU µs per\ntransaction" } else { "busy cores\nper Gbit/s" };
     let header = [
@@ -153,7 +153,14 @@ pub(super) fn cpu(run: &Run) -> Option<String> {
         "process\nuser cores",
         "process\nsystem cores",
         cost,
+        "of it spun\ncores",
     ];
+    // Only where there were times to wait for.
+    let spun = rows.iter().any(|row| row.last().is_some_and(|cell| !cell.is_empty()));
+    let header = if spun { &header[..] } else { &header[..header.len() - 1] };
+    if !spun {
+        rows.iter_mut().for_each(|row| _ = row.pop());
+    }
     (!rows.is_empty()).then(|| figures(&header, &rows))
 }
 
@@ -174,5 +181,6 @@ fn cpu_row(end: &str, cpu: &Cpu, rr: bool) -> Vec<String> {
         maybe(process.map(|process| process.user), 3),
         maybe(process.map(|process| process.system), 3),
         if rr { maybe(cpu.us_per_transaction, 2) } else { maybe(cpu.cores_per_gbit, 4) },
+        process.and_then(|process| process.spun).map_or_else(String::new, |spun| number(spun, 3)),
     ]
 }

@@ -10,7 +10,8 @@ use super::{Backoff, BrokenConnection, ConnectionSetup, CrrStats, call, open_tri
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::Connector;
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{FlowSchedule, wait_until};
+use crate::workload::schedule::FlowSchedule;
+use crate::workload::send_timer::SendTimer;
 use crate::workload::sizes::Sizes;
 use crate::workload::transactions::{Stamp, first_step};
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
@@ -73,9 +74,11 @@ impl BlockingClient<'_> {
     fn open_loop(&mut self, rate: f64) -> Result<(), FlowFailure> {
         let gate = self.worker.gate();
         let mut schedule = FlowSchedule::of(self.worker, rate, 0);
+        let flows = f64::from(self.worker.shared.plan.flows);
+        let mut timer = SendTimer::of(self.worker, rate / flows);
         let mut left = self.worker.budget(0);
         while left > 0 {
-            let Some(now) = wait_until(gate, schedule.next()) else { break };
+            let Some(now) = timer.wait_until(gate, schedule.next()) else { break };
             let stamp = Stamp { due: schedule.take(), sent: now };
             self.stats.transactions.sent(gate, &mut schedule, stamp);
             self.transact(stamp)?;
@@ -85,6 +88,7 @@ impl BlockingClient<'_> {
             left -= 1;
         }
         self.stats.transactions.owed(gate, &schedule);
+        self.stats.transactions.paced_by(&timer);
         Ok(())
     }
 

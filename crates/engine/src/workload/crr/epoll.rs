@@ -12,7 +12,8 @@ use super::{Backoff, BrokenConnection, ConnectionSetup, CrrStats, open_trial_soc
 use crate::transport::buffer::Buffer;
 use crate::transport::short_lived::{Connector, not_yet};
 use crate::workload::multiplex::{self, Interest, Multiplex};
-use crate::workload::schedule::{FlowSchedule, SPIN_BEFORE_DUE};
+use crate::workload::schedule::FlowSchedule;
+use crate::workload::send_timer::SendTimer;
 use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, first_step};
@@ -62,6 +63,7 @@ pub(super) fn request(
         flows: client_flows.collect(),
         due: BinaryHeap::with_capacity(flows),
         open: flows,
+        timer: SendTimer::of_all(worker, plan.rate_per_second),
         stats,
     };
     client.start();
@@ -113,6 +115,7 @@ struct ClientLoop<'a> {
     /// Flows without a connection, by the time at which they open one.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     open: usize,
+    timer: SendTimer,
     stats: CrrStats<'a>,
 }
 
@@ -149,13 +152,11 @@ impl ClientLoop<'_> {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
             if due > now {
-                let left = due - now;
-                if left > SPIN_BEFORE_DUE {
-                    self.multiplex
-                        .wake_in(left - SPIN_BEFORE_DUE)
-                        .map_err(FlowFailure::of("timer for"))?;
-                }
-                return Ok(left <= SPIN_BEFORE_DUE);
+                let Some(sleep) = self.timer.before(self.worker.gate(), now, due) else {
+                    return Ok(true);
+                };
+                self.multiplex.wake_in(sleep).map_err(FlowFailure::of("timer for"))?;
+                return Ok(false);
             }
             self.due.pop();
             let own = &mut self.flows[flow];
@@ -294,6 +295,7 @@ impl ClientLoop<'_> {
         for schedule in self.flows.iter().filter_map(|own| own.schedule.as_ref()) {
             self.stats.transactions.owed(gate, schedule);
         }
+        self.stats.transactions.paced_by(&self.timer);
         self.stats.report()
     }
 }

@@ -7,7 +7,8 @@ use socket2::Socket;
 
 use crate::transport::buffer::Buffer;
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{FlowSchedule, wait_until};
+use crate::workload::schedule::FlowSchedule;
+use crate::workload::send_timer::SendTimer;
 use crate::workload::sizes::Sizes;
 use crate::workload::tally::Tally;
 use crate::workload::transactions::{Stamp, TransactionStats, first_step};
@@ -70,9 +71,10 @@ fn open_loop(
 ) -> Result<(), FlowFailure> {
     let gate = worker.gate();
     let mut schedule = FlowSchedule::of(worker, rate, 0);
+    let mut timer = SendTimer::of(worker, rate / f64::from(worker.shared.plan.flows));
     let mut left = worker.budget(0);
     while left > 0 {
-        let Some(now) = wait_until(gate, schedule.next()) else { break };
+        let Some(now) = timer.wait_until(gate, schedule.next()) else { break };
         let stamp = Stamp { due: schedule.take(), sent: now };
         stats.sent(gate, &mut schedule, stamp);
         flow.send()?;
@@ -86,6 +88,7 @@ fn open_loop(
         left -= 1;
     }
     stats.owed(gate, &schedule);
+    stats.paced_by(&timer);
     Ok(())
 }
 

@@ -10,7 +10,8 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use crate::workload::pace::Bursts;
-use crate::workload::schedule::{FlowSchedule, SPIN_BEFORE_DUE};
+use crate::workload::schedule::FlowSchedule;
+use crate::workload::send_timer::SendTimer;
 use crate::workload::sizes::{MAX_CALL_BYTES, Sizes};
 use crate::workload::transactions::{Stamp, TransactionStats, first_step};
 use crate::workload::unfinished::UnfinishedFlows;
@@ -206,7 +207,8 @@ pub(super) fn request<W: FlowIo>(
         .collect();
     let flows = OpenFlows::new(worker, io);
     let due = BinaryHeap::new();
-    let mut requester = Requester { flows, requests, stats, due, request: sizes.request };
+    let timer = SendTimer::of_all(worker, plan.rate_per_second);
+    let mut requester = Requester { flows, requests, stats, due, timer, request: sizes.request };
     requester.start(plan.burst);
     if let Err(failure) = requester.run() {
         worker.ended(0, Err(failure));
@@ -237,6 +239,7 @@ struct Requester<'a, W> {
     stats: TransactionStats,
     /// Requests that may not go out yet, by the time they are due.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
+    timer: SendTimer,
     request: usize,
 }
 
@@ -283,10 +286,8 @@ impl<W: FlowIo> Requester<'_, W> {
         while let Some(&Reverse((due, flow))) = self.due.peek() {
             let now = Instant::now();
             if due > now {
-                return match (due - now).checked_sub(SPIN_BEFORE_DUE) {
-                    Some(left) if !left.is_zero() => WaitMode::Sleep(Some(left)),
-                    _ => WaitMode::Poll,
-                };
+                let sleep = self.timer.before(self.flows.worker.gate(), now, due);
+                return sleep.map_or(WaitMode::Poll, |sleep| WaitMode::Sleep(Some(sleep)));
             }
             self.due.pop();
             if !self.flows.open.has(flow) || self.flows.worker.gate().stopped() {
@@ -366,6 +367,7 @@ impl<W: FlowIo> Requester<'_, W> {
                 self.stats.owed(gate, schedule);
             }
         }
+        self.stats.paced_by(&self.timer);
         self.stats.report()
     }
 }

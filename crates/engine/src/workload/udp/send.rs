@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::{is_transient, send_end_markers};
 use crate::transport::datagram::{DatagramSend, Header};
-use crate::workload::schedule::{self, FlowSchedule, nanoseconds, wait_until};
+use crate::workload::schedule::{self, FlowSchedule, nanoseconds};
+use crate::workload::send_timer::SendTimer;
 use crate::workload::tally::Tally;
 use crate::workload::transient::TransientLog;
 use crate::workload::{FlowFailure, Worker, WorkerReady, WorkerReport};
@@ -63,7 +64,7 @@ pub(super) fn run(worker: &Worker<'_>, plan: &UdpPlan) -> WorkerReport {
 }
 
 fn prepare<'a>(worker: &Worker<'a>, plan: &UdpPlan) -> Result<(DatagramSend<'a>, WorkerReady)> {
-    let (sender, fallback) = DatagramSend::open(worker.sockets(), plan)?;
+    let (sender, fallback) = DatagramSend::open(worker.sockets(), plan, worker.shared.plan.pacing)?;
     // However many flows: a datagram hardly ever waits for room.
     Ok((sender, WorkerReady { fallback, ..WorkerReady::by(Multiplexing::Blocking) }))
 }
@@ -105,6 +106,8 @@ impl DatagramSender<'_> {
     fn paced(&mut self, batches: f64) -> schedule::ScheduleStats {
         let (worker, gate) = (self.worker, self.worker.gate());
         let mut report = schedule::ScheduleStats::default();
+        let share = float(self.flows.len() as u64) / f64::from(worker.shared.plan.flows);
+        let mut timer = SendTimer::of(worker, batches * share);
         let mut schedules: Vec<FlowSchedule> =
             (0..self.flows.len()).map(|flow| FlowSchedule::of(worker, batches, flow)).collect();
         let mut due: BinaryHeap<Reverse<(Instant, usize)>> = schedules
@@ -113,7 +116,7 @@ impl DatagramSender<'_> {
             .map(|(flow, schedule)| Reverse((schedule.next(), flow)))
             .collect();
         while let Some(Reverse((at, flow))) = due.pop() {
-            let Some(now) = wait_until(gate, at) else { break };
+            let Some(now) = timer.wait_until(gate, at) else { break };
             let schedule = &mut schedules[flow];
             schedule.take();
             report.sent(gate, at, now, schedule.sent(now));
@@ -125,6 +128,7 @@ impl DatagramSender<'_> {
             }
         }
         schedules.iter().for_each(|schedule| report.owed(schedule, gate));
+        timer.report(&mut report.kept);
         report
     }
 

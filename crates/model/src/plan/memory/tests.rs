@@ -17,6 +17,7 @@ fn plan(workload: impl Into<Workload>, flows: u32) -> Plan {
         workload: workload.into(),
         stop_condition: StopCondition::Time { window: Duration::from_secs(10) },
         strict: false,
+        pacing: None,
         warm_up: Duration::from_secs(1),
         interval: Duration::from_secs(1),
         stall_timeout: STALL_TIMEOUT,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::PacingMode;
+
 /// A latency distribution, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -54,6 +56,9 @@ pub struct ScheduleFacts {
     /// Due in the window but, when it closed, not answered (requests) or not sent (datagrams):
     /// missing from the histograms.
     pub unfinished: u64,
+    /// How the sends met their times; `precise` where some worker's did. Null: not reported.
+    #[serde(default)]
+    pub pacing: Option<PacingMode>,
     /// Datagrams of one send, where the schedule is one of datagrams; null: of requests.
     pub datagrams_per_send: Option<u32>,
     /// By how much each send of the window was late; null: not reported.

@@ -91,6 +91,10 @@ pub struct ProcessCpu {
     /// Of this, the sampler's own cost.
     #[serde(rename = "sampler_cores")]
     pub sampler: f64,
+    /// Of this, what workers waited awake for the times of their sends; null: there were no such
+    /// times.
+    #[serde(rename = "spun_cores", default)]
+    pub spun: Option<f64>,
 }
 
 /// The cgroup's CPU over the window.

@@ -71,8 +71,9 @@ pub fn udp_input() -> Input {
         (0..1_000).for_each(|number| latencies.record(ns[number % ns.len()]));
         latencies.to_wire()
     };
+    let none = ScheduleAdherence::default();
     from.schedule =
-        Some(ScheduleAdherence { due: 1_000, late: 1, max_lateness_ns: 90_000, unfinished: 0 });
+        Some(ScheduleAdherence { due: 1_000, late: 1, max_lateness_ns: 90_000, ..none });
     from.pacing = Some(PacingWire {
         lateness: times(&[1_000, 3_000]),
         inter_send: times(&[999_000, 1_001_000]),

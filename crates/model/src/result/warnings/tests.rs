@@ -208,8 +208,14 @@ const STREAMS: &[(&str, &str, Change)] = &[
 ];
 
 /// Late sends, of which none was left over.
-const LATE: ScheduleAdherence =
-    ScheduleAdherence { due: 2_000, late: 30, max_lateness_ns: 4_000_000, unfinished: 0 };
+const LATE: ScheduleAdherence = ScheduleAdherence {
+    due: 2_000,
+    late: 30,
+    max_lateness_ns: 4_000_000,
+    unfinished: 0,
+    pacing: None,
+    spun_ns: 0,
+};
 
 const TRANSACTIONS: &[(&str, &str, Change)] = &[
     ("few_samples", "only 999 transactions", |input| {

@@ -1,6 +1,7 @@
 //! Warnings that judge by what happened to packets: offloads, the place of losses, messages that
 //! came late; and machines that both ends share.
 
+use super::LATE;
 use crate::facts::DeviceFacts;
 use crate::reading::DevicePackets;
 use crate::result::end_result::{DatagramUse, EndResult, ScheduleAdherence};
@@ -119,8 +120,13 @@ fn advice_fits_the_place_where_most_was_lost() {
 #[test]
 fn a_rate_that_was_not_kept_is_told_as_that() {
     let mut input = open_loop_input(1_000.0);
-    input.client.as_mut().unwrap().report.as_mut().unwrap().schedule =
-        Some(ScheduleAdherence { due: 2_000, late: 300, unfinished: 200, max_lateness_ns: 1 });
+    input.client.as_mut().unwrap().report.as_mut().unwrap().schedule = Some(ScheduleAdherence {
+        due: 2_000,
+        late: 300,
+        unfinished: 200,
+        max_lateness_ns: 1,
+        ..LATE
+    });
     let warnings = merge(input).warnings;
     let late = warnings.iter().find(|one| one.code == "schedule_late").unwrap();
     assert!(late.text.ends_with("the client did not keep the rate"), "{}", late.text);
