@@ -5,7 +5,6 @@ Enters: nothing. Leaves: ROWS. Words of a command line are those behind the serv
 podperf's the first is the workload. A text instead of words says why a tool cannot be asked.
 """
 
-import argparse
 from dataclasses import dataclass
 
 import bad_path_net
@@ -127,12 +126,3 @@ ROWS = (
 )
 BY_NAME = {row.name: row for row in ROWS}
 HEADER = ["report", "condition", "iperf3", "netperf", "podperf"]
-
-
-def names(text):
-    """A parser of rows' names."""
-    words = text.split(",")
-    unknown = [word for word in words if word not in BY_NAME]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r}: one of {', '.join(BY_NAME)}")
-    return tuple(dict.fromkeys(words))

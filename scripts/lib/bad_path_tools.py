@@ -3,7 +3,6 @@
 Enters: what is to be run, and what a tool has printed. Leaves: words of a command line; a few words.
 """
 
-import argparse
 import json
 import re
 
@@ -124,12 +123,3 @@ def interim(name, done):
     if not rates:
         return "none"
     return f"{len(rates)} interim results from {min(rates):.1f} to {max(rates):.1f} Mbit/s"
-
-
-def names(text):
-    """A parser of tools' names."""
-    words = text.split(",")
-    for word in words:
-        if word not in TOOLS:
-            raise argparse.ArgumentTypeError(f"{word!r}: one of {', '.join(TOOLS)}")
-    return tuple(dict.fromkeys(words))

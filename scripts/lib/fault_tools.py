@@ -230,13 +230,16 @@ def default_podperf(root):
     return str(Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "release" / "podperf")
 
 
-def names(text):
-    """A parser of tools' names."""
-    words = text.split(",")
-    for word in words:
-        if word not in TOOLS:
-            raise argparse.ArgumentTypeError(f"{word!r}: one of {', '.join(TOOLS)}")
-    return tuple(dict.fromkeys(words))
+def some_of(known):
+    """A parser of names out of those, with commas between."""
+    def parse(text):
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word!r}: one of {', '.join(known)}")
+        return tuple(dict.fromkeys(words))
+
+    return parse
 
 
 def find(wanted, podperf, directory, root):
