@@ -3,6 +3,7 @@ themselves."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -40,6 +41,15 @@ class Rows(unittest.TestCase):
                 for tool in bad_path_tools.TOOLS:
                     self.assertTrue(row.words(tool))
                 self.assertIsInstance(row.podperf, list)
+
+    def test_the_document_has_them_and_podperf_ended_on_each(self):
+        text = (ROOT / "docs" / "RELIABILITY.md").read_text(encoding="utf-8")
+        part = text.partition(f"\n{bad_path_doc.TITLE}\n")[2].partition("\n## ")[0]
+        lines = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", part, re.M)
+        self.assertEqual([line[:2] for line in lines if line[0] not in ("report", "---")],
+                         [(row.reports, row.condition) for row in bad_path_rows.ROWS])
+        for *_, podperf in lines[2:]:
+            self.assertRegex(podperf, r"^exit \d+: .")
 
 
 class Told(unittest.TestCase):
