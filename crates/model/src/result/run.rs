@@ -41,8 +41,7 @@ pub struct Run {
     /// What stands between the ends, by what both see of the control connection; null: the server
     /// did not say what it sees.
     pub between: Option<Between>,
-    /// Sizes of packets that get through, where a run that failed asked for a probe; null: there
-    /// was none.
+    /// Sizes of packets that get through, by a probe after a run that broke off; null: none.
     pub path_mtu: Option<PathMtu>,
     /// Other sessions that ran on the server between this run's start and its end; null: not told.
     pub other_sessions: Option<u32>,

@@ -47,8 +47,8 @@ pub(super) fn acknowledged(sockets: &[Socket]) -> u64 {
     infos(sockets).map(|info| info.bytes_acked).fold(0, u64::wrapping_add)
 }
 
-/// What [`acknowledged`] will be when everything has arrived that was handed over so far. The SYN of
-/// a client counts as acknowledged.
+/// What [`acknowledged`] will be when everything has arrived that was handed over so far. The SYN
+/// of a client counts as acknowledged.
 pub(super) fn handed_over(sockets: &[Socket]) -> u64 {
     let of = |info: RawTcpInfo| {
         let sent = info.bytes_sent.saturating_sub(info.bytes_retrans);

@@ -38,7 +38,7 @@ const TIMESTAMP_BYTES: u32 = 12;
 
 /// Which way a probe's segment goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum ProbeWay {
     Up,
     Down,
 }
@@ -55,7 +55,7 @@ enum Fate {
 
 /// One connection with one segment.
 struct Probe {
-    way: Way,
+    way: ProbeWay,
     bytes: u32,
     stream: TcpStream,
     /// When it was sent; absent: the connection is not open yet.
@@ -65,7 +65,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn open(to: &PathEnds, way: Way, bytes: u32) -> Option<Self> {
+    fn open(to: &PathEnds, way: ProbeWay, bytes: u32) -> Option<Self> {
         let socket = dial::open(to.peer, to.bind, false).ok()?;
         socket.set_nonblocking(true).ok()?;
         // Nothing of it goes on when it is dropped, here or there.
@@ -95,16 +95,16 @@ impl Probe {
             return;
         }
         match self.way {
-            Way::Up if acknowledged(&info, self.bytes.into()) => self.fate = Fate::Passed,
-            Way::Up => {}
-            Way::Down => self.receive(),
+            ProbeWay::Up if acknowledged(&info, self.bytes.into()) => self.fate = Fate::Passed,
+            ProbeWay::Up => {}
+            ProbeWay::Down => self.receive(),
         }
     }
 
     fn send(&mut self) -> bool {
-        let answer_bytes = if self.way == Way::Down { self.bytes } else { 0 };
+        let answer_bytes = if self.way == ProbeWay::Down { self.bytes } else { 0 };
         let mut segment = Preamble::Probe { answer_bytes }.encode().to_vec();
-        if self.way == Way::Up {
+        if self.way == ProbeWay::Up {
             segment.resize(self.bytes as usize, 0);
         }
         self.stream.write(&segment).is_ok_and(|count| count == segment.len())
@@ -128,7 +128,7 @@ impl Probe {
     fn is_lost(&self, end: Instant) -> bool {
         let enough = |sent: Instant| end.saturating_duration_since(sent) > ROUND_TIMEOUT * 3 / 4;
         // The server has got the question of one that waits for its answer.
-        let asked = self.way == Way::Up
+        let asked = self.way == ProbeWay::Up
             || tcp_info(self.stream.as_fd())
                 .is_ok_and(|info| acknowledged(&info, LENGTH_BYTES as u64));
         self.fate == Fate::Pending && self.sent.is_some_and(enough) && asked
@@ -158,7 +158,7 @@ struct Bounds {
 impl Bounds {
     /// Takes what became of the probes of a round. The largest that passed shows that all smaller
     /// ones do.
-    fn narrow(&mut self, probes: &[Probe], way: Way, end: Instant) {
+    fn narrow(&mut self, probes: &[Probe], way: ProbeWay, end: Instant) {
         let own = || probes.iter().filter(|probe| probe.way == way);
         let passed = own().filter(|probe| probe.fate == Fate::Passed).map(|probe| probe.bytes);
         self.passed = self.passed.max(passed.max());
@@ -195,7 +195,7 @@ pub(super) fn probe(to: PathEnds) -> Option<PathMtu> {
     let full = info.snd_mss.min(MAX_PROBE_BYTES);
     let mut sizes = vec![full; FULL_SEGMENTS];
     sizes.push(SMALL_BYTES);
-    let mut ways = [(Way::Up, Bounds::default()), (Way::Down, Bounds::default())];
+    let mut ways = [(ProbeWay::Up, Bounds::default()), (ProbeWay::Down, Bounds::default())];
     let mut wanted = [sizes.clone(), sizes];
     for _ in 0..=MAX_ROUNDS {
         let all = ways.iter().zip(&wanted).flat_map(|((way, _), sizes)| {
