@@ -75,6 +75,23 @@ fn a_path_that_swallows_full_segments_measures_nothing() {
 }
 
 #[test]
+fn a_path_that_swallows_fragments_measures_nothing() {
+    let test = "a_path_that_swallows_fragments_measures_nothing";
+    if !root(test) || !nft(test) {
+        return;
+    }
+    let hosts = TwoHosts::up("sf");
+    let path = Path::hosts(&hosts);
+    let _hole = BlackHole::of_fragments(&hosts.place("hostB"));
+    let kinds = ["udp --fragment -l 4000 -b 5M", "udp --rr --fragment --request 4000"];
+    for (options, client) in start(&path, &kinds, "-t 1.5 -O 0.1") {
+        assert_told(&options, &client.wait(LIMIT), 3, "nothing_received");
+    }
+    let whole = path.start("udp --fragment -l 1400 -b 5M -t 0.5 -O 0.1").wait(LIMIT);
+    assert_eq!(whole.status, 0, "{whole:#?}");
+}
+
+#[test]
 fn a_path_that_breaks_off_in_mid_run_is_told_whatever_runs() {
     let test = "a_path_that_breaks_off_in_mid_run_is_told_whatever_runs";
     if !root(test) || !nft(test) {
