@@ -4,14 +4,18 @@ use crate::error::{Code, Error, Kind};
 use crate::result::run::{Run, Status};
 
 impl Run {
-    /// Something of what was to be measured was: bytes came, or transactions were completed.
+    /// Something was measured. A run that stood still without anything received has its figures,
+    /// and measured nothing.
     #[must_use]
     pub fn is_measured(&self) -> bool {
-        let nothing =
-            |error: &Error| error.code == Code::NothingReceived && error.kind == Kind::Unmeasured;
-        let transactions = self.transactions.as_ref().is_some_and(|all| all.count > 0);
-        let bytes = self.throughput.as_ref().is_some_and(|all| all.bytes_received > 0);
-        (bytes || transactions) && !self.errors.iter().any(nothing)
+        let transactions = self.transactions.as_ref().map_or(0, |all| all.count);
+        let bytes = self.throughput.as_ref().map(|all| all.bytes_received);
+        let nothing_came = |error: &Error| match error.code {
+            Code::NothingReceived => error.kind == Kind::Unmeasured,
+            Code::Stalled => transactions == 0 && bytes == Some(0),
+            _ => false,
+        };
+        bytes.is_some() && !self.errors.iter().any(nothing_came)
     }
 
     /// The error that says that the run stood still; who finds out why adds it there.
