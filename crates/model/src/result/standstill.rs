@@ -50,7 +50,8 @@ pub(super) fn standstill<'a>(
     let of_run = |way: &Way<'_>| way.ids.iter().any(|id| measured.contains(id));
     let nothing = ways.iter().zip(&empty).all(|(way, empty)| *empty || !of_run(way));
     for (way, empty) in ways.iter().zip(empty) {
-        if empty {
+        // One of two ways may have had no turn in a short window.
+        if empty && (nothing || way.window_seconds() >= MIN_SILENCE_SECONDS) {
             let kind = if nothing { Kind::Unmeasured } else { Kind::Incomplete };
             found.push(way.nothing_in_window(kind));
         } else if let StopCondition::Time { .. } = spans.plan.stop_condition {
@@ -99,7 +100,26 @@ impl Way<'_> {
     fn is_empty(&self) -> bool {
         let Some(span) = self.spans.end(self.receiver) else { return false };
         let mut flows = self.ids.iter().filter_map(|id| span.flow(*id)).peekable();
-        flows.peek().is_some() && flows.all(|(first, last)| self.steps(first, last).0 == 0)
+        flows.peek().is_some()
+            && flows
+                .all(|(first, last)| self.steps(first, last).0 == 0 && !self.arrives(first, last))
+            && !self.came_after()
+    }
+
+    /// The kernel has received what the program has not taken yet. Of transactions that tells
+    /// nothing.
+    fn arrives(&self, first: &FlowCounters, last: &FlowCounters) -> bool {
+        let kernel = first.tcp.zip(last.tcp);
+        !self.transacts()
+            && kernel.is_some_and(|(first, last)| last.bytes_received > first.bytes_received)
+    }
+
+    /// A window that ends by a count may close before the last payload is there.
+    fn came_after(&self) -> bool {
+        let by_time = matches!(self.spans.plan.stop_condition, StopCondition::Time { .. });
+        let report = self.end_results.report(self.receiver).filter(|_| !by_time);
+        let mut flows = report.into_iter().flat_map(|report| &report.flows);
+        flows.any(|flow| self.ids.contains(&flow.id) && flow.bytes_received > 0)
     }
 
     fn nothing_in_window(&self, kind: Kind) -> Error {
@@ -164,6 +184,7 @@ impl Way<'_> {
         let (Some(first), Some(last)) = (flow(first, id), flow(last, id)) else { return false };
         let sends = !self.spans.paired() && last.bytes_sent > first.bytes_sent;
         !sends
+            && !self.arrives(first, last)
             && last.bytes_received <= first.bytes_received
             && last.transactions <= first.transactions
     }

@@ -11,11 +11,14 @@ use crate::units::{BitRate, Bytes};
 fn stand_still(input: &mut Input, flow: usize, from: usize) {
     for end in [&mut input.client, &mut input.server] {
         let readings = &mut end.as_mut().unwrap().readings;
-        let FlowCounters { bytes_received, transactions, bytes_sent, .. } =
+        let FlowCounters { bytes_received, transactions, bytes_sent, tcp, .. } =
             readings[from].flows[flow].clone();
         for reading in &mut readings[from..] {
             let own = &mut reading.flows[flow];
             (own.bytes_received, own.transactions) = (bytes_received, transactions);
+            if let Some((own, tcp)) = own.tcp.as_mut().zip(tcp) {
+                own.bytes_received = tcp.bytes_received;
+            }
             own.bytes_sent = if from == 0 { own.bytes_sent } else { bytes_sent };
         }
     }
