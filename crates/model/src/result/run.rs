@@ -15,8 +15,7 @@ use crate::plan::{FlowRole, Plan, Role};
 use crate::reading::TcpInfo;
 
 pub use crate::result::placement::{Multiplexing, PlacementFacts};
-pub use crate::result::socket::SocketFacts;
-pub use crate::result::transient::TransientError;
+pub use crate::result::{socket::SocketFacts, transient::TransientError};
 pub use between::{Between, Intermediary, PacketSizes, PathMtu, SeenAddresses};
 pub use latency::{Latency, ScheduleFacts};
 pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
