@@ -302,7 +302,7 @@ impl ScheduleAdherence {
             pacing: [self.pacing, other.pacing]
                 .into_iter()
                 .find(|pacing| *pacing == Some(PacingMode::Precise))
-                .unwrap_or(self.pacing.or(other.pacing)),
+                .unwrap_or_else(|| self.pacing.or(other.pacing)),
             spun_ns: self.spun_ns.saturating_add(other.spun_ns),
         }
     }

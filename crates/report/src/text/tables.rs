@@ -161,7 +161,7 @@ pub(super) fn cpu(run: &Run) -> Option<String> {
     if !spun {
         rows.iter_mut().for_each(|row| _ = row.pop());
     }
-    (!rows.is_empty()).then(|| figures(&header, &rows))
+    (!rows.is_empty()).then(|| figures(header, &rows))
 }
 
 fn cpu_row(end: &str, cpu: &Cpu, rr: bool) -> Vec<String> {
