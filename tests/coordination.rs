@@ -265,7 +265,7 @@ fn a_signal_to_the_coordinator_ends_the_step_and_keeps_what_there_is() {
     let server = Server::start(&[]);
     let steps: [(&str, &[&str]); 3] = [("brief", &["a"]), ("long", &["a"]), ("long", &["a"])];
     for (signal, status, name) in
-        [(Signal::SIGTERM, 143, "SIGTERM"), (Signal::SIGINT, 130, "SIGINT")]
+        [(Signal::SIGTERM, 143, "SIGTERM or SIGHUP"), (Signal::SIGINT, 130, "SIGINT")]
     {
         let coordinator = Coordinator::start(&schedule(&["a"], &steps, 60), &[], None);
         let target = server.target();

@@ -300,7 +300,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("stream h -l 0", "'0 B' for '--length'", "allowed: 1 B to 64 MiB"),
         ("stream h -l 1G", "'1 GiB' for '--length'", "allowed: 1 B to 64 MiB"),
         ("stream h -n 0", "'0 B' for '--bytes'", "allowed: at least 1 B"),
-        ("stream h -i 0", "'0s' for '--interval'", "allowed: 10ms to 7days"),
+        ("stream h -i 9ms", "'9ms' for '--interval'", "allowed: 0 (none), 10ms to 7days"),
         ("stream h -w 0", "'0 B' for '--window'", "allowed: 1 B to 1073741823 B"),
         ("stream h -M 87", "'87' for '--mss'", "allowed: 88 to 32767"),
         ("stream h -b 0", "'0 bit/s' for '--bitrate'", "allowed: at least 8 bit/s"),

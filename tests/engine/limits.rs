@@ -82,7 +82,7 @@ fn a_client_that_ignores_the_rules_is_refused_by_the_server_all_the_same() {
         ("/stop_condition/window_seconds", json!(1e12), "--time"),
         ("/stop_condition/window_seconds", json!(0.0), "--time"),
         ("/warm_up_seconds", json!(1e12), "--omit"),
-        ("/interval_seconds", json!(0.0), "--interval"),
+        ("/interval_seconds", json!(1e-6), "--interval"),
         ("/server/workers", json!(0), "--server-workers"),
         ("/server/workers", json!(u32::MAX), "--server-workers"),
         ("/server/pin", json!({"list": [4_000_000_000_u32]}), "--server-pin"),

@@ -79,7 +79,9 @@ impl RequestSource for NumberedRequests {
         (now.saturating_duration_since(self.flows[flow].sent) >= timeout).then_some(1)
     }
 
-    fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
+    /// Says so first, so that a window that ends by a count has no idle tail.
+    fn end(worker: &Worker<'_>, flows: &[usize]) {
+        flows.iter().for_each(|&flow| worker.ended(flow, Ok(())));
         send_end_markers(worker, flows);
     }
 }

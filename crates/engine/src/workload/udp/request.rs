@@ -24,8 +24,8 @@ pub(super) trait RequestSource {
     /// How many transactions of a flow are lost, because nothing came for the timeout.
     fn late(&mut self, flow: usize, now: Instant, timeout: Duration) -> Option<u64>;
 
-    /// Sends end markers on each of the flows.
-    fn send_end_markers(worker: &Worker<'_>, flows: &[usize]);
+    /// Sends end markers on each of the flows and says that they have ended.
+    fn end(worker: &Worker<'_>, flows: &[usize]);
 }
 
 /// A worker's flows, as far as it does not matter what they ask.
@@ -73,9 +73,7 @@ pub(super) fn run<A: RequestSource>(
     // A flow that failed has ended already.
     let whole: Vec<usize> =
         (0..flows.open.len()).filter(|flow| !flows.failed.contains(flow)).collect();
-    // First, so that a window that ends by a count has no idle tail.
-    whole.iter().for_each(|&flow| worker.ended(flow, Ok(())));
-    A::send_end_markers(worker, &whole);
+    A::end(worker, &whole);
     WorkerReport {
         lost_transactions: Some(flows.lost),
         transient_errors: flows.transients.into_counts(),

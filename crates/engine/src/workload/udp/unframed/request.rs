@@ -101,7 +101,9 @@ impl RequestSource for UnframedRequests {
         late.then(|| own.in_flight.drain(..).len() as u64)
     }
 
-    fn send_end_markers(worker: &Worker<'_>, flows: &[usize]) {
+    /// Says so last: sockets may be closed then, and nobody answers a marker that was lost.
+    fn end(worker: &Worker<'_>, flows: &[usize]) {
         send_end_markers(worker, flows);
+        flows.iter().for_each(|&flow| worker.ended(flow, Ok(())));
     }
 }
