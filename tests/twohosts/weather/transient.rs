@@ -85,8 +85,9 @@ fn refusals_by_firewalls_are_outlived_on_either_end() {
     let kinds = ["udp -b 5M", "udp --rr --timeout 20ms", "udp -R -b 5M", "crr", "crr -P 3"];
     let runs = start(&path, &kinds, "-t 8 -O 0.1 -i 0.5 --connect-timeout 20");
     {
-        let own = Reject::leaving(&here, "meta l4proto udp", 50);
-        let other = Reject::leaving(&there, "meta l4proto udp", 50);
+        // So many that some are refused of even a hundred sends.
+        let own = Reject::leaving(&here, "meta l4proto udp", 8);
+        let other = Reject::leaving(&there, "meta l4proto udp", 8);
         let port = path.server.port;
         let reset = Reject::resetting(&there, &format!("tcp dport != {port}"), 50);
         std::thread::sleep(Duration::from_secs(2));
