@@ -104,6 +104,21 @@ impl Way<'_> {
             && flows
                 .all(|(first, last)| self.steps(first, last).0 == 0 && !self.arrives(first, last))
             && !self.came_after()
+            && !self.is_under_way()
+    }
+
+    /// A short window may close before the first transaction of large messages is complete, whose
+    /// bytes arrive meanwhile.
+    fn is_under_way(&self) -> bool {
+        let moves = |role| {
+            let span = self.spans.end(role)?;
+            let mut flows = self.ids.iter().filter_map(|id| span.flow(*id));
+            Some(flows.any(|(first, last)| last.bytes_received > first.bytes_received))
+        };
+        self.transacts()
+            && !self.spans.plan.workload.is_udp()
+            && self.window_seconds() < MIN_SILENCE_SECONDS
+            && ROLES.into_iter().filter_map(moves).any(|moves| moves)
     }
 
     /// The kernel has received what the program has not taken yet. Of transactions that tells

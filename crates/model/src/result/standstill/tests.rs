@@ -97,6 +97,17 @@ fn what_has_another_reason_is_no_standstill() {
     let mut input = open_loop_input(0.5);
     stand_still(&mut input, 0, 1);
     complete(input);
+    // Large messages are under way as a short window closes.
+    let mut input = rr_input();
+    stand_still(&mut input, 0, 0);
+    input.client.as_mut().unwrap().report.as_mut().unwrap().latency = None;
+    for end in [&mut input.client, &mut input.server] {
+        for (half, reading) in end.as_mut().unwrap().readings.iter_mut().enumerate() {
+            reading.at_ns = 450_000_000 * half as u64;
+            reading.flows[0].bytes_received += 1000 * half as u64;
+        }
+    }
+    complete(input);
     // By a count, flows end when they have done their part.
     let mut input = stream_input();
     input.plan.stop_condition = StopCondition::Bytes { total_bytes: Bytes(1 << 30) };
