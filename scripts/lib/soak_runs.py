@@ -22,7 +22,9 @@ from listening import listens
 
 SENDS = ("write", "zerocopy", "sendfile", "splice", "uring", "uring-zc")
 RECEIVES = ("read", "trunc", "mmap", "uring")
-RUN_SECONDS = "0.3"
+RUN_SECONDS = "0.5"
+# A response that is lost is waited for less long than a run lasts: a window without any fails.
+WITH_RESPONSES = ["--rr", "--timeout", "50ms"]
 ENDS = 40  # seconds after which a client hangs, whatever happened to it
 DISTURBED = ("killed", "stopped", "reset", "full disk")
 Held = namedtuple("Held", "resident_bytes threads descriptors")
@@ -94,7 +96,7 @@ class Field:
             yield [self.podperf, "rr", *base, *words]
         for words in ([], ["-P", "4"], ["--close", "client"]):
             yield [self.podperf, "crr", *base, *words]
-        for words in (["-b", "50M"], ["-b", "0", "-R"], ["--rr"], ["--rr", "-P", "4"]):
+        for words in (["-b", "50M"], ["-b", "0", "-R"], WITH_RESPONSES, [*WITH_RESPONSES, "-P", "4"]):
             yield [self.podperf, "udp", *base, *words]
 
     def of_netperf(self):
