@@ -80,10 +80,16 @@ impl SendTimer {
     pub(in crate::workload) fn of(worker: &Worker<'_>, per_second: f64) -> Self {
         // Where it is refused, wake-ups take that much longer, which is learned like the rest.
         let _ = nix::sys::prctl::set_timerslack(1);
+        let release = worker.gate().origin().unwrap_or_else(Instant::now);
+        Self::new(worker.shared.plan.pacing, 1e9 / per_second, release)
+    }
+
+    /// One that has learned nothing yet.
+    const fn new(mode: Option<PacingMode>, gap_ns: f64, release: Instant) -> Self {
         Self {
-            mode: worker.shared.plan.pacing,
-            gap_ns: 1e9 / per_second,
-            release: worker.gate().origin().unwrap_or_else(Instant::now),
+            mode,
+            gap_ns,
+            release,
             median: Quantile::of(0.5),
             high: Quantile::of(0.9),
             wake_ups: 0,
@@ -212,18 +218,7 @@ mod tests {
     use super::*;
 
     fn timer(mode: Option<PacingMode>, gap_us: f64) -> SendTimer {
-        SendTimer {
-            mode,
-            gap_ns: gap_us * 1e3,
-            release: Instant::now(),
-            median: Quantile::of(0.5),
-            high: Quantile::of(0.9),
-            wake_ups: 0,
-            later_ns: [0.0; 2],
-            spun: Duration::ZERO,
-            asked: None,
-            polling: None,
-        }
+        SendTimer::new(mode, gap_us * 1e3, Instant::now())
     }
 
     /// Wake-ups of 50 to 149 µs, in no order.
