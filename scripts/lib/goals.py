@@ -32,18 +32,21 @@ MEASURES = (
     Measure(PACED, "loss_percent", "loss", "%", None, "{:.3f}"),
     Measure(PACED, "jitter_us", "jitter", "µs", None, "{:.2f}"),
     Measure(BULK + PACED, "cpu", "CPU", "core s/Gbit", "less", "{:.4f}"),
+    Measure(PACED, "own_cores", "own CPU", "cores", "less", "{:.4f}"),
+    Measure(PACED, "late_p99_us", "lateness p99", "µs", "less", "{:.1f}"),
     Measure(TRANSACTIONS + LOAD, "rate", "transactions", "1/s", "more", "{:.0f}"),
     Measure(TRANSACTIONS + LOAD, "latency_us", "mean latency", "µs", "less", "{:.2f}"),
     # No CPU beside it: streams and transactions share the machine, all of which is in use.
     Measure(LOAD, "bulk_rate", "bulk goodput", "Gbit/s", "more", "{:.2f}"),
-    Measure(TRANSACTIONS, "cpu", "CPU", "core µs/trans", "less", "{:.2f}"),
+    Measure(TRANSACTIONS, "cpu", "CPU", "CPU µs/trans", "less", "{:.2f}"),
 )
 MAY_BE_ZERO = ("user_share", "loss_percent", "jitter_us")
+IN_SUMMARY = {"rate": "rate", "cpu": "CPU/Gbit", "own_cores": "own CPU", "late_p99_us": "late p99"}
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At least (rate) or at most (CPU, user share) so much of the best peer's figure; a bound of None
+    """At least (rate) or at most (CPU, user share, lateness) so much of the best peer's figure; a bound of None
     is no goal, only a comparison with the best peer."""
 
     test: str
@@ -74,6 +77,9 @@ GOALS = (
     Goal("rr64", "podperf-uring", "rate", {"veth": 1.0}),
     Goal("crr", "podperf", "rate", all_paths(None)),
     Goal("udp", "podperf", "rate", all_paths(None)),
+    *(Goal(test.name, subject, key, {"veth": 1.0})
+      for test in suite.TESTS.values() if test.times_arrivals
+      for subject in test.subjects for key in ("own_cores", "late_p99_us")),
     *(Goal(test.name, "podperf-as-netperf", "rate", all_paths(None))
       for test in suite.TESTS.values() if "podperf-as-netperf" in test.subjects),
     # No peer: podperf's own user time in % of all CPU time.
@@ -208,7 +214,7 @@ def summary_cells(item):
     if goal.key == "user_share":
         what, target, form = "user time", f"{sign} {item.bound():g} %", "{:.2f}"
     else:
-        what = "CPU/Gbit" if goal.key == "cpu" else "rate"
+        what = IN_SUMMARY[goal.key]
         target, form = f"{sign} {item.bound() or 0:g} ×", "{:.3f}"
     if item.bound() is None:
         target = "-"

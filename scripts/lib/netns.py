@@ -6,6 +6,7 @@ that run. Whatever was started is ended, by its id, when the `with` block of its
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -164,8 +165,9 @@ def end(process):
 
 @contextlib.contextmanager
 def servers(namespace, commands, timeout_seconds=10):
-    """Starts servers, (command, port) each, and waits until they listen; ends them afterwards."""
-    started = []
+    """Starts servers, (command, port) each, and waits until they listen: port -> process id. Ends them
+    afterwards."""
+    started, commands = [], list(commands)
     with tempfile.TemporaryFile() as log:
         try:
             for command, port in commands:
@@ -175,7 +177,7 @@ def servers(namespace, commands, timeout_seconds=10):
                 )
                 started.append(process)
                 await_port(process, command, port, timeout_seconds, log)
-            yield
+            yield {port: process.pid for (_, port), process in zip(commands, started)}
         finally:
             for process in started:
                 end(process)
@@ -199,6 +201,7 @@ class Outcome:
     outputs: list
     seconds: float
     busy_core_seconds: float  # whole machine, this script included
+    own_core_seconds: float = 0.0  # the clients' processes alone
 
 
 def run(namespace, commands, timeout_seconds):
@@ -208,7 +211,7 @@ def run(namespace, commands, timeout_seconds):
     end are in it.
     """
     started = []
-    before = procstat.read()
+    before, own_before = procstat.read(), children_core_seconds()
     try:
         for command in commands:
             started.append(subprocess.Popen(
@@ -220,13 +223,20 @@ def run(namespace, commands, timeout_seconds):
         for command, process in zip(commands, started):
             outputs.append(collect(command, process, deadline))
         use = procstat.busy_cores(before, procstat.read())
-        return Outcome(outputs, use["seconds"], use["busy"] * use["seconds"])
+        own = children_core_seconds() - own_before
+        return Outcome(outputs, use["seconds"], use["busy"] * use["seconds"], own)
     finally:
         for process in started:
             if process.poll() is None:
                 end(process)
             process.stdout.close()
             process.stderr.close()
+
+
+def children_core_seconds():
+    """CPU time of all children that have ended and been waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def collect(command, process, deadline):

@@ -35,6 +35,7 @@ PODPERF = {
     "podperf-spin": ["--wait", "spin", "--server-wait", "spin"],
     "podperf-epoll": ["--backend", "epoll", *ONE_WORKER],
     "podperf-uring": ["--backend", "uring", *ONE_WORKER],
+    "podperf-burst": ["--pacing", "burst"],
 }
 ALLOWING = ("--allow-client-affinity", "--allow-client-spin")
 BEFORE = "-before"  # behind a way: the same way of an earlier podperf

@@ -1,5 +1,7 @@
 """What compare-peers plans, runs, and prints: no tool started."""
 
+import subprocess
+import sys
 import tempfile
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
@@ -83,13 +85,50 @@ class Comparison(unittest.TestCase):
             self.assertIn("no nft", reason)
             self.assertIsNone(self.compare.unable_to(ALL["netperf"], suite.TESTS["udp"], TARGET))
 
+    def test_arrivals_are_timed_for_their_tests_alone_and_need_tcpdump(self):
+        place = netns.Place("client", "server", "192.0.2.2")
+        with mock.patch("arrivals.captured") as captured:
+            for name, test in suite.TESTS.items():
+                self.compare.timing(test, ALL["iperf3"], TARGET, place)
+        self.assertEqual([call.args for call in captured.call_args_list],
+                         [("server", peers.Iperf3.port, 1400, rate) for rate in (50e6, 2e8, 1e9)])
+        with mock.patch("shutil.which", return_value=None):
+            reason = self.compare.unable_to(ALL["iperf3"], suite.TESTS["udp-paced-50"], TARGET)
+        self.assertIn("no tcpdump", reason)
+
+    def test_own_cores_are_the_processes_of_both_ends(self):
+        # Of a server that burns CPU and a client that does; the server's time before does not count.
+        place = netns.Place(None, None, "127.0.0.1")
+        burn = "import time\nwhile time.process_time() < {}: pass\n"
+        target = replace(TARGET, seconds=1)
+
+        class Burner(peers.Iperf3):
+            def clients(self, test, target):
+                return [[sys.executable, "-c", burn.format(0.3)]]
+
+            def read(self, test, outputs):
+                return peers.Reading(1.0, 1.0)
+
+        tool = Burner("burner", "iperf3")
+        server = subprocess.Popen([sys.executable, "-c", burn.format(60)])
+        try:
+            sample = self.compare.take(tool, suite.TESTS["stream1"], target, place,
+                                       {peers.Iperf3.port: server.pid})
+            alone = self.compare.take(tool, suite.TESTS["stream1"], target, place, {})
+        finally:
+            server.kill()
+            server.wait()
+        self.assertGreaterEqual(alone["own_cores"], 0.3)
+        self.assertGreater(sample["own_cores"], 0.3 + 0.05)
+        self.assertIsNone(sample["late_p99_us"])
+
     def test_cpu_is_by_what_was_moved_and_unknown_where_two_things_were(self):
         outputs = fixture("netperf-load.txt").splitlines()
         place = netns.Place(None, None, "127.0.0.1")
         for name, printed, cpu in (("load", outputs, None), ("rr1", outputs[:1], 3e6 / 19931.8),
                                    ("stream4", outputs[1:], 3 / 81.59142)):
             with mock.patch("netns.run", return_value=netns.Outcome(printed, 2.0, 3.0)):
-                sample = self.compare.take(ALL["netperf"], suite.TESTS[name], TARGET, place)
+                sample = self.compare.take(ALL["netperf"], suite.TESTS[name], TARGET, place, {})
             with self.subTest(name):
                 self.assertEqual(sample["busy_core_seconds"], 3.0)
                 if cpu is None:
@@ -106,7 +145,8 @@ class Comparison(unittest.TestCase):
         by_name = self.compare.choice(suite.TESTS)("netperf-*")
         self.assertLessEqual(minutes(suite.ALL), 30)
         self.assertLessEqual(minutes(by_name), 12)
-        self.assertEqual(set(suite.TESTS) - set(suite.ALL), set(by_name))
+        self.assertEqual(set(suite.TESTS) - set(suite.ALL),
+                         {*by_name, "udp-paced-50", "udp-paced-1000"})
         settings = SimpleNamespace(rounds=60, time=2)
         one = self.compare.expected_minutes([suite.TESTS["rr64"]], settings)
         self.assertAlmostEqual(one, 3 + self.compare.OVERHEAD_SECONDS)  # one second is the warm-up
@@ -122,7 +162,8 @@ class Comparison(unittest.TestCase):
         samples = [{"path": "veth", "test": test.name, "tool": tool, "round": number,
                     "rate": (0.1 if test.kind == "paced" else 1e6) * factor, "cpu": 2e4 / factor,
                     "latency_us": 3e4 / factor, "user_share": 99.0, "bulk_rate": 1e3 * factor,
-                    "loss_percent": 2 * factor, "jitter_us": 1e3 * factor}
+                    "loss_percent": 2 * factor, "jitter_us": 1e3 * factor,
+                    "own_cores": factor, "late_p99_us": 1e3 * factor}
                    for test in tests for number in range(7) for tool in test.tools()
                    for factor in [37.1 if tool in test.subjects else 1.0 + number / 10]]
         rows = goals.compare(samples, ["veth"], tests, 1)
@@ -168,9 +209,9 @@ class Comparison(unittest.TestCase):
         self.assertIn("| stream1 | plain | goodput ↑ | Gbit/s | netperf | 12.00 | 10.00 |", text)
 
     def test_where_tools_should_agree_there_is_no_arrow_and_no_ratio_to_zero(self):
-        row = {"path": "veth", "test": "udp-paced", "measure": "loss_percent", "subject": "podperf",
+        row = {"path": "veth", "test": "udp-paced-200", "measure": "loss_percent", "subject": "podperf",
                "peer": "iperf3", "ours": 0.5, "theirs": 0.0, "pairs": 7}
-        self.assertEqual(report.row_cells(row), ["udp-paced", "plain", "loss", "%", "iperf3",
+        self.assertEqual(report.row_cells(row), ["udp-paced-200", "plain", "loss", "%", "iperf3",
                                                  "0.500", "0.000", "-", "-", "7"])
 
 

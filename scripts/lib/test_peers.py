@@ -259,7 +259,7 @@ class Commands(unittest.TestCase):
                         self.assertEqual(commands[0][commands[0].index("-P") + 1], str(test.flows))
 
     def test_datagrams_at_a_rate_are_offered_alike(self):
-        for name, rate in (("udp-paced", "200M"), ("udp-loss", "50M"), ("udp", "0")):
+        for name, rate in (("udp-paced-50", "50M"), ("udp-paced-1000", "1000M"), ("udp-loss", "50M"), ("udp", "0")):
             offers = []
             for tool in (ALL["podperf"], ALL["iperf3"]):
                 (command,) = tool.clients(suite.TESTS[name], TARGET)

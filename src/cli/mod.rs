@@ -17,9 +17,9 @@ mod coordinate;
 mod crr;
 mod doctor;
 mod host;
-
 mod man;
 mod output;
+mod refusal;
 mod rr;
 mod schema;
 mod serve;
@@ -118,14 +118,29 @@ pub fn run_command_line<I: IntoIterator<Item = OsString>>(arguments: I) -> Resul
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(message) => return Ok(print_message(&message)),
+        Err(message) => {
+            if message.use_stderr() {
+                refusal::print_if_asked(&arguments, &refusal::of_parser(&message));
+            }
+            return Ok(print_message(&message));
+        }
     };
-    match cli.command {
+    let status = carry_out(cli.command, &arguments);
+    if let Err(error) = &status
+        && error.kind == Kind::Usage
+    {
+        refusal::print_if_asked(&arguments, error);
+    }
+    status
+}
+
+fn carry_out(command: Command, arguments: &[OsString]) -> Result<u8> {
+    match command {
         Command::Serve(args) => serve::run(&args, &System::read()),
-        Command::Stream(args) => run_measurement(args.resolve(&System::read())?, &arguments),
-        Command::Rr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
-        Command::Crr(args) => run_measurement(args.resolve(&System::read())?, &arguments),
-        Command::Udp(args) => run_measurement(args.resolve(&System::read())?, &arguments),
+        Command::Stream(args) => run_measurement(args.resolve(&System::read())?, arguments),
+        Command::Rr(args) => run_measurement(args.resolve(&System::read())?, arguments),
+        Command::Crr(args) => run_measurement(args.resolve(&System::read())?, arguments),
+        Command::Udp(args) => run_measurement(args.resolve(&System::read())?, arguments),
         Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),

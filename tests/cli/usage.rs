@@ -37,6 +37,35 @@ impl Untouched {
 }
 
 #[test]
+fn under_j_a_usage_error_is_a_document_too() {
+    let server = Untouched::new();
+    for (line, words) in [
+        ("stream HOST -J -P 4x", "invalid value '4x' for '--streams <N>'"),
+        ("rr HOST --json --nonsense", "unexpected argument '--nonsense' found"),
+        ("stream HOST -qJ -l 0", "1 B to 64 MiB"),
+        ("udp HOST -J -o /nonexistent/run.json", "a file that can be written"),
+        ("crr HOST -RJ --pin 5000", "0 to 1023"),
+    ] {
+        let output = server.run(line);
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect(line);
+        assert_eq!(document["schema"], "podperf.usage-error/v1", "{line}");
+        assert_eq!(document["command"][1], line.split_whitespace().next().unwrap());
+        let error = &document["errors"][0];
+        assert_eq!((&error["kind"], &error["code"]), (&"usage".into(), &"usage".into()), "{line}");
+        let told = format!("{} {}", error["operation"], error["cause"]);
+        assert!(told.contains(words), "{line}: {told}");
+        let sentence = String::from_utf8_lossy(&output.stderr);
+        assert!(sentence.starts_with("podperf: error: "), "{line}: {sentence}");
+    }
+    // Who asks for text gets no document, and help under -J is help.
+    for line in ["stream HOST -P 0", "stream HOST -l 0 -- -J", "stream -J --help"] {
+        let output = server.run(line);
+        assert!(!output.stdout.starts_with(b"{"), "{line}");
+    }
+}
+
+#[test]
 fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
     let server = Untouched::new();
     for (line, option, value, allowed) in [
@@ -58,6 +87,9 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("stream HOST --pin 999", "--pin", "999", "may not use CPU 999; allowed: "),
         ("stream HOST --pin 5000", "--pin", "5000", "0 to 1023"),
         ("stream HOST -o /nonexistent/run.json", "--output", "/nonexistent/run.json", "allowed: "),
+        ("stream HOST --stall-timeout 0", "--stall-timeout", "0s", "at most"),
+        ("rr HOST -i 0 --stall-timeout 0", "--stall-timeout", "0s", "at most"),
+        ("udp HOST --stall-timeout 200h", "--stall-timeout", "200h", "at most"),
         ("stream HOST --token-file /nonexistent", "--token-file", "/nonexistent", "No such file"),
         ("stream HOST --send carrier-pigeon", "--send", "carrier-pigeon", "write"),
         ("rr HOST --request 0", "--request", "0 B", "1 B to 64 MiB"),

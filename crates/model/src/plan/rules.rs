@@ -214,17 +214,17 @@ fn check_times(plan: &Plan, limits: &Limits) -> Result<()> {
         StopCondition::Time { window } => window,
         StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => Duration::ZERO,
     };
+    if plan.stall_timeout.is_zero() || plan.stall_timeout > MAX_STALL_TIMEOUT {
+        let most = format_duration(MAX_STALL_TIMEOUT);
+        let allowed = format_args!("more than 0s, at most {most}");
+        return refuse("--stall-timeout", plan.stall_timeout, allowed);
+    }
     if plan.interval.is_zero() {
         return Ok(());
     }
     if plan.interval < MIN_INTERVAL || plan.interval > limits.duration {
         let least = format_duration(MIN_INTERVAL);
         return refuse("--interval", plan.interval, format_args!("0 (none), {least} to {most}"));
-    }
-    if plan.stall_timeout.is_zero() || plan.stall_timeout > MAX_STALL_TIMEOUT {
-        let most = format_duration(MAX_STALL_TIMEOUT);
-        let allowed = format_args!("more than 0s, at most {most}");
-        return refuse("--stall-timeout", plan.stall_timeout, allowed);
     }
     if window.as_nanos().div_ceil(plan.interval.as_nanos()) > u128::from(limits.intervals) {
         let (count, window) = (limits.intervals, format_duration(window));

@@ -1,0 +1,104 @@
+"""How late datagrams that were sent at a rate arrive: a capture at the receiver's device, for any tool.
+
+Enters: a network namespace, a port, a datagram's size and the rate. Leaves: the 99th percentile of the
+lateness, in µs. tcpdump writes the kernel's time stamps of the arrivals; it takes the same from each
+tool's CPUs.
+"""
+
+import contextlib
+import struct
+import subprocess
+import tempfile
+
+import netns
+
+SKIPPED_SECONDS = 0.5  # from the first datagram on: slow starts are no lateness
+TIMED_SECONDS = 1.0
+SNAP_BYTES = 64
+UDP_HEADER_BYTES = 8
+FILE_HEADER, RECORD = struct.Struct("=IHHiIII"), struct.Struct("=IIII")
+NANOSECONDS = 0xA1B23C4D  # magic number of pcap files with nanoseconds (pcap-savefile(5))
+
+
+class Arrivals:
+    """A capture under way."""
+
+    def __init__(self, namespace, port, payload_bytes, bits_per_second):
+        self.gap_ns = payload_bytes * 8e9 / bits_per_second
+        self.skipped = int(SKIPPED_SECONDS * 1e9 / self.gap_ns)
+        self.wanted = self.skipped + int(TIMED_SECONDS * 1e9 / self.gap_ns)
+        # What opens and ends a flow is shorter than its datagrams.
+        chosen = f"udp dst port {port} and udp[4:2] = {payload_bytes + UDP_HEADER_BYTES}"
+        self.file = tempfile.NamedTemporaryFile(prefix="podperf-arrivals-")
+        command = ["tcpdump", "-i", "any", "-Q", "in", "-n", "-s", str(SNAP_BYTES), "-B", "16384",
+                   "--time-stamp-precision=nano", "-c", str(self.wanted), "-w", self.file.name,
+                   "-Z", "root", chosen]
+        self.process = subprocess.Popen(
+            netns.inside(namespace, command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self.await_start()
+
+    def await_start(self):
+        """tcpdump says that it listens once it does."""
+        said = ""
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return
+            said += line
+        raise netns.Failed(f"tcpdump: does not listen: {said.strip()[-300:]}")
+
+    def late_p99_us(self, timeout_seconds=5):
+        """Waits for the capture's end; raises Failed where datagrams are missing in it."""
+        try:
+            _, said = self.process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise netns.Failed(f"tcpdump: fewer than {self.wanted} datagrams came") from None
+        dropped = [line for line in said.splitlines() if line.endswith("dropped by kernel")]
+        if dropped and not dropped[0].startswith("0 "):
+            raise netns.Failed(f"tcpdump: {dropped[0]}")
+        with open(self.file.name, "rb") as file:
+            times = arrival_times_ns(file.read())
+        return quantile(lateness_ns(times[self.skipped:], self.gap_ns), 0.99) / 1e3
+
+    def end(self):
+        """Ends what still runs."""
+        if self.process.poll() is None:
+            netns.end(self.process)
+        self.process.stderr.close()
+        self.file.close()
+
+
+@contextlib.contextmanager
+def captured(namespace, port, payload_bytes, bits_per_second):
+    """Captures from before the first datagram on; ended afterwards."""
+    arrivals = Arrivals(namespace, port, payload_bytes, bits_per_second)
+    try:
+        yield arrivals
+    finally:
+        arrivals.end()
+
+
+def arrival_times_ns(data):
+    """Time stamps in a pcap file."""
+    magic, *_ = FILE_HEADER.unpack_from(data)
+    if magic != NANOSECONDS:
+        raise netns.Failed(f"tcpdump: no pcap file with nanoseconds: {magic:#x}")
+    times, at = [], FILE_HEADER.size
+    while at + RECORD.size <= len(data):
+        seconds, nanoseconds, captured_bytes, _ = RECORD.unpack_from(data, at)
+        times.append(seconds * 10**9 + nanoseconds)
+        at += RECORD.size + captured_bytes
+    return times
+
+
+def lateness_ns(times, gap_ns):
+    """How long after its turn each came, on the schedule of `gap_ns` that the earliest one keeps."""
+    offsets = [time_ns - times[0] - number * gap_ns for number, time_ns in enumerate(times)]
+    earliest = min(offsets)
+    return [offset - earliest for offset in offsets]
+
+
+def quantile(values, share):
+    """The nearest-rank quantile."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
