@@ -36,6 +36,7 @@ class Row:
     to_full_disk: bool = False
     shows_interim: bool = False
     midway: object = None  # carried out 1.5 s after a client's start
+    waits: bool = False  # leaves the CPUs idle, so that other rows may stand beside it
 
     def words(self, tool):
         return getattr(self, tool)
@@ -50,16 +51,17 @@ ROWS = (
     Row("black-hole", "cloud-bulldozer/k8s-netperf#110, k8snetworkplumbingwg/ovs-cni#264",
         "packets of more than 1,300 bytes vanish: a stream",
         ["-t", "3"], STREAM, ["stream", "-t", "3", "-O", "0"],
-        lambda net: net.black_hole()),
+        lambda net: net.black_hole(), waits=True),
     Row("black-hole-rr", "cloud-bulldozer/k8s-netperf#110",
         "the same: requests of 4 KiB",
         NO_REQUESTS, with_time(["-t", "TCP_RR", "--", "-r", "4096,1", *REQUESTS], 3),
         ["rr", "--request", "4K", "-t", "3", "-O", "0"],
-        lambda net: net.black_hole()),
+        lambda net: net.black_hole(), waits=True),
     Row("black-hole-count", "k8snetworkplumbingwg/ovs-cni#264",
         "the same: a stream of 10 MiB, however long it takes",
         ["-n", "10M"], with_time(["-t", "TCP_STREAM", "--", *REQUESTS], -10485760),
-        ["stream", "-n", "10M"], lambda net: net.black_hole(), limit=60),
+        ["stream", "-n", "10M"], lambda net: net.black_hole(), limit=60,
+        waits=True),
     Row("one-port", "HewlettPackard/netperf#58",
         "only the control port is reachable: a stream",
         ["-t", "3"], STREAM, ["stream", "-t", "3", "-O", "0"],
@@ -67,11 +69,11 @@ ROWS = (
     Row("one-port-crr", "GoogleCloudPlatform/PerfKitBenchmarker#2965",
         "the same: a connection for each request",
         NO_CONNECTIONS, with_time(["-t", "TCP_CRR", "--", *REQUESTS], 3),
-        ["crr", "-t", "3", "-O", "0"], lambda net: net.only_port(PORT)),
+        ["crr", "-t", "3", "-O", "0"], lambda net: net.only_port(PORT), waits=True),
     Row("balancer", "kubernetes/kubernetes#63567",
         "a load balancer sends each connection to another of two servers",
         ["-t", "3"], STREAM, ["stream", "-t", "3", "-O", "0", "-P", "2"],
-        lambda net: net.balanced(), host=bad_path_net.SERVICE),
+        lambda net: net.balanced(), host=bad_path_net.SERVICE, waits=True),
     Row("loss", "esnet/iperf#1152", "5 % of the packets are lost: a stream",
         ["-t", "4"], with_time(STREAM[2:], 4), ["stream", "-t", "4", "-O", "1"],
         lambda net: net.loss(5)),
@@ -91,12 +93,12 @@ ROWS = (
     Row("slow-link", "esnet/iperf#910", "a link of 512 kbit/s: three streams",
         ["-t", "10", "-P", "3"], with_time(STREAM[2:], 10),
         ["stream", "-t", "10", "-O", "0", "-P", "3"],
-        lambda net: net.shaper("512kbit", "8kb", "400ms"), limit=90),
+        lambda net: net.shaper("512kbit", "8kb", "400ms"), limit=90, waits=True),
     Row("interim", "tohojo/flent#195", "a link of 10 Mbit/s: results underway of an upload of 8 s",
         ["-t", "8", "-i", "1"],
         ["-P", "1", "-l", "8", "-D", "1", "-f", "m", "-t", "TCP_STREAM"],
         ["stream", "-t", "8", "-O", "0", "-i", "1"],
-        lambda net: net.shaper("10mbit", "16kb", "100ms"), shows_interim=True),
+        lambda net: net.shaper("10mbit", "16kb", "100ms"), shows_interim=True, waits=True),
     Row("route-gone", "cilium/cilium#33159", "the route is gone for 2 s of 7: datagrams at 10 Mbit/s",
         ["-u", "-b", "10M", "-t", "7"],
         with_time(["-t", "UDP_STREAM", "--", "-R", "1", "-m", "1400", *DATAGRAMS], 7),

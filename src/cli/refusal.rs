@@ -5,21 +5,14 @@
 
 use std::ffi::OsString;
 
-use serde::Serialize;
+use serde_json::json;
 
 use podperf_model::error::{Error, Kind};
-use podperf_report::json;
+use podperf_report::json::render;
 
 use super::output;
 
 const SCHEMA: &str = "podperf.usage-error/v1";
-
-#[derive(Debug, Serialize)]
-struct RefusalDocument<'a> {
-    schema: &'static str,
-    command: Vec<String>,
-    errors: [&'a Error; 1],
-}
 
 /// Prints the document where the words ask for JSON. Standard output that takes nothing changes
 /// nothing: the exit status and standard error tell.
@@ -27,9 +20,9 @@ pub(super) fn print_if_asked(words: &[OsString], error: &Error) {
     if !asks_for_json(words) {
         return;
     }
-    let command = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let document = RefusalDocument { schema: SCHEMA, command, errors: [error] };
-    let _ = output::print(|to| to.write_all(json::render(&document).as_bytes()));
+    let command: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let document = json!({ "schema": SCHEMA, "command": command, "errors": [error] });
+    let _ = output::print(|to| to.write_all(render(&document).as_bytes()));
 }
 
 /// The words' parser in an error's form: its first paragraph, as one sentence.
@@ -48,7 +41,8 @@ fn asks_for_json(words: &[OsString]) -> bool {
     let options = words.iter().skip(1).map(|word| word.to_string_lossy());
     options.take_while(|word| word != "--").any(|word| {
         let switches = word.strip_prefix('-').is_some_and(|letters| {
-            letters.ends_with('J') && letters.chars().all(|letter| matches!(letter, 'J' | 'R' | 'q'))
+            letters.ends_with('J')
+                && letters.chars().all(|letter| matches!(letter, 'J' | 'R' | 'q'))
         });
         switches || word == "--json"
     })

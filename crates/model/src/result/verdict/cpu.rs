@@ -15,8 +15,10 @@ const MIN_PROCESS_SHARE: f64 = 0.9;
 /// Busy share of the workers' CPUs, user to softirq, on a saturated end.
 const MIN_WORKER_CPUS_SHARE: f64 = 0.95;
 /// Share of a shared machine's CPUs that podperf's processes and softirqs take at the most, for
-/// something else than these CPUs to be what binds a run.
+/// something else than these CPUs to be what binds a run: where that is told by a wait, and where
+/// it is counted, as losses are.
 const MAX_OWN_SHARE: f64 = 0.5;
+const MAX_OWN_SHARE_COUNTED: f64 = 0.75;
 /// Idle share of all CPUs below which a machine is full.
 const MAX_IDLE_SHARE: f64 = 0.05;
 
@@ -103,6 +105,15 @@ pub(super) fn full_end(run: &Run) -> Option<Verdict> {
 /// less than half, and neither process all that its workers could have. Two machines of their own
 /// are judged before.
 pub(super) fn plenty(run: &Run) -> bool {
+    own_at_most(run, MAX_OWN_SHARE)
+}
+
+/// The same, for what is counted and no wait for a CPU can look like: three quarters.
+pub(super) fn enough(run: &Run) -> bool {
+    own_at_most(run, MAX_OWN_SHARE_COUNTED)
+}
+
+fn own_at_most(run: &Run, share: f64) -> bool {
     if !run.same_machine() {
         return true;
     }
@@ -116,7 +127,7 @@ pub(super) fn plenty(run: &Run) -> bool {
     let softirqs =
         run.cpu.named().into_iter().filter_map(|(_, cpu)| Some(cpu.as_ref()?.modes.softirq));
     let own = own + softirqs.fold(0.0, f64::max);
-    cpus.first().is_none_or(|cpus| own < MAX_OWN_SHARE * f64::from(*cpus))
+    cpus.first().is_none_or(|cpus| own < share * f64::from(*cpus))
 }
 
 /// Whether both ends' CPU figures are there.

@@ -29,10 +29,12 @@ const MIN_QUEUE_US: f64 = 1_000.0;
 /// machine.
 const MIN_QUEUE_SEGMENTS: f64 = 4.0;
 /// Goodput is flat where no interval has less than this share of the best. A wait that is longer
-/// than a busy CPU makes one needs less of it.
+/// than a busy CPU makes one needs less of it, and one of a tenth of a second none: on a slow link a
+/// segment that is sent again holds back the payload behind it for seconds.
 const MIN_FLAT_SHARE: f64 = 0.85;
 const LONG_QUEUE_US: f64 = 10_000.0;
 const MIN_LONG_FLAT_SHARE: f64 = 0.5;
+const LONGEST_QUEUE_US: f64 = 100_000.0;
 /// With a queue before it the bottleneck is never idle, so goodput is near what TCP saw delivered
 /// (tcpi_delivery_rate); after losses TCP waits, and goodput falls behind it.
 const MIN_DELIVERED_SHARE: f64 = 0.5;
@@ -60,12 +62,13 @@ struct SendersView {
 }
 
 impl SendersView {
-    /// Of streams that the congestion window held; absent for all others.
-    fn of(run: &Run) -> Option<Self> {
+    /// Of streams that the congestion window held, on machines that have CPU left; absent for all
+    /// others.
+    fn of(run: &Run, cpu_left: fn(&Run) -> bool) -> Option<Self> {
         let limits = mean_limits(run)?;
         let window = limits.busy - limits.receive_window - limits.send_buffer;
         let held = limits.busy >= MIN_BUSY_SHARE && window >= MIN_WINDOW_SHARE * limits.busy;
-        if run.plan.workload.transacts() || !held || !cpu::plenty(run) {
+        if run.plan.workload.transacts() || !held || !cpu_left(run) {
             return None;
         }
         let all: Vec<(&Stream, &TcpInfo)> = run.streams.iter().filter_map(sender).collect();
@@ -107,10 +110,7 @@ impl SendersView {
             && waiting_us >= MIN_QUEUE_US
             && segments >= MIN_QUEUE_SEGMENTS
             && self.goodput >= MIN_DELIVERED_SHARE * self.delivered
-            && flat(
-                rates,
-                if waiting_us < LONG_QUEUE_US { MIN_FLAT_SHARE } else { MIN_LONG_FLAT_SHARE },
-            )
+            && flat(rates, least_flat_share(waiting_us))
     }
 
     fn round_trip(&self) -> String {
@@ -148,7 +148,7 @@ fn median_rtt_us(run: &Run) -> Option<f64> {
 
 /// Segments that the path lost, with no queue before it.
 pub(super) fn loss(run: &Run) -> Option<Verdict> {
-    let view = SendersView::of(run)?;
+    let view = SendersView::of(run, cpu::enough)?;
     let queue = view.queued(&whole_intervals(run));
     if view.loss_share() < MIN_RETRANSMIT_SHARE || queue || !shapers(run).is_empty() {
         return None;
@@ -178,7 +178,7 @@ pub(super) fn path(run: &Run) -> Option<Verdict> {
 }
 
 fn queue(run: &Run) -> Option<Verdict> {
-    let view = SendersView::of(run)?;
+    let view = SendersView::of(run, cpu::plenty)?;
     let shapers = shapers(run);
     let rates = whole_intervals(run);
     if shapers.is_empty() && !view.queued(&rates) {
@@ -207,6 +207,15 @@ fn whole_intervals(run: &Run) -> Vec<f64> {
 fn extremes(rates: &[f64]) -> [Option<f64>; 2] {
     let several = || rates.iter().copied().filter(|_| rates.len() > 1);
     [several().reduce(f64::min), several().reduce(f64::max)]
+}
+
+/// How flat goodput has to be for a wait to be a queue's.
+fn least_flat_share(waiting_us: f64) -> f64 {
+    match waiting_us {
+        LONGEST_QUEUE_US.. => 0.0,
+        LONG_QUEUE_US.. => MIN_LONG_FLAT_SHARE,
+        _ => MIN_FLAT_SHARE,
+    }
 }
 
 /// A bottleneck that is never idle gives the same in each interval; one alone does not tell.

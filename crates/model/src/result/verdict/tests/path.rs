@@ -87,6 +87,13 @@ const PATHS: &[(Bound, &str, Change)] = &[
         tcp(run, |tcp| (tcp.rtt_us, tcp.min_rtt_us) = (39_000, 17));
         run.intervals[1].bits_per_second = Some(3e9);
     }),
+    // On a slow link payload comes in lumps, behind segments that are sent again.
+    (Bound::Path, "round trip 445.36 ms", |run| {
+        lossy(run);
+        slow(run);
+        tcp(run, |tcp| (tcp.rtt_us, tcp.min_rtt_us) = (445_360, 6));
+        run.intervals[1].bits_per_second = Some(0.9e9);
+    }),
     // A segment or two that came late.
     (Bound::Unclear, "busy", |run| {
         queued(run);
@@ -138,6 +145,17 @@ const PATHS: &[(Bound, &str, Change)] = &[
         one_machine(run);
         all_busy(run);
         process(run, [0.1, 0.1]);
+    }),
+    // Losses are counted: they are told on a busier machine, and not on a full one.
+    (Bound::Loss, "segments", |run| {
+        lossy(run);
+        one_machine(run);
+        process(run, [0.6, 0.6]);
+    }),
+    (Bound::Unclear, "busy", |run| {
+        lossy(run);
+        one_machine(run);
+        process(run, [0.9, 0.9]);
     }),
     // Softirqs are nobody's, and a full CPU of them makes a queue.
     (Bound::Unclear, "all CPUs of the shared machine are busy", |run| {
