@@ -77,7 +77,8 @@ GOALS = (
     Goal("rr64", "podperf-uring", "rate", {"veth": 1.0}),
     Goal("crr", "podperf", "rate", all_paths(None)),
     Goal("udp", "podperf", "rate", all_paths(None)),
-    *(Goal(test.name, subject, key, {"veth": 1.0})
+    # Whoever asks for bursts wants the least CPU and takes them late: no goal.
+    *(Goal(test.name, subject, key, {"veth": 1.0 if subject == "podperf" else None})
       for test in suite.TESTS.values() if test.times_arrivals
       for subject in test.subjects for key in ("own_cores", "late_p99_us")),
     *(Goal(test.name, "podperf-as-netperf", "rate", all_paths(None))
