@@ -11,4 +11,5 @@ pub mod cluster;
 pub mod comparison;
 pub mod json;
 pub mod live;
+pub mod saturation;
 pub mod text;

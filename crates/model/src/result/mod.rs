@@ -13,6 +13,7 @@ pub mod intervals;
 mod losses;
 pub mod merge;
 pub mod run;
+pub mod saturation;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod transient;

@@ -1,7 +1,8 @@
-//! The exit status of a run.
+//! The exit status of a run, and of a search made of runs.
 
 use crate::error::{Code, Error, Kind};
 use crate::result::run::{Run, Status};
+use crate::result::saturation::Saturation;
 
 impl Run {
     /// Something was measured. A run that stood still without anything received has its figures,
@@ -39,5 +40,20 @@ impl Run {
         let measured = if self.is_measured() { Kind::Incomplete } else { Kind::Unmeasured };
         let mut kinds = self.errors.iter().map(|error| error.kind);
         kinds.find(told).unwrap_or(measured).exit_status()
+    }
+}
+
+impl Saturation {
+    /// 0: the search came to its own end, whatever it shows. 2: a rate that was given is below what
+    /// was measured. 130, 143, 5, 4 or 3: as for a run.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        if self.status == Status::Complete {
+            return 0;
+        }
+        let told = [Kind::Usage, Kind::Interrupted, Kind::Terminated, Kind::Deadline];
+        let measured = if self.curve.is_empty() { Kind::Unmeasured } else { Kind::Incomplete };
+        let mut kinds = self.errors.iter().map(|error| error.kind);
+        kinds.find(|kind| told.contains(kind)).unwrap_or(measured).exit_status()
     }
 }

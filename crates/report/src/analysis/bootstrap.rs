@@ -125,7 +125,7 @@ fn around(point: f64, bounds: Option<(f64, f64)>) -> Option<(f64, f64)> {
 
 fn sorted(samples: &[f64]) -> Vec<f64> {
     let mut samples: Vec<f64> = samples.iter().copied().filter(|value| value.is_finite()).collect();
-    samples.sort_by(f64::total_cmp);
+    samples.sort_unstable_by(f64::total_cmp);
     samples
 }
 
@@ -177,7 +177,7 @@ fn binomial(all: usize, some: usize) -> f64 {
 
 /// The outermost values that have at least `tail` of the distribution at or beyond them.
 fn bounds(mut points: Vec<Point>, tail: f64) -> (f64, f64) {
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let low = reaching(points.iter(), tail);
     let high = reaching(points.iter().rev(), tail);
     (low, high)

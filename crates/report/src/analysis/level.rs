@@ -19,7 +19,7 @@ const Z: f64 = 1.959_963_985;
 
 /// What is cut off each end with `samples` of them; none where there is no spread to see.
 #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
-pub(super) fn tail(samples: usize) -> Option<f64> {
+pub(crate) fn tail(samples: usize) -> Option<f64> {
     let freedom = samples.checked_sub(1).filter(|freedom| *freedom > 0)?;
     let stretch = (samples as f64 / freedom as f64).sqrt();
     Some(phi(-stretch * t(freedom)))

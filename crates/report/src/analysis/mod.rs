@@ -27,6 +27,7 @@ mod tests;
 pub use bootstrap::{RunSamples, estimate, ratio, ratio_of_ratios};
 pub use compare::{Better, SIGNIFICANCE, difference, differs, over_tolerance};
 pub use holm::holm;
+pub(crate) use level::tail;
 pub use noise_floor::noise_floor;
 pub use rank_test::rank_test;
 pub use summarise::summarise;

@@ -1,4 +1,5 @@
-//! Tables and paragraphs of at most [`WIDTH_CHARS`] columns, whatever stands in them.
+//! Tables and paragraphs of at most [`WIDTH_CHARS`] columns, or as many as are asked for, whatever
+//! stands in them.
 //!
 //! Text from the other end is data: control characters in it never reach the terminal.
 
@@ -13,7 +14,12 @@ const STYLE: TableStyle =
 
 /// A table of figures: the first column to the left, the others to the right.
 pub(crate) fn figures(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut table = empty();
+    figures_within(WIDTH_CHARS, header, rows)
+}
+
+/// The same, in at most so many columns.
+pub(crate) fn figures_within(width: u16, header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = empty(width);
     table.set_header(header);
     table.add_rows(rows.iter().map(|row| row.iter().map(|cell| clean(cell))));
     for (number, column) in table.column_iter_mut().enumerate() {
@@ -26,7 +32,12 @@ pub(crate) fn figures(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Paragraphs, each behind its label.
 pub(crate) fn paragraphs(rows: &[(String, String)]) -> String {
-    let mut table = empty();
+    paragraphs_within(WIDTH_CHARS, rows)
+}
+
+/// The same, in at most so many columns.
+pub(crate) fn paragraphs_within(width: u16, rows: &[(String, String)]) -> String {
+    let mut table = empty(width);
     table.add_rows(rows.iter().map(|(label, text)| [clean(label), clean(text)]));
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
@@ -34,12 +45,12 @@ pub(crate) fn paragraphs(rows: &[(String, String)]) -> String {
     table.trim_fmt()
 }
 
-fn empty() -> Table {
+fn empty(width: u16) -> Table {
     let mut table = Table::new();
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH_CHARS)
+        .set_width(width)
         .set_truncation_indicator("…");
     table
 }

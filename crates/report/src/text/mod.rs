@@ -181,7 +181,7 @@ fn pace(rate_per_second: Option<f64>) -> String {
 }
 
 /// Which way streams go.
-const fn way(direction: Direction) -> &'static str {
+pub(super) const fn way(direction: Direction) -> &'static str {
     match direction {
         Direction::Up => "up (client to server)",
         Direction::Down => "down (server to client)",
@@ -202,7 +202,7 @@ fn window(window: &Window) -> String {
 }
 
 /// Memory sizes in powers of 2^10, where that is exact.
-fn size(bytes: Bytes) -> String {
+pub(super) fn size(bytes: Bytes) -> String {
     match bytes.0 {
         bytes if bytes > 0 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
         bytes if bytes > 0 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),

@@ -80,6 +80,7 @@ impl Row {
 
 /// The mean of samples with its 95 % interval. The unit stands in the key above it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Arithmetic mean.
     pub mean: f64,
