@@ -30,21 +30,21 @@ pub(super) const PORT: u16 = 5210;
 #[derive(Debug, Args)]
 pub(super) struct MeasureArgs {
     #[command(flatten)]
-    peer: PeerArgs,
+    pub(super) peer: PeerArgs,
     #[command(flatten)]
-    window: WindowArgs,
+    pub(super) window: WindowArgs,
     #[command(flatten)]
-    socket: SocketArgs,
+    pub(super) socket: SocketArgs,
     #[command(flatten)]
-    placement: PlacementArgs,
+    pub(super) placement: PlacementArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 /// The server, and how long to wait for it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
-struct PeerArgs {
+pub(super) struct PeerArgs {
     /// Server: name, IPv4 or IPv6 address, or host:port. Default: a server in this process, over
     /// loopback
     #[arg(value_name = "HOST", help_heading = None)]
@@ -96,27 +96,27 @@ pub(super) struct ReachArgs {
 /// When to count.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Window")]
-struct WindowArgs {
+pub(super) struct WindowArgs {
     /// Length of the measured window, in seconds unless said (500ms, 2m, 1h)
     #[arg(short, long, value_name = "TIME", default_value = "10", value_parser = parse_duration)]
-    time: Duration,
+    pub(super) time: Duration,
     /// Warm-up before the window, not counted
     #[arg(short = 'O', long, value_name = "TIME", default_value = "1",
           value_parser = parse_duration)]
-    omit: Duration,
+    pub(super) omit: Duration,
     /// End at the first error of a system call, also where datagrams or connections would go on;
     /// the exit status is 4 then
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
     /// Time between two intermediate readings; 0: none
     #[arg(short, long, value_name = "TIME", default_value = "1", value_parser = parse_duration)]
-    interval: Duration,
+    pub(super) interval: Duration,
 }
 
 /// What is asked of every data socket.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sockets")]
-struct SocketArgs {
+pub(super) struct SocketArgs {
     /// TCP congestion control. Default: the system's
     #[arg(short = 'C', long, value_name = "NAME")]
     congestion: Option<String>,
@@ -142,7 +142,7 @@ struct SocketArgs {
 /// Threads and CPUs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Workers")]
-struct PlacementArgs {
+pub(super) struct PlacementArgs {
     /// CPUs for the client's workers: auto, none, or a list such as 0,2,4-7
     #[arg(long, value_name = "CPUS", default_value = "auto", value_parser = values::pin)]
     pin: Pin,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::print;
+use super::values;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::units::Invalid;
 use podperf_report::comparison::documents::Side;
 use podperf_report::comparison::judge::Comparison;
 use podperf_report::comparison::{junit, render};
@@ -27,8 +27,7 @@ pub(super) struct CompareArgs {
     results: Vec<PathBuf>,
     /// How much worse a row may be, in percent, before it fails: by the end of its interval that is
     /// nearest to none. `5` and `5%` are the same
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent,
-          allow_negative_numbers = true)]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = values::percent)]
     tolerance: f64,
     /// Fail where a row is inconclusive too
     #[arg(long)]
@@ -57,15 +56,6 @@ Examples:
   podperf compare before.json after.json
   podperf compare --tolerance 5% --junit junit.xml results/main results/branch
   podperf compare --markdown flannel calico cilium";
-
-/// A share out of a percentage.
-fn percent(text: &str) -> Result<f64, Invalid> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim().parse();
-    let percent = number.ok().filter(|percent| (0.0..100.0).contains(percent));
-    percent
-        .map(|percent: f64| percent / 100.0)
-        .ok_or_else(|| Invalid::allowed("0 to below 100 percent, such as 5 or 5%"))
-}
 
 /// Reads, compares and prints; returns the exit status.
 pub(super) fn run(args: &CompareArgs) -> Result<u8> {

@@ -21,6 +21,7 @@ mod man;
 mod output;
 mod refusal;
 mod rr;
+mod saturate;
 mod schema;
 mod serve;
 mod service_manager;
@@ -80,6 +81,8 @@ enum Command {
     Crr(crr::CrrArgs),
     /// Measures loss, reordering and jitter of datagrams, or their latency
     Udp(udp::UdpArgs),
+    /// Finds how many streams fill a path, and what keeps more from carrying more
+    Saturate(saturate::SaturateArgs),
     /// Checks what this machine lets podperf do, what will spoil a measurement, and the way to a
     /// server
     Doctor(doctor::DoctorArgs),
@@ -96,7 +99,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Prints the manual page, or writes one for each subcommand
     Man(man::ManArgs),
-    /// Prints the JSON Schema of the result document
+    /// Prints the JSON Schema of a run's document
     Schema,
 }
 
@@ -141,6 +144,7 @@ fn carry_out(command: Command, arguments: &[OsString]) -> Result<u8> {
         Command::Rr(args) => run_measurement(args.resolve(&System::read())?, arguments),
         Command::Crr(args) => run_measurement(args.resolve(&System::read())?, arguments),
         Command::Udp(args) => run_measurement(args.resolve(&System::read())?, arguments),
+        Command::Saturate(args) => saturate::run(args, &System::read(), arguments),
         Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),
@@ -180,7 +184,8 @@ fn print_message(message: &clap::Error) -> u8 {
 
 /// Names of values that are quantities. A negative one begins with a hyphen and is still a value,
 /// so that it is refused by what is allowed and not as an option that nobody knows.
-const QUANTITIES: [&str; 8] = ["BYTES", "CPUS", "DSCP", "N", "PORT", "RATE", "SIZE", "TIME"];
+const QUANTITIES: [&str; 9] =
+    ["BYTES", "CPUS", "DSCP", "N", "PERCENT", "PORT", "RATE", "SIZE", "TIME"];
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let with_hyphens = |arg: Arg| {
@@ -208,11 +213,7 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
         }
     };
     let log = output.log();
-    let mut queued = |QueuePlace { place, longest_wait }: QueuePlace| {
-        let longest = Duration::from_secs(longest_wait.as_secs());
-        let longest = format_duration(longest);
-        log(&format!("waiting in the server's queue: place {place}, for {longest} at most"));
-    };
+    let mut queued = |place: QueuePlace| log(&in_queue(place));
     let hooks = Hooks { watch: &mut watch, queued: &mut queued, before_start: &mut || Ok(()) };
     let mut run = measure_with(&plan, &target, hooks, &stop);
     if let Some(live) = &mut live {
@@ -221,4 +222,10 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
     calibrate::hold_against_stored(&mut run);
     run.command = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     output.write(&run)
+}
+
+/// What is said of a run that has to wait for its turn.
+fn in_queue(QueuePlace { place, longest_wait }: QueuePlace) -> String {
+    let longest = format_duration(Duration::from_secs(longest_wait.as_secs()));
+    format!("waiting in the server's queue: place {place}, for {longest} at most")
 }

@@ -76,30 +76,45 @@ impl Output {
 
     /// Returns what prints each interval as it ends; nothing when told to be quiet.
     pub(super) fn live(&self, plan: &Plan) -> Option<Live> {
-        (!self.quiet).then(|| Live::new(plan, io::stderr().is_terminal()))
+        self.talks().map(|terminal| Live::new(plan, terminal))
     }
 
-    /// Hands the result over and returns the exit status. What cannot be written is not lost: its
-    /// text goes to standard error.
+    /// Whether standard error shows what goes on, and whether it is a terminal then.
+    pub(super) fn talks(&self) -> Option<bool> {
+        (!self.quiet).then(|| io::stderr().is_terminal())
+    }
+
+    /// Hands the result of a run over and returns the exit status.
     pub(super) fn write(self, run: &Run) -> Result<u8> {
-        for error in &run.errors {
+        let (json, text) = (|| json::render(run), |to: &mut dyn Write| text::render(run, to));
+        self.hand_over(&run.errors, run.exit_status(), &json, &text)
+    }
+
+    /// Hands a result over, as JSON and as text, and returns the exit status. What cannot be
+    /// written is not lost: its text goes to standard error.
+    pub(super) fn hand_over(
+        self,
+        errors: &[Error],
+        exit_status: u8,
+        json: &dyn Fn() -> String,
+        text: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<u8> {
+        for error in errors {
             print_line(&format!("error: {error}"));
         }
         let as_json = self.json;
         let filed = self.file.map_or(Ok(()), |(path, file)| {
-            write_file(file, run).map_err(|error| {
+            write_file(file, &json()).map_err(|error| {
                 let operation = format!("write the result to '{}'", path.display());
                 Error::new(Kind::Incomplete, operation, error)
             })
         });
-        let printed = print(|to| {
-            if as_json { to.write_all(json::render(run).as_bytes()) } else { text::render(run, to) }
-        });
+        let printed = print(|to| if as_json { to.write_all(json().as_bytes()) } else { text(to) });
         match filed.and(printed) {
-            Ok(0) => Ok(run.exit_status()),
+            Ok(0) => Ok(exit_status),
             Ok(status) => Ok(status),
             Err(error) => {
-                let _ = text::render(run, &mut io::stderr());
+                let _ = text(&mut io::stderr());
                 Err(error)
             }
         }
@@ -149,12 +164,12 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     }
 }
 
-fn write_file(mut file: File, run: &Run) -> io::Result<()> {
+fn write_file(mut file: File, document: &str) -> io::Result<()> {
     // Pipes and devices have no length to cut.
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
-    file.write_all(json::render(run).as_bytes())
+    file.write_all(document.as_bytes())
 }
 
 #[cfg(test)]
@@ -177,7 +192,7 @@ mod tests {
         fs::write(&file, "old".repeat(1 << 20)).unwrap();
         let output = open(file.path()).unwrap();
         assert!(fs::read_to_string(&file).unwrap().starts_with("oldold"));
-        write_file(output.file.unwrap().1, &run).unwrap();
+        write_file(output.file.unwrap().1, &json::render(&run)).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), json::render(&run));
     }
 

@@ -53,6 +53,15 @@ pub(super) fn pin(text: &str) -> Result<Pin, Invalid> {
     }
 }
 
+/// A share out of a percentage.
+pub(super) fn percent(text: &str) -> Result<f64, Invalid> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse();
+    let percent = number.ok().filter(|percent| (0.0..100.0).contains(percent));
+    percent
+        .map(|percent: f64| percent / 100.0)
+        .ok_or_else(|| Invalid::allowed("0 to below 100 percent, such as 5 or 5%"))
+}
+
 /// `block`, `spin` or `busy-poll=US`.
 pub(super) fn wait(text: &str) -> Result<Wait, Invalid> {
     Wait::parse(text)

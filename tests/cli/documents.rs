@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use podperf_model::result::calibration::Calibration;
 use podperf_model::result::cluster::ClusterRun;
 use podperf_model::result::run::{Run, Status};
+use podperf_model::result::saturation::Saturation;
 use podperf_model::run_log::{Item, LogRecord, Reader};
-use podperf_report::{cluster, json, text};
+use podperf_report::{cluster, json, saturation, text};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,12 +45,24 @@ fn assert_written_again(read: &impl Serialize, name: &str) {
 }
 
 #[test]
+fn a_saturation_search_is_read_and_rendered() {
+    let search: Saturation = serde_json::from_str(&document("saturation.json")).unwrap();
+    assert_written_again(&search, "saturation.json");
+    let mut out = Vec::new();
+    saturation::text::render(&search, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("no plateau: up to 3 streams"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
 fn runs_of_every_kind_are_read_and_rendered() {
     let files = fs::read_dir(folder()).unwrap();
     let mut names: Vec<String> =
         files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| {
-        !["calibration.json", "cluster.json", "coordination.log"].contains(&&**name)
+        !["calibration.json", "cluster.json", "coordination.log", "saturation.json"]
+            .contains(&&**name)
     });
     assert_eq!(names.len(), 10, "{names:?}");
     for name in names {

@@ -1,11 +1,12 @@
-//! The JSON Schema in docs/: the types make it, the program prints it, documents obey it.
+//! The JSON Schemas in docs/: the types make them, the program prints that of a run, documents obey
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use podperf_model::result::merge::{Input, merge};
-use podperf_model::result::schema::json_schema;
+use podperf_model::result::schema::{json_schema, saturation_schema};
 use podperf_model::result::testing;
 use podperf_report::json;
 use serde_json::Value;
@@ -13,22 +14,32 @@ use serde_json::Value;
 /// Renews the file instead of refusing it.
 const RENEW: &str = "UPDATE_SCHEMA";
 
-fn published() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/podperf.run.v1.schema.json")
+type MakeSchema = fn() -> Value;
+
+/// Documents, by the names in their files.
+const DOCUMENTS: [(&str, MakeSchema); 2] =
+    [("run", json_schema), ("saturation", saturation_schema)];
+
+fn published(document: &str) -> PathBuf {
+    let file = format!("docs/podperf.{document}.v1.schema.json");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
 #[test]
 fn the_schema_in_docs_is_up_to_date() {
-    let expected = format!("{:#}\n", json_schema());
-    if std::env::var_os(RENEW).is_some() {
-        fs::write(published(), &expected).expect("docs/ can be written to");
+    for (document, schema) in DOCUMENTS {
+        let expected = format!("{:#}\n", schema());
+        let file = published(document);
+        if std::env::var_os(RENEW).is_some() {
+            fs::write(&file, &expected).expect("docs/ can be written to");
+        }
+        let found = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            found == expected,
+            "{} is out of date; run: {RENEW}=1 cargo test -p podperf --test cli the_schema_in_docs",
+            file.display()
+        );
     }
-    let found = fs::read_to_string(published()).unwrap_or_default();
-    assert!(
-        found == expected,
-        "{} is out of date; run: {RENEW}=1 cargo test -p podperf --test cli the_schema_in_docs",
-        published().display()
-    );
 }
 
 /// A schema that has just been renewed is not in the program yet.
@@ -39,7 +50,7 @@ fn the_program_prints_the_schema_in_docs() {
     }
     let output = Command::new(env!("CARGO_BIN_EXE_podperf")).arg("schema").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(output.stdout == fs::read(published()).unwrap(), "not the file in docs/");
+    assert!(output.stdout == fs::read(published("run")).unwrap(), "not the file in docs/");
 }
 
 /// What is wrong with a document, in words.

@@ -17,6 +17,7 @@ mod methods;
 mod netperf_output;
 mod netserver;
 mod reaching;
+mod saturate;
 mod service;
 mod standstill;
 mod surroundings;

@@ -47,9 +47,14 @@ pub(crate) fn eventually(timeout: Duration, mut done: impl FnMut() -> bool) -> b
 
 /// The document keeps to the schema that is published with it.
 pub(crate) fn assert_valid(document: &Value) {
-    static SCHEMA: OnceLock<Validator> = OnceLock::new();
-    let validator = SCHEMA.get_or_init(|| {
-        let text = include_str!("../../docs/podperf.run.v1.schema.json");
+    static RUN: OnceLock<Validator> = OnceLock::new();
+    static SATURATION: OnceLock<Validator> = OnceLock::new();
+    let (schema, text) = if document["schema"] == "podperf.saturation/v1" {
+        (&SATURATION, include_str!("../../docs/podperf.saturation.v1.schema.json"))
+    } else {
+        (&RUN, include_str!("../../docs/podperf.run.v1.schema.json"))
+    };
+    let validator = schema.get_or_init(|| {
         let schema = serde_json::from_str(text).expect("the schema is JSON");
         jsonschema::validator_for(&schema).expect("the schema is one")
     });

@@ -291,6 +291,12 @@ impl Client {
         assert!(eventually(TIMEOUT, told), "no interval: {}", self.told.lock().unwrap());
     }
 
+    /// Waits until it has said `part` on standard error.
+    pub(crate) fn wait_until_told(&self, part: &str) {
+        let told = || self.told.lock().unwrap().contains(part);
+        assert!(eventually(TIMEOUT, told), "no '{part}': {}", self.told.lock().unwrap());
+    }
+
     /// Waits until it ends; a client that outlives `limit` hangs, and the test fails. Whatever
     /// document it leaves, complete or not, is valid.
     pub(crate) fn wait(mut self, limit: Duration) -> Outcome {

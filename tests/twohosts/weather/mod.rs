@@ -5,6 +5,7 @@ mod load_balancer;
 mod offloads;
 mod order;
 mod path_mtu;
+mod saturation;
 mod slow_link;
 mod standstill;
 mod transient;
