@@ -29,6 +29,17 @@ pub struct Latencies {
     out_of_range: u64,
 }
 
+/// A point of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PercentilePoint {
+    /// The value, in nanoseconds.
+    pub ns: u64,
+    /// Share of all values that is wanted at or below it, 0 to 1.
+    pub share: f64,
+    /// Values that are.
+    pub at_or_below: u64,
+}
+
 impl Default for Latencies {
     fn default() -> Self {
         Self::new()
@@ -153,6 +164,20 @@ impl Latencies {
         self.histogram.iter_recorded().map(|step| {
             let ns = self.histogram.median_equivalent(step.value_iterated_to());
             (ns, step.count_since_last_iteration())
+        })
+    }
+
+    /// Points of the distribution: `steps_per_halving` of them for each halving of the share that
+    /// lies above, and one at the largest value; none when empty.
+    pub fn percentiles(&self, steps_per_halving: u32) -> impl Iterator<Item = PercentilePoint> {
+        let mut below = 0_u64;
+        self.histogram.iter_quantiles(steps_per_halving.max(1)).map(move |step| {
+            below = below.saturating_add(step.count_since_last_iteration());
+            PercentilePoint {
+                ns: step.value_iterated_to().min(self.max_ns),
+                share: step.quantile_iterated_to(),
+                at_or_below: below,
+            }
         })
     }
 
