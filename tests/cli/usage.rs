@@ -194,6 +194,8 @@ fn help_and_version_are_results() {
         "doctor",
         "calibrate",
         "compare",
+        "merge",
+        "report",
         "coordinate",
         "agent",
         "completions",

@@ -1,6 +1,6 @@
 //! What people and programs read: a table ([`text`]), one document ([`json`]), a line an interval
 //! ([`live`]), the tables of a whole run on Kubernetes ([`cluster`]), what several results say of
-//! each other ([`comparison`]), and what documents say row by row ([`overview`]).
+//! each other ([`comparison`]), and what documents say row by row ([`overview`]), and their latencies put together ([`merged`]).
 //!
 //! Enters: a finished run, an interval of one under way, or documents that were written before.
 //! Leaves: text. Results go to the writer that is given, talk goes to stderr. No figure is taken
@@ -11,5 +11,8 @@ pub mod cluster;
 pub mod comparison;
 pub mod json;
 pub mod live;
+pub mod merged;
 pub mod overview;
+#[cfg(feature = "documents")]
+pub mod page;
 pub mod text;

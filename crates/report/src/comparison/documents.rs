@@ -161,7 +161,8 @@ impl<R: DeserializeOwned, C: DeserializeOwned> Documents<R, C> {
             side.documents.push(Document { name, content });
             return Ok(side);
         }
-        side.walk(path, unknown, &mut HashMap::new(), 0).map_err(|error| refused(error.to_string()))?;
+        side.walk(path, unknown, &mut HashMap::new(), 0)
+            .map_err(|error| refused(error.to_string()))?;
         if side.documents.is_empty() {
             let mut cause = "the folder has no whole document of a result".to_owned();
             for left_out in side.left_out.iter().take(3) {

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 
 use super::{Overview, Subject};
 use crate::comparison::render::quoted;
-use podperf_model::result::cluster::{
-    BaselineComparison, EndCpu, Estimate, PooledLatency, Row,
-};
+use podperf_model::result::cluster::{BaselineComparison, EndCpu, Estimate, PooledLatency, Row};
 use podperf_model::units::float;
 
 /// A column: its header, and a row's cell.

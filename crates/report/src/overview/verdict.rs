@@ -152,10 +152,7 @@ fn alone(row: &Row) -> String {
         parts.push(format!("goodput {}", estimate(goodput, rate_text)));
     }
     if let Some(rate) = &row.transactions_per_second {
-        parts.push(format!(
-            "{} transactions per second",
-            estimate(rate, |value| number(value, 0))
-        ));
+        parts.push(format!("{} transactions per second", estimate(rate, |value| number(value, 0))));
     }
     if let Some(latency) = &row.latency_mean_ns {
         parts.push(format!("mean latency {}", estimate(latency, |ns| time_text(ns / 1e3))));
