@@ -5,7 +5,7 @@ use crate::text::bound;
 use crate::text::layout::number;
 use podperf_model::result::cluster::{BaselineComparison, Difference, Estimate, Ratio, Row};
 use podperf_model::result::wording::count;
-use podperf_model::units::{rate_text, time_text};
+use podperf_model::units::rate_text;
 
 /// Rows that have a sentence of their own where there is no baseline.
 const MAX_ROWS_TOLD: usize = 12;
@@ -19,8 +19,7 @@ pub(super) fn of(rows: &[Row], baseline: Option<&str>, tolerance_share: f64) -> 
     let mut sentences = Vec::new();
     match baseline {
         Some(baseline) => {
-            let tolerance = number(100.0 * tolerance_share, 1);
-            sentences.extend(tally(&measured, baseline, &tolerance));
+            sentences.extend(tally(&measured, baseline, 100.0 * tolerance_share));
             sentences.extend(paths(&measured, baseline));
             let own = measured.iter().filter(|row| row.path == baseline);
             sentences.extend(best(own));
@@ -49,7 +48,7 @@ const fn judged(row: &Row) -> Option<&BaselineComparison> {
     }
 }
 
-fn tally(rows: &[&Row], baseline: &str, tolerance: &str) -> Option<String> {
+fn tally(rows: &[&Row], baseline: &str, tolerance_percent: f64) -> Option<String> {
     let held: Vec<&Row> = rows.iter().filter(|row| judged(row).is_some()).copied().collect();
     let of = |wanted: Difference| {
         let same = |row: &&&Row| judged(row).is_some_and(|own| own.difference == wanted);
@@ -59,10 +58,11 @@ fn tally(rows: &[&Row], baseline: &str, tolerance: &str) -> Option<String> {
     let rows = count(u32::try_from(held.len()).unwrap_or(u32::MAX), "row");
     (!held.is_empty()).then(|| {
         format!(
-            "Of {rows} held against {}: worse by more than {tolerance} % {over}, slower {}, \
-             faster {}, no difference shown {}, inconclusive {}.",
+            "Of {rows} held against {}, {} are slower ({over} by more than {} %), {} are faster, {} show \
+             no difference, {} are inconclusive.",
             short(baseline),
             of(Difference::Slower),
+            number(tolerance_percent, 1),
             of(Difference::Faster),
             of(Difference::NoDifferenceShown),
             of(Difference::Inconclusive),
@@ -155,7 +155,10 @@ fn alone(row: &Row) -> String {
         parts.push(format!("{} transactions per second", estimate(rate, |value| number(value, 0))));
     }
     if let Some(latency) = &row.latency_mean_ns {
-        parts.push(format!("mean latency {}", estimate(latency, |ns| time_text(ns / 1e3))));
+        parts.push(format!(
+            "mean latency {}",
+            estimate(latency, |ns| format!("{} µs", number(ns / 1e3, 1)))
+        ));
     }
     if let Some(bound_by) = row.bound_by {
         parts.push(format!("bound by: {}", bound(bound_by)));

@@ -1,7 +1,7 @@
 //! Where the kernel's work ran: softirq and system time by CPU and time, of both ends.
 //!
-//! Documents tell it by CPU for a whole window, and by second for the machine: a map has a column a
-//! window, and a line for all CPUs by second.
+//! Documents tell it of the busiest CPUs by interval; older ones by CPU for a whole window alone: of
+//! those a map has a column a window.
 
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use crate::overview::Subject;
 use crate::text::layout::{maybe, number};
 use podperf_model::plan::Role;
 use podperf_model::result::cluster::Row;
-use podperf_model::result::run::{Cpu, Run};
+use podperf_model::result::run::{Cpu, Interval, IntervalCpu, Run};
 use podperf_model::result::wording::end_name;
 
 /// CPUs of a map: those with most of such work.
@@ -21,7 +21,6 @@ const MAX_CPUS: usize = 16;
 const MAX_COLUMNS: usize = 24;
 /// Rows that have maps: of each path and test the one with most flows, as far as this goes.
 const MAX_ROWS: usize = 6;
-const LEVELS: f64 = 5.0;
 const CELLS_LEFT: f64 = 46.0;
 const CELL_HEIGHT: f64 = 12.0;
 
@@ -66,8 +65,8 @@ fn figure(subject: &Subject, row: &Row, role: Role, left: usize) -> Option<Figur
     let (end, test) = (end_name(role), short(&row.test));
     let title = format!("{test}, {}: kernel time of the {end}'s CPUs", label(&row.path, row.flows));
     let mut caption =
-        "Share of softirq and system time; dark is full. The first line is the mean of \
-                       all CPUs by interval, the others are CPUs by window, the busiest first."
+        "Share of softirq and system time, by the scale below. The first line is the \
+                       mean of all CPUs, the others are CPUs, the busiest first."
             .to_owned();
     if cpus > MAX_CPUS {
         caption.push_str(&format!(" {} CPUs with less are left out.", cpus - MAX_CPUS));
@@ -97,23 +96,34 @@ fn windows<'a>(runs: &[&'a Run]) -> Vec<(f64, f64, &'a Run)> {
 
 fn by_cpu(runs: &[&Run], role: Role) -> Vec<MapLine> {
     let windows = windows(runs);
-    let cpu_of = |run: &Run| run.cpu.get(role).clone();
-    let mut cpus: Vec<u32> = windows
-        .iter()
-        .filter_map(|(_, _, run)| cpu_of(run))
-        .flat_map(|cpu| kernel(&cpu).map(|(id, _)| id).collect::<Vec<_>>())
-        .collect();
+    let mut cpus: Vec<u32> = Vec::new();
+    for (_, _, run) in &windows {
+        cpus.extend(run.cpu.get(role).iter().flat_map(kernel).map(|(id, _)| id));
+    }
     cpus.sort_unstable();
     cpus.dedup();
     let line = |id: u32| {
-        let moment = |(start, length, run): &(f64, f64, &Run)| {
-            let cpu = cpu_of(run);
-            let share = cpu.and_then(|cpu| kernel(&cpu).find(|own| own.0 == id).map(|own| own.1));
-            (*start, *length, share)
-        };
-        MapLine { name: format!("CPU {id}"), moments: windows.iter().map(moment).collect() }
+        let moments = windows.iter().flat_map(|window| cpu_moments(window, role, id)).collect();
+        MapLine { name: format!("CPU {id}"), moments }
     };
     cpus.into_iter().map(line).collect()
+}
+
+/// A CPU in a window: by interval, where the document has it so; as one otherwise.
+fn cpu_moments((start, length, run): &(f64, f64, &Run), role: Role, id: u32) -> Vec<Moment> {
+    let told = run.intervals.iter().filter_map(|own| Some((own, own.cpu.get(role).as_ref()?)));
+    let told: Vec<_> = told.collect();
+    if told.iter().all(|(_, cpu)| cpu.kernel_share_by_cpu.is_empty()) {
+        let cpu = run.cpu.get(role).as_ref();
+        let share = cpu.and_then(|cpu| kernel(cpu).find(|own| own.0 == id).map(|own| own.1));
+        return vec![(*start, *length, share)];
+    }
+    let moment = |(own, cpu): (&Interval, &IntervalCpu)| {
+        // What is not told of is less than a hundredth, or less than sixteen others have.
+        let share = cpu.kernel_share_by_cpu.get(&id).copied().unwrap_or(0.0);
+        (start + own.start_seconds, own.end_seconds - own.start_seconds, Some(share))
+    };
+    told.into_iter().map(moment).collect()
 }
 
 /// All CPUs together, by interval.
@@ -175,7 +185,6 @@ const LEVEL_NAMES: [&str; 6] = ["< 5 %", "5–24", "25–44", "45–64", "65–8
 /// Level of a share, as [`LEVEL_NAMES`] has it.
 fn level(share: f64) -> usize {
     let bounds = [0.05, 0.25, 0.45, 0.65, 0.85];
-    debug_assert_eq!(bounds.len() as f64, LEVELS);
     bounds.iter().filter(|bound| share >= **bound).count()
 }
 

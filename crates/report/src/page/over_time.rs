@@ -13,6 +13,8 @@ use podperf_model::units::{float, rate_unit};
 const MAX_POINTS: usize = 600;
 const MIN_LINE_POINTS: usize = 6;
 const MAX_LINE_POINTS: usize = 60;
+/// Of retransmits, which come in bursts.
+const MAX_BURST_POINTS: usize = 12;
 
 /// A moment of a row: when, how long, and the figure, where it is known.
 pub(super) type Moment = (f64, f64, Option<f64>);
@@ -33,7 +35,7 @@ fn rate(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
     let transacts = rows.iter().any(|row| row.transactions_per_second.is_some());
     let of: IntervalFigure =
         if transacts { |own| own.transactions_per_second } else { |own| own.bits_per_second };
-    let lines = lines(subject, rows, of);
+    let lines = lines(subject, rows, of, MAX_LINE_POINTS);
     let most = lines.iter().flat_map(|(_, all)| all).filter_map(|own| own.2).reduce(f64::max)?;
     let (unit, divisor) = if transacts { ("per second", 1.0) } else { rate_unit(most) };
     let what = if transacts { "transactions" } else { "goodput" };
@@ -44,21 +46,26 @@ fn rate(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
 fn retransmits(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
     let rows: Vec<&Row> =
         rows.iter().filter(|row| row.goodput_bits_per_second.is_some()).copied().collect();
-    let mut lines = lines(subject, &rows, |own| {
-        Some(float(own.retransmits?) / (own.end_seconds - own.start_seconds))
-    });
+    let of: IntervalFigure =
+        |own| Some(float(own.retransmits?) / (own.end_seconds - own.start_seconds));
+    let mut lines = lines(subject, &rows, of, MAX_BURST_POINTS);
     lines.iter_mut().flat_map(|(_, all)| all).for_each(|own| {
         own.2 = own.2.filter(|rate| rate.is_finite());
     });
     // A figure of nothing but zeros says no more than a sentence would.
     let some =
         lines.iter().flat_map(|(_, all)| all).any(|own| own.2.is_some_and(|rate| rate > 0.0));
-    let caption = "Segments that were sent again, by second.";
+    let caption = "Segments that were sent again; the windows of all samples, one after the other.";
     some.then(|| figure(test, ("retransmits", "segments per second"), caption, lines)).flatten()
 }
 
-fn lines(subject: &Subject, rows: &[&Row], of: IntervalFigure) -> Vec<(String, Vec<Moment>)> {
-    let points = (MAX_POINTS / rows.len().max(1)).clamp(MIN_LINE_POINTS, MAX_LINE_POINTS);
+fn lines(
+    subject: &Subject,
+    rows: &[&Row],
+    of: IntervalFigure,
+    most: usize,
+) -> Vec<(String, Vec<Moment>)> {
+    let points = (MAX_POINTS / rows.len().max(1)).clamp(MIN_LINE_POINTS, most);
     let line =
         |row: &&Row| (label(&row.path, row.flows), thinned(&moments(subject, row, of), points));
     let all = rows.iter().map(line);

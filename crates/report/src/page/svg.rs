@@ -63,7 +63,7 @@ impl Scale {
     /// From zero to a round number at or above `high`.
     pub(super) fn from_zero(high: f64) -> Self {
         let high = if high.is_finite() && high > 0.0 { high } else { 1.0 };
-        let rough = high / 4.0;
+        let rough = high / 5.0;
         let power = 10_f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|round| round * power);
         let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power);
