@@ -48,6 +48,8 @@ async function look() {
       await tab.setViewportSize({ width, height: 900 });
       told.clipped[`${colorScheme} ${width}`] = await tab.evaluate(clipped);
     }
+    // A sheet of A4 without its margins.
+    await tab.setViewportSize({ width: 720, height: 1040 });
     await tab.emulateMedia({ media: "print", colorScheme });
     told.clipped[`${colorScheme} print`] = await tab.evaluate(clipped);
     await tab.emulateMedia({ media: "screen", colorScheme });

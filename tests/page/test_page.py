@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ["playwright-core@1.61.1", "axe-core@4.12.1"]
+PACKAGES = ["playwright-core@1.65.1", "axe-core@4.14.1"]
 BROWSERS = ["chromium", "chromium-headless-shell"]
 
 

@@ -21,7 +21,7 @@ const MAX_CPUS: usize = 16;
 const MAX_COLUMNS: usize = 24;
 /// Rows that have maps: of each path and test the one with most flows, as far as this goes.
 const MAX_ROWS: usize = 6;
-const CELLS_LEFT: f64 = 46.0;
+const CELLS_LEFT: f64 = 58.0;
 const CELL_HEIGHT: f64 = 12.0;
 
 pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
@@ -191,8 +191,8 @@ fn level(share: f64) -> usize {
 fn table(title: &str, lines: &[MapLine]) -> ClusterTable {
     let longest = lines.iter().max_by_key(|line| line.moments.len());
     let longest = longest.map_or(&[][..], |line| &line.moments);
-    let mut header = vec!["CPU, % of its time".to_owned()];
-    header.extend(longest.iter().map(|(start, ..)| format!("from {} s", number(*start, 1))));
+    let mut header = vec!["% of the time from".to_owned()];
+    header.extend(longest.iter().map(|(start, ..)| format!("{} s", number(*start, 1))));
     let cells = |line: &MapLine| {
         let mut cells = vec![line.name.clone()];
         // A line with fewer moments has each over several columns of the one with most.

@@ -101,9 +101,9 @@ fn section(number: usize, subject: &Subject, several: bool) -> Markup {
                 }
             }
             (heading(several, "All rows"))
-            @for own in tables(&subject.rows) {
+            @for (place, own) in (1..).zip(tables(&subject.rows)) {
                 (heading_below(several, &own.title))
-                (table(&own))
+                (table(&own, &format!("table {number}.{place}")))
             }
             @if !subject.doubts.is_empty() {
                 (heading(several, "What to know about it"))
@@ -144,14 +144,15 @@ fn drawn(subject: usize, place: usize, figure: &Figure) -> Markup {
             (figure.svg)
             details {
                 summary { "As a table" }
-                (table(&figure.table))
+                (table(&figure.table, &format!("figure {subject}.{place}")))
             }
         }
     }
 }
 
-fn table(own: &ClusterTable) -> Markup {
-    let title = clean(&own.title);
+/// A table that scrolls on its own where it is too wide; `number` is its own on the page.
+fn table(own: &ClusterTable, number: &str) -> Markup {
+    let title = format!("{} ({number})", clean(&own.title));
     html! {
         div.scroll tabindex="0" role="region" aria-label=(title) {
             table {

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 pub(super) const WIDTH: f64 = 340.0;
 /// Space for the numbers left of a plot.
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 330.0;
+const RIGHT: f64 = 317.0;
 const TOP: f64 = 18.0;
 const PLOT_HEIGHT: f64 = 190.0;
 /// Height of a line of text.
