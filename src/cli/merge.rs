@@ -1,7 +1,7 @@
 //! `podperf merge`: the latencies of several runs as one distribution.
 //!
-//! Enters: documents, folders of them, HdrHistogram logs. Leaves: figures or percentiles on standard
-//! output, an HdrHistogram log in a file.
+//! Enters: documents, folders of them, HdrHistogram logs. Leaves: figures or percentiles on
+//! standard output, an HdrHistogram log in a file.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -16,8 +16,8 @@ use podperf_model::result::run::{Latency, Run};
 use podperf_report::merged::{Merged, Wanted};
 use podperf_report::overview::Overview;
 
-/// Puts the latencies of several runs together: their histograms are merged, so that percentiles are
-/// those of all transactions. Each is a document that podperf wrote, a folder of such, or an
+/// Puts the latencies of several runs together: their histograms are merged, so that percentiles
+/// are those of all transactions. Each is a document that podperf wrote, a folder of such, or an
 /// HdrHistogram log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

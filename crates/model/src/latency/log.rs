@@ -1,5 +1,5 @@
-//! Latencies as HdrHistogram logs (.hlog): a histogram an interval, as its tools of any language read
-//! and write them.
+//! Latencies as HdrHistogram logs (.hlog): a histogram an interval, as its tools of any language
+//! read and write them.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};

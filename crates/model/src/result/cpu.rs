@@ -66,8 +66,8 @@ pub(super) fn interval(span: &Span<'_>) -> Option<IntervalCpu> {
     })
 }
 
-/// Kernel mode and softirqs of the CPUs with most of them, to a hundredth: a run has many intervals,
-/// and a machine may have hundreds of CPUs.
+/// Kernel mode and softirqs of the CPUs with most of them, to a hundredth: a run has many
+/// intervals, and a machine may have hundreds of CPUs.
 fn kernel_share_by_cpu(per_cpu: &[PerCpu]) -> BTreeMap<u32, f64> {
     const MAX_CPUS_TOLD: usize = 16;
     let share = |line: &PerCpu| (100.0 * (line.modes.system + line.modes.softirq)).round() / 100.0;

@@ -228,7 +228,7 @@ impl RowKey {
     }
 }
 
-/// What a run's plan measures, flows aside: "stream, up, message 131072 B, receive read, send auto".
+/// What a run's plan measures, flows aside: "stream, up, message 131072 B, receive read".
 pub(crate) fn title(plan: &Value) -> String {
     let work = work(plan);
     let test = work.get("kind").cloned().unwrap_or_else(|| "unknown".to_owned());

@@ -1,5 +1,5 @@
-//! Percentiles as other HdrHistogram tools plot them (.hgrm): value, percentile, how many values lie
-//! at or below it, and 1/(1-percentile).
+//! Percentiles as other HdrHistogram tools plot them (.hgrm): value, percentile, how many values
+//! lie at or below it, and 1/(1-percentile).
 
 use std::io::{self, Write};
 

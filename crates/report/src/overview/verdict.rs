@@ -58,8 +58,8 @@ fn tally(rows: &[&Row], baseline: &str, tolerance_percent: f64) -> Option<String
     let rows = count(u32::try_from(held.len()).unwrap_or(u32::MAX), "row");
     (!held.is_empty()).then(|| {
         format!(
-            "Of {rows} held against {}, {} are slower ({over} by more than {} %), {} are faster, {} show \
-             no difference, {} are inconclusive.",
+            "Of {rows} held against {}, {} are slower ({over} by more than {} %), {} are faster, \
+             {} show no difference, {} are inconclusive.",
             short(baseline),
             of(Difference::Slower),
             number(tolerance_percent, 1),

@@ -1,13 +1,13 @@
 //! Where the kernel's work ran: softirq and system time by CPU and time, of both ends.
 //!
-//! Documents tell it of the busiest CPUs by interval; older ones by CPU for a whole window alone: of
-//! those a map has a column a window.
+//! Documents tell it of the busiest CPUs by interval; older ones by CPU for a whole window alone:
+//! of those a map has a column a window.
 
 use maud::{Markup, html};
 
 use super::over_time::{Moment, thinned};
-use super::svg::{LINE, WIDTH, at, plain};
-use super::{Figure, label};
+use super::svg::{LINE, Scale, WIDTH, at, plain};
+use super::{PageFigure, label};
 use crate::cluster::{ClusterTable, short};
 use crate::overview::Subject;
 use crate::text::layout::{maybe, number};
@@ -24,7 +24,7 @@ const MAX_ROWS: usize = 6;
 const CELLS_LEFT: f64 = 58.0;
 const CELL_HEIGHT: f64 = 12.0;
 
-pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
+pub(super) fn figures(subject: &Subject) -> Vec<PageFigure> {
     let mut rows: Vec<&Row> = Vec::new();
     for row in subject.rows.iter().filter(|row| row.samples > 0) {
         match rows.iter_mut().find(|own| (&own.path, &own.test) == (&row.path, &row.test)) {
@@ -50,7 +50,7 @@ struct MapLine {
     moments: Vec<Moment>,
 }
 
-fn figure(subject: &Subject, row: &Row, role: Role, left: usize) -> Option<Figure> {
+fn figure(subject: &Subject, row: &Row, role: Role, left: usize) -> Option<PageFigure> {
     let runs: Vec<&Run> = subject.whole(row).filter_map(|sample| sample.runs.first()).collect();
     let mut lines = by_cpu(&runs, role);
     let cpus = lines.len();
@@ -75,7 +75,7 @@ fn figure(subject: &Subject, row: &Row, role: Role, left: usize) -> Option<Figur
         caption.push_str(&format!(" {left} other rows have no map here."));
     }
     let table = table(&title, &lines);
-    Some(Figure { caption, svg: drawn(&lines), table, title })
+    Some(PageFigure { caption, svg: drawn(&lines), table, title })
 }
 
 fn kernel(cpu: &Cpu) -> impl Iterator<Item = (u32, f64)> {
@@ -142,8 +142,9 @@ fn whole(runs: &[&Run], role: Role) -> MapLine {
 
 fn drawn(lines: &[MapLine]) -> Markup {
     let ends = lines.iter().flat_map(|line| &line.moments).map(|own| own.0 + own.1);
-    let last = ends.fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-    let across = |second: f64| CELLS_LEFT + (WIDTH - CELLS_LEFT - 4.0) * second / last;
+    let last = ends.fold(0.0, f64::max);
+    let scale = Scale::up_to(last);
+    let across = |second: f64| CELLS_LEFT + (WIDTH - CELLS_LEFT - 4.0) * scale.share(second);
     let bottom = LINE + CELL_HEIGHT * lines.len() as f64;
     // One path a level, for the page to stay small.
     let mut levels = vec![String::new(); 6];

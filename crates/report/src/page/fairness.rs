@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::svg::{LINE, Scale, WIDTH, at, plain};
-use super::{Figure, label};
+use super::{PageFigure, label};
 use crate::cluster::{ClusterTable, short};
 use crate::overview::Subject;
 use crate::text::layout::{maybe, number};
@@ -26,7 +26,7 @@ struct Shares<'a> {
     mean: f64,
 }
 
-pub(super) fn figure(subject: &Subject) -> Option<Figure> {
+pub(super) fn figure(subject: &Subject) -> Option<PageFigure> {
     let mut all: Vec<Shares<'_>> =
         subject.rows.iter().filter_map(|row| shares(subject, row)).collect();
     let left = all.len().saturating_sub(MAX_ROWS);
@@ -56,7 +56,7 @@ pub(super) fn figure(subject: &Subject) -> Option<Figure> {
     } else {
         String::new()
     };
-    (!all.is_empty()).then(|| Figure {
+    (!all.is_empty()).then(|| PageFigure {
         title: "Fairness by stream".to_owned(),
         caption: format!(
             "A mark is a stream's goodput against the mean of its row, over all samples; 1 is an \
@@ -120,7 +120,8 @@ fn drawn(all: &[Shares<'_>]) -> Markup {
                 @let last = own.streams.len() - 1;
                 @for (rank, rate) in own.streams.iter().enumerate() {
                     @if rank % every == 0 || rank == last {
-                        circle.mark cx=(at(across(rate / own.mean))) cy=(at(y + LINE + 8.0)) r="4" {}
+                        @let x = at(across(rate / own.mean));
+                        circle.mark cx=(x) cy=(at(y + LINE + 8.0)) r="4" {}
                     }
                 }
             }

@@ -4,7 +4,7 @@
 //! for nothing, and says so to the browser (a content security policy). The same documents give the
 //! same bytes. What others wrote (names, errors, warnings) is text, whatever stands in it.
 //!
-//! A figure more is a function of `figures` below that returns [`Figure`]s; each brings its table.
+//! A figure more is a function of `figures` below that returns `PageFigure`s, each with its table.
 
 mod cpu_map;
 mod fairness;
@@ -27,7 +27,7 @@ use crate::text::layout::clean;
 const STYLE: &str = include_str!("style.css");
 
 /// A figure, with what it shows as a table.
-struct Figure {
+struct PageFigure {
     title: String,
     /// What it shows and how to read it.
     caption: String,
@@ -118,11 +118,11 @@ fn section(number: usize, subject: &Subject, several: bool) -> Markup {
     }
 }
 
-/// All figures, in the order of the page. Goodput against streams, with its intervals and the number
-/// of streams that saturates the path, is to stand between the study's figure and the percentiles.
-fn figures(subject: &Subject) -> Vec<Figure> {
+/// All figures, in the order of the page. Goodput against streams, with its intervals and the
+/// number of streams that saturates the path, is to stand after the study's figure.
+fn figures(subject: &Subject) -> Vec<PageFigure> {
     let all = [study::figures, percentiles::figures, over_time::figures, cpu_map::figures];
-    let mut figures: Vec<Figure> = all.into_iter().flat_map(|of| of(subject)).collect();
+    let mut figures: Vec<PageFigure> = all.into_iter().flat_map(|of| of(subject)).collect();
     figures.extend(fairness::figure(subject));
     figures
 }
@@ -136,7 +136,7 @@ fn heading_below(several: bool, text: &str) -> Markup {
     html! { @if several { h4 { (text) } } @else { h3 { (text) } } }
 }
 
-fn drawn(subject: usize, place: usize, figure: &Figure) -> Markup {
+fn drawn(subject: usize, place: usize, figure: &PageFigure) -> Markup {
     let id = format!("figure-{subject}-{place}");
     html! {
         figure id=(id) {

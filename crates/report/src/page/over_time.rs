@@ -1,7 +1,7 @@
 //! Goodput (or transactions) and retransmits over time: a row's windows, one after the other.
 
 use super::svg::{LinePlot, Scale, plain};
-use super::{Figure, label, tests_of};
+use super::{PageFigure, label, tests_of};
 use crate::cluster::{ClusterTable, short};
 use crate::overview::Subject;
 use crate::text::layout::{maybe, number};
@@ -22,7 +22,7 @@ pub(super) type Moment = (f64, f64, Option<f64>);
 /// Of the intervals of a sample's pairs at one time.
 type IntervalFigure = fn(&Interval) -> Option<f64>;
 
-pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
+pub(super) fn figures(subject: &Subject) -> Vec<PageFigure> {
     let of_test = |test: &&str| {
         let rows: Vec<&Row> =
             subject.rows.iter().filter(|row| row.test == *test && row.samples > 0).collect();
@@ -31,7 +31,7 @@ pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
     tests_of(subject).iter().flat_map(of_test).flatten().collect()
 }
 
-fn rate(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
+fn rate(subject: &Subject, test: &str, rows: &[&Row]) -> Option<PageFigure> {
     let transacts = rows.iter().any(|row| row.transactions_per_second.is_some());
     let of: IntervalFigure =
         if transacts { |own| own.transactions_per_second } else { |own| own.bits_per_second };
@@ -43,7 +43,7 @@ fn rate(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
     figure(test, (what, unit), caption, scaled(lines, divisor))
 }
 
-fn retransmits(subject: &Subject, test: &str, rows: &[&Row]) -> Option<Figure> {
+fn retransmits(subject: &Subject, test: &str, rows: &[&Row]) -> Option<PageFigure> {
     let rows: Vec<&Row> =
         rows.iter().filter(|row| row.goodput_bits_per_second.is_some()).copied().collect();
     let of: IntervalFigure =
@@ -117,7 +117,7 @@ fn figure(
     (what, unit): (&str, &str),
     caption: &str,
     lines: Vec<(String, Vec<Moment>)>,
-) -> Option<Figure> {
+) -> Option<PageFigure> {
     let all = || lines.iter().flat_map(|(_, all)| all);
     let most = all().filter_map(|own| own.2).reduce(f64::max)?;
     let last = all().map(|(start, length, _)| start + length).fold(0.0, f64::max);
@@ -135,7 +135,7 @@ fn figure(
         x_text: plain,
         lines: lines.into_iter().map(drawn).collect(),
     };
-    Some(Figure { caption: caption.to_owned(), svg: plot.draw(), table, title })
+    Some(PageFigure { caption: caption.to_owned(), svg: plot.draw(), table, title })
 }
 
 /// A line a moment of the row that has most of them.

@@ -2,7 +2,7 @@
 //! 99.9 % lie as far from each other. A line ends where fewer than ten values lie above it.
 
 use super::svg::{LinePlot, Scale, plain};
-use super::{Figure, label, tests_of};
+use super::{PageFigure, label, tests_of};
 use crate::cluster::{ClusterTable, short};
 use crate::overview::Subject;
 use crate::text::layout::maybe;
@@ -21,11 +21,11 @@ const SHARES: [(&str, f64); 5] = [
     ("p99.99 µs", 0.9999),
 ];
 
-pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
+pub(super) fn figures(subject: &Subject) -> Vec<PageFigure> {
     tests_of(subject).iter().filter_map(|test| figure(subject, test)).collect()
 }
 
-fn figure(subject: &Subject, test: &str) -> Option<Figure> {
+fn figure(subject: &Subject, test: &str) -> Option<PageFigure> {
     let rows = subject.rows.iter().filter(|row| row.test == test);
     let all: Vec<(&Row, Latencies)> =
         rows.filter_map(|row| Some((row, subject.latencies(row)?.0))).collect();
@@ -57,7 +57,7 @@ fn figure(subject: &Subject, test: &str) -> Option<Figure> {
     let mut header = vec!["path".to_owned(), "flows".to_owned()];
     header.extend(SHARES.map(|(name, _)| name.to_owned()));
     header.extend(["largest µs".to_owned(), "transactions".to_owned()]);
-    Some(Figure {
+    Some(PageFigure {
         title: format!("{name}: latency by percentile"),
         caption: "Flat is good. A line ends where fewer than ten values lie above it.".into(),
         svg: plot.draw(),

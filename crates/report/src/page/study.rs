@@ -5,7 +5,7 @@
 use maud::{Markup, html};
 
 use super::svg::{LINE, Scale, WIDTH, at, plain, squares};
-use super::{Figure, label, tests_of};
+use super::{PageFigure, label, tests_of};
 use crate::cluster::{ClusterTable, short};
 use crate::overview::Subject;
 use crate::text::layout::{maybe, number, unknown};
@@ -17,7 +17,7 @@ const BARS_LEFT: f64 = 2.0;
 const BARS_WIDTH: f64 = 276.0;
 const BAR_HEIGHT: f64 = 12.0;
 
-pub(super) fn figures(subject: &Subject) -> Vec<Figure> {
+pub(super) fn figures(subject: &Subject) -> Vec<PageFigure> {
     let of_test = |test: &&str| {
         let rows: Vec<&Row> =
             subject.rows.iter().filter(|row| row.test == *test && row.samples > 0).collect();
@@ -34,7 +34,7 @@ struct Bar {
     whisker: Option<(f64, f64)>,
 }
 
-fn goodput(test: &str, rows: &[&Row]) -> Option<Figure> {
+fn goodput(test: &str, rows: &[&Row]) -> Option<PageFigure> {
     let means = rows.iter().filter_map(|row| row.goodput_bits_per_second);
     let (unit, divisor) = rate_unit(means.map(|rate| rate.mean).reduce(f64::max)?);
     let bar = |row: &&&Row| {
@@ -63,7 +63,7 @@ fn goodput(test: &str, rows: &[&Row]) -> Option<Figure> {
         format!("to {unit}"),
         "samples".to_owned(),
     ];
-    Some(Figure {
+    Some(PageFigure {
         title: format!("{test}: goodput, {unit}"),
         caption: "What the receivers got; the line over a bar's end is its 95 % interval.".into(),
         svg: bars_svg(&format!("Bars of goodput in {unit}, by path and streams"), &bars),
@@ -75,7 +75,7 @@ fn goodput(test: &str, rows: &[&Row]) -> Option<Figure> {
     })
 }
 
-fn latency(test: &str, rows: &[&Row]) -> Option<Figure> {
+fn latency(test: &str, rows: &[&Row]) -> Option<PageFigure> {
     let bar = |row: &&Row| {
         let own = row.latency?;
         let (mean, deviation) = (own.mean_ns / 1e3, own.stddev_ns / 1e3);
@@ -95,7 +95,7 @@ fn latency(test: &str, rows: &[&Row]) -> Option<Figure> {
         ]
     };
     let header = ["path", "flows", "mean µs", "standard deviation µs", "transactions", "samples"];
-    (!bars.is_empty()).then(|| Figure {
+    (!bars.is_empty()).then(|| PageFigure {
         title: format!("{test}: mean latency, µs"),
         caption: "Of all transactions; the line over a bar's end is one standard deviation each \
                   way."
@@ -159,7 +159,7 @@ fn modes(cpu: &EndCpu) -> [f64; 3] {
     [cpu.user_cores, cpu.system_cores, cpu.softirq_cores]
 }
 
-fn cpu(test: &str, rows: &[&Row]) -> Option<Figure> {
+fn cpu(test: &str, rows: &[&Row]) -> Option<PageFigure> {
     let ends = |row: &Row| row.cpu.named().map(|(end, cpu)| (end, *cpu));
     let all = || rows.iter().flat_map(|row| ends(row)).filter_map(|(_, cpu)| cpu);
     let most = all().map(|cpu| modes(&cpu).iter().sum()).reduce(f64::max)?;
@@ -177,7 +177,7 @@ fn cpu(test: &str, rows: &[&Row]) -> Option<Figure> {
     }
     let same = rows.iter().any(|row| row.same_machine);
     let also = " Both ends were on one machine: each bar covers both.";
-    Some(Figure {
+    Some(PageFigure {
         title: format!("{test}: CPU, busy cores"),
         caption: format!(
             "Of the whole machine, the client above the server.{}",

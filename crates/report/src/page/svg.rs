@@ -1,8 +1,8 @@
 //! What the figures share: scales with round ticks, the frame of a plot, lines with their legend.
 //!
 //! A figure is 340 units wide, so that its text is legible on a phone; wider screens have several
-//! side by side. Colours are the style sheet's, by class: it has those of Okabe and Ito, which people
-//! with any colour vision tell apart, and lines differ by their dashes too.
+//! side by side. Colours are the style sheet's, by class: it has those of Okabe and Ito, which
+//! people with any colour vision tell apart, and lines differ by their dashes too.
 
 use maud::{Markup, html};
 
@@ -21,7 +21,7 @@ const STYLES: usize = 16;
 /// A coordinate, to a tenth of a unit.
 pub(super) fn at(value: f64) -> String {
     let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A figure for people: three digits that count, no more.
@@ -75,6 +75,12 @@ impl Scale {
             number += 1.0;
         }
         Self { low: 0.0, high: steps * step, logarithmic: false, ticks }
+    }
+
+    /// From zero to `high`, without ticks.
+    pub(super) fn up_to(high: f64) -> Self {
+        let high = if high.is_finite() && high > 0.0 { high } else { 1.0 };
+        Self { low: 0.0, high, logarithmic: false, ticks: Vec::new() }
     }
 
     /// Logarithmic, from a power of ten at or below `low` to one at or above `high`; a range within
