@@ -54,6 +54,7 @@ pub(super) fn decode_foreign(text: &str) -> Result<Histogram<u64>, String> {
     let empty = Histogram::new_with_bounds(low, high, digits).map_err(|error| error.to_string())?;
     check_header(header, counts.len(), &empty)?;
     check_counts(counts, empty.distinct_values())?;
+    drop(empty);
     Deserializer::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())
 }
 

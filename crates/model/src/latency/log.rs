@@ -43,7 +43,12 @@ pub fn since_epoch(rfc3339: &str) -> Duration {
 /// damaged; and when there is none.
 pub fn read(bytes: &[u8], ns_per_value: u64) -> Result<Vec<LogPart>, String> {
     let mut parts = Vec::new();
-    for entry in IntervalLogIterator::new(bytes) {
+    // The library asks for an end of the last line too.
+    let mut bytes = bytes.to_vec();
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        bytes.push(b'\n');
+    }
+    for entry in IntervalLogIterator::new(&bytes) {
         let entry = entry.map_err(|error| match error {
             LogIteratorError::ParseError { offset } => {
                 format!("no HdrHistogram log: byte {offset} is not as the format has it")
@@ -150,7 +155,7 @@ mod tests {
             (&b"{}"[..], "no HdrHistogram log: byte 0"),
             (b"", "the log has no histogram"),
             (b"#only a comment\n", "the log has no histogram"),
-            (b"0.1,1.0,1.0,AAAA\n", "histogram 1 of the log: it is no deflated HdrHistogram V2"),
+            (b"0.1,1.0,1.0,AAAA", "histogram 1 of the log: it is no deflated HdrHistogram V2"),
         ] {
             let error = read(bytes, 1).unwrap_err();
             assert!(error.contains(expected), "{error}, expected: {expected}");

@@ -78,12 +78,12 @@ impl Overview {
                 match document.content {
                     Content::Run(run) => runs.push((document.name, *run)),
                     Content::Cluster(run) => {
-                        overview.subjects.push(on_kubernetes(document.name, *run));
+                        overview.subjects.push(Subject::on_kubernetes(document.name, *run));
                     }
                 }
             }
             if path.is_dir() {
-                overview.subjects.extend(between_hosts::subject(read.name, runs));
+                overview.subjects.extend(Subject::between_hosts(read.name, runs));
             } else {
                 lone.append(&mut runs);
             }
@@ -92,7 +92,7 @@ impl Overview {
             [(name, _)] => name.clone(),
             runs => format!("{} files", runs.len()),
         };
-        overview.subjects.extend(between_hosts::subject(name, lone));
+        overview.subjects.extend(Subject::between_hosts(name, lone));
         Ok(overview)
     }
 
@@ -109,6 +109,31 @@ impl Overview {
 }
 
 impl Subject {
+    /// What the launcher's document says.
+    #[must_use]
+    pub fn on_kubernetes(name: String, run: ClusterRun) -> Self {
+        let mut subject = Self {
+            name,
+            title: format!("podperf on Kubernetes: {}", short(&run.run_id)),
+            about: cluster::head(&run),
+            doubts: cluster::judgement(&run),
+            verdict: Vec::new(),
+            rows: run.summary.rows,
+            samples: run.samples,
+            commands: vec![run.command],
+            between_hosts: false,
+        };
+        let baseline = run.summary.baseline.as_deref();
+        subject.verdict = verdict::of(&subject.rows, baseline, run.plan.tolerance_share);
+        subject
+    }
+
+    /// What runs say, each with the name of its document; nothing without any.
+    #[must_use]
+    pub fn between_hosts(name: String, runs: Vec<(String, Run)>) -> Option<Self> {
+        between_hosts::subject(name, runs)
+    }
+
     /// The whole samples of a row, in the order of measuring.
     pub(crate) fn whole(&self, row: &Row) -> impl Iterator<Item = &Sample> {
         let key = (row.path.clone(), row.test.clone(), row.flows);
@@ -136,23 +161,6 @@ impl Subject {
 pub(crate) fn row_name(row: &Row) -> String {
     let flows = podperf_model::result::wording::count(row.flows, "flow");
     format!("{} {}, {flows}", short(&row.path), row.test)
-}
-
-fn on_kubernetes(name: String, run: ClusterRun) -> Subject {
-    let mut subject = Subject {
-        name,
-        title: format!("podperf on Kubernetes: {}", short(&run.run_id)),
-        about: cluster::head(&run),
-        doubts: cluster::judgement(&run),
-        verdict: Vec::new(),
-        rows: run.summary.rows,
-        samples: run.samples,
-        commands: vec![run.command],
-        between_hosts: false,
-    };
-    let baseline = run.summary.baseline.as_deref();
-    subject.verdict = verdict::of(&subject.rows, baseline, run.plan.tolerance_share);
-    subject
 }
 
 /// Writes `overview` as text.
