@@ -78,7 +78,7 @@ class TheImage(unittest.TestCase):
     def test_what_reads_results_is_left_out_and_says_so(self):
         done, _ = self.run_in_pod("compare", "a.json", "b.json", "--tolerance", "5%")
         self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("this build has no compare; ", done.stderr)
+        self.assertIn("this build has no compare, ", done.stderr)
 
     def test_its_bill_of_materials_has_what_the_compiler_linked(self):
         # cargo tells of each package that it compiled for the program, or has compiled already.

@@ -9,17 +9,20 @@ mod calibrate;
 mod common;
 #[cfg(feature = "documents")]
 mod compare;
-#[cfg(not(feature = "documents"))]
-#[path = "no_compare.rs"]
-mod compare;
 mod completions;
 mod coordinate;
 mod crr;
 mod doctor;
 mod host;
 mod man;
+#[cfg(feature = "documents")]
+mod merge;
+#[cfg(not(feature = "documents"))]
+mod no_documents;
 mod output;
 mod refusal;
+#[cfg(feature = "documents")]
+mod report;
 mod rr;
 mod saturate;
 mod schema;
@@ -42,6 +45,12 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as MissingS
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use humantime::format_duration;
 
+#[cfg(not(feature = "documents"))]
+use no_documents as compare;
+#[cfg(not(feature = "documents"))]
+use no_documents as merge;
+#[cfg(not(feature = "documents"))]
+use no_documents as report;
 use output::{Output, OutputArgs};
 use podperf_engine::control::client::{Hooks, QueuePlace, Target, measure_with};
 use podperf_model::error::{Kind, Result};
@@ -90,6 +99,10 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Compares results: what is faster or slower, and how sure that is
     Compare(compare::CompareArgs),
+    /// Shows results that were written before: as text, a page, Markdown, CSV or percentiles
+    Report(report::ReportArgs),
+    /// Puts the latencies of several runs together
+    Merge(merge::MergeArgs),
     /// Directs agents on several hosts, which measure by one schedule, and writes down their
     /// results
     Coordinate(coordinate::CoordinateArgs),
@@ -148,6 +161,8 @@ fn carry_out(command: Command, arguments: &[OsString]) -> Result<u8> {
         Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Coordinate(args) => coordinate::run(&args, &System::read()),
         Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

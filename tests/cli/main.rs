@@ -5,6 +5,8 @@ mod compare;
 mod documents;
 mod manifests;
 mod plan;
+#[cfg(feature = "documents")]
+mod report;
 #[path = "../support/restricted.rs"]
 mod restricted;
 mod schema;

@@ -206,6 +206,8 @@ fn help_and_version_are_results() {
         "saturate",
         "calibrate",
         "compare",
+        "merge",
+        "report",
         "coordinate",
         "agent",
         "completions",

@@ -69,6 +69,7 @@ targets!(
     framing,
     handshake,
     histogram,
+    histogram_log,
     merge,
     messages,
     netperf_options,

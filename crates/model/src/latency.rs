@@ -5,6 +5,7 @@
 //! comes from a peer is checked against itself before it counts.
 
 mod decode;
+pub mod log;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -27,6 +28,17 @@ pub struct Latencies {
     min_ns: u64,
     max_ns: u64,
     out_of_range: u64,
+}
+
+/// A point of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PercentilePoint {
+    /// The value, in nanoseconds.
+    pub ns: u64,
+    /// Share of all values that is wanted at or below it, 0 to 1.
+    pub share: f64,
+    /// Values that are.
+    pub at_or_below: u64,
 }
 
 impl Default for Latencies {
@@ -63,6 +75,23 @@ impl Latencies {
         self.histogram.saturating_record(ns);
         self.sum_ns += u128::from(ns);
         self.sum_squares_ns += u128::from(ns) * u128::from(ns);
+        self.min_ns = self.min_ns.min(ns);
+        self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// Records `times` latencies of one value, as [`Self::record`] does. Sums stop at the top.
+    pub fn record_many(&mut self, ns: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
+        if ns > MAX_LATENCY_NS {
+            self.out_of_range = self.out_of_range.saturating_add(times);
+        }
+        self.histogram.saturating_record_n(ns, times);
+        let (value, times) = (u128::from(ns), u128::from(times));
+        self.sum_ns = self.sum_ns.saturating_add(value * times);
+        let squares = (value * value).saturating_mul(times);
+        self.sum_squares_ns = self.sum_squares_ns.saturating_add(squares);
         self.min_ns = self.min_ns.min(ns);
         self.max_ns = self.max_ns.max(ns);
     }
@@ -153,6 +182,20 @@ impl Latencies {
         self.histogram.iter_recorded().map(|step| {
             let ns = self.histogram.median_equivalent(step.value_iterated_to());
             (ns, step.count_since_last_iteration())
+        })
+    }
+
+    /// Points of the distribution: `steps_per_halving` of them for each halving of the share that
+    /// lies above, and one at the largest value; none when empty.
+    pub fn percentiles(&self, steps_per_halving: u32) -> impl Iterator<Item = PercentilePoint> {
+        let mut below = 0_u64;
+        self.histogram.iter_quantiles(steps_per_halving.max(1)).map(move |step| {
+            below = below.saturating_add(step.count_since_last_iteration());
+            PercentilePoint {
+                ns: step.value_iterated_to().min(self.max_ns),
+                share: step.quantile_iterated_to(),
+                at_or_below: below,
+            }
         })
     }
 

@@ -10,6 +10,7 @@ mod edited;
 pub mod framing;
 pub mod handshake;
 pub mod histogram;
+pub mod histogram_log;
 pub mod memory;
 pub mod merge;
 pub mod messages;
@@ -44,11 +45,12 @@ const fn target(name: &'static str, check: fn(&[u8]), max_bytes: usize) -> Targe
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     target("command_line", command_line::check, 8 << 20),
     target("framing", framing::check, 16 << 20),
     target("handshake", handshake::check, 1 << 20),
     target("histogram", histogram::check, 8 << 20),
+    target("histogram_log", histogram_log::check, 160 << 20),
     target("merge", merge::check, 32 << 20),
     target("messages", messages::check, 16 << 20),
     target("netperf_options", netperf_options::check, 1 << 20),

@@ -1,4 +1,4 @@
-//! Documents that somebody kept or sent, in every report: text, Markdown, JSON.
+//! Documents that somebody kept or sent, in every report: text, Markdown, JSON, CSV, a page.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,8 @@ use podperf_model::result::calibration::{Calibration, hold_against};
 use podperf_model::result::cluster::ClusterRun;
 use podperf_model::result::run::Run;
 use podperf_report::analysis::{summarise, warnings};
-use podperf_report::{cluster, json, text};
+use podperf_report::overview::{self, Overview, Subject};
+use podperf_report::{cluster, json, page, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,6 +53,7 @@ pub fn check(data: &[u8]) {
         check_run(&run);
         hold_against(&mut run, &CALIBRATION);
         check_run(&run);
+        check_overview(Subject::between_hosts("a".into(), vec![("a/1.json".into(), run)]));
     }
     if let Ok(calibration) = serde_json::from_str::<Calibration>(&json) {
         assert_text(|out| text::render_calibration(&calibration, out));
@@ -76,6 +78,25 @@ fn check_cluster(mut run: ClusterRun) {
     run.warnings = warnings(&run.plan, &run.samples, &run.summary);
     assert_tables(&run);
     assert_read_again(&run);
+    check_overview(Some(Subject::on_kubernetes("a/result.json".into(), run)));
+}
+
+/// What documents say together, in each form.
+fn check_overview(subject: Option<Subject>) {
+    let subjects = subject.into_iter().collect();
+    let overview = Overview { subjects, left_out: Vec::new() };
+    assert_text(|out| overview::render(&overview, out));
+    let mut out = Vec::new();
+    overview::as_markdown(&overview, &mut out).expect("memory takes it");
+    overview::hgrm::render(&overview, &mut out).expect("memory takes it");
+    assert_plain(&String::from_utf8(out).expect("text is UTF-8"), "a report");
+    let mut out = Vec::new();
+    overview::csv::render(&overview, &mut out).expect("memory takes it");
+    let csv = String::from_utf8(out).expect("CSV is UTF-8");
+    assert_plain(&csv.replace("\r\n", "\n"), "CSV");
+    let page = page::render(&overview);
+    assert_plain(&page, "a page");
+    assert!(!page.contains("<script") && !page.contains("NaN"), "{page}");
 }
 
 fn assert_tables(run: &ClusterRun) {

@@ -25,6 +25,7 @@ pub(super) fn finish(
         }
     }
     progress.note(&format!("everything is in {}/", results.directory().display()));
+    progress.note(&format!("to look at: {}", results.page().display()));
     Ok(document::exit_status(run, max_slowdown))
 }
 

@@ -13,7 +13,11 @@ use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::cluster::ClusterRun;
 use podperf_model::{Context as _, During as _};
 use podperf_report::cluster::{markdown, text};
-use podperf_report::json;
+use podperf_report::overview::{Overview, Subject};
+use podperf_report::{json, page};
+
+/// The page with the figures.
+const PAGE: &str = "report.html";
 
 /// The directory of the results, which can be written.
 #[derive(Debug)]
@@ -44,6 +48,11 @@ impl ResultsDirectory {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The page of a result that was written.
+    pub(crate) fn page(&self) -> PathBuf {
+        self.directory.join(PAGE)
     }
 
     pub(crate) const fn form(&self) -> OutputForm {
@@ -98,7 +107,11 @@ impl ResultsDirectory {
             .during("render the tables")
             .with_kind(Kind::Incomplete)?;
         self.file("summary.txt", &table)?;
-        self.file("summary.md", &paste)
+        self.file("summary.md", &paste)?;
+        let name = self.directory.join("result.json").display().to_string();
+        let subject = Subject::on_kubernetes(name, run.clone());
+        let overview = Overview { subjects: vec![subject], left_out: Vec::new() };
+        self.file(PAGE, page::render(&overview).as_bytes())
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -23,6 +23,8 @@ const DEFLATED_HEADER_BYTES: usize = 8;
 const HEADER_BYTES: usize = 40;
 /// Longest form of a count.
 const MAX_COUNT_BYTES: usize = 9;
+/// Of a histogram that another tool wrote: enough for five digits over all values that there are.
+const MAX_FOREIGN_BYTES: usize = 64 << 20;
 /// Values that a histogram may count: more than any run records, and few enough that a sum of
 /// thousands of histograms does not wrap.
 const MAX_VALUES: u64 = 1 << 48;
@@ -33,7 +35,31 @@ const MAX_VALUES: u64 = 1 << 48;
 /// In words, when it is none, or none of these bounds, or longer than one can be.
 pub(super) fn decode(text: &str, empty: &Histogram<u64>) -> Result<Histogram<u64>, String> {
     let bins = empty.distinct_values();
-    let max_bytes = HEADER_BYTES + MAX_COUNT_BYTES * bins;
+    let inflated = inflate(text, HEADER_BYTES + MAX_COUNT_BYTES * bins)?;
+    let (header, counts) = parted(&inflated)?;
+    check_header(header, counts.len(), empty)?;
+    check_counts(counts, bins)?;
+    Deserializer::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())
+}
+
+/// Reads a histogram of any bounds, such as another tool wrote.
+///
+/// # Errors
+/// In words, when it is none, or larger than any that is of use.
+pub(super) fn decode_foreign(text: &str) -> Result<Histogram<u64>, String> {
+    let inflated = inflate(text, MAX_FOREIGN_BYTES)?;
+    let (header, counts) = parted(&inflated)?;
+    let (low, high) = (word(&header[16..24]), word(&header[24..32]));
+    let digits = u8::try_from(word(&header[12..16])).unwrap_or(u8::MAX);
+    let empty = Histogram::new_with_bounds(low, high, digits).map_err(|error| error.to_string())?;
+    check_header(header, counts.len(), &empty)?;
+    check_counts(counts, empty.distinct_values())?;
+    drop(empty);
+    Deserializer::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())
+}
+
+/// The bytes of a histogram out of text, `max_bytes` at most.
+fn inflate(text: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
     // Base64 has four characters for three bytes, and what cannot be deflated grows by little.
     let max_characters = max_bytes / 2 * 3;
     if text.len() > max_characters {
@@ -55,12 +81,12 @@ pub(super) fn decode(text: &str, empty: &Histogram<u64>) -> Result<Histogram<u64
             "it inflates to more than {max_bytes} bytes, the most that are allowed"
         ));
     }
-    let Some((header, counts)) = inflated.split_at_checked(HEADER_BYTES) else {
-        return Err("it ends within its header".into());
-    };
-    check_header(header, counts.len(), empty)?;
-    check_counts(counts, bins)?;
-    Deserializer::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())
+    Ok(inflated)
+}
+
+/// Header and counts.
+fn parted(inflated: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    inflated.split_at_checked(HEADER_BYTES).ok_or_else(|| "it ends within its header".to_owned())
 }
 
 /// Checks the claims that the library takes memory for.

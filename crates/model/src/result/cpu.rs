@@ -3,6 +3,8 @@
 //! CPUs are matched by their label in /proc/stat, so that one that came or went shifts nothing; a
 //! counter that ran backwards (iowait and idle can, proc_stat(5)) counts as zero and is counted.
 
+use std::collections::BTreeMap;
+
 use crate::reading::{CgroupCpu, CpuStat, CpuTicks, ProcessTimes, Reading};
 use crate::result::run::{CgroupUse, Cpu, CpuModes, IntervalCpu, PerCpu, ProcessCpu};
 use crate::result::span::{Span, float, seconds};
@@ -60,7 +62,20 @@ pub(super) fn interval(span: &Span<'_>) -> Option<IntervalCpu> {
         softnet_dropped: softnet
             .map(|(first, last)| super::packets::sum(first, last, |line| line.dropped)),
         throttled_periods: cgroup(span).and_then(|group| group.throttled_periods),
+        kernel_share_by_cpu: kernel_share_by_cpu(&lines.per_cpu),
     })
+}
+
+/// Kernel mode and softirqs of the CPUs with most of them, to a hundredth: a run has many
+/// intervals, and a machine may have hundreds of CPUs.
+fn kernel_share_by_cpu(per_cpu: &[PerCpu]) -> BTreeMap<u32, f64> {
+    const MAX_CPUS_TOLD: usize = 16;
+    let share = |line: &PerCpu| (100.0 * (line.modes.system + line.modes.softirq)).round() / 100.0;
+    let mut shares: Vec<(u32, f64)> =
+        per_cpu.iter().map(|line| (line.cpu, share(line).min(1.0))).collect();
+    shares.retain(|(_, share)| *share > 0.0);
+    shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    shares.into_iter().take(MAX_CPUS_TOLD).collect()
 }
 
 /// The lines of /proc/stat between two readings, in busy cores.
@@ -148,4 +163,23 @@ fn cgroup(span: &Span<'_>) -> Option<CgroupUse> {
         throttled_periods: difference(|group| group.throttled_periods),
         throttled_seconds: difference(|group| group.throttled_us).map(in_seconds),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_tells_of_the_cpus_that_the_kernel_kept_busiest() {
+        let line = |cpu: u32| {
+            let (system, softirq) = (f64::from(cpu) / 100.0, f64::from(cpu) / 200.0);
+            PerCpu { cpu, modes: CpuModes { system, softirq, ..CpuModes::default() } }
+        };
+        let lines: Vec<PerCpu> = (0..=80).map(line).collect();
+        let told = kernel_share_by_cpu(&lines);
+        assert_eq!(told.len(), 16);
+        assert_eq!(told[&66], 0.99);
+        assert!(told.keys().all(|cpu| *cpu >= 65), "{told:?}");
+        assert_eq!(kernel_share_by_cpu(&lines[..2]), BTreeMap::from([(1, 0.02)]));
+    }
 }

@@ -27,6 +27,12 @@ pub(super) fn merged(wires: &[&LatencyWire]) -> Result<Latency, String> {
     Ok(of(&all, histogram))
 }
 
+impl From<&Latencies> for Latency {
+    fn from(latencies: &Latencies) -> Self {
+        of(latencies, latencies.to_wire().histogram)
+    }
+}
+
 fn of(latencies: &Latencies, histogram: String) -> Latency {
     Latency {
         count: latencies.count(),

@@ -7,7 +7,8 @@ use podperf_model::result::run::Latency;
 use podperf_model::units::float;
 
 /// All of them as one; nothing without a value.
-pub(super) fn pooled(parts: &[&Latency]) -> Option<PooledLatency> {
+#[must_use]
+pub fn pooled(parts: &[&Latency]) -> Option<PooledLatency> {
     let count = parts.iter().fold(0, |all: u64, part| all.saturating_add(part.count));
     let mean_ns = mean(parts)?;
     // The variance within the parts, and that of their means.
@@ -36,8 +37,9 @@ pub(super) fn mean(parts: &[&Latency]) -> Option<f64> {
     (count > 0.0).then(|| sum / count).filter(|mean| mean.is_finite())
 }
 
-/// The histograms put together; nothing where one is damaged.
-fn merged(parts: &[&Latency]) -> Option<Latencies> {
+/// The histograms put together, without their sums; nothing where one is damaged.
+#[must_use]
+pub fn merged(parts: &[&Latency]) -> Option<Latencies> {
     let mut all = Latencies::new();
     for part in parts {
         let (range, out_of_range) = ((part.min, part.max), part.out_of_range);

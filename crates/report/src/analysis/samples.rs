@@ -90,7 +90,8 @@ fn group<'a>(
 }
 
 /// Every run of it did all that was planned, and each has a rate.
-fn is_whole(sample: &Sample) -> bool {
+#[must_use]
+pub fn is_whole(sample: &Sample) -> bool {
     let complete = |run: &Run| run.status == Status::Complete && rate(run).is_some();
     sample.missing.is_none() && !sample.runs.is_empty() && sample.runs.iter().all(complete)
 }

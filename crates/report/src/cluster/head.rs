@@ -12,7 +12,7 @@ use podperf_model::units::{float, rate_text};
 
 const ENDS: [(&str, Role); 2] = [("client", Role::Client), ("server", Role::Server)];
 
-pub(super) fn head(run: &ClusterRun) -> Vec<Paragraph> {
+pub(crate) fn head(run: &ClusterRun) -> Vec<Paragraph> {
     let facts = &run.cluster;
     let mut rows = vec![row("run", state(run)), row("plan", plan(&run.plan))];
     rows.push(row("nodes", ENDS.map(|(end, role)| node(end, facts.nodes.get(role))).join("; ")));

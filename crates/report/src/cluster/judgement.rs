@@ -3,11 +3,13 @@
 use super::{Paragraph, names, short};
 use crate::text::layout::number;
 use crate::text::row;
+use podperf_model::error::Error;
 use podperf_model::plan::Expect;
 use podperf_model::result::cluster::{ClusterRun, PolicyFacts, ProbeFacts, Row};
+use podperf_model::result::run::Warning;
 use podperf_model::result::wording::count;
 
-pub(super) fn judgement(run: &ClusterRun) -> Vec<Paragraph> {
+pub(crate) fn judgement(run: &ClusterRun) -> Vec<Paragraph> {
     let mut rows = probes(&run.probes);
     rows.extend(run.policies.as_ref().map(|facts| row("policies", policies(facts))));
     let injected = run.pods.iter().filter(|pod| !pod.injected_containers.is_empty());
@@ -15,13 +17,19 @@ pub(super) fn judgement(run: &ClusterRun) -> Vec<Paragraph> {
         let added = names(&pod.injected_containers);
         row("injected", format!("containers not asked for in pod {}: {added}", short(&pod.name)))
     }));
-    rows.extend(missing(&run.summary.rows));
-    rows.extend(run.errors.iter().map(|error| row("error", error.to_string())));
-    rows.extend((1..).zip(&run.warnings).map(|(place, own)| {
+    rows.extend(doubts(&run.summary.rows, &run.errors, &run.warnings));
+    rows
+}
+
+/// Samples without a result, errors, warnings.
+pub(crate) fn doubts(rows: &[Row], errors: &[Error], warnings: &[Warning]) -> Vec<Paragraph> {
+    let mut doubts = missing(rows);
+    doubts.extend(errors.iter().map(|error| row("error", error.to_string())));
+    doubts.extend((1..).zip(warnings).map(|(place, own)| {
         let text = format!("{}: {}. Remedy: {}", own.code, own.text, own.remedy);
         row(&format!("warning {place}"), text)
     }));
-    rows
+    doubts
 }
 
 /// Rows that lack samples, put together where they lack them for one reason.

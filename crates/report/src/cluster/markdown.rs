@@ -15,7 +15,7 @@ use podperf_model::result::cluster::ClusterRun;
 pub fn render(run: &ClusterRun, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## podperf on Kubernetes: {}\n", escaped(&run.run_id))?;
     list(&head::head(run), out)?;
-    for table in tables::tables(run) {
+    for table in tables::tables(&run.summary.rows) {
         write_table(&table, out)?;
     }
     let judgement = judgement::judgement(run);
@@ -50,7 +50,7 @@ fn row(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// On one line, with what would be markup as it stands. Underscores within words are none.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in clean(text).chars() {
         match char {

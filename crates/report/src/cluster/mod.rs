@@ -11,13 +11,17 @@ mod head;
 mod judgement;
 mod tables;
 
+pub(crate) use head::head;
+pub(crate) use judgement::{doubts, judgement};
+pub(crate) use tables::tables;
+
 #[cfg(test)]
 mod tests;
 
 use super::text::layout::clean;
 
 /// A label and what it says.
-pub(crate) type Paragraph = (String, String);
+pub type Paragraph = (String, String);
 
 /// A title, a header whose cells may have several lines, and rows as wide as it.
 pub(crate) struct ClusterTable {

@@ -5,14 +5,13 @@ use super::{ClusterTable, short};
 use crate::text::bound;
 use crate::text::layout::{maybe, number, unknown};
 use podperf_model::result::cluster::{
-    BASELINE, BaselineComparison, ClusterRun, Difference, EndCpu, Estimate, PooledLatency, Row,
+    BASELINE, BaselineComparison, Difference, EndCpu, Estimate, PooledLatency, Row,
 };
 use podperf_model::result::run::Ends;
 use podperf_model::units::{float, rate_unit};
 
 /// In the order in which the tests first come up.
-pub(super) fn tables(run: &ClusterRun) -> Vec<ClusterTable> {
-    let rows = &run.summary.rows;
+pub(crate) fn tables(rows: &[Row]) -> Vec<ClusterTable> {
     let mut tests: Vec<&str> = Vec::new();
     for row in rows {
         if !tests.contains(&row.test.as_str()) {

@@ -12,7 +12,7 @@ use podperf_model::result::cluster::ClusterRun;
 /// Those of `out`.
 pub fn render(run: &ClusterRun, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", paragraphs(&head::head(run)))?;
-    for table in tables::tables(run) {
+    for table in tables::tables(&run.summary.rows) {
         let header: Vec<&str> = table.header.iter().map(String::as_str).collect();
         writeln!(out, "\n{}\n{}", table.title, figures(&header, &table.rows))?;
     }

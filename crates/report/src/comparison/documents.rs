@@ -1,9 +1,9 @@
-//! Reads documents of runs and of runs on Kubernetes: of all that is in them, what a comparison
-//! needs.
+//! Reads documents of runs and of runs on Kubernetes: whole, or of all that is in them what a
+//! comparison needs.
 //!
-//! Enters: a file or a folder. Leaves: its documents, and why others in it were left out. What is
-//! described and not computed with (plans, hosts) stays as it was written, so that older and newer
-//! documents are read alike.
+//! Enters: a file or a folder. Leaves: its documents, and why others in it were left out. What a
+//! comparison describes and does not compute with (plans, hosts) stays as it was written, so that
+//! older and newer documents are read alike.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,6 +12,7 @@ use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use podperf_model::error::{Error, Kind, Result};
@@ -24,33 +25,42 @@ const MAX_DEPTH: u32 = 32;
 const REMEDY: &str = "name a file that podperf wrote with -o or -J, the launcher's folder of a \
                       run, or a folder of such";
 
-/// All results of one side.
+/// The results in a file or folder: runs as `R`, runs on Kubernetes as `C`.
 #[derive(Debug)]
-pub struct Side {
+pub struct Documents<R, C> {
     /// The file or folder, as it was named.
     pub name: String,
-    pub(super) documents: Vec<Document>,
+    /// Whole documents, in the order of their names.
+    pub documents: Vec<Document<R, C>>,
     /// Files that are no whole documents, and why.
-    pub(super) left_out: Vec<String>,
+    pub left_out: Vec<String>,
 }
+
+/// All results of one side.
+pub type Side = Documents<ReadRun, ReadCluster>;
 
 /// One document, under the file's name.
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) name: String,
-    pub(super) content: Content,
+pub struct Document<R, C> {
+    /// The file.
+    pub name: String,
+    /// What it holds.
+    pub content: Content<R, C>,
 }
 
+/// What a document is of.
 #[derive(Debug)]
-pub(super) enum Content {
-    Run(Box<ReadRun>),
-    Cluster(Box<ReadCluster>),
+pub enum Content<R, C> {
+    /// One run.
+    Run(Box<R>),
+    /// A run on Kubernetes.
+    Cluster(Box<C>),
 }
 
 /// Of a run's document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ReadRun {
+pub struct ReadRun {
     pub(super) status: String,
     pub(super) plan: Value,
     pub(super) errors: Vec<Value>,
@@ -80,7 +90,7 @@ pub(super) struct ReadLatency {
 /// Of a cluster run's document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ReadCluster {
+pub struct ReadCluster {
     pub(super) plan: ReadClusterPlan,
     pub(super) cluster: Value,
     pub(super) samples: Vec<ReadSample>,
@@ -118,11 +128,22 @@ enum NoDocument {
 }
 
 impl Side {
-    /// Reads a file, or everything below a folder.
+    /// Reads a file, or everything below a folder, to be compared.
     ///
     /// # Errors
     /// Where the file is no whole document, or the folder has none.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_as(path, "not comparable: ")
+    }
+}
+
+impl<R: DeserializeOwned, C: DeserializeOwned> Documents<R, C> {
+    /// Reads a file, or everything below a folder. `unknown` opens what is said of documents of
+    /// another schema.
+    ///
+    /// # Errors
+    /// Where the file is no whole document, or the folder has none.
+    pub fn read_as(path: &Path, unknown: &str) -> Result<Self> {
         let name = path.display().to_string();
         let mut side = Self { name: name.clone(), documents: Vec::new(), left_out: Vec::new() };
         let refused = |cause: String| {
@@ -134,13 +155,14 @@ impl Side {
         if !metadata.is_dir() {
             let bytes = fs::read(path);
             let bytes = bytes.map_err(|error| refused(error.to_string()))?;
-            let content = parse(&bytes).map_err(|why| match why {
+            let content = parse(&bytes, unknown).map_err(|why| match why {
                 NoDocument::Foreign(cause) | NoDocument::Unusable(cause) => refused(cause),
             })?;
             side.documents.push(Document { name, content });
             return Ok(side);
         }
-        side.walk(path, &mut HashMap::new(), 0).map_err(|error| refused(error.to_string()))?;
+        side.walk(path, unknown, &mut HashMap::new(), 0)
+            .map_err(|error| refused(error.to_string()))?;
         if side.documents.is_empty() {
             let mut cause = "the folder has no whole document of a result".to_owned();
             for left_out in side.left_out.iter().take(3) {
@@ -154,12 +176,13 @@ impl Side {
     fn walk(
         &mut self,
         folder: &Path,
+        unknown: &str,
         seen: &mut HashMap<u64, String>,
         depth: u32,
     ) -> io::Result<()> {
         let whole = folder.join(CLUSTER_FILE);
         if let Ok(bytes) = fs::read(&whole) {
-            match parse(&bytes) {
+            match parse::<R, C>(&bytes, unknown) {
                 // The files beside it hold its samples once more, without their paths.
                 Ok(Content::Cluster(cluster)) => {
                     self.add(&whole, &bytes, Content::Cluster(cluster), seen);
@@ -179,11 +202,11 @@ impl Side {
             // A link to a folder may lead back here.
             if entry.file_type()?.is_dir() {
                 if depth < MAX_DEPTH {
-                    self.walk(&path, seen, depth + 1)?;
+                    self.walk(&path, unknown, seen, depth + 1)?;
                 }
             } else if path.extension().is_some_and(|ending| ending == "json") && path.is_file() {
                 let bytes = fs::read(&path)?;
-                match parse(&bytes) {
+                match parse(&bytes, unknown) {
                     Ok(content) => self.add(&path, &bytes, content, seen),
                     Err(NoDocument::Unusable(why)) => {
                         self.left_out.push(format!("{}: {why}", path.display()));
@@ -200,7 +223,7 @@ impl Side {
         &mut self,
         path: &Path,
         bytes: &[u8],
-        content: Content,
+        content: Content<R, C>,
         seen: &mut HashMap<u64, String>,
     ) {
         let name = path.display().to_string();
@@ -214,7 +237,10 @@ impl Side {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Content, NoDocument> {
+fn parse<R: DeserializeOwned, C: DeserializeOwned>(
+    bytes: &[u8],
+    unknown: &str,
+) -> Result<Content<R, C>, NoDocument> {
     #[derive(Deserialize)]
     struct SchemaName {
         schema: Option<Value>,
@@ -236,24 +262,24 @@ fn parse(bytes: &[u8]) -> Result<Content, NoDocument> {
     match schema {
         run::SCHEMA => serde_json::from_slice(bytes).map(Content::Run).map_err(damaged),
         cluster::SCHEMA => serde_json::from_slice(bytes).map(Content::Cluster).map_err(damaged),
-        other => Err(unknown_schema(other)),
+        other => Err(unknown_schema(other, unknown)),
     }
 }
 
-fn unknown_schema(schema: &str) -> NoDocument {
+fn unknown_schema(schema: &str, unknown: &str) -> NoDocument {
     let shown: String = schema.chars().take(60).filter(|char| !char.is_control()).collect();
     for known in [run::SCHEMA, cluster::SCHEMA] {
         let name = known.trim_end_matches(char::is_numeric);
         if schema.starts_with(name) {
             let why = format!(
-                "not comparable: its schema is {shown}, and this podperf reads {known}; use the \
+                "{unknown}its schema is {shown}, and this podperf reads {known}; use the \
                  version of podperf that wrote it"
             );
             return NoDocument::Unusable(why);
         }
     }
     if schema.starts_with("podperf.") {
-        return NoDocument::Unusable(format!("not comparable: a document of schema {shown}"));
+        return NoDocument::Unusable(format!("{unknown}a document of schema {shown}"));
     }
     let of = if schema.is_empty() { "no schema".to_owned() } else { format!("schema {shown}") };
     NoDocument::Foreign(format!("no document of podperf: it has {of}"))

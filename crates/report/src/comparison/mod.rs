@@ -14,5 +14,7 @@ mod facts;
 mod figure;
 mod rows;
 
+pub(crate) use rows::title;
+
 #[cfg(test)]
 mod tests;

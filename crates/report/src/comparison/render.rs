@@ -84,7 +84,8 @@ pub fn as_csv(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn quoted(cell: &str) -> String {
+/// A cell of CSV (RFC 4180).
+pub(crate) fn quoted(cell: &str) -> String {
     let cell = cell.replace(char::is_control, " ");
     if cell.contains([',', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }

@@ -228,6 +228,13 @@ impl RowKey {
     }
 }
 
+/// What a run's plan measures, flows aside: "stream, up, message 131072 B, receive read".
+pub(crate) fn title(plan: &Value) -> String {
+    let work = work(plan);
+    let test = work.get("kind").cloned().unwrap_or_else(|| "unknown".to_owned());
+    RowKey { test, work, path: None, flows: 0, pairs: 1 }.title()
+}
+
 fn said(name: &str, value: &str) -> String {
     if name == "direction" {
         return value.to_owned();

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::documents::{Content, Document, ReadCluster, Side};
+use super::documents::{Content, Document, ReadCluster, ReadRun, Side};
 use super::judge::Comparison;
 use super::{junit, render};
 use podperf_model::result::cluster::Difference;
+
+type SideDocument = Document<ReadRun, ReadCluster>;
 
 const SPREAD: [f64; 7] = [1.000, 1.010, 0.991, 1.005, 0.994, 1.007, 0.993];
 
@@ -21,7 +23,7 @@ fn run(workload: &str, rate: f64, rounds: f64) -> serde_json::Value {
 }
 
 /// Rows of paths, each with a rate, measured in as many rounds as there are factors.
-fn document(paths: &[(&str, f64)], workload: &str, factors: &[f64]) -> Document {
+fn document(paths: &[(&str, f64)], workload: &str, factors: &[f64]) -> SideDocument {
     let mut samples = Vec::new();
     for (round, factor) in (1..).zip(factors) {
         for (place, (path, rate)) in paths.iter().enumerate() {
@@ -39,7 +41,7 @@ fn document(paths: &[(&str, f64)], workload: &str, factors: &[f64]) -> Document 
     Document { name: "result.json".to_owned(), content: Content::Cluster(Box::new(cluster)) }
 }
 
-fn side(documents: Vec<Document>) -> Side {
+fn side(documents: Vec<SideDocument>) -> Side {
     Side { name: "side".to_owned(), documents, left_out: Vec::new() }
 }
 

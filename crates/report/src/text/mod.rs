@@ -219,7 +219,8 @@ fn ends(run: &Run) -> Vec<(String, String)> {
     known.collect()
 }
 
-fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
+/// An end: its host, and where its workers ran.
+pub(crate) fn place(host: &HostFacts, placement: Option<&PlacementFacts>) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(host.hostname.clone());
     parts.extend(host.kernel.as_ref().map(|kernel| format!("Linux {kernel}")));

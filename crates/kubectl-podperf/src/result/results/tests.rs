@@ -58,6 +58,8 @@ fn everything_is_in_the_directory_and_can_be_read_again() {
     for name in ["cluster.json", "summary.json"] {
         assert!(serde_json::from_str::<Value>(&read(name)).unwrap().is_object(), "{name}");
     }
+    assert!(read("report.html").contains("<figure"), "the page has figures");
+    assert_eq!(results.page(), named.join("report.html"));
     assert!(read("summary.txt").contains("host") && read("summary.md").contains('|'));
     assert_eq!(read("manifests.yaml"), "---\nkind: Pod\n");
     let names: BTreeSet<String> = fs::read_dir(named.join("samples"))

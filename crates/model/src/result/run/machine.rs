@@ -2,6 +2,8 @@
 //! podperf itself could do at most there. Data only; the figures are taken in `result::cpu`,
 //! `result::packets` and `result::calibration`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Time by mode, as a share of the time that passed: 1.0 is one CPU all the time.
@@ -168,6 +170,10 @@ pub struct IntervalCpu {
     pub softnet_dropped: Option<u64>,
     /// Quota periods throttled.
     pub throttled_periods: Option<u64>,
+    /// Kernel mode and software interrupts together by CPU id, as a share of the interval, 0 to 1:
+    /// of the 16 CPUs with most of it those with 0.01 or more.
+    #[serde(default)]
+    pub kernel_share_by_cpu: BTreeMap<u32, f64>,
 }
 
 /// How close a run came to what podperf reaches over loopback on the client's machine, as

@@ -1,0 +1,28 @@
+//! Stands in for what reads results (`podperf compare`, `merge`, `report`) where the program was
+//! built without the feature `documents`, as the image's is: it says so.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use podperf_model::error::{Error, Kind, Result};
+
+/// Not in this build.
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub(super) struct NoDocumentsArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    words: Vec<OsString>,
+}
+
+pub(super) use NoDocumentsArgs as CompareArgs;
+pub(super) use NoDocumentsArgs as MergeArgs;
+pub(super) use NoDocumentsArgs as ReportArgs;
+
+/// Says where there is one.
+pub(super) fn run(_args: &NoDocumentsArgs) -> Result<u8> {
+    let cause = "this build has no compare, merge and report; the image's engine leaves them out, \
+                 because it measures and reads no results";
+    Err(Error::new(Kind::Usage, "read results", cause)
+        .with_remedy("use the podperf that `cargo build --release -p podperf` makes"))
+}
