@@ -1,6 +1,6 @@
 //! What people and programs read: a table ([`text`]), one document ([`json`]), a line an interval
 //! ([`live`]), the tables of a whole run on Kubernetes ([`cluster`]), and what several results say
-//! of each other ([`comparison`]).
+//! of each other ([`comparison`]), and points for databases of time series ([`points`]).
 //!
 //! Enters: a finished run, an interval of one under way, or documents that were written before.
 //! Leaves: text. Results go to the writer that is given, talk goes to stderr. No figure is taken
@@ -11,4 +11,5 @@ pub mod cluster;
 pub mod comparison;
 pub mod json;
 pub mod live;
+pub mod points;
 pub mod text;

@@ -1,0 +1,311 @@
+//! A run as points in time, for databases of time series: one point for each interval, which is
+//! there as soon as the interval is over, and one for the whole run.
+//!
+//! Enters: what is known of a run when its window opens, intervals, and the finished run. Leaves:
+//! points. Fields are the figures of the document under the names that they have there. Tags and
+//! time stamps follow from the document alone: the same run gives the same points again, whoever
+//! makes them, and a database that gets them twice has them once.
+
+mod exposition;
+mod line_protocol;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::json;
+use podperf_model::plan::Plan;
+use podperf_model::result::run::{Interval, Run};
+
+pub use exposition::open_metrics;
+pub use line_protocol::line;
+
+/// Name of the points of whole runs.
+pub const RUN: &str = "podperf_run";
+/// Name of the points of intervals.
+pub const INTERVAL: &str = "podperf_interval";
+
+/// Parts of the document that are figures of the whole run.
+const RUN_PARTS: [&str; 16] = [
+    "ceiling",
+    "connect_time",
+    "connections",
+    "cpu",
+    "fairness",
+    "latency",
+    "load",
+    "other_sessions",
+    "packets",
+    "schedule",
+    "service_time",
+    "throughput",
+    "transactions",
+    "udp",
+    "verdict",
+    "window",
+];
+/// What tells one workload from another of its kind, in the plan and as a tag.
+const WORKLOAD_TAGS: [(&str, &str); 9] = [
+    ("/kind", "workload"),
+    ("/direction", "direction"),
+    ("/message_bytes", "message_bytes"),
+    ("/datagram_bytes", "datagram_bytes"),
+    ("/request_bytes", "request_bytes"),
+    ("/response_bytes", "response_bytes"),
+    ("/rate_per_second", "rate_per_second"),
+    ("/bits_per_second", "bits_per_second"),
+    ("/load/streams", "load_streams"),
+];
+
+/// One point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// [`RUN`] or [`INTERVAL`].
+    pub measurement: &'static str,
+    /// Names and values, by name: what the figures belong to.
+    pub tags: Vec<(&'static str, String)>,
+    /// Names and values: the figures.
+    pub fields: Vec<(String, FieldValue)>,
+    /// Nanoseconds since 1970, UTC.
+    pub time_ns: i64,
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue {
+    /// A number, as the document has it.
+    Number(serde_json::Number),
+    /// Yes or no.
+    Flag(bool),
+    /// Words.
+    Text(String),
+}
+
+/// What is known of a run from when its window opens on.
+#[derive(Debug, Clone, Copy)]
+pub struct RunStart<'a> {
+    /// `.started_at` of its document.
+    pub started_at: &'a str,
+    /// `.window.opened_at`.
+    pub opened_at: Option<&'a str>,
+    /// `.target`.
+    pub target: &'a str,
+    /// `.plan`.
+    pub plan: &'a Plan,
+    /// `.host.client.hostname`.
+    pub hostname: Option<&'a str>,
+}
+
+impl<'a> RunStart<'a> {
+    fn of(run: &'a Run) -> Self {
+        Self {
+            started_at: &run.started_at,
+            opened_at: run.window.as_ref().and_then(|window| window.opened_at.as_deref()),
+            target: &run.target,
+            plan: &run.plan,
+            hostname: run.host.client.as_ref().and_then(|host| host.hostname.as_deref()),
+        }
+    }
+}
+
+/// What all points of one run have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointSeries {
+    tags: Vec<(&'static str, String)>,
+    started_at: String,
+    started_ns: i64,
+    opened_ns: Option<i64>,
+}
+
+impl PointSeries {
+    /// That of a run whose window has opened; absent: its time is no time.
+    #[must_use]
+    pub fn new(start: &RunStart<'_>) -> Option<Self> {
+        Some(Self {
+            tags: tags(start),
+            started_at: start.started_at.to_owned(),
+            started_ns: nanoseconds(start.started_at)?,
+            opened_ns: start.opened_at.and_then(nanoseconds),
+        })
+    }
+
+    /// That of a finished run; absent: its time is no time.
+    #[must_use]
+    pub fn of(run: &Run) -> Option<Self> {
+        Self::new(&RunStart::of(run))
+    }
+
+    /// The point of an interval, dated by its end; absent: the window has no time.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast stops at both ends")]
+    pub fn interval(&self, interval: &Interval) -> Option<Point> {
+        let since_opening = (interval.end_seconds * 1e9).round() as i64;
+        let mut fields = vec![("run".to_owned(), FieldValue::Text(self.started_at.clone()))];
+        flatten("", &value_of(interval), &mut fields);
+        let time_ns = self.opened_ns?.checked_add(since_opening)?;
+        Some(Point { measurement: INTERVAL, tags: self.tags.clone(), fields, time_ns })
+    }
+
+    /// The point of the whole run, dated by its start.
+    #[must_use]
+    pub fn run(&self, run: &Run) -> Point {
+        let document = value_of(run);
+        let codes = run.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>();
+        let mut fields = vec![
+            ("run".to_owned(), FieldValue::Text(self.started_at.clone())),
+            ("errors".to_owned(), FieldValue::Number(run.errors.len().into())),
+            ("warnings".to_owned(), FieldValue::Number(codes.len().into())),
+            ("warning_codes".to_owned(), FieldValue::Text(codes.join(" "))),
+        ];
+        for part in ["status"].iter().chain(&RUN_PARTS) {
+            flatten(part, &document[*part], &mut fields);
+        }
+        let tags = self.tags.clone();
+        Point { measurement: RUN, tags, fields, time_ns: self.started_ns }
+    }
+}
+
+/// All points of a finished run, the whole run's last.
+#[must_use]
+pub fn of_run(run: &Run) -> Vec<Point> {
+    let Some(series) = PointSeries::of(run) else { return Vec::new() };
+    let intervals = run.intervals.iter().filter_map(|interval| series.interval(interval));
+    intervals.chain([series.run(run)]).collect()
+}
+
+/// What a document says, as any reader of it sees it.
+fn value_of<T: Serialize>(document: &T) -> Value {
+    serde_json::from_str(&json::render(document)).unwrap_or_default()
+}
+
+/// Tags by name. A tag without a value is left out.
+fn tags(start: &RunStart<'_>) -> Vec<(&'static str, String)> {
+    // The port may be another each time, and would make a series of each run.
+    let host = start.target.rsplit_once(':').map_or(start.target, |(host, _)| host);
+    let mut tags = vec![
+        ("client", start.hostname.unwrap_or_default().to_owned()),
+        ("flows", start.plan.flows.to_string()),
+        ("target", host.trim_matches(['[', ']']).to_owned()),
+    ];
+    let workload = value_of(&start.plan.workload);
+    for (pointer, name) in WORKLOAD_TAGS {
+        match workload.pointer(pointer) {
+            Some(Value::String(text)) => tags.push((name, text.clone())),
+            Some(Value::Number(number)) => tags.push((name, number.to_string())),
+            _ => {}
+        }
+    }
+    tags.retain(|(_, value)| !value.is_empty());
+    tags.sort();
+    tags
+}
+
+/// Adds every figure below `value`, by its path in the document with `_` between the keys. Lists
+/// stand in the document alone, and histograms, which are no figures.
+fn flatten(path: &str, value: &Value, fields: &mut Vec<(String, FieldValue)>) {
+    match value {
+        Value::Null | Value::Array(_) => {}
+        Value::Bool(flag) => fields.push((path.to_owned(), FieldValue::Flag(*flag))),
+        Value::Number(number) => fields.push((path.to_owned(), FieldValue::Number(number.clone()))),
+        Value::String(text) => fields.push((path.to_owned(), FieldValue::Text(text.clone()))),
+        Value::Object(entries) => {
+            for (key, value) in entries.iter().filter(|(key, _)| *key != "histogram") {
+                let separator = if path.is_empty() { "" } else { "_" };
+                flatten(&format!("{path}{separator}{key}"), value, fields);
+            }
+        }
+    }
+}
+
+fn nanoseconds(time: &str) -> Option<i64> {
+    i64::try_from(time.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podperf_model::result::testing;
+
+    fn field<'p>(point: &'p Point, name: &str) -> Option<&'p FieldValue> {
+        point.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    fn number(point: &Point, name: &str) -> f64 {
+        match field(point, name) {
+            Some(FieldValue::Number(number)) => number.as_f64().unwrap(),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn points_are_the_figures_of_the_document_at_its_times() {
+        let run = testing::stream_run();
+        let points = of_run(&run);
+        assert_eq!(points.len(), run.intervals.len() + 1);
+        let opened = nanoseconds("2026-01-02T03:04:06.5Z").unwrap();
+        for (point, interval) in points.iter().zip(&run.intervals) {
+            assert_eq!(point.measurement, INTERVAL);
+            let after = (interval.end_seconds * 1e9) as i64;
+            assert_eq!(point.time_ns, opened + after);
+            assert_eq!(number(point, "bits_per_second"), interval.bits_per_second.unwrap());
+            let busy = interval.cpu.client.as_ref().unwrap().busy;
+            assert_eq!(number(point, "cpu_client_busy_cores"), busy);
+            assert_eq!(field(point, "run"), Some(&FieldValue::Text(run.started_at.clone())));
+        }
+        let whole = points.last().unwrap();
+        assert_eq!((whole.measurement, whole.time_ns), (RUN, nanoseconds(&run.started_at).unwrap()));
+        let throughput = run.throughput.as_ref().unwrap();
+        assert_eq!(number(whole, "throughput_bits_per_second"), throughput.bits_per_second);
+        assert_eq!(number(whole, "throughput_bytes_received"), throughput.bytes_received as f64);
+        assert_eq!(field(whole, "status"), Some(&FieldValue::Text("complete".to_owned())));
+        assert!(field(whole, "verdict_bound_by").is_some());
+    }
+
+    #[test]
+    fn an_interval_under_way_and_the_finished_run_give_the_same_points() {
+        for run in [testing::stream_run(), testing::rr_run()] {
+            let start = RunStart {
+                started_at: &run.started_at,
+                opened_at: Some("2026-01-02T03:04:06.5Z"),
+                target: &run.target,
+                plan: &run.plan,
+                hostname: Some("client"),
+            };
+            let series = PointSeries::new(&start).unwrap();
+            let live: Vec<_> = run.intervals.iter().map(|i| series.interval(i).unwrap()).collect();
+            assert_eq!(of_run(&run)[..live.len()], live);
+            let back: Run = serde_json::from_str(&json::render(&run)).unwrap();
+            assert_eq!(of_run(&back), of_run(&run));
+        }
+    }
+
+    #[test]
+    fn tags_tell_workloads_apart_and_are_few() {
+        let mut run = testing::rr_run();
+        run.target = "[2001:db8::2]:5210".to_owned();
+        let tags = of_run(&run).pop().unwrap().tags;
+        let expected = [
+            ("client", "client"),
+            ("flows", "1"),
+            ("request_bytes", "1"),
+            ("response_bytes", "1"),
+            ("target", "2001:db8::2"),
+            ("workload", "rr"),
+        ];
+        assert_eq!(tags, expected.map(|(name, value)| (name, value.to_owned())));
+        let latency = testing::rr_run().latency.unwrap();
+        let point = of_run(&run).pop().unwrap();
+        assert_eq!(number(&point, "latency_p99_ns"), latency.p99.unwrap() as f64);
+        assert!(field(&point, "latency_histogram").is_none());
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_has_a_point_that_says_so() {
+        let mut run = testing::stream_run();
+        (run.window, run.throughput, run.intervals) = (None, None, Vec::new());
+        let points = of_run(&run);
+        assert_eq!(points.len(), 1);
+        assert!(field(&points[0], "throughput_bits_per_second").is_none());
+        run.started_at = "yesterday".to_owned();
+        assert!(of_run(&run).is_empty());
+    }
+}
