@@ -18,13 +18,16 @@ mod crr;
 mod doctor;
 mod host;
 mod man;
+mod metrics_file;
 mod output;
 mod refusal;
 mod rr;
 mod schema;
+mod send_spool;
 mod serve;
 mod service_manager;
 mod signals;
+mod sinks;
 mod stream;
 mod system;
 #[cfg(test)]
@@ -33,6 +36,7 @@ mod udp;
 mod values;
 mod wait_for_server;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -42,10 +46,11 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use humantime::format_duration;
 
 use output::{Output, OutputArgs};
-use podperf_engine::control::client::{Hooks, QueuePlace, Target, measure_with};
+use podperf_engine::control::client::{Hooks, OpenedRun, QueuePlace, Target, measure_with};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
+use sinks::{SinkArgs, masked_words};
 use system::System;
 
 /// Measures what a network path carries and what it costs: throughput, request/response latency,
@@ -87,6 +92,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Compares results: what is faster or slower, and how sure that is
     Compare(compare::CompareArgs),
+    /// Sends points that a sink did not take (stream, rr, crr and udp with --sink)
+    Report(send_spool::SpoolArgs),
     /// Directs agents on several hosts, which measure by one schedule, and writes down their
     /// results
     Coordinate(coordinate::CoordinateArgs),
@@ -108,6 +115,7 @@ struct Measurement {
     /// Time that a server may take to come.
     wait_for_server: Option<Duration>,
     output: OutputArgs,
+    sinks: SinkArgs,
 }
 
 /// Runs a command line (the program's name first); returns the exit status.
@@ -144,6 +152,7 @@ fn carry_out(command: Command, arguments: &[OsString]) -> Result<u8> {
         Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => send_spool::run(&args),
         Command::Coordinate(args) => coordinate::run(&args, &System::read()),
         Command::Agent(args) => agent::run(args, &System::read()),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
@@ -195,9 +204,11 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// Measures and hands the result over.
 fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
-    let Measurement { plan, mut target, wait_for_server, output } = measurement;
+    let Measurement { plan, mut target, wait_for_server, output, sinks } = measurement;
     let output = Output::open(output)?;
+    let sinks = sinks.check()?;
     let stop = signals::watch()?;
+    let sinks = RefCell::new(sinks.start()?);
     if let Some(wait_for_server) = wait_for_server {
         wait_for_server::wait(&mut target, wait_for_server, &stop);
     }
@@ -206,19 +217,29 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
         if let Some(live) = &mut live {
             live.interval(interval);
         }
+        sinks.borrow_mut().interval(interval);
     };
+    let mut opened = |run: &OpenedRun<'_>| sinks.borrow_mut().opened(run);
     let log = output.log();
     let mut queued = |QueuePlace { place, longest_wait }: QueuePlace| {
         let longest = Duration::from_secs(longest_wait.as_secs());
         let longest = format_duration(longest);
         log(&format!("waiting in the server's queue: place {place}, for {longest} at most"));
     };
-    let hooks = Hooks { watch: &mut watch, queued: &mut queued, before_start: &mut || Ok(()) };
+    let hooks = Hooks {
+        watch: &mut watch,
+        queued: &mut queued,
+        before_start: &mut || Ok(()),
+        opened: &mut opened,
+    };
     let mut run = measure_with(&plan, &target, hooks, &stop);
     if let Some(live) = &mut live {
         live.finish();
     }
     calibrate::hold_against_stored(&mut run);
-    run.command = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    output.write(&run)
+    run.command = masked_words(arguments);
+    // The result first: a sink may take its time.
+    let written = output.write(&run);
+    let sunk = sinks.into_inner().finish(&run);
+    written.map(|status| if status == 0 { sunk } else { status })
 }

@@ -18,6 +18,7 @@ mod netperf_output;
 mod netserver;
 mod reaching;
 mod service;
+mod sinks;
 mod standstill;
 mod surroundings;
 mod udp;

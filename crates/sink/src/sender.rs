@@ -121,7 +121,8 @@ impl Backlog {
 
     /// Writes what is held in memory to the spool, which may take it now.
     fn spool_held(&mut self) {
-        let (held, points) = (std::mem::take(&mut self.held), std::mem::take(&mut self.held_points));
+        let (held, points) =
+            (std::mem::take(&mut self.held), std::mem::take(&mut self.held_points));
         self.keep(&held, points);
     }
 }
@@ -357,7 +358,8 @@ mod tests {
 
         fn post(&mut self, lines: &str) -> io::Result<HttpAnswer> {
             let mut statuses = self.statuses.lock().unwrap();
-            let status = if statuses.len() > 1 { statuses.pop_front().unwrap() } else { statuses[0] };
+            let status =
+                if statuses.len() > 1 { statuses.pop_front().unwrap() } else { statuses[0] };
             match status {
                 0 => return Err(io::ErrorKind::ConnectionRefused.into()),
                 204 => self.taken.lock().unwrap().extend(lines.lines().map(str::to_owned)),

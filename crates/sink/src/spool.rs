@@ -177,7 +177,9 @@ pub fn send_spool(
             Err(TryLockError::Error(error)) => return Err(refuse(&path, error)),
         }
         let mut pieces = Pieces::new(&file);
-        while let Some((lines, count)) = pieces.next_piece().map_err(|error| refuse(&path, error))? {
+        while let Some((lines, count)) =
+            pieces.next_piece().map_err(|error| refuse(&path, error))?
+        {
             deliver(transport, &lines, until)?;
             report.points += count;
         }

@@ -62,9 +62,11 @@ fn parse(text: &str) -> Result<SinkUrl, String> {
     match scheme.as_deref() {
         Some("http") => {}
         Some("https") => {
-            return Err("podperf links no TLS: name an http:// address, of the sink itself or of a \
+            return Err(
+                "podperf links no TLS: name an http:// address, of the sink itself or of a \
                         proxy on this machine that speaks TLS to it (docs/SINKS.md)"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         _ => return Err(ALLOWED.to_owned()),
     }

@@ -75,7 +75,7 @@ mod tests {
         let points = points::of_run(&run);
         let [.., interval, whole] = points.as_slice() else { panic!("{points:?}") };
         let text = open_metrics(&[interval, whole]);
-        let labels = "{client=\"client\",flows=\"1\",request_bytes=\"1\",response_bytes=\"1\",\
+        let labels = "{client=\"client-host\",flows=\"1\",request_bytes=\"1\",response_bytes=\"1\",\
                       target=\"192.0.2.2\",workload=\"rr\"}";
         for line in [
             "# TYPE podperf_interval_latency_mean_seconds gauge".to_owned(),

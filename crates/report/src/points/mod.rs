@@ -51,8 +51,8 @@ const WORKLOAD_TAGS: [(&str, &str); 9] = [
     ("/datagram_bytes", "datagram_bytes"),
     ("/request_bytes", "request_bytes"),
     ("/response_bytes", "response_bytes"),
-    ("/rate_per_second", "rate_per_second"),
-    ("/bits_per_second", "bits_per_second"),
+    ("/rate_per_second", "asked_per_second"),
+    ("/bits_per_second", "asked_bits_per_second"),
     ("/load/streams", "load_streams"),
 ];
 
@@ -252,7 +252,10 @@ mod tests {
             assert_eq!(field(point, "run"), Some(&FieldValue::Text(run.started_at.clone())));
         }
         let whole = points.last().unwrap();
-        assert_eq!((whole.measurement, whole.time_ns), (RUN, nanoseconds(&run.started_at).unwrap()));
+        assert_eq!(
+            (whole.measurement, whole.time_ns),
+            (RUN, nanoseconds(&run.started_at).unwrap())
+        );
         let throughput = run.throughput.as_ref().unwrap();
         assert_eq!(number(whole, "throughput_bits_per_second"), throughput.bits_per_second);
         assert_eq!(number(whole, "throughput_bytes_received"), throughput.bytes_received as f64);
@@ -268,7 +271,7 @@ mod tests {
                 opened_at: Some("2026-01-02T03:04:06.5Z"),
                 target: &run.target,
                 plan: &run.plan,
-                hostname: Some("client"),
+                hostname: Some("client-host"),
             };
             let series = PointSeries::new(&start).unwrap();
             let live: Vec<_> = run.intervals.iter().map(|i| series.interval(i).unwrap()).collect();
@@ -284,7 +287,7 @@ mod tests {
         run.target = "[2001:db8::2]:5210".to_owned();
         let tags = of_run(&run).pop().unwrap().tags;
         let expected = [
-            ("client", "client"),
+            ("client", "client-host"),
             ("flows", "1"),
             ("request_bytes", "1"),
             ("response_bytes", "1"),
@@ -292,6 +295,11 @@ mod tests {
             ("workload", "rr"),
         ];
         assert_eq!(tags, expected.map(|(name, value)| (name, value.to_owned())));
+        for point in of_run(&testing::stream_run()).iter().chain(&of_run(&run)) {
+            for (name, _) in &point.tags {
+                assert!(field(point, name).is_none(), "{name} is a field too");
+            }
+        }
         let latency = testing::rr_run().latency.unwrap();
         let point = of_run(&run).pop().unwrap();
         assert_eq!(number(&point, "latency_p99_ns"), latency.p99.unwrap() as f64);

@@ -1,0 +1,53 @@
+//! `podperf report --spool`: points that a sink did not take, sent again.
+//!
+//! Enters: a folder and a sink. Leaves: the folder without what was delivered, and a line that says
+//! how much that was.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::output::print;
+use crate::cli::sinks::http_sink;
+use podperf_model::error::Result;
+use podperf_sink::send_spool;
+
+/// A sink that is away is tried again for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends points that wait in a folder because a sink did not take them, and removes the files that
+/// have been delivered. Points that were sent before change nothing at the sink.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SpoolArgs {
+    /// Folder where the points wait
+    #[arg(long, value_name = "DIR")]
+    spool: PathBuf,
+    /// Address to send them to: http://influxdb:8086/write?db=podperf and the like (docs/SINKS.md)
+    #[arg(long, value_name = "URL")]
+    sink: String,
+    /// File with the sink's token. Default: the environment variable PODPERF_SINK_TOKEN, if set
+    #[arg(long, value_name = "FILE")]
+    sink_token_file: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Exit status: 0 all that was not being written was delivered; 2 usage; 3 the folder cannot be read; 4
+the sink did not take all of it, and the rest is still there.
+
+Examples:
+  podperf report --spool ~/.local/state/podperf/spool --sink http://influxdb:8086/write?db=podperf";
+
+/// Sends them and prints how many; returns the exit status.
+pub(super) fn run(args: &SpoolArgs) -> Result<u8> {
+    let mut sink = http_sink(&args.sink, args.sink_token_file.as_deref())?;
+    let report = send_spool(&args.spool, &mut sink, PATIENCE)?;
+    print(|to| {
+        writeln!(to, "{} points of {} files delivered", report.points, report.files)?;
+        if report.in_use > 0 {
+            writeln!(to, "{} files left alone: runs still write them", report.in_use)?;
+        }
+        Ok(())
+    })
+}
