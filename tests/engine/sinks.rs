@@ -142,8 +142,14 @@ fn a_token_is_sent_and_never_shown() {
 #[test]
 fn what_a_sink_does_not_take_is_told_and_spooled_and_the_result_is_given() {
     for (answer, words) in [
-        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno", "it answers 401: no; give a token"),
-        ("HTTP/1.1 429 Slow\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n", "it answers 429; try again"),
+        (
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
+            "it answers 401: no; give a token",
+        ),
+        (
+            "HTTP/1.1 429 Slow\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n",
+            "it answers 429; try again",
+        ),
         ("HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\ndisk", "it answers 500: disk; try again"),
         (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>Welcome</html>",
@@ -218,8 +224,7 @@ fn the_file_for_scrapers_is_renewed_and_holds_the_result_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("podperf.prom");
     let name = path.to_str().unwrap();
-    let client =
-        Client::start(&["stream", "-t", "60", "-i", "0.1", "-qJ", "--openmetrics", name]);
+    let client = Client::start(&["stream", "-t", "60", "-i", "0.1", "-qJ", "--openmetrics", name]);
     let reading = || fs::read_to_string(&path).unwrap_or_default();
     let wait = |part: &str| {
         let there = eventually(TIMEOUT, || reading().contains(part));
@@ -237,7 +242,9 @@ fn the_file_for_scrapers_is_renewed_and_holds_the_result_at_the_end() {
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
     let goodput = number(&outcome.json, "/throughput/bits_per_second");
-    assert!((value("podperf_run_throughput_bytes_per_second") * 8.0 - goodput).abs() <= 1e-6 * goodput);
+    assert!(
+        (value("podperf_run_throughput_bytes_per_second") * 8.0 - goodput).abs() <= 1e-6 * goodput
+    );
     assert_eq!(value("podperf_run_complete"), 0.0);
     let interval = list(&outcome.json, "/intervals").last().unwrap();
     assert_eq!(value("podperf_interval_end_seconds"), number(interval, "/end_seconds"));

@@ -39,8 +39,9 @@ def program(name):
     if not path.exists():
         if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
             raise Missing(f"{name} is missing, and this is not Debian")
-        script = 'set -e; . "$0"; unpack_packages "$1" "$2"'
-        command = ["bash", "-c", script, ROOT / "scripts/lib/packages.sh", folder, PACKAGES[name]]
+        script = '. "$1" && unpack_packages "$2" "$3"'
+        packages = ROOT / "scripts" / "lib" / "packages.sh"
+        command = ["bash", "-c", script, "bash", packages, folder, PACKAGES[name]]
         fetched = subprocess.run(command, capture_output=True, text=True)
         if fetched.returncode or not path.exists():
             raise Missing(f"{name}: Debian's {PACKAGES[name]} could not be fetched: {fetched.stderr}")

@@ -8,9 +8,10 @@ use super::{FieldValue, INTERVAL, Point};
 use podperf_model::open_metrics::{MetricFamily, MetricType, OpenMetrics};
 
 /// Ends of names with those of Prometheus' base unit, and what a value is multiplied by.
-const BASE_UNITS: [(&str, &str, f64); 3] = [
+const BASE_UNITS: [(&str, &str, f64); 4] = [
     ("_ns", "_seconds", 1e-9),
     ("_us", "_seconds", 1e-6),
+    ("_us_per_transaction", "_seconds_per_transaction", 1e-6),
     ("bits_per_second", "bytes_per_second", 0.125),
 ];
 
@@ -88,8 +89,12 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         // What the older format does not know, or a linter of names refuses.
-        for word in [" info\n", "\\\"", "_ns", "_us{", "bits_per", "_count{"] {
-            assert!(!text.contains(word), "{word}\n{text}");
+        assert!(!text.contains(" info\n") && !text.contains("\\\""), "{text}");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split('{').next().unwrap();
+            for end in ["_ns", "_us", "bits_per_second", "_count", "_total"] {
+                assert!(!name.ends_with(end), "{name}");
+            }
         }
     }
 }
