@@ -1,7 +1,7 @@
 //! A file with the latest figures, for a scraper's collector of text files.
 //!
-//! Enters: an exposition, again and again. Leaves: the file, which whoever reads it sees as a whole:
-//! each is written beside it and renamed, by a thread of its own.
+//! Enters: an exposition, again and again. Leaves: the file, which whoever reads it sees whole: each
+//! is written beside it and renamed, by a thread of its own.
 
 use std::fs::{self, File};
 use std::io;

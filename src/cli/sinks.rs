@@ -20,7 +20,7 @@ use crate::cli::system::read_token;
 use podperf_engine::control::client::OpenedRun;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::run::{Interval, Run};
-use podperf_report::points::{self, Point, PointSeries, RunStart};
+use podperf_report::points::{self, PointSeries, RunPoint, RunStart};
 use podperf_sink::{DeliveryReport, HttpSink, Sender, SinkUrl, default_spool, masked_url};
 
 /// Holds the sink's token when no file is named.
@@ -182,7 +182,7 @@ impl Sinks {
         let points = points::of_run(run);
         let in_file = self.metrics_file.map_or(Ok(()), |file| {
             // The last interval and the whole run.
-            let latest: Vec<&Point> = points.iter().rev().take(2).rev().collect();
+            let latest: Vec<&RunPoint> = points.iter().rev().take(2).rev().collect();
             file.finish(points::open_metrics(&latest))
         });
         let in_sink = self.sender.map_or(Ok(()), |sender| {

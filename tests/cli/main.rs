@@ -8,4 +8,5 @@ mod plan;
 #[path = "../support/restricted.rs"]
 mod restricted;
 mod schema;
+mod sinks;
 mod usage;

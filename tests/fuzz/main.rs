@@ -81,5 +81,6 @@ targets!(
     reports,
     run_log,
     schedule,
+    sink,
     units,
 );

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from dashboard import DASHBOARD
 from servers import (DEADLINE, ENGINE, Daemon, InfluxDb, Missing, free_port, get, podperf, program,
                      until)
 
@@ -82,6 +83,31 @@ class InInfluxDb(InFolder):
             self.assertEqual(said, "")
             documents.append(document)
         self.assert_holds(*documents)
+
+    def test_the_dashboards_queries_find_the_points(self):
+        for words in (("stream",), ("rr",), ("udp",)):
+            self.measured(*words, *SHORT, "--sink", self.influx.url())
+        variables = {"$timeFilter": "time > 0", "$__interval": "1s"}
+        for variable in DASHBOARD["templating"]["list"]:
+            variables["$" + variable["name"]] = ".*"
+            if variable["type"] == "query":
+                found = self.influx.query(variable["query"])["results"][0]
+                self.assertTrue(found.get("series"), variable["query"])
+        asked = 0
+        for panel in DASHBOARD["panels"]:
+            for target in panel["targets"]:
+                query = target["query"]
+                for name, value in variables.items():
+                    query = query.replace(name, value)
+                self.assertNotIn("$", query.replace("$/", ""))
+                found = self.influx.query(query)["results"][0]
+                self.assertTrue(found.get("series"), f"{panel['title']}: {query}: {found}")
+                columns = found["series"][0]["columns"]
+                values = [row for series in found["series"] for row in series["values"]]
+                for number, column in enumerate(columns):
+                    self.assertTrue(any(row[number] is not None for row in values), column)
+                asked += 1
+        self.assertGreaterEqual(asked, 9)
 
     def test_a_run_while_it_is_away_is_sent_later_and_twice_is_once(self):
         self.influx.stop()

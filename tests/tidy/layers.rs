@@ -26,7 +26,14 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("kubectl-podperf", &["podperf", "podperf-model", "podperf-report"]),
     (
         "podperf-fuzz",
-        &["podperf", "podperf-engine", "podperf-model", "podperf-netperf", "podperf-report"],
+        &[
+            "podperf",
+            "podperf-engine",
+            "podperf-model",
+            "podperf-netperf",
+            "podperf-report",
+            "podperf-sink",
+        ],
     ),
 ];
 /// The engine's parts; each imports only from those before it.

@@ -1,9 +1,9 @@
 //! One request to a sink: HTTP/1.1 over TCP, one connection each.
 //!
-//! Enters: an address, a token and lines. Leaves: the answer. Written by hand over `httparse`, which
-//! the server of metrics links too: a client library brings connection pools, redirects, proxies and
-//! types for all of HTTP, 0.4 MB of a program that has to fit a small image, for one kind of request
-//! of known length.
+//! Enters: an address, a token and lines. Leaves: the answer. Written by hand over `httparse`,
+//! which the server of metrics links too: a client library brings connection pools, redirects,
+//! proxies and types for all of HTTP, 0.4 MB of a program that has to fit a small image, for one
+//! kind of request of known length.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -128,7 +128,10 @@ fn read_answer(stream: &mut TcpStream, deadline: Instant) -> io::Result<HttpAnsw
 }
 
 /// Parses what has come; absent: there is more to come. `is_all`: there is not.
-fn answer(received: &[u8], is_all: bool) -> io::Result<Option<HttpAnswer>> {
+pub(crate) fn answer(mut received: &[u8], is_all: bool) -> io::Result<Option<HttpAnswer>> {
+    while let Some(end) = interim_end(received) {
+        received = &received[end..];
+    }
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let no_http = |cause: httparse::Error| {
@@ -138,9 +141,6 @@ fn answer(received: &[u8], is_all: bool) -> io::Result<Option<HttpAnswer>> {
         return Ok(None);
     };
     let status = response.code.unwrap_or_default();
-    if (100..200).contains(&status) {
-        return answer(&received[end..], is_all);
-    }
     let header = |name: &str| {
         let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         found.map(|header| String::from_utf8_lossy(header.value).trim().to_owned())
@@ -163,6 +163,18 @@ fn answer(received: &[u8], is_all: bool) -> io::Result<Option<HttpAnswer>> {
             .map(Duration::from_secs),
         body: String::from_utf8_lossy(&body).into_owned(),
     }))
+}
+
+/// Where an answer ends that only says that another will come (1xx).
+fn interim_end(received: &[u8]) -> Option<usize> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    match response.parse(received) {
+        Ok(httparse::Status::Complete(end)) => {
+            response.code.filter(|code| (100..200).contains(code)).map(|_| end)
+        }
+        _ => None,
+    }
 }
 
 /// Puts chunks together; says whether the last was among them.
@@ -213,6 +225,9 @@ mod tests {
         assert_eq!(parsed("HTTP/1.1 204 No Content\r\n\r\n", false), Some((204, String::new())));
         let strange = answer(b"SSH-2.0-OpenSSH\r\n", false).unwrap_err();
         assert!(strange.to_string().starts_with("what answers is no HTTP server"), "{strange}");
+        // As many as there may be.
+        let interim = "HTTP/1.1 100 \r\n\r\n".repeat(MAX_ANSWER_BYTES / 17);
+        assert_eq!(parsed(&(interim + "HTTP/1.1 204 \r\n\r\n"), true).unwrap().0, 204);
         let slow = answer(b"HTTP/1.1 429 \r\nretry-after: 7\r\nContent-Length: 0\r\n\r\n", false);
         assert_eq!(slow.unwrap().unwrap().retry_after, Some(Duration::from_secs(7)));
     }

@@ -13,11 +13,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::answer::{Delivery, judge};
 use crate::http::Transport;
+use crate::retry::RetryWaits;
 use crate::spool::{MAX_REQUEST_BYTES, RunSpool};
 use podperf_model::During as _;
 use podperf_model::error::{Error, Result};
 
-/// Lines that may wait for the thread: what the shortest interval brings while four requests time out.
+/// Lines that may wait for the thread: what the shortest interval brings while four requests time
+/// out.
 const MAX_QUEUED_LINES: usize = 4096;
 /// Lines are gathered for so long before they are sent.
 const GATHER_TIME: Duration = Duration::from_secs(1);
@@ -25,23 +27,6 @@ const GATHER_TIME: Duration = Duration::from_secs(1);
 const CLOSING_TIME: Duration = Duration::from_secs(5);
 /// Kept in memory where there is no spool, or its disk is full.
 const MAX_HELD_BYTES: usize = 8 << 20;
-const MIN_WAIT: Duration = Duration::from_millis(500);
-const MAX_WAIT: Duration = Duration::from_secs(30);
-
-/// Waits between attempts, each twice as long as the one before.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    last: Option<Duration>,
-}
-
-impl Backoff {
-    /// How long to wait now; no shorter than what was `asked` for.
-    pub(crate) fn next_wait(&mut self, asked: Option<Duration>) -> Duration {
-        let wait = self.last.map_or(MIN_WAIT, |last| last.saturating_mul(2).min(MAX_WAIT));
-        self.last = Some(wait);
-        wait.max(asked.unwrap_or_default())
-    }
-}
 
 /// What became of all points.
 #[derive(Debug, Default)]
@@ -155,7 +140,7 @@ impl Sender {
             lines,
             sink: SinkState {
                 transport: Box::new(transport),
-                backoff: Backoff::default(),
+                waits: RetryWaits::default(),
                 next_try: None,
                 asks_to_wait: false,
                 refuses: false,
@@ -201,7 +186,7 @@ struct DeliveryThread {
 /// How the sink took what it was sent.
 struct SinkState {
     transport: Box<dyn Transport>,
-    backoff: Backoff,
+    waits: RetryWaits,
     /// It is away until then.
     next_try: Option<Instant>,
     /// It said so itself.
@@ -225,11 +210,11 @@ impl SinkState {
         match judge(self.transport.url(), outcome) {
             Delivery::Delivered => {
                 self.delivered += points;
-                (self.next_try, self.backoff, self.error) = (None, Backoff::default(), None);
+                (self.next_try, self.waits, self.error) = (None, RetryWaits::default(), None);
                 return Ok(());
             }
             Delivery::Later(error, asked) => {
-                let wait = self.backoff.next_wait(asked);
+                let wait = self.waits.next_wait(asked);
                 self.next_try = Some(Instant::now() + wait);
                 self.asks_to_wait = asked.is_some();
                 self.error = Some(error);
@@ -300,7 +285,7 @@ impl DeliveryThread {
     /// Tries to deliver what is left, for a while.
     fn close(&mut self) {
         let until = Instant::now() + CLOSING_TIME;
-        self.sink.backoff = Backoff::default();
+        self.sink.waits = RetryWaits::default();
         if !self.sink.asks_to_wait {
             self.sink.next_try = None;
         }
@@ -453,12 +438,40 @@ mod tests {
         assert_eq!((report.files, report.in_use, sink.taken().len()), (1, 0, 1));
     }
 
+    /// Takes nothing until it is let go.
+    struct StuckSink(ScriptedSink, Receiver<()>);
+
+    impl Transport for StuckSink {
+        fn url(&self) -> &SinkUrl {
+            self.0.url()
+        }
+
+        fn post(&mut self, lines: &str) -> io::Result<HttpAnswer> {
+            let _ = self.1.recv();
+            self.0.post(lines)
+        }
+    }
+
     #[test]
-    fn waits_grow_and_are_no_shorter_than_what_was_asked_for() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<_> = (0..8).map(|_| backoff.next_wait(None).as_millis()).collect();
-        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-        assert_eq!(backoff.next_wait(Some(MAX_WAIT * 2)), MAX_WAIT * 2);
+    fn whoever_has_a_line_never_waits_and_what_was_not_taken_is_handed_over_at_the_end() {
+        let (sink, (let_go, stuck)) = (ScriptedSink::new(&[204]), bounded(0));
+        let sender = Sender::start(StuckSink(sink.clone(), stuck), None).unwrap();
+        // More than the queue and one request hold.
+        let lines = numbered(MAX_QUEUED_LINES * 8);
+        // Were it to wait for the sink, which takes nothing, this would not end.
+        let mut untaken: Vec<String> = Vec::new();
+        for line in &lines {
+            untaken.extend((!sender.send(line)).then(|| line.clone()));
+        }
+        assert!(!untaken.is_empty(), "the queue has no bound");
+        drop(let_go);
+        let report = sender.finish(untaken);
+        assert_eq!((report.delivered, report.lost), (lines.len() as u64, 0), "{report:?}");
+        let mut taken = sink.taken();
+        taken.sort();
+        let mut expected = lines;
+        expected.sort();
+        assert_eq!(taken, expected);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! program that writes it.
 //!
 //! Enters: lines that could not be delivered. Leaves: the same lines, later, in requests. A file
-//! goes when all of it has been delivered; one that was sent in part is sent again as a whole, which
-//! changes nothing at the sink. A line that was cut off, by a disk that filled up or a machine that
+//! goes when all of it has been delivered; one that was sent in part is sent again as a whole,
+//! which changes nothing at the sink. A line that was cut off, by a disk that filled up or a machine that
 //! stopped, is left out.
 
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::answer::{Delivery, judge};
 use crate::http::Transport;
-use crate::sender::Backoff;
+use crate::retry::RetryWaits;
 use podperf_model::error::{Error, Kind, Result};
 
 /// Of one request's body: sinks take megabytes, proxies before them sometimes one.
@@ -191,14 +191,14 @@ pub fn send_spool(
 
 /// Sends lines until they are delivered, refused, or it is too late to try again.
 fn deliver(transport: &mut dyn Transport, lines: &str, until: Instant) -> Result<()> {
-    let mut backoff = Backoff::default();
+    let mut waits = RetryWaits::default();
     loop {
         let outcome = transport.post(lines);
         match judge(transport.url(), outcome) {
             Delivery::Delivered => return Ok(()),
             Delivery::Refused(error) => return Err(error),
             Delivery::Later(error, asked) => {
-                let wait = backoff.next_wait(asked);
+                let wait = waits.next_wait(asked);
                 if Instant::now() + wait > until {
                     return Err(error);
                 }

@@ -132,9 +132,10 @@ fn pairs(path: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 /// all keys of its query but those that are known to hold no secret.
 #[must_use]
 pub fn masked_url(text: &str) -> String {
+    let is_scheme = |text: &str| text.chars().all(|char| char.is_ascii_alphanumeric());
     let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), text),
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),
+        _ => (String::new(), text),
     };
     let (path, query) = match rest.split_once(['?', '#']) {
         Some((path, query)) => (path, Some(query)),
@@ -149,7 +150,7 @@ pub fn masked_url(text: &str) -> String {
         None => path.to_owned(),
     };
     let Some(query) = query else { return scheme + &path };
-    let parts = query.split('&').map(|part| match part.split_once('=') {
+    let parts = query.split(['&', '#']).map(|part| match part.split_once('=') {
         Some((key, _)) if SHOWN.contains(&key) => part.to_owned(),
         Some((key, _)) => format!("{key}={MASK}"),
         None if part.is_empty() => String::new(),
@@ -215,6 +216,8 @@ mod tests {
             ("http://u:a/b@h/w", "http://***@h/w"),
             ("http://u:a?b@h/w?db=d", "http://***"),
             ("http://h/#token=t", "http://h/?token=***"),
+            ("http://h/w?db=d#token=t", "http://h/w?db=d&token=***"),
+            ("u:p@h://x", "***@h://x"),
         ] {
             assert_eq!(masked_url(text), shown, "{text}");
         }

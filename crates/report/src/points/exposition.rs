@@ -4,7 +4,7 @@
 //! text format of Prometheus at once: the collector reads the older one. Units are Prometheus' base
 //! units, seconds and bytes, so times and rates in bits are converted, and named accordingly.
 
-use super::{FieldValue, INTERVAL, Point};
+use super::{FieldValue, INTERVAL, RunPoint};
 use podperf_model::open_metrics::{MetricFamily, MetricType, OpenMetrics};
 
 /// Ends of names with those of Prometheus' base unit, and what a value is multiplied by.
@@ -17,7 +17,7 @@ const BASE_UNITS: [(&str, &str, f64); 4] = [
 
 /// An exposition of `points`, each of a measurement of its own.
 #[must_use]
-pub fn open_metrics(points: &[&Point]) -> String {
+pub fn open_metrics(points: &[&RunPoint]) -> String {
     let mut text = OpenMetrics::default();
     for point in points {
         let labels: Vec<(&str, &str)> =

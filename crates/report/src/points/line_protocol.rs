@@ -3,11 +3,11 @@
 //! Enters: a point. Leaves: its line. Every number is written as a float, so that a field has one
 //! type from its first point on, whatever a later version makes of it.
 
-use super::{FieldValue, Point};
+use super::{FieldValue, RunPoint};
 
 /// A point as one line, without its end.
 #[must_use]
-pub fn line(point: &Point) -> String {
+pub fn line(point: &RunPoint) -> String {
     let mut line = point.measurement.to_owned();
     for (name, value) in &point.tags {
         line.push(',');
@@ -65,7 +65,7 @@ mod tests {
     fn a_line_has_tags_fields_and_time() {
         let number = |text: &str| FieldValue::Number(serde_json::from_str(text).unwrap());
         let field = |name: &str, value| (name.to_owned(), value);
-        let point = Point {
+        let point = RunPoint {
             measurement: RUN,
             tags: vec![("client", "a b,c=d\\e\nf".to_owned()), ("flows", "2".to_owned())],
             fields: vec![

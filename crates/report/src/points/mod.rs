@@ -58,7 +58,7 @@ const WORKLOAD_TAGS: [(&str, &str); 9] = [
 
 /// One point.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
+pub struct RunPoint {
     /// [`RUN`] or [`INTERVAL`].
     pub measurement: &'static str,
     /// Names and values, by name: what the figures belong to.
@@ -137,17 +137,17 @@ impl PointSeries {
     /// The point of an interval, dated by its end; absent: the window has no time.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a float cast stops at both ends")]
-    pub fn interval(&self, interval: &Interval) -> Option<Point> {
+    pub fn interval(&self, interval: &Interval) -> Option<RunPoint> {
         let since_opening = (interval.end_seconds * 1e9).round() as i64;
         let mut fields = vec![("run".to_owned(), FieldValue::Text(self.started_at.clone()))];
         flatten("", &value_of(interval), &mut fields);
         let time_ns = self.opened_ns?.checked_add(since_opening)?;
-        Some(Point { measurement: INTERVAL, tags: self.tags.clone(), fields, time_ns })
+        Some(RunPoint { measurement: INTERVAL, tags: self.tags.clone(), fields, time_ns })
     }
 
     /// The point of the whole run, dated by its start.
     #[must_use]
-    pub fn run(&self, run: &Run) -> Point {
+    pub fn run(&self, run: &Run) -> RunPoint {
         let document = value_of(run);
         let codes = run.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>();
         let mut fields = vec![
@@ -160,13 +160,13 @@ impl PointSeries {
             flatten(part, &document[*part], &mut fields);
         }
         let tags = self.tags.clone();
-        Point { measurement: RUN, tags, fields, time_ns: self.started_ns }
+        RunPoint { measurement: RUN, tags, fields, time_ns: self.started_ns }
     }
 }
 
 /// All points of a finished run, the whole run's last.
 #[must_use]
-pub fn of_run(run: &Run) -> Vec<Point> {
+pub fn of_run(run: &Run) -> Vec<RunPoint> {
     let Some(series) = PointSeries::of(run) else { return Vec::new() };
     let intervals = run.intervals.iter().filter_map(|interval| series.interval(interval));
     intervals.chain([series.run(run)]).collect()
@@ -225,11 +225,11 @@ mod tests {
     use super::*;
     use podperf_model::result::testing;
 
-    fn field<'p>(point: &'p Point, name: &str) -> Option<&'p FieldValue> {
+    fn field<'p>(point: &'p RunPoint, name: &str) -> Option<&'p FieldValue> {
         point.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
-    fn number(point: &Point, name: &str) -> f64 {
+    fn number(point: &RunPoint, name: &str) -> f64 {
         match field(point, name) {
             Some(FieldValue::Number(number)) => number.as_f64().unwrap(),
             other => panic!("{name}: {other:?}"),
