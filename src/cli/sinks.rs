@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::env::{self, VarError};
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -20,7 +21,7 @@ use crate::cli::system::read_token;
 use podperf_engine::control::client::OpenedRun;
 use podperf_model::error::{Error, Kind, Result};
 use podperf_model::result::run::{Interval, Run};
-use podperf_report::points::{self, PointSeries, RunPoint, RunStart};
+use podperf_report::points::{self, PointSeries, RunStart};
 use podperf_sink::{DeliveryReport, HttpSink, Sender, SinkUrl, default_spool, masked_url};
 
 /// Holds the sink's token when no file is named.
@@ -144,8 +145,8 @@ pub(super) struct Sinks {
     sender: Option<Sender>,
     metrics_file: Option<MetricsFile>,
     series: Option<PointSeries>,
-    /// Lines that the sender has.
-    taken: HashSet<String>,
+    /// Hashes of the lines that the sender has, of which there may be many.
+    taken: HashSet<u64>,
 }
 
 impl Sinks {
@@ -165,11 +166,11 @@ impl Sinks {
         if let Some(sender) = &self.sender {
             let line = points::line(&point);
             if sender.send(&line) {
-                self.taken.insert(line);
+                self.taken.insert(hash(&line));
             }
         }
         if let Some(file) = &self.metrics_file {
-            file.renew(points::open_metrics(&[&point]));
+            file.renew(points::open_metrics(&[point]));
         }
     }
 
@@ -179,15 +180,12 @@ impl Sinks {
         if self.sender.is_none() && self.metrics_file.is_none() {
             return 0;
         }
-        let points = points::of_run(run);
-        let in_file = self.metrics_file.map_or(Ok(()), |file| {
-            // The last interval and the whole run.
-            let latest: Vec<&RunPoint> = points.iter().rev().take(2).rev().collect();
-            file.finish(points::open_metrics(&latest))
-        });
+        let in_file = self
+            .metrics_file
+            .map_or(Ok(()), |file| file.finish(points::open_metrics(&points::latest(run))));
         let in_sink = self.sender.map_or(Ok(()), |sender| {
-            let lines = points.iter().map(points::line);
-            told(sender.finish(lines.filter(|line| !self.taken.contains(line))))
+            let lines = points::of_run(run).map(|point| points::line(&point));
+            told(sender.finish(lines.filter(|line| !self.taken.contains(&hash(line)))))
         });
         let failures = [in_file, in_sink].into_iter().filter_map(Result::err);
         failures.fold(0, |_, error| {
@@ -195,6 +193,12 @@ impl Sinks {
             error.kind.exit_status()
         })
     }
+}
+
+fn hash(line: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    line.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Says what was not delivered, and where it is.

@@ -14,7 +14,7 @@ use crate::url::SinkUrl;
 use podperf_model::error::{Error, Kind, Result};
 
 /// For a whole request, from connecting to the end of the answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of an answer so much is read.
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;

@@ -18,7 +18,7 @@ use crate::spool::{MAX_REQUEST_BYTES, RunSpool};
 use podperf_model::During as _;
 use podperf_model::error::{Error, Result};
 
-/// Lines that may wait for the thread: what the shortest interval brings while four requests time
+/// Lines that may wait for the thread: what the shortest interval brings while eight requests time
 /// out.
 const MAX_QUEUED_LINES: usize = 4096;
 /// Lines are gathered for so long before they are sent.

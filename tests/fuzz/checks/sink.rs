@@ -13,7 +13,10 @@ pub fn check(data: &[u8]) {
     let masked = masked_url(&typed);
     assert_eq!(masked_url(&masked), masked, "what is masked has nothing left to mask");
     if let Some(rest) = typed.strip_prefix("http://").filter(|rest| rest.contains('@')) {
-        assert!(masked.starts_with("http://***"), "{masked} shows what stands before '@' in {rest}");
+        assert!(
+            masked.starts_with("http://***"),
+            "{masked} shows what stands before '@' in {rest}"
+        );
     }
     let url = match SinkUrl::read("--sink", &typed) {
         Ok(url) => url,

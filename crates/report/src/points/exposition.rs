@@ -17,7 +17,7 @@ const BASE_UNITS: [(&str, &str, f64); 4] = [
 
 /// An exposition of `points`, each of a measurement of its own.
 #[must_use]
-pub fn open_metrics(points: &[&RunPoint]) -> String {
+pub fn open_metrics(points: &[RunPoint]) -> String {
     let mut text = OpenMetrics::default();
     for point in points {
         let labels: Vec<(&str, &str)> =
@@ -73,9 +73,7 @@ mod tests {
     #[test]
     fn figures_are_gauges_in_base_units() {
         let run = testing::rr_run();
-        let points = points::of_run(&run);
-        let [.., interval, whole] = points.as_slice() else { panic!("{points:?}") };
-        let text = open_metrics(&[interval, whole]);
+        let text = open_metrics(&points::latest(&run));
         let labels = "{client=\"client-host\",flows=\"1\",request_bytes=\"1\",response_bytes=\"1\",\
                       target=\"192.0.2.2\",workload=\"rr\"}";
         for line in [

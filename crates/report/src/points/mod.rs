@@ -24,25 +24,6 @@ pub const RUN: &str = "podperf_run";
 /// Name of the points of intervals.
 pub const INTERVAL: &str = "podperf_interval";
 
-/// Parts of the document that are figures of the whole run.
-const RUN_PARTS: [&str; 16] = [
-    "ceiling",
-    "connect_time",
-    "connections",
-    "cpu",
-    "fairness",
-    "latency",
-    "load",
-    "other_sessions",
-    "packets",
-    "schedule",
-    "service_time",
-    "throughput",
-    "transactions",
-    "udp",
-    "verdict",
-    "window",
-];
 /// What tells one workload from another of its kind, in the plan and as a tag.
 const WORKLOAD_TAGS: [(&str, &str); 9] = [
     ("/kind", "workload"),
@@ -148,7 +129,6 @@ impl PointSeries {
     /// The point of the whole run, dated by its start.
     #[must_use]
     pub fn run(&self, run: &Run) -> RunPoint {
-        let document = value_of(run);
         let codes = run.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>();
         let mut fields = vec![
             ("run".to_owned(), FieldValue::Text(self.started_at.clone())),
@@ -156,8 +136,8 @@ impl PointSeries {
             ("warnings".to_owned(), FieldValue::Number(codes.len().into())),
             ("warning_codes".to_owned(), FieldValue::Text(codes.join(" "))),
         ];
-        for part in ["status"].iter().chain(&RUN_PARTS) {
-            flatten(part, &document[*part], &mut fields);
+        for (part, value) in parts(run) {
+            flatten(part, &value, &mut fields);
         }
         let tags = self.tags.clone();
         RunPoint { measurement: RUN, tags, fields, time_ns: self.started_ns }
@@ -165,11 +145,43 @@ impl PointSeries {
 }
 
 /// All points of a finished run, the whole run's last.
+pub fn of_run(run: &Run) -> impl Iterator<Item = RunPoint> {
+    PointSeries::of(run).into_iter().flat_map(|series| {
+        let whole = series.run(run);
+        let intervals = run.intervals.iter().filter_map(move |interval| series.interval(interval));
+        intervals.chain([whole])
+    })
+}
+
+/// The points of the last interval, where there is one, and of the whole run.
 #[must_use]
-pub fn of_run(run: &Run) -> Vec<RunPoint> {
+pub fn latest(run: &Run) -> Vec<RunPoint> {
     let Some(series) = PointSeries::of(run) else { return Vec::new() };
-    let intervals = run.intervals.iter().filter_map(|interval| series.interval(interval));
-    intervals.chain([series.run(run)]).collect()
+    let last = run.intervals.last().and_then(|interval| series.interval(interval));
+    last.into_iter().chain([series.run(run)]).collect()
+}
+
+/// What a document has of figures of the whole run.
+fn parts(run: &Run) -> [(&'static str, Value); 17] {
+    [
+        ("status", value_of(&run.status)),
+        ("ceiling", value_of(&run.ceiling)),
+        ("connect_time", value_of(&run.connect_time)),
+        ("connections", value_of(&run.connections)),
+        ("cpu", value_of(&run.cpu)),
+        ("fairness", value_of(&run.fairness)),
+        ("latency", value_of(&run.latency)),
+        ("load", value_of(&run.load)),
+        ("other_sessions", value_of(&run.other_sessions)),
+        ("packets", value_of(&run.packets)),
+        ("schedule", value_of(&run.schedule)),
+        ("service_time", value_of(&run.service_time)),
+        ("throughput", value_of(&run.throughput)),
+        ("transactions", value_of(&run.transactions)),
+        ("udp", value_of(&run.udp)),
+        ("verdict", value_of(&run.verdict)),
+        ("window", value_of(&run.window)),
+    ]
 }
 
 /// What a document says, as any reader of it sees it.
@@ -239,7 +251,7 @@ mod tests {
     #[test]
     fn points_are_the_figures_of_the_document_at_its_times() {
         let run = testing::stream_run();
-        let points = of_run(&run);
+        let points: Vec<_> = of_run(&run).collect();
         assert_eq!(points.len(), run.intervals.len() + 1);
         let opened = nanoseconds("2026-01-02T03:04:06.5Z").unwrap();
         for (point, interval) in points.iter().zip(&run.intervals) {
@@ -275,9 +287,11 @@ mod tests {
             };
             let series = PointSeries::new(&start).unwrap();
             let live: Vec<_> = run.intervals.iter().map(|i| series.interval(i).unwrap()).collect();
-            assert_eq!(of_run(&run)[..live.len()], live);
+            assert!(of_run(&run).take(live.len()).eq(live));
             let back: Run = serde_json::from_str(&json::render(&run)).unwrap();
-            assert_eq!(of_run(&back), of_run(&run));
+            assert!(of_run(&back).eq(of_run(&run)));
+            let all: Vec<_> = of_run(&run).collect();
+            assert_eq!(latest(&run), all[all.len() - 2..]);
         }
     }
 
@@ -285,7 +299,7 @@ mod tests {
     fn tags_tell_workloads_apart_and_are_few() {
         let mut run = testing::rr_run();
         run.target = "[2001:db8::2]:5210".to_owned();
-        let tags = of_run(&run).pop().unwrap().tags;
+        let tags = of_run(&run).last().unwrap().tags;
         let expected = [
             ("client", "client-host"),
             ("flows", "1"),
@@ -295,13 +309,13 @@ mod tests {
             ("workload", "rr"),
         ];
         assert_eq!(tags, expected.map(|(name, value)| (name, value.to_owned())));
-        for point in of_run(&testing::stream_run()).iter().chain(&of_run(&run)) {
+        for point in of_run(&testing::stream_run()).chain(of_run(&run)) {
             for (name, _) in &point.tags {
-                assert!(field(point, name).is_none(), "{name} is a field too");
+                assert!(field(&point, name).is_none(), "{name} is a field too");
             }
         }
         let latency = testing::rr_run().latency.unwrap();
-        let point = of_run(&run).pop().unwrap();
+        let point = of_run(&run).last().unwrap();
         assert_eq!(number(&point, "latency_p99_ns"), latency.p99.unwrap() as f64);
         assert!(field(&point, "latency_histogram").is_none());
     }
@@ -310,10 +324,10 @@ mod tests {
     fn a_run_that_measured_nothing_has_a_point_that_says_so() {
         let mut run = testing::stream_run();
         (run.window, run.throughput, run.intervals) = (None, None, Vec::new());
-        let points = of_run(&run);
+        let points: Vec<_> = of_run(&run).collect();
         assert_eq!(points.len(), 1);
         assert!(field(&points[0], "throughput_bits_per_second").is_none());
         run.started_at = "yesterday".to_owned();
-        assert!(of_run(&run).is_empty());
+        assert!(of_run(&run).next().is_none() && latest(&run).is_empty());
     }
 }
