@@ -1,7 +1,7 @@
 //! A file with the latest figures, for a scraper's collector of text files.
 //!
-//! Enters: an exposition, again and again. Leaves: the file, which whoever reads it sees whole: each
-//! is written beside it and renamed, by a thread of its own.
+//! Enters: an exposition, again and again. Leaves: the file, which whoever reads it sees whole:
+//! each is written beside it and renamed, by a thread of its own.
 
 use std::fs::{self, File};
 use std::io;
@@ -41,7 +41,9 @@ impl MetricsFile {
     pub(super) fn start(path: PathBuf) -> Result<Self> {
         let (queue, texts) = bounded::<String>(1);
         let to = path.clone();
-        let write = move || texts.into_iter().fold(Ok(()), |_, text| replace(&to, &text));
+        // The last one counts: one that failed may be followed by one that does not.
+        let write =
+            move || texts.into_iter().map(|text| replace(&to, &text)).last().unwrap_or(Ok(()));
         let thread = thread::Builder::new().name("openmetrics".to_owned()).spawn(write);
         Ok(Self { path, queue, thread: thread.during("start the thread that writes metrics")? })
     }

@@ -3,8 +3,8 @@
 //!
 //! Enters: lines that could not be delivered. Leaves: the same lines, later, in requests. A file
 //! goes when all of it has been delivered; one that was sent in part is sent again as a whole,
-//! which changes nothing at the sink. A line that was cut off, by a disk that filled up or a machine that
-//! stopped, is left out.
+//! which changes nothing at the sink. A line that was cut off, by a disk that filled up or a
+//! machine that stopped, is left out.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
