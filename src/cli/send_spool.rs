@@ -3,7 +3,7 @@
 //! Enters: a folder and a sink. Leaves: the folder without what was delivered, and a line that says
 //! how much that was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -39,10 +39,16 @@ the sink did not take all of it, and the rest is still there.
 Examples:
   podperf report --spool ~/.local/state/podperf/spool --sink http://influxdb:8086/write?db=podperf";
 
-/// Sends them and prints how many; returns the exit status.
+/// Sends what waits in the folder that was named; returns the exit status.
 pub(super) fn run(args: &SpoolArgs) -> Result<u8> {
-    let mut sink = http_sink(&args.sink, args.sink_token_file.as_deref())?;
-    let report = send_spool(&args.spool, &mut sink, PATIENCE)?;
+    send(&args.spool, &args.sink, args.sink_token_file.as_deref())
+}
+
+/// Sends what waits in `folder` to the sink at `url` and prints how much that was; returns the exit
+/// status.
+fn send(folder: &Path, url: &str, token_file: Option<&Path>) -> Result<u8> {
+    let mut sink = http_sink(url, token_file)?;
+    let report = send_spool(folder, &mut sink, PATIENCE)?;
     print(|to| {
         writeln!(to, "{} points of {} files delivered", report.points, report.files)?;
         if report.in_use > 0 {

@@ -110,8 +110,9 @@ pub(super) fn masked_words(words: &[OsString]) -> Vec<String> {
         let begins = is_url;
         is_url = word == SINK;
         match word.split_once('=') {
-            _ if begins => masked_url(&word),
             Some((SINK, url)) => format!("{SINK}={}", masked_url(url)),
+            // One that stands elsewhere was meant for it.
+            _ if begins || word.contains("://") => masked_url(&word),
             _ => word.into_owned(),
         }
     });
@@ -242,6 +243,8 @@ mod tests {
             ("podperf rr --sink=http://h/w?token=t", "podperf rr --sink=http://h/w?token=***"),
             ("podperf rr --sink u:p@h", "podperf rr --sink ***@h"),
             ("podperf rr h --bind=a", "podperf rr h --bind=a"),
+            ("podperf rr --snik http://u:p@h/", "podperf rr --snik http://***@h/"),
+            ("podperf rr --snik=http://u:p@h/", "podperf rr ***@h/"),
         ] {
             assert_eq!(masked_words(&words(line)).join(" "), shown);
         }

@@ -38,6 +38,10 @@ fn what_is_no_sink_is_refused_before_any_traffic_and_without_its_secrets() {
                 .stdout("")
                 .stderr(contains(words).and(contains("secret").not()));
         }
+        let document = podperf(&format!("rr {host} -J {options}")).output().unwrap().stdout;
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(document["errors"][0]["code"], "usage", "{options}");
+        assert!(!document.to_string().contains("secret"), "{document}");
     }
     server.accept().expect_err("usage errors come before any network traffic");
 }
