@@ -16,7 +16,7 @@ use crate::http::Transport;
 use crate::retry::RetryWaits;
 use crate::spool::{MAX_REQUEST_BYTES, RunSpool};
 use podperf_model::During as _;
-use podperf_model::error::{Error, Result};
+use podperf_model::error::{Code, Error, Kind, Result};
 
 /// Lines that may wait for the thread: what the shortest interval brings while eight requests time
 /// out.
@@ -172,7 +172,12 @@ impl Sender {
             untaken += u64::from(self.queue.send(line + "\n").is_err());
         }
         drop(self.queue);
-        let report = self.thread.join().unwrap_or_default();
+        let report = self.thread.join().unwrap_or_else(|_| {
+            let cause = "a fault of podperf itself: its thread panicked";
+            let error = Error::new(Kind::Incomplete, "send points", cause);
+            let error = error.with_code(Code::Internal).with_remedy("please report it");
+            DeliveryReport { error: Some(error), ..DeliveryReport::default() }
+        });
         DeliveryReport { lost: report.lost + untaken, ..report }
     }
 }

@@ -90,8 +90,11 @@ fn create(folder: &Path) -> io::Result<(PathBuf, File)> {
     fs::create_dir_all(folder)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let path = folder.join(format!("podperf-{now}-{}.{EXTENSION}", std::process::id()));
-    let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
-    file.lock()?;
+    // Under a name that nobody sends, until it is locked.
+    let draft = path.with_extension("new");
+    let file = OpenOptions::new().read(true).append(true).create_new(true).open(&draft)?;
+    let locked = file.lock().and_then(|()| fs::rename(&draft, &path));
+    locked.inspect_err(|_| _ = fs::remove_file(&draft))?;
     Ok((path, file))
 }
 
