@@ -14,7 +14,10 @@ use serde_json::Value;
 
 use crate::json;
 use podperf_model::plan::Plan;
-use podperf_model::result::run::{Interval, Run};
+use podperf_model::result::run::{
+    Ceiling, Connections, Cpu, Ends, Interval, Latency, Packets, Run, ScheduleFacts, Status,
+    Throughput, Transactions, Udp, Verdict, Window,
+};
 
 pub use exposition::open_metrics;
 pub use line_protocol::line;
@@ -136,9 +139,7 @@ impl PointSeries {
             ("warnings".to_owned(), FieldValue::Number(codes.len().into())),
             ("warning_codes".to_owned(), FieldValue::Text(codes.join(" "))),
         ];
-        for (part, value) in parts(run) {
-            flatten(part, &value, &mut fields);
-        }
+        flatten("", &value_of(&RunFigures::of(run)), &mut fields);
         let tags = self.tags.clone();
         RunPoint { measurement: RUN, tags, fields, time_ns: self.started_ns }
     }
@@ -161,27 +162,50 @@ pub fn latest(run: &Run) -> Vec<RunPoint> {
     last.into_iter().chain([series.run(run)]).collect()
 }
 
-/// What a document has of figures of the whole run.
-fn parts(run: &Run) -> [(&'static str, Value); 17] {
-    [
-        ("status", value_of(&run.status)),
-        ("ceiling", value_of(&run.ceiling)),
-        ("connect_time", value_of(&run.connect_time)),
-        ("connections", value_of(&run.connections)),
-        ("cpu", value_of(&run.cpu)),
-        ("fairness", value_of(&run.fairness)),
-        ("latency", value_of(&run.latency)),
-        ("load", value_of(&run.load)),
-        ("other_sessions", value_of(&run.other_sessions)),
-        ("packets", value_of(&run.packets)),
-        ("schedule", value_of(&run.schedule)),
-        ("service_time", value_of(&run.service_time)),
-        ("throughput", value_of(&run.throughput)),
-        ("transactions", value_of(&run.transactions)),
-        ("udp", value_of(&run.udp)),
-        ("verdict", value_of(&run.verdict)),
-        ("window", value_of(&run.window)),
-    ]
+/// What a document has of figures of the whole run, under the same keys.
+#[derive(Serialize)]
+struct RunFigures<'a> {
+    status: &'a Status,
+    ceiling: &'a Option<Ceiling>,
+    connect_time: &'a Option<Latency>,
+    connections: &'a Option<Connections>,
+    cpu: &'a Ends<Option<Cpu>>,
+    fairness: &'a Option<f64>,
+    latency: &'a Option<Latency>,
+    load: &'a Option<Throughput>,
+    other_sessions: &'a Option<u32>,
+    packets: &'a Ends<Option<Packets>>,
+    schedule: &'a Option<ScheduleFacts>,
+    service_time: &'a Option<Latency>,
+    throughput: &'a Option<Throughput>,
+    transactions: &'a Option<Transactions>,
+    udp: &'a Option<Udp>,
+    verdict: &'a Verdict,
+    window: &'a Option<Window>,
+}
+
+impl<'a> RunFigures<'a> {
+    const fn of(run: &'a Run) -> Self {
+        Self {
+            status: &run.status,
+            ceiling: &run.ceiling,
+            connect_time: &run.connect_time,
+            connections: &run.connections,
+            cpu: &run.cpu,
+            fairness: &run.fairness,
+            latency: &run.latency,
+            load: &run.load,
+            other_sessions: &run.other_sessions,
+            packets: &run.packets,
+            schedule: &run.schedule,
+            service_time: &run.service_time,
+            throughput: &run.throughput,
+            transactions: &run.transactions,
+            udp: &run.udp,
+            verdict: &run.verdict,
+            window: &run.window,
+        }
+    }
 }
 
 /// What a document says, as any reader of it sees it.
