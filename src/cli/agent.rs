@@ -96,7 +96,7 @@ pub(super) fn measurement(words: &[String], system: &System) -> Result<(CheckedP
         let first = text.lines().next().unwrap_or_default();
         refuse(first.strip_prefix("error: ").unwrap_or(first))
     })?;
-    let Measurement { plan, target, output, wait_for_server: _ } = match parsed.command {
+    let Measurement { plan, target, output, sinks, wait_for_server: _ } = match parsed.command {
         Command::Stream(args) => args.resolve(system)?,
         Command::Rr(args) => args.resolve(system)?,
         Command::Crr(args) => args.resolve(system)?,
@@ -105,6 +105,11 @@ pub(super) fn measurement(words: &[String], system: &System) -> Result<(CheckedP
     };
     if output.asks() {
         return Err(refuse("the result goes to the coordinator; allowed: no -J and no --output"));
+    }
+    if sinks.asks() {
+        return Err(refuse(
+            "the result goes to the coordinator; allowed: no --sink, no --openmetrics",
+        ));
     }
     Ok((plan, target))
 }
@@ -131,6 +136,8 @@ mod tests {
             ("agent ::1", "not a measurement"),
             ("rr ::1 -J", "no -J and no --output"),
             ("rr ::1 -o f", "no -J and no --output"),
+            ("rr ::1 --sink http://h/", "no --sink, no --openmetrics"),
+            ("rr ::1 --openmetrics f", "no --sink, no --openmetrics"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(cause), "{line}: {error}");

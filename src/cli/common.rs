@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::cli::host::HostArg;
 use crate::cli::output::OutputArgs;
+use crate::cli::sinks::SinkArgs;
 use crate::cli::system::System;
 use crate::cli::values::choice;
 use crate::cli::{Measurement, values};
@@ -39,6 +40,8 @@ pub(super) struct MeasureArgs {
     pub(super) placement: PlacementArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) sinks: SinkArgs,
 }
 
 /// The server, and how long to wait for it.
@@ -220,7 +223,7 @@ pub(super) struct WorkloadChoice {
 impl MeasureArgs {
     /// Makes options and workload a measurement that every rule accepts.
     pub(super) fn resolve(self, work: WorkloadChoice, system: &System) -> Result<Measurement> {
-        let Self { peer, window, socket, placement, output } = self;
+        let Self { peer, window, socket, placement, output, sinks } = self;
         let plan = Plan {
             workload: work.workload,
             stop_condition: work.count.unwrap_or(StopCondition::Time { window: window.time }),
@@ -253,7 +256,7 @@ impl MeasureArgs {
         let plan = CheckedPlan::new(plan, &Limits::default())?;
         system.check(&plan, peer.host.is_none())?;
         let wait_for_server = peer.wait_for_server;
-        Ok(Measurement { plan, target: peer.target(system)?, wait_for_server, output })
+        Ok(Measurement { plan, target: peer.target(system)?, wait_for_server, output, sinks })
     }
 }
 

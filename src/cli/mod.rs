@@ -17,18 +17,22 @@ mod host;
 mod man;
 #[cfg(feature = "documents")]
 mod merge;
+mod metrics_file;
 #[cfg(not(feature = "documents"))]
 mod no_documents;
 mod output;
 mod refusal;
-#[cfg(feature = "documents")]
+#[cfg_attr(not(feature = "documents"), path = "no_report.rs")]
 mod report;
 mod rr;
+#[cfg(feature = "documents")]
 mod saturate;
 mod schema;
+mod send_spool;
 mod serve;
 mod service_manager;
 mod signals;
+mod sinks;
 mod stream;
 mod system;
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod udp;
 mod values;
 mod wait_for_server;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -50,12 +55,13 @@ use no_documents as compare;
 #[cfg(not(feature = "documents"))]
 use no_documents as merge;
 #[cfg(not(feature = "documents"))]
-use no_documents as report;
+use no_documents as saturate;
 use output::{Output, OutputArgs};
-use podperf_engine::control::client::{Hooks, QueuePlace, Target, measure_with};
+use podperf_engine::control::client::{Hooks, OpenedRun, QueuePlace, Target, measure_with};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
 use podperf_model::result::run::Interval;
+use sinks::{SinkArgs, masked_words};
 use system::System;
 
 /// Measures what a network path carries and what it costs: throughput, request/response latency,
@@ -124,6 +130,7 @@ struct Measurement {
     /// Time that a server may take to come.
     wait_for_server: Option<Duration>,
     output: OutputArgs,
+    sinks: SinkArgs,
 }
 
 /// Runs a command line (the program's name first); returns the exit status.
@@ -157,7 +164,10 @@ fn carry_out(command: Command, arguments: &[OsString]) -> Result<u8> {
         Command::Rr(args) => run_measurement(args.resolve(&System::read())?, arguments),
         Command::Crr(args) => run_measurement(args.resolve(&System::read())?, arguments),
         Command::Udp(args) => run_measurement(args.resolve(&System::read())?, arguments),
+        #[cfg(feature = "documents")]
         Command::Saturate(args) => saturate::run(args, &System::read(), arguments),
+        #[cfg(not(feature = "documents"))]
+        Command::Saturate(args) => saturate::run(&args),
         Command::Doctor(args) => doctor::run(args, &System::read()),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Compare(args) => compare::run(&args),
@@ -215,9 +225,11 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// Measures and hands the result over.
 fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u8> {
-    let Measurement { plan, mut target, wait_for_server, output } = measurement;
+    let Measurement { plan, mut target, wait_for_server, output, sinks } = measurement;
     let output = Output::open(output)?;
+    let sinks = sinks.check()?;
     let stop = signals::watch()?;
+    let sinks = RefCell::new(sinks.start()?);
     if let Some(wait_for_server) = wait_for_server {
         wait_for_server::wait(&mut target, wait_for_server, &stop);
     }
@@ -226,17 +238,27 @@ fn run_measurement(measurement: Measurement, arguments: &[OsString]) -> Result<u
         if let Some(live) = &mut live {
             live.interval(interval);
         }
+        sinks.borrow_mut().interval(interval);
     };
+    let mut opened = |run: &OpenedRun<'_>| sinks.borrow_mut().opened(run);
     let log = output.log();
     let mut queued = |place: QueuePlace| log(&in_queue(place));
-    let hooks = Hooks { watch: &mut watch, queued: &mut queued, before_start: &mut || Ok(()) };
+    let hooks = Hooks {
+        watch: &mut watch,
+        queued: &mut queued,
+        before_start: &mut || Ok(()),
+        opened: &mut opened,
+    };
     let mut run = measure_with(&plan, &target, hooks, &stop);
     if let Some(live) = &mut live {
         live.finish();
     }
     calibrate::hold_against_stored(&mut run);
-    run.command = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    output.write(&run)
+    run.command = masked_words(arguments);
+    // The result first: a sink may take its time.
+    let written = output.write(&run);
+    let sunk = sinks.into_inner().finish(&run);
+    written.map(|status| if status == 0 { sunk } else { status })
 }
 
 /// What is said of a run that has to wait for its turn.

@@ -1,5 +1,6 @@
-//! Stands in for what reads results (`podperf compare`, `merge`, `report`) where the program was
-//! built without the feature `documents`, as the image's is: it says so.
+//! Stands in for what reads results or searches (`podperf compare`, `merge`, `saturate`, and `report`
+//! but for spools) where the program was built without the feature `documents`, as the image's is: it
+//! says so.
 
 use std::ffi::OsString;
 
@@ -17,12 +18,16 @@ pub(super) struct NoDocumentsArgs {
 
 pub(super) use NoDocumentsArgs as CompareArgs;
 pub(super) use NoDocumentsArgs as MergeArgs;
-pub(super) use NoDocumentsArgs as ReportArgs;
+pub(super) use NoDocumentsArgs as SaturateArgs;
 
 /// Says where there is one.
 pub(super) fn run(_args: &NoDocumentsArgs) -> Result<u8> {
-    let cause = "this build has no compare, merge and report; the image's engine leaves them out, \
-                 because it measures and reads no results";
-    Err(Error::new(Kind::Usage, "read results", cause)
+    refuse()
+}
+
+pub(super) fn refuse() -> Result<u8> {
+    let cause = "this build has no compare, merge, report and saturate; the image's engine leaves \
+                 them out, because it measures one run at a time and reads no results";
+    Err(Error::new(Kind::Usage, "answer", cause)
         .with_remedy("use the podperf that `cargo build --release -p podperf` makes"))
 }

@@ -11,6 +11,7 @@ use podperf_model::error::{Error, Kind};
 use podperf_report::json::render;
 
 use super::output;
+use super::sinks::masked_words;
 
 const SCHEMA: &str = "podperf.usage-error/v1";
 
@@ -20,8 +21,7 @@ pub(super) fn print_if_asked(words: &[OsString], error: &Error) {
     if !asks_for_json(words) {
         return;
     }
-    let command: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let document = json!({ "schema": SCHEMA, "command": command, "errors": [error] });
+    let document = json!({ "schema": SCHEMA, "command": masked_words(words), "errors": [error] });
     let _ = output::print(|to| to.write_all(render(&document).as_bytes()));
 }
 

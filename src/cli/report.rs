@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::print;
+use super::send_spool::{self, SpoolArgs};
 use podperf_model::error::{Error, Kind, Result};
 use podperf_report::overview::{self, Overview};
 use podperf_report::page;
@@ -19,7 +20,7 @@ use podperf_report::page;
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// Documents, or folders of them
-    #[arg(value_name = "RESULT", required = true)]
+    #[arg(value_name = "RESULT", required_unless_present = "spool", conflicts_with = "spool")]
     results: Vec<PathBuf>,
     /// Write a page with figures into this file: one file that needs no other and asks for nothing.
     /// Standard output has its name, unless another form is asked for
@@ -35,6 +36,8 @@ pub(super) struct ReportArgs {
     /// microseconds
     #[arg(long)]
     hgrm: bool,
+    #[command(flatten)]
+    spool: SpoolArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -42,13 +45,15 @@ Runs that are named one by one, and those of one folder, are samples of rows: a 
 measured (workload, direction, sizes, methods), the host it was measured to, and the flows.
 
 Exit status: 0 shown; 2 usage, or a file that is no result; 3 no row has a whole sample (what there
-is, is shown).
+is, is shown). With --spool: 0 all that was not being written was delivered; 2 usage; 3 the folder
+cannot be read; 4 the sink did not take all of it, and the rest is still there.
 
 Examples:
   podperf report run.json
   podperf report --html page.html results/
   podperf report --csv flannel/ calico/ > rows.csv
-  podperf report --hgrm rr.json > rr.hgrm";
+  podperf report --hgrm rr.json > rr.hgrm
+  podperf report --spool ~/.local/state/podperf/spool --sink http://influxdb:8086/write?db=podperf";
 
 /// What standard output gets.
 #[derive(Clone, Copy)]
@@ -62,6 +67,9 @@ enum ReportForm {
 
 /// Reads and shows; returns the exit status.
 pub(super) fn run(args: &ReportArgs) -> Result<u8> {
+    if let Some(sent) = send_spool::run(&args.spool) {
+        return sent;
+    }
     let overview = Overview::read(&args.results)?;
     if let Some(path) = &args.html {
         fs::write(path, page::render(&overview))

@@ -14,6 +14,7 @@ use crate::cli::common::{
     WorkloadChoice, direction,
 };
 use crate::cli::output::{Output, OutputArgs};
+use crate::cli::sinks::SinkArgs;
 use crate::cli::system::System;
 use crate::cli::values::{choice, percent};
 use crate::cli::{Measurement, calibrate, in_queue, signals, wait_for_server};
@@ -127,7 +128,8 @@ struct SaturationRuns {
 pub(super) fn run(args: SaturateArgs, system: &System, arguments: &[OsString]) -> Result<u8> {
     let settings = args.settings()?;
     let (link, max_streams) = (args.link, args.max_streams);
-    let Measurement { plan, mut target, wait_for_server, output } = args.resolve(system)?;
+    let Measurement { plan, mut target, wait_for_server, output, sinks: _ } =
+        args.resolve(system)?;
     with_streams(&plan, max_streams)?;
     with_latency(&plan, Some(max_streams))?;
     let output = Output::open(output)?;
@@ -211,7 +213,8 @@ impl SaturateArgs {
             pacing: PacingArgs::default(),
         };
         let Self { peer, socket, placement, output, .. } = self;
-        MeasureArgs { peer, window, socket, placement, output }.resolve(work, system)
+        let sinks = SinkArgs::default();
+        MeasureArgs { peer, window, socket, placement, output, sinks }.resolve(work, system)
     }
 }
 
@@ -243,7 +246,12 @@ impl SaturationRuns {
         let target = Target { deadline: left, ..self.target.clone() };
         let log = output.log();
         let mut queued = |place: QueuePlace| log(&in_queue(place));
-        let hooks = Hooks { watch: &mut |_| (), queued: &mut queued, before_start: &mut || Ok(()) };
+        let hooks = Hooks {
+            watch: &mut |_| (),
+            queued: &mut queued,
+            before_start: &mut || Ok(()),
+            opened: &mut |_| (),
+        };
         let mut run = measure_with(plan, &target, hooks, &self.stop);
         calibrate::hold_against_stored(&mut run);
         run

@@ -150,7 +150,8 @@ pub(super) fn text_of(option: &str, file: Option<&Path>, variable: &str) -> Resu
     }
 }
 
-fn read_token(path: &Path) -> io::Result<String> {
+/// The text of a file that holds a secret and nothing else.
+pub(super) fn read_token(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?.take(MAX_TOKEN_BYTES + 1).read_to_string(&mut text)?;
     if read as u64 > MAX_TOKEN_BYTES {

@@ -54,6 +54,7 @@ pub(super) fn pin(text: &str) -> Result<Pin, Invalid> {
 }
 
 /// A share out of a percentage.
+#[cfg(feature = "documents")]
 pub(super) fn percent(text: &str) -> Result<f64, Invalid> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse();
     let percent = number.ok().filter(|percent| (0.0..100.0).contains(percent));

@@ -10,4 +10,5 @@ mod report;
 #[path = "../support/restricted.rs"]
 mod restricted;
 mod schema;
+mod sinks;
 mod usage;

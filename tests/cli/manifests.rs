@@ -14,7 +14,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::Serialize;
@@ -34,8 +34,9 @@ const NETSERVER_PORTS: [(u64, &str); 3] = [(8000, "TCP"), (8000, "UDP"), (12865,
 type Understand = fn(&Value) -> serde_json::Result<Value>;
 
 /// Kinds that Kubernetes has in these versions from 1.20 to now, and whether each has a namespace.
-const KINDS: [(&str, &str, bool, Understand); 10] = [
+const KINDS: [(&str, &str, bool, Understand); 11] = [
     ("v1", "Namespace", false, through::<Namespace>),
+    ("v1", "ConfigMap", true, through::<ConfigMap>),
     ("v1", "Service", true, through::<Service>),
     ("v1", "ServiceAccount", true, through::<ServiceAccount>),
     ("apps/v1", "Deployment", true, through::<Deployment>),

@@ -44,7 +44,7 @@ fn under_j_a_usage_error_is_a_document_too() {
         ("rr HOST --json --nonsense", "unexpected argument '--nonsense' found"),
         ("stream HOST -qJ -l 0", "1 B to 64 MiB"),
         ("udp HOST -J -o /nonexistent/run.json", "a file that can be written"),
-        ("crr HOST -RJ --pin 5000", "0 to 1023"),
+        ("stream HOST -RJ --pin 5000", "0 to 1023"),
     ] {
         let output = server.run(line);
         assert_eq!(output.status.code(), Some(2), "{line}");
@@ -89,7 +89,7 @@ fn usage_errors_name_option_value_and_what_is_allowed_before_any_traffic() {
         ("stream HOST -o /nonexistent/run.json", "--output", "/nonexistent/run.json", "allowed: "),
         ("stream HOST --stall-timeout 0", "--stall-timeout", "0s", "at most"),
         ("rr HOST -i 0 --stall-timeout 0", "--stall-timeout", "0s", "at most"),
-        ("udp HOST --stall-timeout 200h", "--stall-timeout", "200h", "at most"),
+        ("udp HOST --stall-timeout 200h", "--stall-timeout", "8days 8h", "at most"),
         ("stream HOST --token-file /nonexistent", "--token-file", "/nonexistent", "No such file"),
         ("stream HOST --send carrier-pigeon", "--send", "carrier-pigeon", "write"),
         ("rr HOST --request 0", "--request", "0 B", "1 B to 64 MiB"),

@@ -19,6 +19,7 @@ mod netserver;
 mod reaching;
 mod saturate;
 mod service;
+mod sinks;
 mod standstill;
 mod surroundings;
 mod udp;

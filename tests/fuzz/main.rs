@@ -82,5 +82,6 @@ targets!(
     reports,
     run_log,
     schedule,
+    sink,
     units,
 );

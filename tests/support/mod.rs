@@ -10,6 +10,7 @@ pub(crate) mod namespaces;
 pub(crate) mod netserver;
 pub(crate) mod path;
 pub(crate) mod process;
+pub(crate) mod recording_sink;
 pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod weather;

@@ -5,20 +5,35 @@
 use super::source::Source;
 
 /// Each crate with those of the workspace it may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("podperf-sys", &[]),
     ("podperf-model", &[]),
     ("podperf-report", &["podperf-model"]),
+    ("podperf-sink", &["podperf-model"]),
     ("podperf-engine", &["podperf-model", "podperf-sys"]),
     ("podperf-netperf", &["podperf-engine", "podperf-model", "podperf-sys"]),
     (
         "podperf",
-        &["podperf-engine", "podperf-model", "podperf-netperf", "podperf-report", "podperf-sys"],
+        &[
+            "podperf-engine",
+            "podperf-model",
+            "podperf-netperf",
+            "podperf-report",
+            "podperf-sink",
+            "podperf-sys",
+        ],
     ),
     ("kubectl-podperf", &["podperf", "podperf-model", "podperf-report"]),
     (
         "podperf-fuzz",
-        &["podperf", "podperf-engine", "podperf-model", "podperf-netperf", "podperf-report"],
+        &[
+            "podperf",
+            "podperf-engine",
+            "podperf-model",
+            "podperf-netperf",
+            "podperf-report",
+            "podperf-sink",
+        ],
     ),
 ];
 /// The engine's parts; each imports only from those before it.

@@ -61,6 +61,7 @@ pub fn check(data: &[u8]) {
         client: end(told.client),
         server: end(told.server),
         warm_up_seconds: told.warm_up_seconds,
+        opened_at: None,
         errors: Vec::new(),
         ..stream_input()
     });

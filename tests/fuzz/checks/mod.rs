@@ -25,6 +25,7 @@ pub mod preamble;
 pub mod reports;
 pub mod run_log;
 pub mod schedule;
+pub mod sink;
 mod text;
 pub mod units;
 
@@ -45,7 +46,7 @@ const fn target(name: &'static str, check: fn(&[u8]), max_bytes: usize) -> Targe
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     target("command_line", command_line::check, 8 << 20),
     target("framing", framing::check, 16 << 20),
     target("handshake", handshake::check, 1 << 20),
@@ -63,6 +64,7 @@ pub const TARGETS: [Target; 18] = [
     target("reports", reports::check, 64 << 20),
     target("run_log", run_log::check, 32 << 20),
     target("schedule", schedule::check, 8 << 20),
+    target("sink", sink::check, 1 << 20),
     target("units", units::check, 1 << 20),
 ];
 

@@ -38,6 +38,8 @@ pub struct Input {
     pub errors: Vec<Error>,
     /// Time between the common start and the window's opening, in seconds.
     pub warm_up_seconds: f64,
+    /// When the window opened (RFC 3339, UTC); absent: it never did.
+    pub opened_at: Option<String>,
 }
 
 /// Makes the result document.
@@ -78,7 +80,7 @@ pub fn merge(input: Input) -> Run {
         status: if errors.is_empty() { Status::Complete } else { Status::Incomplete },
         errors,
         transient_errors: transient_errors(&end_results),
-        window: window(&spans, &end_results, input.warm_up_seconds),
+        window: window(&spans, &end_results, &input),
         fairness: streams::fairness(&streams),
         udp: udp::udp(&spans, &end_results, &streams),
         streams,
@@ -183,7 +185,7 @@ fn add_reported(
     errors.sort_by(|a, b| time(a).total_cmp(&time(b)));
 }
 
-fn window(spans: &EndSpans<'_>, end_results: &EndResults<'_>, warm_up: f64) -> Option<Window> {
+fn window(spans: &EndSpans<'_>, end_results: &EndResults<'_>, input: &Input) -> Option<Window> {
     let own = spans.client.or(spans.server)?;
     Some(Window {
         seconds: own.seconds,
@@ -192,7 +194,10 @@ fn window(spans: &EndSpans<'_>, end_results: &EndResults<'_>, warm_up: f64) -> O
             .into_iter()
             .filter_map(|role| start_skew_us(end_results.report(role)?))
             .reduce(f64::max),
-        warm_up_seconds: if warm_up.is_finite() { warm_up } else { 0.0 },
+        warm_up_seconds: Some(input.warm_up_seconds)
+            .filter(|warm_up| warm_up.is_finite())
+            .unwrap_or(0.0),
+        opened_at: input.opened_at.clone(),
     })
 }
 

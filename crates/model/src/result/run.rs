@@ -6,6 +6,7 @@ mod latency;
 mod machine;
 mod transport;
 mod udp;
+mod window;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ pub use latency::{Latency, ScheduleFacts};
 pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use transport::{Connections, ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 pub use udp::{DatagramCalls, DatagramFacts, Udp};
+pub use window::Window;
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.run/v1";
@@ -156,22 +158,6 @@ pub enum Status {
     Complete,
     /// A part, or nothing; `errors` says why.
     Incomplete,
-}
-
-/// The measured window.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Window {
-    /// Its length by the client's clock, in seconds (by the server's when the client has no two
-    /// readings).
-    pub seconds: f64,
-    /// Its length by the server's clock, in seconds; null when the server was lost.
-    pub server_seconds: Option<f64>,
-    /// Between the first and the last flow's first payload, on the end that starts them, in
-    /// microseconds (the larger of the two when both directions run).
-    pub start_skew_us: Option<f64>,
-    /// Length of the warm-up before it, in seconds.
-    pub warm_up_seconds: f64,
 }
 
 /// Goodput over all streams. Each end's bytes are divided by its own clock.

@@ -208,6 +208,7 @@ pub fn stream_input() -> Input {
         }),
         errors: Vec::new(),
         warm_up_seconds: 1.0,
+        opened_at: Some("2026-01-02T03:04:06.5Z".to_owned()),
     }
 }
 

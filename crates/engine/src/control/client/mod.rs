@@ -120,6 +120,35 @@ pub struct Hooks<'a> {
     /// Called once, when both ends stand at the gate; the run starts when it returns. An error
     /// ends the run there.
     pub before_start: &'a mut dyn FnMut() -> Result<()>,
+    /// Called once, when the window has opened.
+    pub opened: &'a mut dyn FnMut(&OpenedRun<'_>),
+}
+
+/// What is known of a run from when its window opens on, as its result will say it.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenedRun<'a> {
+    /// When the run was asked for (RFC 3339, UTC).
+    pub started_at: &'a str,
+    /// When the window opened, likewise; absent: not known.
+    pub opened_at: Option<&'a str>,
+    /// The server that was named, `host:port`.
+    pub target: &'a str,
+    /// What is being done.
+    pub plan: &'a Plan,
+    /// Name of the client's host.
+    pub hostname: Option<&'a str>,
+}
+
+impl<'a> OpenedRun<'a> {
+    fn of(input: &'a Input, plan: &'a Plan, client: &'a EndFacts) -> Self {
+        Self {
+            started_at: &input.started_at,
+            opened_at: input.opened_at.as_deref(),
+            target: &input.target,
+            plan,
+            hostname: client.host.hostname.as_deref(),
+        }
+    }
 }
 
 /// Where a run stands in a server's queue.
@@ -140,7 +169,8 @@ pub fn measure(
     watch: &mut dyn FnMut(&Interval),
     stop: &Receiver<Kind>,
 ) -> Run {
-    let hooks = Hooks { watch, queued: &mut |_| (), before_start: &mut || Ok(()) };
+    let hooks =
+        Hooks { watch, queued: &mut |_| (), before_start: &mut || Ok(()), opened: &mut |_| () };
     measure_with(plan, target, hooks, stop)
 }
 
@@ -167,6 +197,7 @@ pub fn measure_with(
         server: None,
         errors: Vec::new(),
         warm_up_seconds: 0.0,
+        opened_at: None,
     };
     if let Err(error) = run(plan, target, Cancellation { stop, limit }, hooks, &mut input) {
         let late = limit.is_some_and(|limit| Instant::now() >= limit);
@@ -277,10 +308,11 @@ fn run(
     claims::check_facts(engine.plan(), &facts)
         .map_err(|cause| peer.broke_protocol(cause).with_kind(Kind::Unmeasured))?;
     (hooks.before_start)()?;
-    run::drive(peer, engine, facts, hooks.watch, input);
-    if let Some(server) = server {
+    if let Some(server) = &server {
         input.target = server.address().to_string();
     }
+    run::drive(peer, engine, facts, hooks, input);
+    drop(server);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crossbeam_channel::{at, never, select};
 use super::cancellation::Cancellation;
 use super::claims::{self, MAX_ERRORS};
 use super::server_peer::ServerPeer;
+use super::{Hooks, OpenedRun};
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::{DrainWatch, Engine, MAX_DRAIN, StandstillWatch};
@@ -30,9 +31,10 @@ pub(super) fn drive(
     peer: ServerPeer<'_>,
     engine: Engine,
     facts: EndFacts,
-    watch: &mut dyn FnMut(&Interval),
+    hooks: Hooks<'_>,
     input: &mut Input,
 ) {
+    let Hooks { watch, opened, .. } = hooks;
     let plan = engine.plan().clone();
     let stall = StandstillWatch::new(engine.stall_timeout());
     let client = EndResult { facts: engine.facts().clone(), readings: Vec::new(), report: None };
@@ -58,15 +60,21 @@ pub(super) fn drive(
     let begun = Instant::now();
     run.send(&FromClient::Start);
     run.client.readings.extend(run.engine.start());
+    let mut open = |run: &ClientRun<'_>, input: &mut Input| {
+        input.opened_at = Some(jiff::Timestamp::now().to_string());
+        opened(&OpenedRun::of(input, &run.plan, &run.client.facts));
+    };
     if let StopCondition::Time { window } = run.plan.stop_condition {
         run.until(begun + run.plan.warm_up, |run| run.broken);
         if !run.broken {
             input.warm_up_seconds = begun.elapsed().as_secs_f64();
             run.send(&FromClient::Open);
             run.client.readings.push(run.engine.open_window());
+            open(&run, input);
             run.window(Some(window));
         }
     } else {
+        open(&run, input);
         run.window(None);
     }
     run.close();

@@ -187,7 +187,12 @@ fn measured(plan: &CheckedPlan, target: &Target, step: u32, context: &StepContex
         });
     };
     let mut before_start = || context.gate(step);
-    let hooks = Hooks { watch: &mut watch, queued: &mut |_| (), before_start: &mut before_start };
+    let hooks = Hooks {
+        watch: &mut watch,
+        queued: &mut |_| (),
+        before_start: &mut before_start,
+        opened: &mut |_| (),
+    };
     measure_with(plan, target, hooks, &context.stop)
 }
 

@@ -29,8 +29,8 @@ const MIN_QUEUE_US: f64 = 1_000.0;
 /// machine.
 const MIN_QUEUE_SEGMENTS: f64 = 4.0;
 /// Goodput is flat where no interval has less than this share of the best. A wait that is longer
-/// than a busy CPU makes one needs less of it, and one of a tenth of a second none: on a slow link a
-/// segment that is sent again holds back the payload behind it for seconds.
+/// than a busy CPU makes one needs less of it, and one of a tenth of a second none: on a slow link
+/// a segment that is sent again holds back the payload behind it for seconds.
 const MIN_FLAT_SHARE: f64 = 0.85;
 const LONG_QUEUE_US: f64 = 10_000.0;
 const MIN_LONG_FLAT_SHARE: f64 = 0.5;

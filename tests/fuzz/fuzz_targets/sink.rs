@@ -1,0 +1,4 @@
+//! The fuzz target `sink`.
+#![no_main]
+
+podperf_fuzz::fuzz!("sink");
