@@ -55,7 +55,10 @@ fn an_empty_spool_is_sent_at_once_and_none_is_an_error() {
         .assert()
         .code(3)
         .stderr(contains("read the spool '/nonexistent': No such file"));
-    podperf("report").assert().code(2).stderr(contains("--spool <DIR>"));
+    podperf("report").assert().code(2).stderr(contains("<RESULT>"));
+    podperf("report --sink http://h/").assert().code(2).stderr(contains("--spool <DIR>"));
+    let both = "report run.json --spool /tmp --sink http://h/";
+    podperf(both).assert().code(2).stderr(contains("cannot be used with"));
     podperf("report --spool /tmp --sink https://t:secret@h/")
         .assert()
         .code(2)
