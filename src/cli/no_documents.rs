@@ -1,6 +1,6 @@
-//! Stands in for what reads results or searches (`podperf compare`, `merge`, `saturate`, and `report`
-//! but for spools) where the program was built without the feature `documents`, as the image's is: it
-//! says so.
+//! Stands in for what reads results or searches (`podperf compare`, `merge`, `saturate`, and
+//! `report` but for spools) where the program was built without the feature `documents`, as the
+//! image's is: it says so.
 
 use std::ffi::OsString;
 

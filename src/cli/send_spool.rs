@@ -16,8 +16,8 @@ use podperf_sink::send_spool;
 /// A sink that is away is tried again for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Points that wait in a folder because a sink did not take them. Sent twice, they change nothing at
-/// the sink.
+/// Points that wait in a folder because a sink did not take them. Sent twice, they change nothing
+/// at the sink.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Spool")]
 pub(super) struct SpoolArgs {
