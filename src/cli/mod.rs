@@ -57,10 +57,10 @@ use no_documents as merge;
 #[cfg(not(feature = "documents"))]
 use no_documents as saturate;
 use output::{Output, OutputArgs};
-use podperf_engine::control::client::{Hooks, OpenedRun, QueuePlace, Target, measure_with};
+use podperf_engine::control::client::{Hooks, QueuePlace, Target, measure_with};
 use podperf_model::error::{Kind, Result};
 use podperf_model::plan::CheckedPlan;
-use podperf_model::result::run::Interval;
+use podperf_model::result::run::{Interval, OpenedRun};
 use sinks::{SinkArgs, masked_words};
 use system::System;
 

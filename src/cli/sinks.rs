@@ -18,10 +18,9 @@ use clap::Args;
 use crate::cli::metrics_file::MetricsFile;
 use crate::cli::output::print_line;
 use crate::cli::system::read_token;
-use podperf_engine::control::client::OpenedRun;
 use podperf_model::error::{Error, Kind, Result};
-use podperf_model::result::run::{Interval, Run};
-use podperf_report::points::{self, PointSeries, RunStart};
+use podperf_model::result::run::{Interval, OpenedRun, Run};
+use podperf_report::points::{self, PointSeries};
 use podperf_sink::{DeliveryReport, HttpSink, Sender, SinkUrl, default_spool, masked_url};
 
 /// Holds the sink's token when no file is named.
@@ -153,8 +152,7 @@ pub(super) struct Sinks {
 impl Sinks {
     /// Learns of a run what its points have in common.
     pub(super) fn opened(&mut self, run: &OpenedRun<'_>) {
-        let OpenedRun { started_at, opened_at, target, plan, hostname } = *run;
-        self.series = PointSeries::new(&RunStart { started_at, opened_at, target, plan, hostname });
+        self.series = PointSeries::new(run);
     }
 
     /// Passes an interval on, as it ends. Never waits.

@@ -7,6 +7,8 @@
 //! thread.
 
 mod answer;
+mod backlog;
+mod delivery;
 mod http;
 mod retry;
 mod sender;

@@ -22,7 +22,7 @@ pub use latency::{Latency, ScheduleFacts};
 pub use machine::{Ceiling, CgroupUse, Cpu, CpuModes, IntervalCpu, Packets, PerCpu, ProcessCpu};
 pub use transport::{Connections, ReceiveFacts, SendFacts, TransportFacts, ZerocopyFacts};
 pub use udp::{DatagramCalls, DatagramFacts, Udp};
-pub use window::Window;
+pub use window::{OpenedRun, Window};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "podperf.run/v1";

@@ -13,10 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::json;
-use podperf_model::plan::Plan;
 use podperf_model::result::run::{
-    Ceiling, Connections, Cpu, Ends, Interval, Latency, Packets, Run, ScheduleFacts, Status,
-    Throughput, Transactions, Udp, Verdict, Window,
+    Ceiling, Connections, Cpu, Ends, Interval, Latency, OpenedRun, Packets, Run, ScheduleFacts,
+    Status, Throughput, Transactions, Udp, Verdict, Window,
 };
 
 pub use exposition::open_metrics;
@@ -64,33 +63,6 @@ pub enum FieldValue {
     Text(String),
 }
 
-/// What is known of a run from when its window opens on.
-#[derive(Debug, Clone, Copy)]
-pub struct RunStart<'a> {
-    /// `.started_at` of its document.
-    pub started_at: &'a str,
-    /// `.window.opened_at`.
-    pub opened_at: Option<&'a str>,
-    /// `.target`.
-    pub target: &'a str,
-    /// `.plan`.
-    pub plan: &'a Plan,
-    /// `.host.client.hostname`.
-    pub hostname: Option<&'a str>,
-}
-
-impl<'a> RunStart<'a> {
-    fn of(run: &'a Run) -> Self {
-        Self {
-            started_at: &run.started_at,
-            opened_at: run.window.as_ref().and_then(|window| window.opened_at.as_deref()),
-            target: &run.target,
-            plan: &run.plan,
-            hostname: run.host.client.as_ref().and_then(|host| host.hostname.as_deref()),
-        }
-    }
-}
-
 /// What all points of one run have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointSeries {
@@ -103,7 +75,7 @@ pub struct PointSeries {
 impl PointSeries {
     /// That of a run whose window has opened; absent: its time is no time.
     #[must_use]
-    pub fn new(start: &RunStart<'_>) -> Option<Self> {
+    pub fn new(start: &OpenedRun<'_>) -> Option<Self> {
         Some(Self {
             tags: tags(start),
             started_at: start.started_at.to_owned(),
@@ -115,7 +87,7 @@ impl PointSeries {
     /// That of a finished run; absent: its time is no time.
     #[must_use]
     pub fn of(run: &Run) -> Option<Self> {
-        Self::new(&RunStart::of(run))
+        Self::new(&OpenedRun::of(run))
     }
 
     /// The point of an interval, dated by its end; absent: the window has no time.
@@ -214,7 +186,7 @@ fn value_of<T: Serialize>(document: &T) -> Value {
 }
 
 /// Tags by name. A tag without a value is left out.
-fn tags(start: &RunStart<'_>) -> Vec<(&'static str, String)> {
+fn tags(start: &OpenedRun<'_>) -> Vec<(&'static str, String)> {
     // The port may be another each time, and would make a series of each run.
     let host = start.target.rsplit_once(':').map_or(start.target, |(host, _)| host);
     let mut tags = vec![
@@ -302,7 +274,7 @@ mod tests {
     #[test]
     fn an_interval_under_way_and_the_finished_run_give_the_same_points() {
         for run in [testing::stream_run(), testing::rr_run()] {
-            let start = RunStart {
+            let start = OpenedRun {
                 started_at: &run.started_at,
                 opened_at: Some("2026-01-02T03:04:06.5Z"),
                 target: &run.target,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::text::layout::{figures_within, maybe, number, paragraphs_within};
 use crate::text::{bound, row, size, way};
-use podperf_model::plan::Role;
+use podperf_model::plan::{Role, StopCondition};
 use podperf_model::result::cluster::Estimate;
 use podperf_model::result::run::{Bound, Status};
 use podperf_model::result::saturation::{
@@ -211,8 +211,12 @@ fn rest(document: &Saturation) -> Vec<(String, String)> {
 }
 
 fn search_line(document: &Saturation) -> String {
-    let windows: Option<f64> =
-        document.samples.iter().filter_map(|sample| sample.window_seconds).reduce(f64::max);
+    let asked = match document.plan.stop_condition {
+        StopCondition::Time { window } => Some(window.as_secs_f64()),
+        StopCondition::Bytes { .. } | StopCondition::Transactions { .. } => None,
+    };
+    let windows = document.samples.iter().filter_map(|sample| sample.window_seconds);
+    let windows = windows.reduce(f64::max).or(asked);
     let samples = u32::try_from(document.samples.len()).unwrap_or(u32::MAX);
     format!(
         "{} of {} s after {} s of warm-up, in {} s; up to {} streams; tolerance {} %; started {}",

@@ -41,7 +41,7 @@ use podperf_model::plan::memory::memory_bytes;
 use podperf_model::plan::{CheckedPlan, Plan, Role};
 use podperf_model::result::end_result::EndFacts;
 use podperf_model::result::merge::{Input, merge};
-use podperf_model::result::run::{Between, Interval, Run};
+use podperf_model::result::run::{Between, Interval, OpenedRun, Run};
 use podperf_model::units::BitRate;
 use podperf_model::{AddressFamily, Context as _};
 pub use reach::{ReachedServer, resolve, shake_hands};
@@ -124,30 +124,13 @@ pub struct Hooks<'a> {
     pub opened: &'a mut dyn FnMut(&OpenedRun<'_>),
 }
 
-/// What is known of a run from when its window opens on, as its result will say it.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenedRun<'a> {
-    /// When the run was asked for (RFC 3339, UTC).
-    pub started_at: &'a str,
-    /// When the window opened, likewise; absent: not known.
-    pub opened_at: Option<&'a str>,
-    /// The server that was named, `host:port`.
-    pub target: &'a str,
-    /// What is being done.
-    pub plan: &'a Plan,
-    /// Name of the client's host.
-    pub hostname: Option<&'a str>,
-}
-
-impl<'a> OpenedRun<'a> {
-    fn of(input: &'a Input, plan: &'a Plan, client: &'a EndFacts) -> Self {
-        Self {
-            started_at: &input.started_at,
-            opened_at: input.opened_at.as_deref(),
-            target: &input.target,
-            plan,
-            hostname: client.host.hostname.as_deref(),
-        }
+fn opened_run<'a>(input: &'a Input, plan: &'a Plan, client: &'a EndFacts) -> OpenedRun<'a> {
+    OpenedRun {
+        started_at: &input.started_at,
+        opened_at: input.opened_at.as_deref(),
+        target: &input.target,
+        plan,
+        hostname: client.host.hostname.as_deref(),
     }
 }
 

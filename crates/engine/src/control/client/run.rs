@@ -10,7 +10,7 @@ use crossbeam_channel::{at, never, select};
 use super::cancellation::Cancellation;
 use super::claims::{self, MAX_ERRORS};
 use super::server_peer::ServerPeer;
-use super::{Hooks, OpenedRun};
+use super::{Hooks, opened_run};
 use crate::control::message::{Edge, FromClient, FromServer};
 use crate::control::timing::{DRAIN_TIMEOUT, MIN_LAST_INTERVAL};
 use crate::engine::{DrainWatch, Engine, MAX_DRAIN, StandstillWatch};
@@ -62,7 +62,7 @@ pub(super) fn drive(
     run.client.readings.extend(run.engine.start());
     let mut open = |run: &ClientRun<'_>, input: &mut Input| {
         input.opened_at = Some(jiff::Timestamp::now().to_string());
-        opened(&OpenedRun::of(input, &run.plan, &run.client.facts));
+        opened(&opened_run(input, &run.plan, &run.client.facts));
     };
     if let StopCondition::Time { window } = run.plan.stop_condition {
         run.until(begun + run.plan.warm_up, |run| run.broken);

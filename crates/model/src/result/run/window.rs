@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
+use crate::result::run::Run;
+
 /// The measured window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,4 +22,33 @@ pub struct Window {
     /// When it opened, by the client's wall clock (RFC 3339, UTC); null: not known.
     #[serde(default)]
     pub opened_at: Option<String>,
+}
+
+/// What is known of a run from when its window opens on, as its document will say it.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenedRun<'a> {
+    /// `.started_at`.
+    pub started_at: &'a str,
+    /// `.window.opened_at`.
+    pub opened_at: Option<&'a str>,
+    /// `.target`.
+    pub target: &'a str,
+    /// `.plan`.
+    pub plan: &'a Plan,
+    /// `.host.client.hostname`.
+    pub hostname: Option<&'a str>,
+}
+
+impl<'a> OpenedRun<'a> {
+    /// That of a finished run.
+    #[must_use]
+    pub fn of(run: &'a Run) -> Self {
+        Self {
+            started_at: &run.started_at,
+            opened_at: run.window.as_ref().and_then(|window| window.opened_at.as_deref()),
+            target: &run.target,
+            plan: &run.plan,
+            hostname: run.host.client.as_ref().and_then(|host| host.hostname.as_deref()),
+        }
+    }
 }

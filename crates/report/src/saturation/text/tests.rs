@@ -85,3 +85,13 @@ fn each_bound_says_where_to_look() {
     assert_eq!(words(Bound::Unclear, false), "unclear");
     assert_eq!(words(Bound::Unclear, true), "the CPU (of which end is unclear)");
 }
+
+#[test]
+fn a_search_without_a_sample_tells_the_window_that_was_asked_for() {
+    let mut none = searched(1.91e9, 64, None);
+    none.samples.clear();
+    let StopCondition::Time { window } = none.plan.stop_condition else { panic!("by time") };
+    let told = search_line(&none);
+    let expected = format!("0 samples of {:.2} s after", window.as_secs_f64());
+    assert!(told.starts_with(&expected), "{told}");
+}
